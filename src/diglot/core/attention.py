@@ -1,0 +1,54 @@
+"""The one attention rule of trunk and branches, as a dense additive mask or a FlexAttention mask.
+
+Key k is seen by query q iff both belong to one document, and (k is on the trunk and k <= fork(q), or
+k is on q's branch and k <= q). On the trunk fork(q) = q, so the rule is causal attention there.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from diglot.core.layout import Packed
+
+
+def visible(packed: Packed) -> torch.Tensor:
+    """Who sees whom, bool (B, T queries, T keys). Padding sees padding, so no row is empty."""
+    document, branch, fork = packed.document_BT, packed.branch_BT, packed.fork_BT
+    index = torch.arange(document.shape[1], device=document.device)
+    same_document = document[:, :, None] == document[:, None, :]
+    on_trunk = (branch == 0)[:, None, :] & (index[None, None, :] <= fork[:, :, None])
+    same_branch = (branch[:, :, None] == branch[:, None, :]) & (branch > 0)[:, None, :]
+    own_past = same_branch & (index[None, None, :] <= index[None, :, None])
+    return same_document & (on_trunk | own_past)
+
+
+def additive_mask(packed: Packed, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """The rule as a float mask (B, 1, T, T): 0 where seen, the dtype's minimum elsewhere.
+
+    Float on purpose: transformers' eager attention adds the mask, so a bool one is silently wrong.
+    """
+    seen = visible(packed)
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
+
+
+def mask_rule(packed: Packed) -> Callable[..., torch.Tensor]:
+    """The rule as FlexAttention's mask_mod(b, h, q, k)."""
+    document, branch, fork = packed.document_BT, packed.branch_BT, packed.fork_BT
+
+    def rule(b: Any, h: Any, q: Any, k: Any) -> torch.Tensor:
+        on_trunk = (branch[b, k] == 0) & (k <= fork[b, q])
+        own_past = (branch[b, k] > 0) & (branch[b, q] == branch[b, k]) & (k <= q)
+        return (document[b, q] == document[b, k]) & (on_trunk | own_past)
+
+    return rule
+
+
+def block_mask(packed: Packed) -> Any:
+    """The rule as a FlexAttention BlockMask (CUDA only: FlexAttention has no CPU backward)."""
+    from torch.nn.attention.flex_attention import create_block_mask  # CUDA path only
+
+    rows, width = packed.token_BT.shape
+    device = packed.token_BT.device
+    return create_block_mask(mask_rule(packed), rows, None, width, width, device=device)

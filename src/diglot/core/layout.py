@@ -1,0 +1,195 @@
+"""From segments to tensors: a trunk of text and visual tokens, branches behind it, and packing.
+
+Supervision is explicit (query, target, term) triples instead of shifted labels, so a query may have
+two targets (the next word and the entity's first word) and packing needs no special case.
+"""
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+
+import torch
+
+from diglot.core.types import Branch, Encoded, Image, Patches, Sequence, Tokens
+
+
+@dataclass
+class _Rows:
+    """Columns of the document under construction, position by position."""
+
+    token: list[int]
+    visual: list[int]
+    position: list[int]
+    branch: list[int]
+    fork: list[int]
+    query: list[int]
+    target: list[int]
+    term: list[int]
+
+    def add(self, token: int, visual: int, position: int, branch: int, fork: int | None) -> None:
+        self.token.append(token)
+        self.visual.append(visual)
+        self.position.append(position)
+        self.branch.append(branch)
+        self.fork.append(len(self.token) - 1 if fork is None else fork)
+
+    def learn(self, query: int, target: int, term: int) -> None:
+        self.query.append(query)
+        self.target.append(target)
+        self.term.append(term)
+
+
+def encode(sequence: Sequence, *, visual_count: int, terms: tuple[str, ...]) -> Encoded:
+    """Lay a sequence out: the trunk first, then its branches in order.
+
+    A learned trunk token is predicted by the trunk position before it; a branch's first token by the
+    position it forks from. The last token of a branch is a target only, so it takes no position.
+    Raises ValueError for a learned token or a branch that nothing stands before.
+    """
+    rows = _Rows([], [], [], [], [], [], [], [])
+    forks: list[tuple[int, Branch]] = []
+    for segment in sequence:
+        match segment:
+            case Branch():
+                forks.append((len(rows.token) - 1, segment))
+            case _:
+                _add_trunk(rows, segment, visual_count, terms)
+    for number, (fork, branch) in enumerate(forks, start=1):
+        _add_branch(rows, branch, number, fork, terms.index(branch.learn))
+    if min(rows.query, default=0) < 0:
+        raise ValueError("a learned token has nothing before it: start the sequence with a BOS")
+    return _to_tensors(rows, visual_count, terms)
+
+
+def _add_trunk(
+    rows: _Rows, segment: Image | Tokens | Patches, visual_count: int, terms: tuple[str, ...]
+) -> None:
+    if isinstance(segment, Tokens):
+        for token in segment.ids:
+            if segment.learn is not None:
+                rows.learn(len(rows.token) - 1, token, terms.index(segment.learn))
+            rows.add(token, -1, len(rows.token), 0, None)
+        return
+    visuals = range(visual_count) if isinstance(segment, Image) else segment.index
+    for visual in visuals:
+        rows.add(0, visual, len(rows.token), 0, None)
+
+
+def _add_branch(rows: _Rows, branch: Branch, number: int, fork: int, term: int) -> None:
+    query = fork
+    for offset, token in enumerate(branch.ids):
+        rows.learn(query, token, term)
+        query = len(rows.token)
+        if offset < len(branch.ids) - 1:
+            rows.add(token, -1, fork + 1 + offset, number, fork)
+
+
+def _to_tensors(rows: _Rows, visual_count: int, terms: tuple[str, ...]) -> Encoded:
+    def tensor(values: list[int]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.int64)
+
+    return Encoded(
+        token_T=tensor(rows.token),
+        visual_T=tensor(rows.visual),
+        position_T=tensor(rows.position),
+        document_T=torch.zeros(len(rows.token), dtype=torch.int64),
+        branch_T=tensor(rows.branch),
+        fork_T=tensor(rows.fork),
+        query_S=tensor(rows.query),
+        target_S=tensor(rows.target),
+        term_S=tensor(rows.term),
+        terms=terms,
+        visual_count=visual_count,
+    )
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Documents laid side by side in B rows of T positions. All tensors int64.
+
+    Queries index the flattened (B * T) positions; visual_BT the visual tokens of all documents
+    stacked in the order they were given.
+    """
+
+    token_BT: torch.Tensor
+    visual_BT: torch.Tensor
+    position_BT: torch.Tensor
+    document_BT: torch.Tensor
+    branch_BT: torch.Tensor
+    fork_BT: torch.Tensor
+    query_S: torch.Tensor
+    target_S: torch.Tensor
+    term_S: torch.Tensor
+    document_S: torch.Tensor  # index of the pair's document in the order given
+    terms: tuple[str, ...]
+
+
+def assign_rows(lengths: Seq[int], row_tokens: int) -> list[list[int]]:
+    """Which documents share a row: longest first, each to the first row it fits (first-fit).
+
+    A document longer than row_tokens gets a row of its own. Deterministic.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        row = next((r for r, left in enumerate(room) if left >= lengths[i]), None)
+        if row is None:
+            row = len(rows)
+            rows.append([])
+            room.append(max(row_tokens, lengths[i]))
+        rows[row].append(i)
+        room[row] -= lengths[i]
+    return rows
+
+
+def pack(documents: Seq[Encoded], *, row_tokens: int) -> Packed:
+    """Pack documents into rows of at most row_tokens (or the longest document's length)."""
+    rows = assign_rows([len(d) for d in documents], row_tokens)
+    width = max(sum(len(documents[i]) for i in row) for row in rows)
+    visual_start = _starts([d.visual_count for d in documents])
+    start = {}  # document -> its first flattened position
+    blank = {"token": 0, "visual": -1, "position": 0, "document": -1, "branch": 0, "fork": 0}
+    columns = {k: torch.full((len(rows), width), v) for k, v in blank.items()}
+    columns["fork"] += torch.arange(width)
+    for r, row in enumerate(rows):
+        at = branches = 0
+        for number, i in enumerate(row):
+            document = documents[i]
+            _place(columns, r, at, number, branches, visual_start[i], document)
+            start[i] = r * width + at
+            at += len(document)
+            branches += int(document.branch_T.max())
+    return Packed(
+        **{f"{name}_BT": values for name, values in columns.items()},
+        query_S=torch.cat([d.query_S + start[i] for i, d in enumerate(documents)]),
+        target_S=torch.cat([d.target_S for d in documents]),
+        term_S=torch.cat([d.term_S for d in documents]),
+        document_S=torch.cat([torch.full_like(d.query_S, i) for i, d in enumerate(documents)]),
+        terms=documents[0].terms,
+    )
+
+
+def _starts(counts: list[int]) -> list[int]:
+    starts = [0]
+    for count in counts:
+        starts.append(starts[-1] + count)
+    return starts
+
+
+def _place(
+    columns: dict[str, torch.Tensor],
+    row: int,
+    at: int,
+    number: int,
+    branches: int,
+    visual_start: int,
+    document: Encoded,
+) -> None:
+    """Write one document into its row, its indices shifted to the row's and the batch's."""
+    here = (row, slice(at, at + len(document)))
+    is_visual, on_branch = document.visual_T >= 0, document.branch_T > 0
+    columns["token"][here] = document.token_T
+    columns["visual"][here] = torch.where(is_visual, document.visual_T + visual_start, -1)
+    columns["position"][here] = document.position_T
+    columns["document"][here] = number
+    columns["branch"][here] = torch.where(on_branch, document.branch_T + branches, 0)
+    columns["fork"][here] = document.fork_T + at
