@@ -1,7 +1,7 @@
-"""The one attention rule of trunk and branches, as a dense additive mask or a FlexAttention mask.
+"""The one attention rule of trunk and branches, as a dense mask or a FlexAttention mask.
 
-Key k is seen by query q iff both belong to one document, and (k is on the trunk and k <= fork(q), or
-k is on q's branch and k <= q). On the trunk fork(q) = q, so the rule is causal attention there.
+Key k is seen by query q iff both belong to one document, and (k is on the trunk and k <= fork(q),
+or k is on q's branch and k <= q). On the trunk fork(q) = q, so the rule is causal attention there.
 """
 
 from collections.abc import Callable

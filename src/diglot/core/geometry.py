@@ -1,4 +1,4 @@
-"""Where every visual token the LLM sees lies on the ORIGINAL image: the one place that knows geometry.
+"""Where every visual token lies on the ORIGINAL image: the one place that knows geometry.
 
 Every way of preparing an image (resize, crop, pad, tiles, thumbnail, native resolution) is a list
 of views, and every view is: resize the whole image, cut a window, lay a grid on it. So one affine
@@ -272,7 +272,7 @@ def _native(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
 
 
 def native_size(size_hw: SizeHW, *, cell_px: int, min_pixels: int, max_pixels: int) -> SizeHW:
-    """Height and width in whole cells, aspect kept, area within bounds (Qwen2-VL's smart resize)."""
+    """Height and width in whole cells, aspect kept, area in bounds (Qwen2-VL's smart resize)."""
     height, width = size_hw
     sides = np.array([height, width], np.float64)
     whole = np.maximum(np.round(sides / cell_px), 1) * cell_px

@@ -6,6 +6,7 @@ two targets (the next word and the entity's first word) and packing needs no spe
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -41,8 +42,8 @@ class _Rows:
 def encode(sequence: Sequence, *, visual_count: int, terms: tuple[str, ...]) -> Encoded:
     """Lay a sequence out: the trunk first, then its branches in order.
 
-    A learned trunk token is predicted by the trunk position before it; a branch's first token by the
-    position it forks from. The last token of a branch is a target only, so it takes no position.
+    A learned trunk token is predicted by the trunk position before it; a branch's first token by
+    the position it forks from. A branch's last token is a target only and takes no position.
     Raises ValueError for a learned token or a branch that nothing stands before.
     """
     rows = _Rows([], [], [], [], [], [], [], [])
@@ -141,11 +142,15 @@ def assign_rows(lengths: Seq[int], row_tokens: int) -> list[list[int]]:
     return rows
 
 
-def pack(documents: Seq[Encoded], *, row_tokens: int) -> Packed:
-    """Pack documents into rows of at most row_tokens (or the longest document's length)."""
+def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None = None) -> Packed:
+    """Pack documents into rows of at most row_tokens (or the longest document's length).
+
+    `image_of` gives each document's image, where several documents speak of one image; by default
+    every document brings its own, in order. Images count from 0, each seen first in order.
+    """
     rows = assign_rows([len(d) for d in documents], row_tokens)
     width = max(sum(len(documents[i]) for i in row) for row in rows)
-    visual_start = _starts([d.visual_count for d in documents])
+    visual_start = _visual_starts(documents, image_of or range(len(documents)))
     start = {}  # document -> its first flattened position
     blank = {"token": 0, "visual": -1, "position": 0, "document": -1, "branch": 0, "fork": 0}
     columns = {k: torch.full((len(rows), width), v) for k, v in blank.items()}
@@ -168,11 +173,13 @@ def pack(documents: Seq[Encoded], *, row_tokens: int) -> Packed:
     )
 
 
-def _starts(counts: list[int]) -> list[int]:
-    starts = [0]
-    for count in counts:
-        starts.append(starts[-1] + count)
-    return starts
+def _visual_starts(documents: Seq[Encoded], image_of: Seq[int]) -> list[int]:
+    """Where each document's visual tokens begin among those of all images, stacked."""
+    counts: dict[int, int] = {}
+    for document, image in zip(documents, image_of, strict=True):
+        counts.setdefault(image, document.visual_count)
+    starts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+    return [starts[image] for image in image_of]
 
 
 def _place(

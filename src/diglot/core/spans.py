@@ -14,7 +14,7 @@ def token_slice(offsets_T2: np.ndarray, span: Span) -> tuple[int, int] | None:
     tokens of no characters (specials) belong to nothing.
     """
     start, end = offsets_T2[:, 0], offsets_T2[:, 1]
-    inside = np.flatnonzero((np.maximum(start, span[0]) < np.minimum(end, span[1])))
+    inside = np.flatnonzero(np.maximum(start, span[0]) < np.minimum(end, span[1]))
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
 
 

@@ -1,4 +1,4 @@
-"""The records that travel through diglot: Region and Sample (data), Segment and Encoded (LLM input).
+"""The records of diglot: Region and Sample (data), Segment and Encoded (LLM input).
 
 All are frozen and checked when made, so code that holds one need not check again.
 """

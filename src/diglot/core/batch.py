@@ -1,0 +1,43 @@
+"""What goes into the model at once, and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from diglot.core.geometry import TokenGrid
+from diglot.core.layout import Packed
+
+Reads = Literal["visual", "log_probs", "hidden"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed documents with the views of their images, as pixels or as cached features."""
+
+    packed: Packed
+    views: tuple[torch.Tensor, ...]  # all views of all images: (3, H, W) pixels or (h, w, E)
+    views_are: Literal["pixels", "features"]
+    grids: tuple[TokenGrid, ...]  # one per image
+    ids: tuple[str, ...]  # sample id of each document
+    targets: tuple[Any, ...]  # what the objective prepared for each document
+    counts: Mapping[str, float]  # how many items each loss term is a mean over, in this batch
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch with its tensors on `device`."""
+        moved = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self.packed).items()
+        }
+        views = tuple(view.to(device) for view in self.views)
+        return replace(self, packed=Packed(**moved), views=views)
+
+
+@dataclass(frozen=True)
+class ForwardOutput:
+    """What the model computed: only the parts that were asked for, else None."""
+
+    visual_ND: torch.Tensor | None = None  # projected visual tokens of all images, stacked
+    log_prob_S: torch.Tensor | None = None  # float32, log p(target | query) in nats
+    hidden: tuple[torch.Tensor, ...] | None = None  # (B, T, D): embeddings, then every layer

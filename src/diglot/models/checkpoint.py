@@ -1,0 +1,87 @@
+"""A VLM on disk: `vlm.json` says the parts, safetensors hold the ones that were trained.
+
+Frozen parts are named by their own checkpoints and not copied.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+from safetensors.torch import load_file, save_file
+
+from diglot.core.errors import ConfigError
+from diglot.models.vlm import VLM, VLMConfig, build_vlm
+
+CONFIG = "vlm.json"
+PARTS = ("projector", "language", "encoder")
+
+
+def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...]) -> None:
+    """Write the configuration and the named parts' weights; the folder appears whole."""
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    (staging / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n")
+    for part in parts:
+        save_file(_unique(getattr(vlm, part).state_dict()), staging / f"{part}.safetensors")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(staging, folder)
+
+
+def _unique(state: dict[str, Any]) -> dict[str, Any]:
+    """Tied weights once, all contiguous: safetensors refuses shared storage."""
+    seen: set[int] = set()
+    kept = {}
+    for name, value in state.items():
+        if value.data_ptr() not in seen or not value.numel():
+            seen.add(value.data_ptr())
+            kept[name] = value.detach().cpu().contiguous()
+    return kept
+
+
+def load_config(folder: Path) -> VLMConfig:
+    """The configuration of a saved VLM. Raises ConfigError where there is none or it is broken."""
+    try:
+        told = json.loads((folder / CONFIG).read_text())
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(VLMConfig, "vlm")
+        return parser.instantiate_classes(parser.parse_object({"vlm": told})).vlm
+    except (OSError, json.JSONDecodeError, ArgumentError, TypeError) as error:
+        raise ConfigError(
+            f"no readable {CONFIG}: {error}",
+            where=str(folder),
+            fix="Give the folder of a checkpoint that `diglot train` wrote.",
+        ) from error
+
+
+def load_vlm(folder: Path) -> VLM:
+    """A saved VLM, in eval mode. Raises ConfigError for missing or unfitting weights."""
+    vlm = build_vlm(load_config(folder))
+    for part in PARTS:
+        file = folder / f"{part}.safetensors"
+        if file.exists():
+            _load_part(vlm, part, file)
+        elif part == "projector":
+            raise ConfigError("the checkpoint has no projector", where=str(file))
+    return vlm.eval()
+
+
+def _load_part(vlm: VLM, part: str, file: Path) -> None:
+    """Load one part; a name may be missing only where its tensor is tied to one that is there."""
+    module, state = getattr(vlm, part), load_file(file)
+    own = module.state_dict()
+    try:
+        missing, unknown = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ConfigError(f"weights do not fit the {part}: {error}", where=str(file)) from error
+    loaded = {own[name].data_ptr() for name in state if name in own}
+    lost = [name for name in missing if own[name].data_ptr() not in loaded]
+    if lost or unknown:
+        raise ConfigError(
+            f"weights do not fit the {part}: missing {lost[:3]}, unknown {unknown[:3]}",
+            where=str(file),
+        )

@@ -1,0 +1,99 @@
+"""What the vision towers of `transformers` share: loading, layer choice, resolution, statistics."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel
+
+from diglot.core.errors import ConfigError
+from diglot.models.encoder import RGB, Resample
+
+HALF: RGB = (0.5, 0.5, 0.5)
+CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: RGB = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerConfig:
+    """A tower by its checkpoint."""
+
+    path: str  # local folder, or a hub id
+    image_px: int | None = None  # side of a view; None = the size it was trained on
+    layer: int = -2  # which hidden state: -1 = the last, -2 = the one before it (LLaVA)
+    revision: str | None = None  # git revision of a hub id
+
+
+def load_tower(config: TowerConfig, family: tuple[str, ...]) -> nn.Module:
+    """The vision tower of a checkpoint, alone, whether it was saved alone or in a pair.
+
+    Raises ConfigError where the checkpoint is missing or of another family.
+    """
+    try:
+        found = AutoConfig.from_pretrained(config.path, revision=config.revision)
+        if found.model_type not in family:
+            raise ConfigError(
+                f"{config.path} is a {found.model_type!r} checkpoint",
+                expected=" or ".join(family),
+                where="encoder.path",
+            )
+        model = AutoModel.from_pretrained(
+            config.path, revision=config.revision, use_safetensors=True, dtype=torch.float32
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot load {config.path!r}: {error}", where="encoder.path") from error
+    return getattr(model, "vision_model", model)
+
+
+class Tower(nn.Module):
+    """A ViT of `transformers` as an Encoder: patch tokens of one layer as a grid."""
+
+    def __init__(
+        self,
+        config: TowerConfig,
+        tower: nn.Module,
+        *,
+        prefix_tokens: int,
+        mean: RGB,
+        std: RGB,
+        resample: Resample,
+    ) -> None:
+        super().__init__()
+        self.tower, self.layer, self.prefix_tokens = tower, config.layer, prefix_tokens
+        settings: Any = tower.config
+        self.width, self.patch_px = settings.hidden_size, settings.patch_size
+        self.trained_px = settings.image_size
+        self.image_px = config.image_px or self.trained_px
+        self.mean, self.std, self.resample = mean, std, resample
+        layers = settings.num_hidden_layers
+        if not -(layers + 1) <= config.layer <= layers:
+            raise ConfigError(
+                f"the tower has {layers} layers", got=config.layer, where="encoder.layer"
+            )
+        self.revision = tower_revision(config, settings)
+
+    def forward(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
+        rows, columns = (side // self.patch_px for side in pixels_V3HW.shape[-2:])
+        trained = tuple(pixels_V3HW.shape[-2:]) == (self.trained_px, self.trained_px)
+        extra = {} if trained else {"interpolate_pos_encoding": True}
+        hidden = self._hidden(pixels_V3HW, **extra)[:, self.prefix_tokens :]
+        return hidden.reshape(len(hidden), rows, columns, self.width)
+
+    def _hidden(self, pixels_V3HW: torch.Tensor, **extra: Any) -> torch.Tensor:
+        out = self.tower(pixel_values=pixels_V3HW, output_hidden_states=True, **extra)
+        return out.hidden_states[self.layer]
+
+
+def tower_revision(config: TowerConfig, settings: Any) -> str:
+    """A digest of checkpoint, layer and architecture, for cache keys."""
+    folder = Path(config.path)
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    stamps = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    told = [config.path, config.revision, config.layer, config.image_px, stamps, settings.to_dict()]
+    return hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,16 @@
+"""SigLIP's vision tower (Zhai et al. 2023), and SigLIP2's fixed-resolution checkpoints."""
+
+from dataclasses import dataclass
+
+from diglot.models.encoders._tower import HALF, Tower, TowerConfig, load_tower
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TowerConfig):
+    """Fields of TowerConfig."""
+
+
+def build(config: Config) -> Tower:
+    """The encoder. Raises ConfigError for a checkpoint of another family."""
+    tower = load_tower(config, ("siglip", "siglip_vision_model"))
+    return Tower(config, tower, prefix_tokens=0, mean=HALF, std=HALF, resample="bicubic")

@@ -1,0 +1,45 @@
+"""SigLIP2's vision tower in its NaFlex form (Tschannen et al. 2025): any aspect, from patches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from diglot.core.errors import ConfigError
+from diglot.models.encoder import unshuffle
+from diglot.models.encoders._tower import HALF, Tower, TowerConfig, load_tower
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TowerConfig):
+    """Fields of TowerConfig."""
+
+
+class Siglip2(Tower):
+    """Cuts the views into flat patches, as the NaFlex tower takes them."""
+
+    def _hidden(self, pixels_V3HW: torch.Tensor, **extra: Any) -> torch.Tensor:
+        views, _, height, width = pixels_V3HW.shape
+        rows, columns = height // self.patch_px, width // self.patch_px
+        cropped = pixels_V3HW[:, :, : rows * self.patch_px, : columns * self.patch_px]
+        patches = unshuffle(cropped.permute(0, 2, 3, 1), self.patch_px)
+        shapes = torch.tensor([[rows, columns]] * views, device=pixels_V3HW.device)
+        out = self.tower(
+            pixel_values=patches.flatten(1, 2),
+            pixel_attention_mask=torch.ones(
+                views, rows * columns, dtype=torch.int64, device=pixels_V3HW.device
+            ),
+            spatial_shapes=shapes,
+            output_hidden_states=True,
+        )
+        return out.hidden_states[self.layer]
+
+
+def build(config: Config) -> Siglip2:
+    """The encoder. Raises ConfigError for another family, or where image_px is not given."""
+    tower: Any = load_tower(config, ("siglip2", "siglip2_vision_model"))
+    trained = int(tower.config.num_patches**0.5) * tower.config.patch_size
+    tower.config.image_size = trained  # NaFlex has no one size; this is its position table's
+    if trained < tower.config.patch_size:
+        raise ConfigError("the checkpoint has no position table", where="encoder.path")
+    return Siglip2(config, tower, prefix_tokens=0, mean=HALF, std=HALF, resample="bilinear")

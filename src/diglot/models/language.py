@@ -1,0 +1,95 @@
+"""Any causal LM of `transformers` as the language model: its embeddings, decoder and head apart."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from diglot.core.errors import ConfigError
+from diglot.embedded.smollm2 import language_model_dir
+
+
+EMBEDDED = "embedded"  # the path that stands for the model diglot carries
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """A language model by its checkpoint."""
+
+    path: str = EMBEDDED  # "embedded" = SmolLM2-135M-Instruct; else a local folder or a hub id
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class Language(nn.Module):
+    """A causal LM taken apart: words (embedding), decoder (hidden states), head (logits)."""
+
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__()
+        self.model, self.tokenizer = model, tokenizer
+        _check_parts(self)
+
+    @property
+    def words(self) -> nn.Embedding:
+        """The input embeddings (V, D)."""
+        return self.model.get_input_embeddings()
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.words.embedding_dim
+
+    @property
+    def head(self) -> nn.Module:
+        """Hidden state to logits."""
+        return self.model.get_output_embeddings()
+
+    def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
+        """The decoder's output, without the head. kwargs: attention_mask, position_ids, ..."""
+        return self.model.base_model(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
+
+
+def load_language(config: LanguageConfig) -> Language:
+    """The model and its tokenizer. Raises ConfigError where the path holds none."""
+    path = str(language_model_dir()) if config.path == EMBEDDED else config.path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=config.revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=config.revision,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation="sdpa",
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        kind = "folder" if Path(path).exists() else "path or hub id"
+        raise ConfigError(
+            f"cannot load a causal LM from {kind} {path!r}: {error}", where="language.path"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            "the tokenizer gives no character offsets",
+            expected="a fast tokenizer",
+            where="language.path",
+        )
+    return Language(model, tokenizer)
+
+
+@torch.no_grad()
+def _check_parts(language: Language) -> None:
+    """decoder + head must give the model's own logits (some models scale or cap them after)."""
+    device = language.words.weight.device
+    ids = torch.arange(4, device=device)[None] % language.words.num_embeddings
+    whole = language.model(input_ids=ids, use_cache=False).logits
+    parts = language.head(language.decode(language.words(ids)).last_hidden_state)
+    tolerance = 1e-4 if whole.dtype == torch.float32 else 5e-2
+    if not torch.allclose(whole, parts, rtol=tolerance, atol=tolerance):
+        raise ConfigError(
+            f"{type(language.model).__name__} changes its logits after the head, "
+            "so its loss cannot be computed at the supervised positions alone",
+            where="language.path",
+            fix="Choose a model without logit scaling or capping.",
+        )

@@ -1,0 +1,73 @@
+"""Linear-activation-Linear after an optional unshuffle: the projector of LLaVA-1.5 and of MMCS."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from diglot.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Shape and start of the projector."""
+
+    hidden: int | None = None  # width of the middle; None = the LLM's width
+    activation: Literal["gelu", "quick_gelu", "silu"] = "gelu"
+    unshuffle: int = 1  # merge n × n features into one token (2 in MMCS)
+    input_norm: bool = False  # LayerNorm on the merged features (not in a Llava checkpoint)
+    # Scale the output's start to the LLM's word embeddings, so that the first visual tokens are
+    # neither silence nor shouting; False keeps the layers' default start.
+    match_words: bool = True
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS = {"gelu": nn.GELU, "quick_gelu": QuickGELU, "silu": nn.SiLU}
+
+
+class MLP(nn.Module):
+    """Maps merged encoder features (N, f*f*E) to visual tokens (N, D)."""
+
+    def __init__(self, config: Config, *, encoder_width: int, llm_width: int) -> None:
+        super().__init__()
+        self.unshuffle = config.unshuffle
+        merged = encoder_width * config.unshuffle**2
+        hidden = config.hidden or llm_width
+        self.norm = nn.LayerNorm(merged) if config.input_norm else nn.Identity()
+        self.fc1 = nn.Linear(merged, hidden)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.fc2 = nn.Linear(hidden, llm_width)
+
+    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.activation(self.fc1(self.norm(merged_NE))))
+
+
+def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> MLP:
+    """The projector, freshly started from torch's global generator.
+
+    `words_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for an
+    unshuffle below 1.
+    """
+    if config.unshuffle < 1:
+        raise ConfigError("must be at least 1", got=config.unshuffle, where="projector.unshuffle")
+    projector = MLP(config, encoder_width=encoder_width, llm_width=llm_width)
+    if config.match_words:
+        _match(projector, words_rms)
+    return projector
+
+
+@torch.no_grad()
+def _match(projector: MLP, words_rms: float) -> None:
+    """Scale fc2 so that features of unit variance come out with the words' root mean square."""
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(64, projector.fc1.in_features, generator=generator)
+    scale = words_rms / projector(probe).square().mean().sqrt()
+    projector.fc2.weight.mul_(scale)
+    projector.fc2.bias.mul_(scale)

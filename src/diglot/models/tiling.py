@@ -1,0 +1,43 @@
+"""Pixels for the views that core.geometry laid out: the same resize and windows, on the picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from diglot.core.geometry import View
+from diglot.models.encoder import Encoder
+
+RESAMPLE = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def view_pixels(image: Image.Image, views: Sequence[View], encoder: Encoder) -> list[torch.Tensor]:
+    """Normalised pixels float32 (3, H, W) of each view; padding is the encoder's mean colour."""
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (encoder.mean, encoder.std))
+    fill = tuple(round(255 * channel) for channel in encoder.mean)
+    resized: dict[tuple[int, int], Image.Image] = {}
+    pixels = []
+    for view in views:
+        if view.resize_hw not in resized:
+            size_wh = view.resize_hw[1], view.resize_hw[0]
+            resized[view.resize_hw] = image.resize(size_wh, RESAMPLE[encoder.resample])
+        window = _window(resized[view.resize_hw], view.window, fill)
+        raw = torch.from_numpy(np.array(window, dtype=np.uint8)).permute(2, 0, 1)
+        pixels.append((raw.float() / 255 - mean) / std)
+    return pixels
+
+
+def _window(
+    image: Image.Image, window: tuple[int, int, int, int], fill: tuple[int, ...]
+) -> Image.Image:
+    x0, y0, x1, y1 = window
+    if (x0, y0, x1, y1) == (0, 0, image.width, image.height):
+        return image
+    canvas = Image.new("RGB", (x1 - x0, y1 - y0), fill)
+    canvas.paste(image, (-x0, -y0))
+    return canvas

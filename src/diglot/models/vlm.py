@@ -1,0 +1,165 @@
+"""Encoder, projector and language model joined: from views and packed documents to log-probs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from diglot.core.attention import additive_mask, block_mask
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import ConfigError
+from diglot.core.geometry import Preprocess, TokenGrid
+from diglot.core.layout import Packed
+from diglot.core.plugin import build_part
+from diglot.core.types import SizeHW
+from diglot.models.encoder import unshuffle
+from diglot.models.language import Language, LanguageConfig, load_language
+from diglot.models.logprobs import target_log_probs
+
+Part = str | dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLMConfig:
+    """The three parts and how an image becomes views."""
+
+    encoder: Part = "efficientnet_lite0"
+    projector: Part = "mlp"
+    language: LanguageConfig = field(default_factory=LanguageConfig)
+    # image_px of the encoder is used where preprocess is left out
+    preprocess: Preprocess | None = None
+    attention: Literal["sdpa", "flex"] = "sdpa"  # flex: CUDA only
+
+
+class VLM(nn.Module):
+    """The model that every objective trains and every measure reads."""
+
+    def __init__(
+        self,
+        encoder: Any,
+        projector: nn.Module,
+        language: Language,
+        preprocess: Preprocess,
+        attention: Literal["sdpa", "flex"] = "sdpa",
+    ) -> None:
+        super().__init__()
+        self.encoder, self.projector, self.language = encoder, projector, language
+        self.preprocess, self.attention = preprocess, attention
+        self.unshuffle = int(getattr(projector, "unshuffle", 1))
+        if attention == "flex":
+            language.model.set_attn_implementation("flex_attention")
+
+    def token_grid(self, size_hw: SizeHW) -> TokenGrid:
+        """The cells of the visual tokens of an image of this size."""
+        return self.preprocess.token_grid(
+            size_hw, patch_px=self.encoder.patch_px, unshuffle=self.unshuffle
+        )
+
+    def feature_grid(self, size_hw: SizeHW) -> TokenGrid:
+        """The cells of the encoder's features, before the projector merges any."""
+        return self.preprocess.token_grid(size_hw, patch_px=self.encoder.patch_px)
+
+    def features(self, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encoder features (h, w, E) of each view; views of one shape run as one batch."""
+        by_shape: dict[torch.Size, list[int]] = {}
+        for index, view in enumerate(pixels):
+            by_shape.setdefault(view.shape, []).append(index)
+        out: dict[int, torch.Tensor] = {}
+        for indices in by_shape.values():
+            grids = self.encoder(torch.stack([pixels[i] for i in indices]))
+            out.update(zip(indices, grids, strict=True))
+        return [out[i] for i in range(len(pixels))]
+
+    def project(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Visual tokens (N, D) of all views, stacked in order, row-major within a view."""
+        merged = [unshuffle(f[None], self.unshuffle).flatten(0, 2) for f in features]
+        return self.projector(torch.cat(merged).float())
+
+    def visual_tokens(self, batch: Batch) -> torch.Tensor:
+        """Visual tokens (N, D) of the batch's images."""
+        pixels_given = batch.views_are == "pixels"
+        return self.project(self.features(batch.views) if pixels_given else batch.views)
+
+    def embed(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
+        """The LLM's input (B, T, D): words, with visual tokens in their places."""
+        words_BTD = self.language.words(packed.token_BT)
+        is_visual = packed.visual_BT >= 0
+        chosen = visual_ND.to(words_BTD.dtype)[packed.visual_BT[is_visual]]
+        return words_BTD.index_put((is_visual,), chosen)
+
+    def decode(self, packed: Packed, visual_ND: torch.Tensor, *, every_layer: bool = False) -> Any:
+        """The LLM decoder's output over packed documents, under the one attention rule."""
+        embeds = self.embed(packed, visual_ND)
+        flex = self.attention == "flex"
+        mask = block_mask(packed) if flex else additive_mask(packed, embeds.dtype)
+        return self.language.decode(
+            embeds,
+            attention_mask=mask,
+            position_ids=packed.position_BT,
+            output_hidden_states=every_layer,
+        )
+
+    def log_probs(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
+        """log p(target | query) of every supervised pair, float32 (S,), in nats."""
+        hidden = self.decode(packed, visual_ND).last_hidden_state.flatten(0, 1)
+        return target_log_probs(hidden, packed.query_S, packed.target_S, self.language.head)
+
+    def forward(self, batch: Batch, reads: frozenset[Reads]) -> ForwardOutput:
+        """Only what `reads` asks for; without "log_probs" and "hidden" the LLM does not run."""
+        visual = self.visual_tokens(batch)
+        if not reads & {"log_probs", "hidden"}:
+            return ForwardOutput(visual_ND=visual)
+        out = self.decode(batch.packed, visual, every_layer="hidden" in reads)
+        log_prob = None
+        if "log_probs" in reads:
+            packed, flat = batch.packed, out.last_hidden_state.flatten(0, 1)
+            log_prob = target_log_probs(flat, packed.query_S, packed.target_S, self.language.head)
+        return ForwardOutput(visual, log_prob, out.hidden_states if "hidden" in reads else None)
+
+
+def build_vlm(config: VLMConfig, *, seed: int = 0) -> VLM:
+    """Load the encoder and the LLM, and start a projector from `seed`.
+
+    Raises ConfigError where a part is unknown, cannot be loaded, or two do not fit.
+    """
+    encoder = build_part("diglot.models.encoders", config.encoder, where="encoder")
+    language = load_language(config.language)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = build_part(
+            "diglot.models.projectors",
+            config.projector,
+            where="projector",
+            encoder_width=encoder.width,
+            llm_width=language.width,
+            words_rms=language.words.weight.detach().float().square().mean().sqrt().item(),
+        )
+    preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
+    vlm = VLM(encoder, projector, language, preprocess, config.attention)
+    vlm.token_grid((preprocess.image_px, preprocess.image_px))  # an uneven grid fails here
+    _check_projector(vlm)
+    return vlm
+
+
+@torch.no_grad()
+def _check_projector(vlm: VLM) -> None:
+    """One feature through the projector must come out as wide as the LLM's words."""
+    merged = vlm.encoder.width * vlm.unshuffle**2
+    try:
+        out = vlm.projector(torch.zeros(1, merged))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"encoder and projector do not fit: {error}",
+            expected=f"a projector for inputs of {merged} channels "
+            f"({vlm.encoder.width} x {vlm.unshuffle} x {vlm.unshuffle})",
+            where="projector",
+        ) from error
+    if out.shape != (1, vlm.language.width):
+        raise ConfigError(
+            "projector and language model do not fit",
+            expected=f"visual tokens of width {vlm.language.width}",
+            got=tuple(out.shape),
+            where="projector",
+        )

@@ -1,0 +1,56 @@
+"""Image captioning: the whole image, then its caption (stage 1 of LLaVA; the baseline of MMCS)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.geometry import TokenGrid
+from diglot.core.types import LossTerms, Sample, Tokens
+from diglot.objectives._objective import Prepared, Reduction
+from diglot.objectives._text import Frame, caption_of, count_learned, ending, opening, token_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of the caption objective."""
+
+    frame: Frame = field(default_factory=Frame)
+    reduction: Reduction = "mean"  # over the supervised tokens of the optimizer step
+
+
+class CaptionObjective:
+    """L = - sum over caption tokens of log p(x_t | V, x_<t)."""
+
+    terms = ("text",)
+    reads: frozenset[Reads] = frozenset({"log_probs"})
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.reduction = config, config.reduction
+        self.weights = {"text": 1.0}
+
+    def prepare(
+        self,
+        sample: Sample,
+        grid: TokenGrid,
+        tokenizer: PreTrainedTokenizerFast,
+        rng: torch.Generator,
+    ) -> Prepared:
+        """[BOS] V newline caption [EOS]. Raises DataError for an empty caption."""
+        caption = caption_of(sample, tokenizer)
+        sequence = (
+            *opening(self.config.frame, tokenizer, image=True),
+            Tokens(caption.ids, "text"),
+            *ending(self.config.frame, tokenizer, "text"),
+        )
+        return Prepared(sequence, counts=count_learned(sequence))
+
+    def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
+        """Summed negative log-likelihood in nats, and the tokens it is over."""
+        return token_loss(out, batch)
+
+
+def build(config: Config) -> CaptionObjective:
+    """The objective."""
+    return CaptionObjective(config)

@@ -1,0 +1,170 @@
+"""Multimodal code-switching: an entity's words give way to its object's tokens (MMCS Eq. 1-5).
+
+L_LM learns the text that goes on from there; L_entity learns to name the object, on a branch that
+forks off behind it, so that one forward pass serves all entities. The paper leaves the options of
+`Config` open; each is logged with the run.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.geometry import TokenGrid, ViewKind
+from diglot.core.spans import drop_overlaps, token_slice
+from diglot.core.types import Branch, LossTerms, Patches, Sample, Segment, Tokens
+from diglot.objectives._objective import Prepared, Reduction
+from diglot.objectives._text import (
+    Caption,
+    Frame,
+    caption_of,
+    count_learned,
+    ending,
+    opening,
+    token_loss,
+)
+
+OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
+    "all": ("image", "tile", "thumbnail"),
+    "thumbnail": ("image", "thumbnail"),
+    "tiles": ("image", "tile"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of MMCS. A weight of 0 leaves the term out altogether (Table 4's ablations)."""
+
+    text_weight: float = 1.0  # of L_LM (Eq. 3)
+    entity_weight: float = 1.0  # of L_entity (Eq. 4)
+    image_prefix: bool = True  # do all visual tokens stand before the text?
+    object_tokens: Literal["all", "thumbnail", "tiles"] = "all"  # the views v_object is taken from
+    max_objects: int | None = None  # keep this many, by score; None = all
+    replace_probability: float = 1.0  # each entity is switched with this probability
+    reduction: Reduction = "mean"  # of each term, over its supervised tokens of the optimizer step
+    frame: Frame = field(default_factory=Frame)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.replace_probability <= 1.0:
+            raise ConfigError(
+                "not a probability", got=self.replace_probability, where="replace_probability"
+            )
+        if min(self.text_weight, self.entity_weight) < 0 or not (
+            self.text_weight or self.entity_weight
+        ):
+            raise ConfigError(
+                "nothing would be learned",
+                expected="weights >= 0, not both 0",
+                got=(self.text_weight, self.entity_weight),
+                where="text_weight, entity_weight",
+            )
+        if self.max_objects is not None and self.max_objects < 1:
+            raise ConfigError("must be at least 1", got=self.max_objects, where="max_objects")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One entity to switch: its caption tokens [start, stop), and its object's visual tokens."""
+
+    start: int
+    stop: int
+    patches: tuple[int, ...]
+    score: float
+
+
+class CodeSwitchObjective:
+    """L = text_weight * L_LM + entity_weight * L_entity (Eq. 5)."""
+
+    terms = ("text", "entity")
+    reads: frozenset[Reads] = frozenset({"log_probs"})
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.reduction = config, config.reduction
+        self.weights = {"text": config.text_weight, "entity": config.entity_weight}
+
+    def prepare(
+        self,
+        sample: Sample,
+        grid: TokenGrid,
+        tokenizer: PreTrainedTokenizerFast,
+        rng: torch.Generator,
+    ) -> Prepared:
+        """X_MMCS with a branch behind every object. Raises DataError where nothing is learned."""
+        caption = caption_of(sample, tokenizer)
+        notes: Counter[str] = Counter()
+        switches = self._choose(
+            find_switches(sample, grid, caption, self.config, notes), rng, notes
+        )
+        text = "text" if self.config.text_weight else None
+        sequence = (
+            *opening(self.config.frame, tokenizer, image=self.config.image_prefix),
+            *self._body(caption, switches, text),
+            *ending(self.config.frame, tokenizer, text),
+        )
+        counts = count_learned(sequence)
+        if not counts:
+            raise DataError(
+                "nothing to learn: no entity can be switched and L_LM is off",
+                where=f"sample {sample.id!r}, regions",
+            )
+        return Prepared(sequence, counts=counts, notes=dict(notes))
+
+    def _choose(
+        self, switches: list[Switch], rng: torch.Generator, notes: Counter[str]
+    ) -> list[Switch]:
+        """Disjoint switches in reading order, after max_objects and replace_probability."""
+        config = self.config
+        kept = drop_overlaps([(s.start, s.stop) for s in switches], [s.score for s in switches])
+        notes["entity overlaps a better one"] += len(switches) - len(kept)
+        chosen = [switches[i] for i in kept]
+        if config.max_objects is not None and len(chosen) > config.max_objects:
+            notes["entity beyond max_objects"] += len(chosen) - config.max_objects
+            best = sorted(chosen, key=lambda s: -s.score)[: config.max_objects]
+            chosen = [s for s in chosen if s in best]
+        if config.replace_probability < 1.0:
+            draws = torch.rand(len(chosen), generator=rng) < config.replace_probability
+            chosen = [s for s, draw in zip(chosen, draws.tolist(), strict=True) if draw]
+        return chosen
+
+    def _body(self, caption: Caption, switches: list[Switch], text: str | None) -> list[Segment]:
+        """The caption with every switched entity as its object's tokens and a branch (Eq. 2, 4)."""
+        body: list[Segment] = []
+        at = 0
+        for switch in switches:
+            body += [Tokens(caption.ids[at : switch.start], text), Patches(switch.patches)]
+            if self.config.entity_weight:
+                body.append(Branch(caption.ids[switch.start : switch.stop], "entity"))
+            at = switch.stop
+        return [*body, Tokens(caption.ids[at:], text)]
+
+    def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
+        """Summed negative log-likelihood of text and entity tokens in nats, and their counts."""
+        return token_loss(out, batch)
+
+
+def find_switches(
+    sample: Sample, grid: TokenGrid, caption: Caption, config: Config, notes: Counter[str]
+) -> list[Switch]:
+    """Every region that has a place in the caption and tokens on the grid (Eq. 1), as a Switch."""
+    allowed = grid.in_views(OBJECT_VIEWS[config.object_tokens])
+    found = []
+    for region in sample.regions:
+        words = token_slice(caption.offsets_T2, region.span) if region.span else None
+        patches = np.flatnonzero((grid.box_cover(region.box) > 0) & allowed)
+        if words is None:
+            notes["entity not in the caption"] += 1
+        elif not len(patches):
+            notes["object outside the views"] += 1
+        else:
+            found.append(Switch(*words, tuple(patches.tolist()), region.score))
+    return found
+
+
+def build(config: Config) -> CodeSwitchObjective:
+    """The objective."""
+    return CodeSwitchObjective(config)
