@@ -1,0 +1,205 @@
+"""Reading a dataset folder: checked Samples by index, straight from the Parquet shards."""
+
+import bisect
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Sample, SizeHW
+from diglot.data import shards
+from diglot.data.schema import OPTIONAL_COLUMNS, arrow_schema, from_row
+from diglot.data.writer import DatasetWriter, write_dataset
+
+__all__ = ["Dataset", "DatasetWriter", "open_dataset", "write_dataset"]
+
+_CACHED_ROW_GROUPS = 16
+
+
+class Dataset:
+    """One split of a dataset folder. Get it from `open_dataset`; safe to send to other processes.
+
+    `dataset[i]` reads one row group (kept, the last few) and checks the record.
+    """
+
+    def __init__(self, folder: Path, split: str, parts: list[shards.Shard]) -> None:
+        self.folder, self.split = folder, split
+        self._shards = parts
+        self._ends = list(accumulate(shard.samples for shard in parts))
+        self._reset()
+
+    def _reset(self) -> None:
+        self._files: dict[int, pq.ParquetFile] = {}
+        self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"args": (self.folder, self.split, self._shards)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["args"])
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at `index` (negative counts from the end).
+
+        Raises IndexError, or DataError naming the sample's id and the field that is wrong.
+        """
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError(f"sample {index} of {size}")
+        index %= size
+        number = bisect.bisect_right(self._ends, index)
+        before = self._ends[number - 1] if number else 0
+        return from_row(self._row(number, index - before), where=self._shards[number].path.name)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of every sample, in order, without reading a picture."""
+        return self._column("id")
+
+    @cached_property
+    def sizes_hw(self) -> list[SizeHW]:
+        """(height, width) in pixels of every sample, in order, without reading a picture."""
+        return [(height, width) for height, width in self._column("size_hw")]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hex digits that name the content, order included, however it is cut into shards."""
+        digests = [shard.digest for shard in self._shards]
+        if None not in digests:
+            return f"{sum(d for d in digests if d is not None) % 2**256:064x}"
+        total = hashlib.sha256()  # shards of others: their bytes
+        for shard in self._shards:
+            with open(shard.path, "rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """How the split was made, as its writer was told; empty where nothing is known."""
+        entry = shards.read_manifest(self.folder)["splits"].get(self.split, {})
+        return entry.get("info", {})
+
+    def _column(self, name: str) -> list[Any]:
+        tables = (pq.read_table(shard.path, columns=[name]) for shard in self._shards)
+        return [value for table in tables for value in table.column(name).to_pylist()]
+
+    def _row(self, number: int, index: int) -> dict[str, Any]:
+        file = self._file(number)
+        group = 0
+        while index >= (rows := file.metadata.row_group(group).num_rows):
+            index -= rows
+            group += 1
+        return self._group(number, group)[index]
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        if number not in self._files:
+            path = self._shards[number].path
+            self._files[number] = pq.ParquetFile(path, memory_map=True)
+        return self._files[number]
+
+    def _group(self, number: int, group: int) -> list[dict[str, Any]]:
+        key = (number, group)
+        if key in self._groups:
+            self._groups.move_to_end(key)
+            return self._groups[key]
+        try:
+            rows = self._file(number).read_row_group(group, use_threads=False).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(
+                f"shard cannot be read ({error})", where=str(self._shards[number].path)
+            ) from error
+        self._groups[key] = rows
+        if len(self._groups) > _CACHED_ROW_GROUPS:
+            self._groups.popitem(last=False)
+        return rows
+
+
+def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool = False) -> Dataset:
+    """The split's samples. Footers are read and columns checked now, pictures never before asked.
+
+    Raises ConfigError for a missing folder or split, or one still being written (unless
+    `allow_incomplete`); DataError for shards that cannot be read or have other columns than ours.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConfigError("no such dataset folder", got=str(folder), fix="Make one: diglot scenes.")
+    paths = shards.shard_paths(folder, shards.check_split(split))
+    entry = shards.read_manifest(folder)["splits"].get(split)
+    if not paths:
+        there = ", ".join(shards.splits_in(folder)) or "none"
+        raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
+    opened = [shards.open_shard(path) for path in paths]
+    for shard, schema in opened:
+        _check_columns(schema, where=str(shard.path))
+    parts = [shard for shard, _ in opened]
+    if entry is not None and not allow_incomplete:
+        _check_complete(entry, sum(shard.samples for shard in parts), where=f"{folder}, {split}")
+    return Dataset(folder, split, parts)
+
+
+def _check_complete(entry: dict[str, Any], found: int, *, where: str) -> None:
+    if not entry.get("complete"):
+        raise ConfigError(
+            f"the split is not finished ({found} samples so far)",
+            where=where,
+            fix="Run the command that makes it again: it goes on where it stopped.",
+        )
+    if entry.get("samples") != found:
+        raise DataError("shards are missing", expected=entry.get("samples"), got=found, where=where)
+
+
+def _check_columns(schema: pa.Schema, *, where: str) -> None:
+    for field in arrow_schema():
+        index = schema.get_field_index(field.name)
+        if index < 0 and field.name not in OPTIONAL_COLUMNS:
+            raise DataError(
+                f"no column {field.name!r}",
+                expected=", ".join(arrow_schema().names),
+                got=", ".join(schema.names),
+                where=where,
+            )
+        if index >= 0 and not _alike(schema.field(index).type, field.type):
+            raise DataError(
+                f"column {field.name!r} has another type",
+                expected=field.type,
+                got=schema.field(index).type,
+                where=where,
+            )
+
+
+def _alike(found: pa.DataType, ours: pa.DataType) -> bool:
+    """Same nesting, and the same kind of value (another width of integer or float will do)."""
+    types = pa.types
+    if types.is_list(ours):
+        nested = (
+            types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
+        )
+        return nested and _alike(found.value_type, ours.value_type)
+    if types.is_struct(ours):
+        return types.is_struct(found) and all(
+            found.get_field_index(f.name) < 0 or _alike(found.field(f.name).type, f.type)
+            for f in ours
+        )
+    kinds = (types.is_integer, types.is_floating, _is_text, _is_bytes)
+    return types.is_null(found) or any(kind(found) and kind(ours) for kind in kinds)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

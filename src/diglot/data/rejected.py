@@ -1,0 +1,66 @@
+"""The file of records set aside: one JSON line each, with the reason, never the same line twice."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+from diglot.core.errors import DataError
+
+
+class Rejected:
+    """Append-only list of rejected records in the JSONL file `path`, also across restarts.
+
+    The file appears with the first rejection. A line torn by a kill is cut off on the next start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: set[tuple[str, str]] = set()
+        self._reasons: Counter[str] = Counter()
+        if path.exists():
+            self._read()
+
+    def add(self, id: str, reason: str, *, where: str = "") -> bool:
+        """Note that record `id` is unusable; on disk on return. False where it was noted before."""
+        if (id, reason) in self._seen:
+            return False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"id": id, "reason": reason, "where": where}) + "\n"
+        with open(self.path, "ab") as file:
+            file.write(line.encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+        self._remember(id, reason)
+        return True
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records each reason set aside, commonest first."""
+        return dict(self._reasons.most_common())
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def _remember(self, id: str, reason: str) -> None:
+        self._seen.add((id, reason))
+        self._reasons[reason] += 1
+
+    def _read(self) -> None:
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.path, whole)
+        for number, line in enumerate(content[:whole].splitlines(), start=1):
+            try:
+                record = json.loads(line)
+                key = (str(record["id"]), str(record["reason"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    "not a list of rejected records",
+                    expected='{"id", "reason", "where"} on each line',
+                    where=f"{self.path}:{number}",
+                    fix="Move the file away.",
+                ) from error
+            if key not in self._seen:
+                self._remember(*key)

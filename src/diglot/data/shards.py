@@ -1,0 +1,154 @@
+"""The files of a dataset folder: Parquet shards per split, `dataset.json`, a card for `datasets`."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.schema import FORMAT_VERSION
+
+MANIFEST = "dataset.json"
+CARD = "README.md"
+DIGEST_KEY = b"diglot.digest"
+_SPLIT = re.compile(r"[a-z][a-z0-9_]*")
+_CARD_MARK = "<!-- written by diglot -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One Parquet file. `digest` is the sum of its rows' digests, or None where not written by us."""
+
+    path: Path
+    samples: int
+    digest: int | None
+
+
+def check_split(split: str) -> str:
+    """`split` itself. Raises ConfigError unless it can name files and a split of `datasets`."""
+    if not _SPLIT.fullmatch(split):
+        raise ConfigError("not a split name", expected="lower-case letters, digits, _", got=split)
+    return split
+
+
+def shard_paths(folder: Path, split: str) -> list[Path]:
+    """The shards of a split in order, by their names (`train-00000.parquet`)."""
+    return sorted(folder.glob(f"{split}-*.parquet"))
+
+
+def splits_in(folder: Path) -> list[str]:
+    """The splits that have a shard in `folder`, sorted."""
+    return sorted({path.name.rsplit("-", 1)[0] for path in folder.glob("*-[0-9]*.parquet")})
+
+
+def open_shard(path: Path) -> tuple[Shard, pa.Schema]:
+    """What a shard's footer says. Raises DataError where it is no readable Parquet file."""
+    try:
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"shard cannot be read ({error})",
+            where=str(path),
+            fix="Delete this shard and all after it, and run the command that made it again.",
+        ) from error
+    text = (schema.metadata or {}).get(DIGEST_KEY)
+    digest = int(text, 16) if text else None
+    return Shard(path=path, samples=metadata.num_rows, digest=digest), schema
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`dataset.json`, or an empty one. Raises DataError where it is not ours."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {"format": "diglot", "format_version": FORMAT_VERSION, "splits": {}}
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        known = manifest["format"] == "diglot" and isinstance(manifest["splits"], dict)
+        version = int(manifest["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("not a dataset description of diglot's", where=str(path)) from error
+    if not known or version > FORMAT_VERSION:
+        raise DataError(
+            "not a dataset description this version knows",
+            expected=f"format diglot, version up to {FORMAT_VERSION}",
+            got=f"format {manifest['format']}, version {version}",
+            where=str(path),
+        )
+    return manifest
+
+
+def update_manifest(folder: Path, split: str, entry: dict[str, Any]) -> None:
+    """Put a split's entry into `dataset.json` and the card, safe against other writers."""
+    with locked(folder / ".dataset.lock", wait=True):
+        manifest = read_manifest(folder)
+        manifest["splits"][split] = entry
+        replace_text(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        _write_card(folder, sorted(manifest["splits"]))
+
+
+def _write_card(folder: Path, splits: list[str]) -> None:
+    """The front matter that lets `datasets.load_dataset(folder)` find every split."""
+    path = folder / CARD
+    if path.exists() and _CARD_MARK not in path.read_text("utf-8", errors="replace"):
+        return
+    files = "".join(f"  - split: {s}\n    path: {s}-*.parquet\n" for s in splits)
+    replace_text(
+        path,
+        f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n{_CARD_MARK}\n"
+        "Images with captions and grounded regions; `dataset.json` says how they were made.\n",
+    )
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, which takes its place if the block ends well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock that ends with the process. Raises ConfigError if taken and not to `wait`."""
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: one writer at a time is up to the user
+        yield
+        return
+    with open(path, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise ConfigError(
+                "another process is writing this split", where=str(path.parent)
+            ) from error
+        yield
