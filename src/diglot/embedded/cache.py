@@ -58,7 +58,15 @@ def write_marker(asset: Asset, folder: Path) -> None:
 
 
 def publish(finished: Path, asset: Asset) -> None:
-    """Give the finished folder its name in one step; a broken one of that name goes first."""
+    """Give the finished folder its name in one step; a broken one of that name goes first.
+
+    Every file becomes as readable as the marker, which the user's umask made: some writers make
+    private files, and a cache may be shared.
+    """
+    mode = (finished / MARKER).stat().st_mode
+    for path in finished.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
     target = asset_folder(asset)
     if target.exists():
         broken = finished.with_name("broken")

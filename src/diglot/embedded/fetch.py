@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
-        console=Console(stderr=True),
+        # This very stream: a converter may point sys.stderr elsewhere for a while.
+        console=Console(file=sys.stderr),
     )
 
 
@@ -133,8 +135,8 @@ def _told(asset: Asset) -> Iterator[None]:
             raise _disk_full(asset) from error
         if isinstance(error, OSError):
             raise ConfigError(
-                f"cannot write {asset.name} to the cache: {error}",
+                f"cannot make {asset.name} in the cache: {error}",
                 where=str(cache_root()),
-                fix="Set DIGLOT_CACHE to a folder you may write to.",
+                fix="Is the folder yours to write to? DIGLOT_CACHE names another.",
             ) from error
         raise

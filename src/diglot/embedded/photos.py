@@ -82,5 +82,9 @@ SKIMAGE_PHOTOS = Asset(
     convert=convert_skimage,
     # One wheel for everyone: the pictures are the same in all, and pip would look for one that
     # fits the running Python, which an old or a very new one has not.
-    pip_options=("--python-version=3.12", "--platform=manylinux_2_28_x86_64", "--implementation=cp"),
+    pip_options=(
+        "--python-version=3.12",
+        "--platform=manylinux_2_28_x86_64",
+        "--implementation=cp",
+    ),
 )

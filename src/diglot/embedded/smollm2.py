@@ -1,6 +1,7 @@
 """SmolLM2-135M-Instruct, a small real language model (Allal et al. 2025, arXiv 2502.02737)."""
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,10 +66,12 @@ def _convert_model(source: Path, finished: Path) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Our own progress is shown; transformers' bars would break its line."""
+    # Two kinds of bars: its own, which can be turned off, and the GGUF reader's plain tqdm.
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
