@@ -1,0 +1,67 @@
+"""Text around an image as the LLM reads it: tokenising, and the frame of image and caption."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.errors import DataError
+from diglot.core.types import Image, Sample, Segment, Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The fixed text around an image and its caption: [BOS] before V after caption [EOS]."""
+
+    bos: bool = True  # keeps the first visual token from being the attention sink
+    before: str = ""
+    after: str = "\n"
+    eos: bool = True  # the end is learned with the text
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption tokenised once."""
+
+    ids: tuple[int, ...]
+    offsets_T2: np.ndarray  # [start, end) characters of each token
+
+
+def tokenize(text: str, tokenizer: PreTrainedTokenizerFast) -> Caption:
+    """Token ids and character offsets of a text, without special tokens."""
+    out = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    return Caption(tuple(out["input_ids"]), np.array(out["offset_mapping"]).reshape(-1, 2))
+
+
+def caption_of(sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Caption:
+    """The sample's caption. Raises DataError where it has no words to learn."""
+    caption = tokenize(sample.caption, tokenizer)
+    if not caption.ids:
+        raise DataError(
+            "nothing to learn: the caption is empty", where=f"sample {sample.id!r}, caption"
+        )
+    return caption
+
+
+def beginning(frame: Frame, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """The BOS, if the frame has one.
+
+    A tokenizer without a BOS starts with its EOS, so that something stands before the first word.
+    """
+    bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return (int(bos),) if frame.bos and bos is not None else ()
+
+
+def opening(frame: Frame, tokenizer: PreTrainedTokenizerFast, *, image: bool) -> list[Segment]:
+    """[BOS] before V after; without the image only the BOS."""
+    start = beginning(frame, tokenizer)
+    if not image:
+        return [Tokens(start)]
+    before, after = (tokenize(text, tokenizer).ids for text in (frame.before, frame.after))
+    return [Tokens(start + before), Image(), Tokens(after)]
+
+
+def ending(frame: Frame, tokenizer: PreTrainedTokenizerFast, learn: str | None) -> list[Segment]:
+    """The EOS, if the frame has one."""
+    eos = tokenizer.eos_token_id
+    return [Tokens((int(eos),), learn)] if frame.eos and eos is not None else []
