@@ -6,6 +6,8 @@ Format: the string form in cocoapi's `maskApi.c` (5 bits a character, every run 
 stored as the difference to the run two before it).
 """
 
+from typing import Any
+
 import numpy as np
 from pycocotools import mask as coco
 
@@ -25,8 +27,8 @@ def encode(mask: np.ndarray) -> Rle:
         raise DataError(
             "not a mask", expected="bool (height, width)", got=f"{mask.dtype} {mask.shape}"
         )
-    counts = coco.encode(np.asfortranarray(mask.view(np.uint8)))["counts"]
-    return Rle(size_hw=(mask.shape[0], mask.shape[1]), counts=counts.decode("ascii"))
+    encoded: Any = coco.encode(np.asfortranarray(mask.view(np.uint8)))
+    return Rle(size_hw=(mask.shape[0], mask.shape[1]), counts=encoded["counts"].decode("ascii"))
 
 
 def decode(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -61,7 +63,7 @@ def check(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> None:
         )
 
 
-def _plain(rle: Rle) -> dict:
+def _plain(rle: Rle) -> Any:
     return {"size": list(rle.size_hw), "counts": rle.counts.encode("ascii")}
 
 

@@ -1,4 +1,4 @@
-"""The files of a dataset folder: Parquet shards per split, `dataset.json`, a card for `datasets`."""
+"""The files of a dataset folder: Parquet shards of each split, `dataset.json`, a card."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ _CARD_MARK = "<!-- written by diglot -->"
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """One Parquet file. `digest` is the sum of its rows' digests, or None where not written by us."""
+    """One Parquet file. `digest` is the sum of its rows' digests, None where others wrote it."""
 
     path: Path
     samples: int

@@ -83,7 +83,7 @@ class DatasetWriter:
         return f"{self._digest:064x}"
 
     def add(self, sample: Sample) -> None:
-        """Append a sample. Raises DataError where its id is taken or its picture is not its size."""
+        """Append a sample. Raises DataError where its id is taken, or size_hw is not the image's."""
         where = f"sample {sample.id!r}"
         if sample.id in self._known:
             raise DataError("two records with the same id", where=where)
@@ -155,7 +155,7 @@ class DatasetWriter:
         shard, _ = shards.open_shard(path)
         if shard.digest is None:
             raise DataError("shard was not written by diglot", where=str(path))
-        table = pq.read_table(path, columns=["id", "regions.list.element.phrase"])
+        table = pq.ParquetFile(path).read(columns=["id", "regions.list.element.phrase"])
         for id in table.column("id").to_pylist():
             self._take(id)
         self._regions += sum(len(regions) for regions in table.column("regions").to_pylist())
@@ -198,7 +198,7 @@ def _write_shard(path: Path, rows: list[dict[str, Any]], digest: int) -> None:
         path,
         row_group_size=ROW_GROUP_SAMPLES,
         # Pictures are compressed already, and their bounds would bloat the footer.
-        compression=compression,
+        compression=compression,  # pyright: ignore[reportArgumentType]
         use_dictionary=False,
         write_statistics=["id"],  # pyright: ignore[reportArgumentType]
     )
