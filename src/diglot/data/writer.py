@@ -83,7 +83,7 @@ class DatasetWriter:
         return f"{self._digest:064x}"
 
     def add(self, sample: Sample) -> None:
-        """Append a sample. Raises DataError where its id is taken, or size_hw is not the image's."""
+        """Append a sample. Raises DataError where its id is taken, size_hw is not the image's."""
         where = f"sample {sample.id!r}"
         if sample.id in self._known:
             raise DataError("two records with the same id", where=where)

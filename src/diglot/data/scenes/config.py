@@ -26,7 +26,7 @@ class ScenesConfig:
     colour_probability: float = 0.0  # drawings tinted in a colour, and called so
     styles: tuple[str, ...] = STYLES  # phrasings that captions are drawn from
     texture_share: float = 0.2  # backgrounds that are plain textures; all, where no photo is given
-    background_px: int = 112  # photos are shrunk to this side first: fewer is blurrier
+    background_px: int = 64  # photos are shrunk to this side first: fewer is blurrier
     jpeg_quality: int = 92
     held_out_names: tuple[str, ...] = ()  # kinds that only split test_names shows
     held_out_pair_share: float = 0.0  # of all pairs of kinds, together only in test_combinations
