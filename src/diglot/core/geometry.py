@@ -13,13 +13,17 @@ from typing import Literal
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Box, SizeHW
 
 ViewKind = Literal["image", "tile", "thumbnail"]
 
 # Overlaps thinner than this are rounding, not area: touching edges do not count as overlap.
 TOUCH_PX = 1e-6
+
+# Modes that keep the aspect blow a thread-like image up to gigapixels, or beyond `max_pixels`.
+# The bound is Qwen2-VL's own.
+MAX_ASPECT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +164,15 @@ class Preprocess:
     def token_grid(self, size_hw: SizeHW, *, patch_px: int, unshuffle: int = 1) -> TokenGrid:
         """The grid of visual tokens after merging unshuffle × unshuffle encoder cells of patch_px.
 
-        Raises ConfigError where a view's encoder grid cannot be merged evenly.
+        Raises ConfigError where a view's encoder grid cannot be merged evenly, and DataError for an
+        image too long and thin for a mode that keeps its aspect.
         """
+        if self.mode in ("centre_crop", "native") and max(size_hw) > MAX_ASPECT * min(size_hw):
+            raise DataError(
+                f"image is too long and thin for {self.mode!r}",
+                expected=f"sides within a factor of {MAX_ASPECT}",
+                got=f"{size_hw[0]} x {size_hw[1]}",
+            )
         plans = {
             "squash": _squash,
             "centre_crop": _centre_crop,

@@ -44,7 +44,8 @@ def encode(sequence: Sequence, *, visual_count: int, terms: tuple[str, ...]) -> 
 
     A learned trunk token is predicted by the trunk position before it; a branch's first token by
     the position it forks from. A branch's last token is a target only and takes no position.
-    Raises ValueError for a learned token or a branch that nothing stands before.
+    Raises ValueError for a learned token or a branch that nothing stands before, and for a patch
+    that the image does not have (packed, it would be another document's).
     """
     rows = _Rows([], [], [], [], [], [], [], [])
     forks: list[tuple[int, Branch]] = []
@@ -72,6 +73,8 @@ def _add_trunk(
         return
     visuals = range(visual_count) if isinstance(segment, Image) else segment.index
     for visual in visuals:
+        if not 0 <= visual < visual_count:
+            raise ValueError(f"no visual token {visual} in an image of {visual_count}")
         rows.add(0, visual, len(rows.token), 0, None)
 
 
@@ -147,7 +150,10 @@ def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None 
 
     `image_of` gives each document's image, where several documents speak of one image; by default
     every document brings its own, in order. Images count from 0, each seen first in order.
+    Raises ValueError for no documents, or where two differ on the tokens of their common image.
     """
+    if not documents:
+        raise ValueError("no document to pack")
     rows = assign_rows([len(d) for d in documents], row_tokens)
     width = max(sum(len(documents[i]) for i in row) for row in rows)
     visual_start = _visual_starts(documents, image_of or range(len(documents)))
@@ -162,7 +168,7 @@ def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None 
             _place(columns, r, at, number, branches, visual_start[i], document)
             start[i] = r * width + at
             at += len(document)
-            branches += int(document.branch_T.max())
+            branches += int(document.branch_T.max()) if len(document) else 0
     return Packed(
         **{f"{name}_BT": values for name, values in columns.items()},
         query_S=torch.cat([d.query_S + start[i] for i, d in enumerate(documents)]),
@@ -177,7 +183,8 @@ def _visual_starts(documents: Seq[Encoded], image_of: Seq[int]) -> list[int]:
     """Where each document's visual tokens begin among those of all images, stacked."""
     counts: dict[int, int] = {}
     for document, image in zip(documents, image_of, strict=True):
-        counts.setdefault(image, document.visual_count)
+        if counts.setdefault(image, document.visual_count) != document.visual_count:
+            raise ValueError(f"documents differ on the number of visual tokens of image {image}")
     starts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
     return [starts[image] for image in image_of]
 

@@ -47,7 +47,7 @@ def _import_own(name: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:  # TypeError: a relative path such as ".mlp"
         raise ConfigError(
             f"cannot import {name!r}: {error}",
             fix="Run from the folder that holds it, or install it.",
@@ -70,7 +70,7 @@ def part_config(module: ModuleType, settings: Mapping[str, Any], *, where: str) 
     try:
         parsed = parser.parse_object({"part": dict(settings)})
         return parser.instantiate_classes(parsed).part
-    except (ArgumentError, TypeError) as error:
+    except (ArgumentError, TypeError, ConfigError) as error:
         raise ConfigError(str(error).strip(), where=where) from error
 
 
@@ -78,7 +78,7 @@ def split_part(part: str | Mapping[str, Any], *, where: str) -> tuple[str, dict[
     """("name", settings) of a part written as a bare name or as {name: ..., field: ...}."""
     if isinstance(part, str):
         return part, {}
-    settings = dict(part)
+    settings = dict(part) if isinstance(part, Mapping) else {}
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError("a part needs its name", expected="name: ...", got=part, where=where)
