@@ -286,7 +286,7 @@ def native_size(size_hw: SizeHW, *, cell_px: int, min_pixels: int, max_pixels: i
     """Height and width in whole cells, aspect kept, area in bounds (Qwen2-VL's smart resize)."""
     height, width = size_hw
     sides = np.array([height, width], np.float64)
-    whole = np.maximum(np.round(sides / cell_px), 1) * cell_px
+    whole = np.round(sides / cell_px) * cell_px  # 0 for a sliver: below min_pixels
     if whole.prod() > max_pixels:
         whole = np.floor(sides / np.sqrt(height * width / max_pixels) / cell_px) * cell_px
     elif whole.prod() < min_pixels:
