@@ -92,6 +92,13 @@ def _opened(image: bytes | Path, *, max_pixels: int, where: str) -> Iterator[Ima
         raise DataError(
             "not a picture", expected=" or ".join(FORMATS), where=where or None
         ) from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, of 179 million
+        raise DataError(
+            "picture is too large to decode",
+            expected=f"1 to {max_pixels} pixels",
+            got=str(error).partition(")")[0].partition("(")[2],
+            where=where or None,
+        ) from error
     except FileNotFoundError as error:
         raise DataError("no such picture file", where=where or None) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes

@@ -102,13 +102,3 @@ def check_scene_split(split: str) -> str:
     if split not in SPLITS:
         raise ConfigError("no such split of scenes", expected=", ".join(SPLITS), got=split)
     return split
-
-
-def has_held_out_pair(names: list[str], config: ScenesConfig) -> bool:
-    """Whether any two of `names` are kept apart in training."""
-    ordered = sorted(set(names))
-    return any(
-        config.holds_out(first, second)
-        for index, first in enumerate(ordered)
-        for second in ordered[index + 1 :]
-    )

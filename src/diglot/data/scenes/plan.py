@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.pools import Pool, Side
 from diglot.data.scenes.tint import COLOURS
@@ -58,16 +59,15 @@ class Planner:
         held = set(config.held_out_names)
         self._held = [(p, n) for p in pools for n in p.names if n in held]
         self._usual = [(p, n) for p in pools for n in p.names if n not in held]
-        self._pairs = self._held_out_pairs()
-        self._check(len({name for _, name in self._usual}))
-
-    def _held_out_pairs(self) -> list[tuple[tuple[Pool, str], tuple[Pool, str]]]:
-        return [
-            (first, second)
-            for index, first in enumerate(self._usual)
-            for second in self._usual[index + 1 :]
-            if self._config.holds_out(first[1], second[1])
+        self._pairs = [
+            pair
+            for pair in combinations(self._usual, 2)
+            if config.holds_out(pair[0][1], pair[1][1])
         ]
+        self._apart = {
+            frozenset(pair) for pair in combinations(sorted(known), 2) if config.holds_out(*pair)
+        }
+        self._check(len({name for _, name in self._usual}))
 
     def _check(self, kinds: int) -> None:
         most = self._config.objects[1]
@@ -83,7 +83,7 @@ class Planner:
             )
 
     def draw(self, rng: np.random.Generator) -> Plan:
-        """One plan. Raises ConfigError where the held-out pairs leave no kinds to choose from."""
+        """One plan. Raises DataError where the held-out pairs leave no kinds to choose from."""
         config = self._config
         fewest, most = config.objects
         count = int(rng.integers(fewest, most + 1))
@@ -115,13 +115,10 @@ class Planner:
             (pool, name)
             for pool, name in self._usual
             if name not in taken
-            and not (apart and any(self._config.holds_out(name, other) for other in taken))
+            and not (apart and any(frozenset((name, other)) in self._apart for other in taken))
         ]
         if not free:
-            raise ConfigError(
-                "held_out_pair_share leaves no kinds to go together",
-                got=self._config.held_out_pair_share,
-            )
+            raise DataError("no kinds left that may go together: the pairs are held out")
         pools = [pool for pool in self._weights if any(p is pool for p, _ in free)]
         weights = np.array([self._weights[pool] for pool in pools])
         pool = pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
