@@ -1,0 +1,69 @@
+"""The report of a run as one self-contained HTML page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diglot.report.curves import line_chart
+from diglot.report.render import render, write_page
+from diglot.report.scenes import view_scene
+from diglot.report.schema import Example, Measure, Report, read_report
+from diglot.report.token_maps import view_token_map
+from diglot.report.verdicts import judge
+from diglot.report.whiskers import measure_axis, whisker_chart
+
+
+def write_report(data: Mapping[str, Any], out: Path) -> Path:
+    """Write the page of a run's result JSON (`schema.Report`) to `out`; equal data, equal bytes.
+
+    The page asks nothing of the network, runs no script, and is written whole or not at all.
+    Raises DataError naming the field that cannot be used, ConfigError where `out` cannot be
+    written.
+    """
+    return write_page(render_report(read_report(data)), out)
+
+
+def render_report(report: Report) -> str:
+    """The page as text."""
+    return render(
+        "report.html.j2",
+        {
+            "report": report,
+            "measures": [_view_measure(m, report.runs) for m in report.measures],
+            "curves": [line_chart(c, report.runs) for c in report.curves],
+            "examples": [_view_example(e, report.runs) for e in report.examples],
+        },
+    )
+
+
+def _view_measure(measure: Measure, runs: tuple[str, ...]) -> dict[str, Any]:
+    axis = measure_axis(measure)
+    scores = {run: result.score for run, result in measure.results.items()}
+    return {
+        "measure": measure,
+        "verdicts": judge(measure),
+        "chart": whisker_chart(axis, scores, runs, chance=measure.chance),
+        "groups": [_view_group(measure, name, axis, runs) for name in _group_names(measure)],
+    }
+
+
+def _group_names(measure: Measure) -> list[str]:
+    """Names of all runs' groups, in the order they first appear."""
+    return list(dict.fromkeys(name for r in measure.results.values() for name in r.groups))
+
+
+def _view_group(measure: Measure, name: str, axis: Any, runs: tuple[str, ...]) -> dict[str, Any]:
+    scores = {run: r.groups[name] for run, r in measure.results.items() if name in r.groups}
+    chart = whisker_chart(axis, scores, runs, chance=measure.chance)
+    return {"name": name, "scores": scores, "chart": chart}
+
+
+def _view_example(example: Example, runs: tuple[str, ...]) -> dict[str, Any]:
+    view = view_scene(example.scene)
+    return {
+        "view": view,
+        "tokens": [
+            view_token_map(tokens, view, runs.index(run))
+            for run, tokens in example.token_maps.items()
+        ],
+    }

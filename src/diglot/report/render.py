@@ -1,0 +1,62 @@
+"""Templates to one HTML file, every text escaped, the file whole or not there."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from diglot.core.errors import ConfigError
+from diglot.report.axes import format_value
+from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colours
+from diglot.report.whiskers import interval_text
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The page of `template` ("report.html.j2"), with `values` escaped wherever they stand."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    # autoescape by file name would miss names that end in .j2, so it is always on.
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        run_colours=RUN_COLOURS,
+        run_dashes=RUN_DASHES,
+        run_shapes=RUN_SHAPES,
+        heat_colours=heat_colours(),
+        number=format_value,
+        interval=interval_text,
+    )
+    return environment
+
+
+def write_page(html: str, out: Path) -> Path:
+    """Write `html` to `out`, making its folder. Raises ConfigError where it cannot be written."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(html, encoding="utf-8")
+        os.replace(part, out)
+    except OSError as error:
+        raise ConfigError(
+            f"the page cannot be written: {error.strerror or error}",
+            where=str(out),
+            fix="Name a file, in a folder you may write to, on a disk with room.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return out

@@ -1,0 +1,141 @@
+"""What each visual token of an image means to the LLM: cosine with a name, nearest word."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from diglot.report.axes import format_value
+from diglot.report.fields import Box
+from diglot.report.palette import HEAT_LEVELS
+from diglot.report.scene_schema import NameMap, TokenMap
+from diglot.report.scenes import BoxView, Rect, SceneView, to_rect
+
+# A token this much larger than the median one belongs to a coarser view (a thumbnail).
+_COARSE = 1.9
+# Width of a letter as a share of the font size, generous enough for most fonts.
+_LETTER = 0.72
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heat:
+    """The tokens of one level of heat, drawn as one path."""
+
+    level: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameMapView:
+    """The map of one name. `peak` is the centre of the token with the highest cosine."""
+
+    name: str
+    entity: BoxView | None  # the region of the scene that this name stands for
+    truth: Rect
+    heat: tuple[Heat, ...]
+    low: str
+    high: str
+    peak: tuple[float, float] | None
+    hit: bool  # the peak lies in the true box
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordLabel:
+    """A token's nearest word, written at its centre; `named` if a name of the scene holds it."""
+
+    text: str
+    x: float
+    y: float
+    font_px: float
+    named: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenMapView:
+    """All maps of one run on one scene."""
+
+    run: int
+    maps: tuple[NameMapView, ...]
+    words: tuple[WordLabel, ...]
+    coarse: int  # tokens of a coarser view, left out of the words
+
+
+def view_token_map(tokens: TokenMap, view: SceneView, run: int) -> TokenMapView:
+    """Ready to draw over `view`, for the report's `run`-th run."""
+    fine = _fine_tokens(tokens.boxes)
+    return TokenMapView(
+        run=run,
+        maps=tuple(_view_name(m, tokens.boxes, view) for m in tokens.maps),
+        words=tuple(_label(tokens, i, _name_words(view)) for i in fine) if tokens.words else (),
+        coarse=len(tokens.boxes) - len(fine),
+    )
+
+
+def _view_name(name_map: NameMap, boxes: Sequence[Box], view: SceneView) -> NameMapView:
+    values = [v if v is not None and math.isfinite(v) else None for v in name_map.values]
+    known = [(value, index) for index, value in enumerate(values) if value is not None]
+    low, high = (min(known)[0], max(known)[0]) if known else (None, None)
+    peak = _centre(boxes[max(known)[1]]) if known else None
+    x0, y0, x1, y1 = name_map.box
+    return NameMapView(
+        name=name_map.name,
+        entity=_find_entity(name_map, view),
+        truth=to_rect(name_map.box),
+        heat=_heat(values, boxes, low, high),
+        low=format_value(low),
+        high=format_value(high),
+        peak=peak,
+        hit=peak is not None and x0 <= peak[0] <= x1 and y0 <= peak[1] <= y1,
+    )
+
+
+def _find_entity(name_map: NameMap, view: SceneView) -> BoxView | None:
+    for box in view.boxes:
+        same_name = name_map.name in (box.region.label, box.region.phrase)
+        pairs = zip(name_map.box, box.region.box, strict=True)
+        if same_name and all(abs(a - b) < 1.0 for a, b in pairs):
+            return box
+    return None
+
+
+def _heat(
+    values: Sequence[float | None], boxes: Sequence[Box], low: float | None, high: float | None
+) -> tuple[Heat, ...]:
+    """Tokens by level between the map's own lowest and highest value; a flat map is all low."""
+    if low is None or high is None:
+        return ()
+    paths: dict[int, list[str]] = defaultdict(list)
+    for value, box in zip(values, boxes, strict=True):
+        if value is not None:
+            share = (value - low) / (high - low) if high > low else 0.0
+            paths[round(share * (HEAT_LEVELS - 1))].append(_outline(box))
+    return tuple(Heat(level=level, path="".join(paths[level])) for level in sorted(paths))
+
+
+def _outline(box: Box) -> str:
+    r = to_rect(box)
+    return f"M{r.x:g} {r.y:g}h{r.width:g}v{r.height:g}h{-r.width:g}z"
+
+
+def _fine_tokens(boxes: Sequence[Box]) -> list[int]:
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes]
+    limit = _COARSE * median(areas) if areas else 0.0
+    return [index for index, area in enumerate(areas) if area <= limit]
+
+
+def _name_words(view: SceneView) -> frozenset[str]:
+    return frozenset(word for b in view.boxes for word in b.region.label.lower().split())
+
+
+def _label(tokens: TokenMap, index: int, names: frozenset[str]) -> WordLabel:
+    assert tokens.words is not None
+    text = tokens.words[index].strip()
+    x, y = _centre(tokens.boxes[index])
+    rect = to_rect(tokens.boxes[index])
+    font_px = min(0.9 * rect.width / (_LETTER * max(len(text), 5)), 0.3 * rect.height)
+    return WordLabel(text=text, x=x, y=y, font_px=round(font_px, 2), named=text.lower() in names)
+
+
+def _centre(box: Box) -> tuple[float, float]:
+    return round((box[0] + box[2]) / 2, 2), round((box[1] + box[3]) / 2, 2)

@@ -1,0 +1,65 @@
+"""What a row of the results table says: which run is best, and which is no better than chance."""
+
+import math
+from dataclasses import dataclass
+
+from diglot.report.schema import Measure, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What to write beside one run's score."""
+
+    best: bool  # strictly better than every other run
+    overlaps: bool  # best, yet its interval meets another run's
+    at_chance: bool  # the interval holds the chance level
+
+
+def judge(measure: Measure) -> dict[str, Verdict]:
+    """A verdict for every run with a value, by run name.
+
+    Overlap of two intervals is shown, not tested: runs measured on the same items may differ
+    reliably although their intervals meet.
+    """
+    scores = {
+        run: result.score
+        for run, result in measure.results.items()
+        if result.score.value is not None
+    }
+    best = _best(scores, higher=measure.higher_is_better)
+    return {
+        run: Verdict(
+            best=run == best,
+            overlaps=run == best and _meets_another(run, scores),
+            at_chance=_holds(score, measure.chance),
+        )
+        for run, score in scores.items()
+    }
+
+
+def _best(scores: dict[str, Score], *, higher: bool) -> str | None:
+    """The run that beats all others; None for a tie or a single run."""
+    if len(scores) < 2:
+        return None
+    values = {run: score.value or 0.0 for run, score in scores.items()}
+    best = max(values.values()) if higher else min(values.values())
+    winners = [run for run, value in values.items() if value == best]
+    return winners[0] if len(winners) == 1 else None
+
+
+def _meets_another(run: str, scores: dict[str, Score]) -> bool:
+    return any(_meet(scores[run], other) for name, other in scores.items() if name != run)
+
+
+def _meet(one: Score, other: Score) -> bool:
+    ends = (one.low, one.high, other.low, other.high)
+    if any(end is None for end in ends):
+        return False
+    low_1, high_1, low_2, high_2 = (end or 0.0 for end in ends)
+    return low_1 <= high_2 and low_2 <= high_1
+
+
+def _holds(score: Score, chance: float | None) -> bool:
+    if chance is None or score.low is None or score.high is None or math.isinf(score.low):
+        return False
+    return score.low <= chance <= score.high

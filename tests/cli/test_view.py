@@ -1,0 +1,138 @@
+"""`diglot view` on datasets, image records and runs."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diglot.cli.view import view
+from diglot.core import masks
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Lineage, Region, Sample
+from diglot.data.records import write_dataset
+
+
+def picture(number: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (60, 40), (number * 9 % 256, 90, 120)).save(data, "PNG")
+    return data.getvalue()
+
+
+def make_sample(number: int) -> Sample:
+    mask = np.zeros((40, 60), dtype=bool)
+    mask[5:20, 10:30] = True
+    return Sample(
+        id=f"s{number}",
+        image=picture(number),
+        size_hw=(40, 60),
+        caption=f"a ball on field {number}",
+        regions=(
+            Region(
+                phrase="a ball",
+                label="ball",
+                span=(0, 6),
+                box=(10.0, 5.0, 30.0, 20.0),
+                mask=masks.encode(mask),
+            ),
+        ),
+        lineage=(Lineage(step="scenes", revision="r1"),),
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "scenes"
+    write_dataset([make_sample(n) for n in range(30)], folder)
+    return folder
+
+
+def shown_ids(page: str) -> list[str]:
+    return [part.split("</bdi>")[0] for part in page.split('<h3 class="muted"><bdi>')[1:]]
+
+
+def test_a_dataset_becomes_a_page(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [{"id": f"r{n}", "reason": "too small", "where": ""} for n in range(3)]
+    rejected = "".join(json.dumps(line) + "\n" for line in lines)
+    (dataset / "rejected.jsonl").write_text(rejected + '{"id": "torn')
+    view(dataset, count=5)
+    out = Path(capsys.readouterr().out.strip())
+    page = out.read_text("utf-8")
+    assert out == dataset / "train.html"
+    assert len(shown_ids(page)) == 5
+    for text in ("5 of 30 samples, drawn at random with seed 0", "too small", "scenes r1"):
+        assert text in page
+    assert (dataset / "rejected.jsonl").read_text().endswith("torn")
+
+
+def test_the_draw_follows_the_seed(dataset: Path, tmp_path: Path) -> None:
+    pages = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        view(dataset, out=tmp_path / name, count=5, seed=seed)
+        pages.append(shown_ids((tmp_path / name).read_text("utf-8")))
+    assert pages[0] == pages[1] != pages[2]
+
+
+def test_one_sample_by_its_id(dataset: Path, tmp_path: Path) -> None:
+    view(dataset, out=tmp_path / "p.html", only="s7")
+    assert shown_ids((tmp_path / "p.html").read_text("utf-8")) == ["s7"]
+    with pytest.raises(ConfigError, match="no sample has the id 's99'"):
+        view(dataset, only="s99")
+
+
+def test_a_sample_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    whole = io.BytesIO()
+    Image.fromarray(noise).save(whole, "JPEG", quality=95)
+    torn = Sample(id="torn", image=whole.getvalue()[:2500], size_hw=(40, 60), caption="x")
+    good = make_sample(1)
+    write_dataset([good, torn], tmp_path / "d")
+    view(tmp_path / "d", out=tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert shown_ids(page) == ["s1"]
+    assert "Samples that cannot be used" in page
+    assert "torn" in page
+
+
+def test_image_records(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture(1))
+    rows = [
+        {"id": "one", "image": "a.png", "caption": "a ball"},
+        {"id": "climbs", "image": "../a.png"},
+        {"id": "gone", "image": "b.png"},
+        {"id": "bare"},
+    ]
+    records = tmp_path / "records.jsonl"
+    records.write_text("\n".join(json.dumps(row) for row in rows))
+    view(records)
+    page = (tmp_path / "records.html").read_text("utf-8")
+    assert shown_ids(page) == ["one"]
+    for reason in ("path leaves its folder", "no such picture file", "no picture"):
+        assert reason in page
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"id": "a"}\n{oops\n')
+    with pytest.raises(DataError, match=r"r\.jsonl:2: not JSON"):
+        view(tmp_path / "r.jsonl")
+
+
+def test_a_run_is_rendered_anew(tmp_path: Path) -> None:
+    report = {"title": "A run", "created": "", "summary": "", "runs": ["a"]}
+    report |= {"settings": {}, "environment": {}}
+    report |= {"measures": [], "curves": [], "timings": [], "examples": []}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    view(tmp_path)
+    assert "A run" in (tmp_path / "report.html").read_text("utf-8")
+    (tmp_path / "report.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"report\.json: not JSON"):
+        view(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "missing", "file.txt"])
+def test_nothing_to_view(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(ConfigError, match="nothing to view here"):
+        view(tmp_path / name)

@@ -1,0 +1,154 @@
+"""The page as a reader sees it, in a real browser."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diglot.report.page import write_report
+from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
+
+Opener = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[Opener]:
+    """Opens a report at a window size; afterwards, nothing may have complained or asked."""
+    troubles: list[str] = []
+    contexts = []
+
+    def opener(data: dict[str, Any], *, width: int = 1280, scheme: str = "light") -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+        address = write_report(data, tmp_path / "page.html").as_uri()
+        page.on(
+            "request",
+            lambda request: (
+                troubles.append(request.url)
+                if request.url != address and not request.url.startswith("data:image/")
+                else None
+            ),
+        )
+        page.goto(address)
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+def style(page: Any, selector: str, name: str) -> list[str]:
+    """Computed style `name` of every element that `selector` finds."""
+    return page.eval_on_selector_all(
+        selector, f"found => found.map(e => getComputedStyle(e).getPropertyValue('{name}'))"
+    )
+
+
+def test_measures_can_be_read(open_page: Opener, report_data: dict[str, Any]) -> None:
+    page = open_page(report_data)
+    for measure in report_data["measures"]:
+        row = page.locator(f"[data-measure={measure['key']}]")
+        assert row.get_by_text(measure["title"], exact=True).is_visible()
+        value = measure["results"]["code_switch"]["value"]
+        assert row.get_by_text(f"{value:.2f}", exact=True).is_visible()
+        assert row.locator("svg[role=img]").bounding_box()["width"] > 200
+    assert page.locator("[data-measure=iou]").get_by_text("not measured").is_visible()
+    best = page.locator("[data-measure=caption_nll] [data-run=caption] .tag.best")
+    assert best.is_visible()
+
+
+def test_the_answer_fits_one_screen(open_page: Opener, report_data: dict[str, Any]) -> None:
+    page = open_page(report_data)
+    box = page.locator("#results").bounding_box()
+    assert box["y"] + box["height"] <= 900
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_and_words_share_colours(
+    open_page: Opener, report_data: dict[str, Any], scheme: str
+) -> None:
+    page = open_page(report_data, scheme=scheme)
+    scene = ".scene >> nth=0 >> "
+    seen = set()
+    for number in range(1, 5):
+        (box,) = style(page, f"{scene}g[data-entity='{number}'] .box", "stroke")
+        (word,) = style(page, f"{scene}mark[data-entity='{number}']", "border-bottom-color")
+        assert box == word
+        seen.add(box)
+    assert len(seen) == 4
+
+
+def test_pictures_are_drawn_in_every_map(open_page: Opener, report_data: dict[str, Any]) -> None:
+    page = open_page(report_data)
+    maps = page.locator(".scene >> nth=0 >> .maps svg")
+    assert maps.count() == 8
+    assert maps.first.locator("use").bounding_box()["width"] > 100
+    assert maps.first.locator(".heat path").count() > 3
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_sideways_scrolling(open_page: Opener, report_data: dict[str, Any], width: int) -> None:
+    report_data["title"] = report_data["examples"][0]["id"] = "x" * 200
+    report_data["settings"]["y" * 120] = "z" * 300
+    page = open_page(report_data, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_hostile_text_is_shown_not_run(open_page: Opener, report_data: dict[str, Any]) -> None:
+    script, image = "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>'
+    report_data["title"] = script
+    report_data["summary"] = image
+    example = report_data["examples"][0]
+    example["caption"] += image
+    example["id"] = image
+    example["regions"][0]["label"] = script
+    example["token_maps"]["caption"]["maps"][0]["name"] = image
+    example["token_maps"]["caption"]["words"][0] = script
+    page = open_page(report_data)
+    assert page.locator("h1").inner_text() == script
+    assert page.locator(".lead").inner_text() == image
+    assert page.locator(".caption-text").first.inner_text().endswith(image)
+    assert page.locator("body script, body img").count() == 0
+
+
+def test_text_can_be_read_on_its_ground(open_page: Opener, report_data: dict[str, Any]) -> None:
+    """WCAG's 4.5:1 for every colour of text against the page, in both schemes."""
+    report_data["examples"] = report_data["examples"][:1]
+    for scheme, expected in (("light", LIGHT_GROUND), ("dark", DARK_GROUND)):
+        page = open_page(report_data, scheme=scheme)
+        (ground,) = style(page, "body", "background-color")
+        assert to_hex(ground) == expected
+        for selector in ("body", ".muted", "nav a", ".meta", "thead th"):
+            for ink in set(style(page, selector, "color")):
+                assert contrast(to_hex(ink), to_hex(ground)) >= 4.5, (scheme, selector)
+        for tag in (".tag.best", ".tag.chance"):
+            ink, tag_ground = (style(page, tag, n)[0] for n in ("color", "background-color"))
+            assert contrast(to_hex(ink), to_hex(tag_ground)) >= 4.5, (scheme, tag)
+
+
+def to_hex(colour: str) -> str:
+    """ "rgb(1, 2, 3)" as "#010203"."""
+    channels = colour.removeprefix("rgb(").removesuffix(")").split(",")
+    return "#" + "".join(f"{int(channel):02x}" for channel in channels)
+
+
+def test_figures_have_words_and_tables_heads(
+    open_page: Opener, report_data: dict[str, Any]
+) -> None:
+    page = open_page(report_data)
+    assert page.locator("svg[role=img]:not([aria-label])").count() == 0
+    silent = "svg:not([role=img]):not([aria-hidden]):not(svg svg)"
+    assert page.locator(silent).count() == 0
+    assert page.locator("table:not(:has(th[scope]))").count() == 0
+    headings = page.eval_on_selector_all("h1, h2, h3, h4", "h => h.map(e => +e.tagName[1])")
+    assert headings[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(headings))

@@ -1,0 +1,173 @@
+"""Axes, whiskers, lines and verdicts: the numbers behind the figures."""
+
+import math
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diglot.report.axes import fit_axis, format_tick, format_value
+from diglot.report.curves import line_chart, running_mean, thin_out
+from diglot.report.palette import (
+    DARK_GROUND,
+    ENTITY_COLOURS,
+    LIGHT_GROUND,
+    RUN_COLOURS,
+    contrast,
+    heat_colours,
+    ink_on,
+    luminance,
+)
+from diglot.report.schema import Curve, Measure, Result, Score
+from diglot.report.verdicts import judge
+from diglot.report.whiskers import measure_axis, whisker_chart
+
+REAL = st.floats(-1e12, 1e12)
+
+
+@given(st.lists(REAL, min_size=1, max_size=6))
+def test_axis_holds_all_values_between_round_ticks(values: list[float]) -> None:
+    axis = fit_axis(values)
+    assert all(-1e-6 <= axis.percent(v) <= 100 + 1e-6 for v in values)
+    assert 2 <= len(axis.ticks) <= 8
+    assert list(axis.ticks) == sorted(axis.ticks)
+
+
+def test_axis_without_values_is_the_unit_interval() -> None:
+    axis = fit_axis([None, math.nan, math.inf])
+    assert (axis.low, axis.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "not measured"),
+        (0.0, "0.00"),
+        (0.823, "0.82"),
+        (-0.041, "−0.04"),
+        (0.0004, "0.0004"),
+        (17.26, "17.3"),
+        (12345.6, "12,346"),
+        (math.inf, "∞"),
+    ],
+)
+def test_values_as_text(value: float | None, text: str) -> None:
+    assert format_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.25, "0.25"), (-2.0, "−2"), (1500.0, "1,500"), (0.0, "0")]
+)
+def test_ticks_as_text(value: float, text: str) -> None:
+    assert format_tick(value) == text
+
+
+def score(value: float | None, spread: float = 0.04) -> Score:
+    if value is None:
+        return Score(value=None, low=None, high=None, n=0)
+    return Score(value=value, low=value - spread, high=value + spread, n=10)
+
+
+def measure(values: dict[str, float | None], *, higher: bool = True) -> Measure:
+    return Measure(
+        key="k",
+        title="t",
+        what="",
+        unit="accuracy",
+        chance=0.25,
+        higher_is_better=higher,
+        results={run: Result(score=score(v), groups={}) for run, v in values.items()},
+    )
+
+
+def test_whiskers_stand_where_the_values_are() -> None:
+    asked = measure({"a": 0.5, "b": None})
+    scores = {run: result.score for run, result in asked.results.items()}
+    chart = whisker_chart(measure_axis(asked), scores, ("a", "b", "c"), chance=0.25)
+    (whisker,) = chart.whiskers
+    assert (whisker.run, whisker.low, whisker.at, whisker.high) == (0, 46.0, 50.0, 54.0)
+    assert chart.chance == 25.0
+    assert chart.description == "a 0.50 (0.46 to 0.54), b not measured, chance 0.25"
+
+
+def test_axis_leaves_the_unit_interval_where_values_do() -> None:
+    assert measure_axis(measure({"a": 1.7, "b": 2.4})).high >= 2.44
+
+
+def test_best_follows_the_direction() -> None:
+    values: dict[str, float | None] = {"a": 0.4, "b": 0.8, "c": None}
+    assert [v.best for v in judge(measure(values)).values()] == [False, True]
+    assert [v.best for v in judge(measure(values, higher=False)).values()] == [True, False]
+
+
+def test_no_best_in_a_tie_or_alone() -> None:
+    assert not any(v.best for v in judge(measure({"a": 0.4, "b": 0.4})).values())
+    assert not any(v.best for v in judge(measure({"a": 0.4})).values())
+
+
+def test_meeting_intervals_and_chance_are_told() -> None:
+    verdicts = judge(measure({"a": 0.26, "b": 0.33}))
+    assert verdicts["b"].overlaps
+    assert not verdicts["b"].at_chance
+    assert verdicts["a"].at_chance
+    assert not judge(measure({"a": 0.26, "b": 0.9}))["b"].overlaps
+
+
+POINTS = st.lists(st.tuples(REAL, st.none() | REAL | st.just(math.inf)), max_size=60)
+
+
+@given(POINTS, st.integers(3, 9))
+def test_running_mean_against_a_slow_loop(
+    series: list[tuple[float, float | None]], window: int
+) -> None:
+    half = window // 2
+    for index, (x, mean) in enumerate(running_mean(series, window)):
+        own = series[index][1]
+        assert x == series[index][0]
+        if own is None or math.isinf(own):
+            assert mean is None
+            continue
+        near = [series[i][1] for i in range(len(series)) if abs(i - index) <= half]
+        finite = [v for v in near if v is not None and math.isfinite(v)]
+        assert mean == pytest.approx(statistics.fmean(finite), rel=1e-6, abs=1e-3)
+
+
+def test_thinning_keeps_the_peaks() -> None:
+    series = [(float(i), math.sin(i)) for i in range(5000)]
+    series[3111] = (3111.0, 99.0)
+    kept = thin_out(series, 600)
+    assert len(kept) <= 620
+    assert (3111.0, 99.0) in kept
+    assert kept == sorted(kept)
+
+
+def test_a_gap_lifts_the_pen() -> None:
+    curve = Curve(
+        title="t",
+        x_label="x",
+        y_label="y",
+        series={"a": ((0.0, 0.0), (1.0, None), (2.0, 1.0), (3.0, math.nan), (4.0, 0.5))},
+    )
+    (line,) = line_chart(curve, ("a",)).lines
+    assert line.raw == "M0 1000M500 0M1000 500"
+    assert line.dots == ((0.0, 100.0), (50.0, 0.0), (100.0, 50.0))
+    assert (line.gaps, line.first, line.last, line.lowest) == (2, 0.0, 0.5, 0.0)
+
+
+def test_an_empty_curve_is_drawn_empty() -> None:
+    chart = line_chart(Curve(title="t", x_label="x", y_label="y", series={"a": ()}), ("a",))
+    assert chart.lines[0].raw == ""
+
+
+@pytest.mark.parametrize("colour", sorted({*ENTITY_COLOURS, *RUN_COLOURS}))
+def test_colours_stand_out_from_both_grounds(colour: str) -> None:
+    assert contrast(colour, LIGHT_GROUND) >= 3
+    assert contrast(colour, DARK_GROUND) >= 3
+    assert contrast(colour, ink_on(colour)) >= 4.5
+
+
+def test_heat_rises_in_lightness() -> None:
+    lightness = [luminance(colour) for colour in heat_colours()]
+    assert lightness == sorted(lightness)
+    assert len(set(lightness)) == len(lightness)
