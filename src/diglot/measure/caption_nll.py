@@ -1,0 +1,67 @@
+"""Held-out caption loss, in nats per token: the counter-measure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from diglot.core.types import Tokens
+from diglot.measure.config import MeasureConfig
+from diglot.measure.likelihood import Question
+from diglot.measure.plan import Answers, Plan
+from diglot.measure.result import Measure
+from diglot.measure.seen import Seen
+from diglot.metrics.nll import nll_interval
+from diglot.models.prompt import caption_of, ending, opening
+from diglot.models.vlm import VLM
+
+WHAT = (
+    "How well the model foretells the captions of held-out scenes from the whole image: their "
+    "negative log-likelihood, in nats per token, all tokens of all captions together, the end "
+    "included. It is the very loss that caption is trained on, in its very format, so it leans to "
+    "caption and stands here as the counter-measure: code-switching never writes an object's name "
+    "from the whole image alone, and its gain elsewhere should not be read without this."
+)
+
+
+def plan_caption_nll(
+    vlm: VLM, held_out: Sequence[Seen], config: MeasureConfig, generator: np.random.Generator
+) -> Plan:
+    """One question per scene: the caption itself."""
+    tokenizer = vlm.language.tokenizer
+    trunk = tuple(opening(config.frame, tokenizer, image=True))
+    end = tuple(
+        token
+        for segment in ending(config.frame, tokenizer, None)
+        if isinstance(segment, Tokens)
+        for token in segment.ids
+    )
+    scenes = [seen for seen in held_out[: config.caption_scenes] if seen.sample.caption.strip()]
+    texts = [caption_of(seen.sample, tokenizer).ids + end for seen in scenes]
+    questions = tuple(
+        Question(trunk, (ids,), seen) for ids, seen in zip(texts, scenes, strict=True)
+    )
+
+    def conclude(answers: Answers) -> list[Measure]:
+        log_probs = [float(answer[0]) for answer in answers]
+        lengths = [len(ids) for ids in texts]
+        estimate = nll_interval(
+            log_probs,
+            lengths,
+            range(len(texts)),
+            generator=generator,
+            draws=config.bootstrap_draws,
+        )
+        return [
+            Measure(
+                key="caption_nll",
+                title="Held-out caption loss",
+                what=WHAT,
+                unit="nats per token",
+                higher_is_better=False,
+                chance=None,
+                estimate=estimate,
+                details={"tokens": sum(lengths)},
+            )
+        ]
+
+    return Plan("caption loss", questions, conclude)

@@ -1,0 +1,137 @@
+"""How likely a model finds each of several texts behind one prompt, at the cost of one forward.
+
+A question is a document: its trunk is the prompt, its candidates are branches (the layout that
+training uses for MMCS), so all candidates of a prompt share its computation. A candidate of one
+token costs no position of its own. Equal to one forward per candidate.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from diglot.core.errors import ConfigError
+from diglot.core.layout import Packed, encode, pack
+from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
+from diglot.measure.seen import Seen
+from diglot.models.vlm import VLM
+
+TERM = "name"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt, and the texts whose likelihood behind it is asked."""
+
+    trunk: tuple[Segment, ...]
+    candidates: tuple[tuple[int, ...], ...]  # token ids; each at least one
+    seen: Seen | None = None  # whose visual tokens the trunk speaks of
+
+    def __post_init__(self) -> None:
+        if not all(self.candidates):
+            raise ConfigError("a candidate has no tokens", expected="a name of visible characters")
+
+    @property
+    def tokens(self) -> int:
+        """Positions that the LLM computes."""
+        return _trunk_tokens(self) + sum(len(ids) - 1 for ids in self.candidates)
+
+
+def without_image(question: Question) -> Question:
+    """The same prompt and candidates with every visual token left out: what words alone expect.
+
+    Raises ConfigError where nothing would stand before the candidates.
+    """
+    trunk = tuple(s for s in question.trunk if isinstance(s, Tokens))
+    if not any(s.ids for s in trunk):
+        raise ConfigError(
+            "a prompt without its image is empty, so names have no prior",
+            where="measure.frame.bos",
+            fix="Keep the BOS, or choose measure.length: sum.",
+        )
+    return Question(trunk, question.candidates)
+
+
+def log_likelihoods(
+    vlm: VLM,
+    questions: Sequence[Question],
+    *,
+    row_tokens: int,
+    batch_tokens: int,
+    done: Callable[[int], None] = lambda tokens: None,
+) -> list[np.ndarray]:
+    """Per question, each candidate's log p(candidate | trunk), float64 (candidates,).
+
+    In nats, summed over the candidate's tokens. `done` hears, after every
+    forward, how many tokens it computed.
+    """
+    answers: list[np.ndarray] = []
+    for batch in _batches(questions, batch_tokens):
+        answers += _answer(vlm, batch, row_tokens)
+        done(sum(question.tokens for question in batch))
+    return answers
+
+
+def _batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[Question]]:
+    """Consecutive questions of about batch_tokens together, at least one."""
+    batch: list[Question] = []
+    tokens = 0
+    for question in questions:
+        if batch and tokens + question.tokens > batch_tokens:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(question)
+        tokens += question.tokens
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _answer(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.ndarray]:
+    images: dict[int, int] = {}
+    visual = [vlm.language.words.weight.new_zeros(0, vlm.language.width)]
+    image_of = []
+    for number, question in enumerate(questions):
+        # A question without an image brings an empty one of its own.
+        key = -1 - number if question.seen is None else id(question.seen)
+        if key not in images:
+            images[key] = len(images)
+            if question.seen is not None:
+                visual.append(question.seen.visual_PD)
+        image_of.append(images[key])
+    packed = pack([_encode(q) for q in questions], row_tokens=row_tokens, image_of=image_of)
+    log_prob_S = vlm.log_probs(_on(packed, visual[0].device), torch.cat(visual))
+    return _sums(log_prob_S.double().cpu(), questions)
+
+
+def _trunk_tokens(question: Question) -> int:
+    def positions(segment: Segment) -> int:
+        match segment:
+            case Image():
+                return len(question.seen.grid) if question.seen else 0
+            case Patches(index):
+                return len(index)
+            case _:
+                return len(segment.ids)
+
+    return sum(positions(segment) for segment in question.trunk)
+
+
+def _encode(question: Question) -> Encoded:
+    branches = (Branch(ids, TERM) for ids in question.candidates)
+    visual_count = len(question.seen.grid) if question.seen else 0
+    return encode((*question.trunk, *branches), visual_count=visual_count, terms=(TERM,))
+
+
+def _on(packed: Packed, device: torch.device) -> Packed:
+    moved = {k: v.to(device) for k, v in vars(packed).items() if isinstance(v, torch.Tensor)}
+    return replace(packed, **moved)
+
+
+def _sums(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:
+    """Pairs come document by document, branch by branch: add up each branch's."""
+    lengths = torch.tensor([len(ids) for q in questions for ids in q.candidates], dtype=torch.int64)
+    branch_S = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    sums = torch.zeros(len(lengths), dtype=torch.float64).index_add(0, branch_S, log_prob_S)
+    return [part.numpy() for part in sums.split([len(q.candidates) for q in questions])]

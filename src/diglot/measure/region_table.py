@@ -1,0 +1,63 @@
+"""One table per scene, log p(name | a region's prompt), and the items read out of it.
+
+Matching reads a column (which box for this name?), naming a row (which name for this box?).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from diglot.core.types import Region
+from diglot.measure.groups import group_of
+from diglot.measure.items import Item
+from diglot.metrics.choice import choice_chance, choice_credit
+
+
+@dataclass(frozen=True)
+class Row:
+    """One region and the log-likelihood of every name asked behind it."""
+
+    scene: int
+    region: Region
+    log_prob: dict[str, float]
+
+
+def matching_items(rows: Sequence[Row]) -> list[Item]:
+    """One item per name in a scene: choose the box that makes it likeliest.
+
+    A name that several boxes carry is right at any of them; one that all carry asks nothing, nor
+    does a scene of one box: no item. Rows of a scene stand together.
+    """
+    items = []
+    for scene, group in groupby(rows, key=lambda row: row.scene):
+        boxes = list(group)
+        for name in dict.fromkeys(row.region.name for row in boxes):
+            right = np.array([row.region.name == name for row in boxes])
+            if right.all():
+                continue
+            score = np.array([row.log_prob[name] for row in boxes])
+            source = boxes[int(right.argmax())].region.source
+            credit, chance = choice_credit(score, right), choice_chance(right)
+            items.append(Item(scene, group_of(source), credit, chance))
+    return items
+
+
+def naming_items(
+    rows: Sequence[Row], names: Sequence[str], score_of: Callable[[np.ndarray], np.ndarray]
+) -> list[tuple[Item, np.ndarray, int]]:
+    """One item per region whose name is a candidate: choose its name among all.
+
+    Each with the candidates' scores and the index of the right one.
+    """
+    items = []
+    for row in rows:
+        if row.region.name not in names:
+            continue
+        score = score_of(np.array([row.log_prob[name] for name in names]))
+        right = np.array([name == row.region.name for name in names])
+        group = group_of(row.region.source)
+        item = Item(row.scene, group, choice_credit(score, right), choice_chance(right))
+        items.append((item, score, int(right.argmax())))
+    return items
