@@ -16,7 +16,7 @@ def target_log_probs(
     A query with several targets goes through the head once.
     """
     if not len(query_S):
-        return hidden_ND.new_zeros(0, dtype=torch.float32)
+        return hidden_ND[query_S, 0].float()  # still part of the graph: its gradient is zero
     queries_Q, which_S = torch.unique(query_S, return_inverse=True)
     hidden_QD = hidden_ND[queries_Q]
     if len(queries_Q) <= BLOCK_QUERIES:
