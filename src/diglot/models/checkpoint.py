@@ -61,13 +61,18 @@ def load_config(folder: Path) -> VLMConfig:
 def load_vlm(folder: Path) -> VLM:
     """A saved VLM, in eval mode. Raises ConfigError for missing or unfitting weights."""
     vlm = build_vlm(load_config(folder))
+    load_weights(vlm, folder)
+    return vlm.eval()
+
+
+def load_weights(vlm: VLM, folder: Path) -> None:
+    """Put a saved VLM's weights into one of the same parts. Raises ConfigError as load_vlm does."""
     for part in PARTS:
         file = folder / f"{part}.safetensors"
         if file.exists():
             _load_part(vlm, part, file)
         elif part == "projector":
             raise ConfigError("the checkpoint has no projector", where=str(file))
-    return vlm.eval()
 
 
 def _load_part(vlm: VLM, part: str, file: Path) -> None:

@@ -1,0 +1,123 @@
+"""`diglot VERB ...`: finds the verb's file, reads its arguments, and tells mistakes in one line."""
+
+import difflib
+import errno
+import importlib
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from rich.console import Console
+from rich.logging import RichHandler
+
+from diglot import __version__
+from diglot.core.errors import DiglotError
+
+VERBS = {
+    "demo": "from real images to two aligned projectors and a report, in minutes",
+    "fetch": "bring the embedded models and images into the cache, or list them",
+    "scenes": "compose a dataset of scenes with exact labels",
+    "train": "train a projector (or more) by a recipe",
+    "view": "a dataset or a run as a page to look at",
+    "select": "choose a vision encoder without fine-tuning each",
+}
+INTERRUPTED, USER_ERROR = 130, 2
+
+
+class _KeepLines(DefaultHelpFormatter):
+    """Help that keeps the lines of a description, so that examples stay examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "".join(indent + line for line in text.splitlines(keepends=True))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit status. A user's mistake is one message, never a traceback."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if args else USER_ERROR
+    if args[0] in ("-V", "--version"):
+        print(f"diglot {__version__}")
+        return 0
+    if args[0] not in VERBS:
+        return _fail(f"no verb {args[0]!r}{_meant(args[0])}; see `diglot --help`")
+    return _run_verb(args[0], args[1:])
+
+
+def _run_verb(verb: str, args: list[str]) -> int:
+    # Hub progress bars and advice would drown ours; errors still come.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _log_to_stderr()
+    module = importlib.import_module(f"diglot.cli.{verb}")
+    try:
+        _call(verb, module, args)
+    except DiglotError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+    return 0
+
+
+def _call(verb: str, module: ModuleType, args: list[str]) -> None:
+    """Parse the verb's arguments, from its signature or its own `add_arguments`, and run it."""
+    function = getattr(module, verb)
+    about = inspect.getdoc(function) or ""
+    parser = ArgumentParser(
+        prog=f"diglot {verb}",
+        description=about.split("\nArgs:")[0],
+        formatter_class=_KeepLines,
+    )
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+    else:
+        parser.add_function_arguments(function, as_group=False, as_positional=True)
+    rewrite = getattr(module, "rewrite", None)
+    parsed = parser.parse_args(rewrite(args) if rewrite else args)
+    given = parser.instantiate_classes(parsed).as_dict()
+    given.pop("config", None)
+    function(**given)
+
+
+def _log_to_stderr() -> None:
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s")
+    logging.getLogger("diglot").setLevel(logging.INFO)
+
+
+def _overview() -> str:
+    lines = [f"  {name:<8} {what}" for name, what in VERBS.items()]
+    return "\n".join(
+        [
+            "diglot: align a vision encoder with a language model, and show how well.",
+            "",
+            "usage: diglot VERB [options]      diglot VERB --help tells a verb's options",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _meant(word: str) -> str:
+    close = difflib.get_close_matches(word, VERBS, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _fail(message: str) -> int:
+    Console(stderr=True, highlight=False).print(f"[bold red]error[/]: {_plain(message)}")
+    return USER_ERROR
+
+
+def _plain(message: str) -> str:
+    return message.replace("[", r"\[")  # rich would read it as markup

@@ -1,0 +1,57 @@
+"""The progress bar of every long job: stage, share done, rate and time left, on stderr."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+# Called with (stage, done, total, note) as work goes on; a new stage starts a new bar.
+Tell = Callable[[str, int, int, str], None]
+
+
+class RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:.1f}/s" if rate else "", style="progress.data.speed")
+
+
+@contextlib.contextmanager
+def bars() -> Iterator[Tell]:
+    """Progress bars for as long as the block runs; yields the function that moves them."""
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    tasks: dict[str, int] = {}
+    console = Console(stderr=True)
+    # without a terminal a bar is drawn once, at the end; the stages still come line by line
+    with Progress(*columns, console=console, speed_estimate_period=30.0) as progress:
+
+        def tell(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, note=note)
+                if not console.is_terminal:
+                    console.print(f"{stage} ...")
+            progress.update(tasks[stage], completed=done, total=total, note=note)  # type: ignore[arg-type]
+
+        yield tell

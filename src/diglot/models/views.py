@@ -1,0 +1,34 @@
+"""From pictures to the views a VLM takes, and to the features of its frozen encoder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from PIL import Image
+
+from diglot.models.tiling import view_pixels
+from diglot.models.vlm import VLM
+
+
+def picture_views(vlm: VLM, picture: Image.Image) -> tuple[torch.Tensor, ...]:
+    """Normalised pixels (3, H, W) of every view of one picture."""
+    grid = vlm.token_grid((picture.height, picture.width))
+    return tuple(view_pixels(picture, grid.views, vlm.encoder))
+
+
+@torch.no_grad()
+def encode_pictures(vlm: VLM, pictures: Sequence[Image.Image]) -> list[list[torch.Tensor]]:
+    """Features (h, w, E) of every view of each picture, on the CPU."""
+    views = [picture_views(vlm, picture) for picture in pictures]
+    device = next(vlm.encoder.parameters()).device
+    flat = vlm.features([view.to(device) for picture in views for view in picture])
+    features = iter([f.cpu() for f in flat])
+    return [[next(features) for _ in picture] for picture in views]
+
+
+def feature_key(vlm: VLM) -> str:
+    """What the encoder's features depend on: its revision and the preprocessing."""
+    told = [vlm.encoder.revision, asdict(vlm.preprocess)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

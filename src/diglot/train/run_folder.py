@@ -1,0 +1,77 @@
+"""The folder of a run: its settings and surroundings, written before step 0, and its results.
+
+config.json        the resolved configuration
+environment.json   versions, revision, hardware
+metrics.jsonl      one line a step
+rejected.jsonl     records that could not be used, with the reason
+state/             where to go on after a kill
+model/             the result: a VLM checkpoint
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diglot.core.errors import ConfigError
+from diglot.data.shards import replace_text
+from diglot.train.config import StageConfig
+
+# Settings that may differ when a run goes on: they change no figure.
+MAY_CHANGE = {"out", "workers", "checkpoint_every", "features"}
+PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
+
+
+def open_run(config: StageConfig) -> Path:
+    """Make the run's folder, or find it again. Raises ConfigError where it holds another run."""
+    folder = Path(config.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings, path = json.loads(json.dumps(asdict(config))), folder / "config.json"
+    if path.exists():
+        _check_same(json.loads(path.read_text()), settings, folder)
+    else:
+        replace_text(path, json.dumps(settings, indent=2) + "\n")
+        replace_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    return folder
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    for name in sorted(set(before) | set(now)):
+        if name not in MAY_CHANGE and before.get(name) != now.get(name):
+            raise ConfigError(
+                f"this folder holds a run with another {name}",
+                expected=before.get(name),
+                got=now.get(name),
+                where=str(folder),
+                fix="Give another --out, or delete the folder to start over.",
+            )
+
+
+def environment() -> dict[str, Any]:
+    """Versions, the code's revision and the hardware, for whoever repeats the run."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "revision": _git_revision(),
+        "platform": platform.platform(),
+        "cpu_cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _git_revision() -> str | None:
+    """The revision of the checkout that this code runs from; None where it is installed."""
+    told = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or None

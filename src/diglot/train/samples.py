@@ -1,0 +1,70 @@
+"""From a place in the order to a sample laid out for the model; a bad record never stops a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from diglot.core.errors import DataError
+from diglot.core.types import Sample
+from diglot.data.collate import Laid, lay
+from diglot.data.features import FeatureCache, sample_picture
+from diglot.data.records import Dataset
+from diglot.models.views import picture_views
+from diglot.models.vlm import VLM
+from diglot.objectives._objective import Objective
+from diglot.train.order import generator
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that cannot be used, and why."""
+
+    id: str
+    reason: str
+    where: str
+
+
+class PreparedSamples(torch.utils.data.Dataset):
+    """`samples[epoch, index]` is a Laid sample, or the Rejection of a bad record."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        vlm: VLM,
+        objective: Objective,
+        seed: int,
+        cache: FeatureCache | None,
+    ) -> None:
+        self.dataset, self.objective, self.seed = dataset, objective, seed
+        self.cache = cache
+        self._tokenizer = vlm.language.tokenizer
+        self._grid_of = vlm.token_grid
+        self._pixels: Callable[[Sample], tuple[torch.Tensor, ...]] = lambda sample: picture_views(
+            vlm, sample_picture(sample)
+        )
+
+    def __getitem__(self, key: tuple[int, int]) -> Laid | Rejection:
+        epoch, index = key
+        try:
+            return self._lay(epoch, index)
+        except DataError as error:
+            return Rejection(self.dataset.ids[index], str(error), error.where or "")
+
+    def _lay(self, epoch: int, index: int) -> Laid:
+        sample = self.dataset[index]
+        grid = self._grid_of(sample.size_hw)
+        rng = generator(self.seed, "sample", epoch, index)
+        prepared = self.objective.prepare(sample, grid, self._tokenizer, rng)
+        views = self.cache.views(index) if self.cache else self._pixels(sample)
+        return lay(
+            sample.id,
+            prepared.sequence,
+            grid,
+            views,
+            views_are="features" if self.cache else "pixels",
+            terms=self.objective.terms,
+            targets=prepared.targets,
+            counts=dict(prepared.counts),
+            notes=dict(prepared.notes),
+        )

@@ -1,0 +1,58 @@
+"""Where a run's figures go: metrics.jsonl (the record) and TensorBoard (the view of it)."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Tracker:
+    """Appends one JSON line a step. Lines from `start` on are dropped: they are run again."""
+
+    def __init__(self, folder: Path, *, start: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "metrics.jsonl"
+        _truncate(path, start)
+        self._file = open(path, "a")  # noqa: SIM115  # closed in __exit__
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._board.close()
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the figures of one step."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; one cut off by a kill is left out."""
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def _truncate(path: Path, start: int) -> None:
+    kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] < start]
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging.write_text("".join(kept))
+    os.replace(staging, path)
