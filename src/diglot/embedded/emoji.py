@@ -13,7 +13,7 @@ def emoji_files() -> dict[str, Path]:
     A drawing of a person comes in skin tones, each a name of its own ("baby-medium-dark").
     Fetched on demand.
     """
-    return {p.stem: p for p in sorted(ensure(ASSET).glob("*.svg"))}
+    return {p.stem: p for p in sorted(ensure(ASSET).glob("*.svg"), key=lambda p: p.stem)}
 
 
 def convert(members: Path, finished: Path) -> None:

@@ -1,6 +1,7 @@
 """Getting assets into the cache: download, check, convert once, publish."""
 
 import errno
+import importlib.util
 import shutil
 import sys
 import time
@@ -55,7 +56,7 @@ def fetch_assets(assets: Sequence[Asset]) -> None:
             progress.update(task, description=asset.name)
             fetch(asset, say=lambda m, n=asset.name: progress.update(task, description=f"{n}: {m}"))
             took_s = time.monotonic() - began_s
-            progress.console.print(f"{asset.name}: {asset.what} ({took_s:.0f} s)", highlight=False)
+            progress.console.print(f"{asset.name}: {asset.what} ({took_s:.0f} s)", soft_wrap=True)
             progress.advance(task)
 
 
@@ -76,6 +77,7 @@ def fetch(asset: Asset, *, say: Callable[[str], None]) -> None:
     with _told(asset), asset_lock(asset, say):
         if is_cached(asset):  # another process finished it while we waited
             return
+        _check_modules(asset)
         _check_space(asset)
         with work_folder(asset) as work:
             say(f"downloading {asset.source} ({asset.download_bytes / 1e6:.0f} MB)")
@@ -101,6 +103,15 @@ def _check_digest(asset: Asset, members: list[Path], folder: Path) -> None:
             got=got,
             where=f"{asset.name} ({asset.registry}: {asset.source})",
             fix="Nothing was kept. Check which index or mirror your client uses, and fetch again.",
+        )
+
+
+def _check_modules(asset: Asset) -> None:
+    absent = [m for m in asset.modules if importlib.util.find_spec(m) is None]
+    if absent:
+        raise ConfigError(
+            f"the Python package {absent[0]!r} is needed to convert {asset.name}",
+            fix='Install it: pip install "diglot[demo]".',
         )
 
 

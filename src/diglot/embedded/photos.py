@@ -12,7 +12,7 @@ Kind = Literal["places", "objects", "samples", "textures"]
 
 PLACES, OBJECTS = "ai_benchmark/data/enhancement", "ai_benchmark/data/classification"
 SKIMAGE = "skimage/data"
-SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
 
 
@@ -22,7 +22,7 @@ def photo_files(kind: Kind = "places") -> list[Path]:
     - "places": 100 streets, parks, lakes and buildings without captions, 1024 x 682 px JPEG;
       good backgrounds.
     - "objects": 100 pictures of one main thing (animal, vehicle, instrument), 512 x 512 px JPEG.
-    - "samples": scikit-image's astronaut, chelsea (a cat), coffee, motorcycle_left, rocket.
+    - "samples": scikit-image's astronaut, chelsea (a cat), coffee, rocket.
     - "textures": scikit-image's brick, grass, gravel, grey, 512 x 512 px PNG.
 
     Fetched on demand. Raises ConfigError for another kind.
@@ -69,16 +69,16 @@ PHOTOS = Asset(
 
 SKIMAGE_PHOTOS = Asset(
     name="skimage_photos",
-    what="8 of scikit-image's test pictures: 5 photographs, 3 textures",
+    what="7 of scikit-image's test pictures: 4 photographs, 3 textures",
     use="obvious pictures to check an encoder with; textures",
     registry="pypi",
     package="scikit-image",
     version="0.26.0",
     files=tuple(f"{SKIMAGE}/{name}" for name in SAMPLES + TEXTURES),
-    sha256="7b19feba9dc273d2c43ea9fa6148fa4fdcc5de525e49e8ec2ce04082c49088e3",
+    sha256="de95e2b87f44601ba6cd0ab0b60bd647a27547bcecb4c7eab6ac2fca40d8438a",
     licence="BSD-3-Clause; the pictures public domain or CC0",
-    download_bytes=13_711_217,
-    cached_bytes=2_775_000,
+    download_bytes=13_561_683,
+    cached_bytes=2_131_000,
     convert=convert_skimage,
     # One wheel for everyone: the pictures are the same in all, and pip would look for one that
     # fits the running Python, which an old or a very new one has not.

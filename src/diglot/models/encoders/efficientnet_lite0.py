@@ -6,10 +6,9 @@ Small enough to run on a CPU, and its weights can be had without a model hub.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
-from efficientnet_lite_pytorch import EfficientNet
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -60,7 +59,7 @@ class EfficientNetLite0(nn.Module):
         self.image_px = config.image_px
         self.revision = revision
         # The size sets the padding of the strided convolutions, the same for all multiples of 32.
-        self.net = EfficientNet.from_name("efficientnet-lite0", image_size=config.image_px)
+        self.net = _network(config.image_px)
         self.net.load_state_dict(state)
         self.memory_format = (
             torch.channels_last if config.channels_last else torch.contiguous_format
@@ -87,7 +86,7 @@ class EfficientNetLite0(nn.Module):
                 where="efficientnet_lite0",
             )
         pixels_V3HW = pixels_V3HW.contiguous(memory_format=self.memory_format)
-        features_VEhw = self.net.extract_features(pixels_V3HW)
+        features_VEhw: torch.Tensor = self.net.extract_features(pixels_V3HW)
         return features_VEhw.permute(0, 2, 3, 1).contiguous()
 
     def classifier_rows(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,6 +95,18 @@ class EfficientNetLite0(nn.Module):
         The class scores of a view are the mean of its cells' features times weight, plus bias.
         """
         return self.net._fc.weight.detach(), self.net._fc.bias.detach()
+
+
+def _network(image_px: int) -> Any:
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ConfigError(
+            "the package efficientnet-lite-pytorch is needed for this encoder",
+            where="efficientnet_lite0",
+            fix='Install it: pip install "diglot[demo]".',
+        ) from error
+    return EfficientNet.from_name("efficientnet-lite0", image_size=image_px)
 
 
 def build(config: Config) -> EfficientNetLite0:
