@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from diglot.report.dataset_page import write_dataset_page
 from diglot.report.page import write_report
 from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
 
@@ -19,7 +20,13 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Opener]:
     troubles: list[str] = []
     contexts = []
 
-    def opener(data: dict[str, Any], *, width: int = 1280, scheme: str = "light") -> Any:
+    def opener(
+        data: dict[str, Any],
+        *,
+        width: int = 1280,
+        scheme: str = "light",
+        write: Callable[[dict[str, Any], Path], Path] = write_report,
+    ) -> Any:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
         )
@@ -28,7 +35,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Opener]:
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        address = write_report(data, tmp_path / "page.html").as_uri()
+        address = write(data, tmp_path / "page.html").as_uri()
         page.on(
             "request",
             lambda request: (
@@ -152,3 +159,29 @@ def test_figures_have_words_and_tables_heads(
     headings = page.eval_on_selector_all("h1, h2, h3, h4", "h => h.map(e => +e.tagName[1])")
     assert headings[0] == 1
     assert all(b - a <= 1 for a, b in pairwise(headings))
+
+
+def test_a_dataset_page_shows_boxes_masks_and_captions(
+    open_page: Opener, report_data: dict[str, Any]
+) -> None:
+    sample = report_data["examples"][0] | {"lineage": [{"step": "<b>", "revision": "1"}]}
+    sample["regions"][0]["mask"] = sample["image"]
+    page_data = {
+        "title": "scenes",
+        "created": "now",
+        "note": "one",
+        "facts": {"regions": "4"},
+        "charts": [{"title": "Names", "bars": [["ball" * 40, 3]], "rest": 2}],
+        "rejected": [["<script>", 7]],
+        "unusable": [["<img>", "broken"]],
+        "samples": [sample],
+    }
+    page = open_page(page_data, width=390, write=write_dataset_page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".sample rect.mask").count() == 1
+    for number in range(1, 5):
+        (box,) = style(page, f".sample g[data-entity='{number}'] .box", "stroke")
+        (word,) = style(page, f".sample mark[data-entity='{number}']", "border-bottom-color")
+        assert box == word
+    for text in ("<script>", "<img>", "<b> 1"):
+        assert page.get_by_text(text, exact=True).is_visible()

@@ -11,9 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
+from diglot.cli.progress import Tell, bars
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.images import decode_image, image_size, resolve_inside
@@ -26,7 +24,6 @@ from diglot.report.tallies import SampleTally
 
 _REPORT, _REJECTED = "report.json", "rejected.jsonl"
 _REASONS = 20
-_STDERR = Console(stderr=True)
 
 
 def view(
@@ -66,6 +63,7 @@ def view(
     drawn = _draw(samples, only, count, seed)
     page = _page(source, samples, drawn, scan)
     chosen = f"drawn at random with seed {seed}" if only is None else f"the one with id {only}"
+    page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
     page["note"] = f"{len(drawn)} of {len(samples):,} samples, {chosen}."
     print(write_dataset_page(page, out or default))
 
@@ -143,22 +141,28 @@ def _draw(samples: _Samples, only: str | None, count: int, seed: int) -> list[in
 def _page(source: Path, samples: _Samples, drawn: list[int], scan: int) -> dict[str, Any]:
     """The page's JSON. What cannot be used stands on the page with its reason."""
     tally, unusable = SampleTally(), {}
-    for index in track(_spread(len(samples), scan), "reading", console=_STDERR):
-        with _noting(unusable, samples.ids[index]):
-            tally.add(samples[index])
     shown = []
-    for index in track(drawn, "drawing", console=_STDERR):
-        with _noting(unusable, samples.ids[index]):
-            shown.append(_sample_json(samples[index]))
+    with bars() as tell:
+        for index in _counted("reading samples", _spread(len(samples), scan), tell):
+            with _noting(unusable, samples.ids[index]):
+                tally.add(samples[index])
+        for index in _counted("drawing samples", drawn, tell):
+            with _noting(unusable, samples.ids[index]):
+                shown.append(_sample_json(samples[index]))
     return {
-        "title": source.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "facts": {"read": f"{tally.samples:,} of {len(samples):,} samples"} | tally.facts(),
+        "facts": {"samples read": f"{tally.samples:,} of {len(samples):,}"} | tally.facts(),
         "charts": tally.charts(),
         "rejected": _rejected(source),
         "unusable": [list(pair) for pair in unusable.items()],
         "samples": shown,
     }
+
+
+def _counted(stage: str, indices: list[int], tell: Tell) -> Iterator[int]:
+    for done, index in enumerate(indices, start=1):
+        yield index
+        tell(stage, done, len(indices), "")
 
 
 def _spread(size: int, most: int) -> list[int]:

@@ -31,7 +31,6 @@ class SampleTally:
         """The totals, in words."""
         regions = self._names.total()
         return {
-            "samples": f"{self.samples:,}",
             "regions": f"{regions:,}, {_mean(self._regions):.1f} a sample",
             "regions in their caption": _share(self._in_caption, regions),
             "regions with a mask": _share(self._masks, regions),

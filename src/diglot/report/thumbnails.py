@@ -6,7 +6,8 @@ import io
 import numpy as np
 from PIL import Image
 
-_INSIDE, _EDGE = 80, 255
+# Faint enough that the object keeps its own colours.
+_INSIDE, _EDGE = 48, 255
 
 
 def jpeg_uri(picture: Image.Image, *, max_px: int = 640, quality: int = 82) -> str:
