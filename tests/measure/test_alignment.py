@@ -1,0 +1,105 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.measure.alignment import measure_alignment, probe
+from diglot.measure.config import MeasureConfig
+from diglot.measure.progress import measure_progress
+from diglot.measure.seen import see
+from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+
+CONFIG = MeasureConfig(bootstrap_draws=50)
+KEYS = [
+    "region_matching",
+    "region_naming",
+    "region_matching_unseen_prompt",
+    "region_naming_unseen_prompt",
+    "presence_auc",
+    "pointing",
+    "iou",
+    "caption_nll",
+]
+
+
+@pytest.fixture(scope="module")
+def vlm():
+    return tiny_vlm()
+
+
+def scenes(vlm, seeds):
+    samples = [tiny_sample(i, objects=3) for i in seeds]
+    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+
+
+@pytest.fixture(scope="module")
+def data(vlm):
+    return scenes(vlm, range(6)), scenes(vlm, range(50, 56))
+
+
+def run(vlm, data, config=CONFIG, seed=0, **options):
+    return measure_alignment(vlm, *data, NAMES, config, np.random.default_rng(seed), **options)
+
+
+def test_all_measures_are_there_and_plain_json(vlm, data):
+    measures = run(vlm, data)
+    assert list(measures) == KEYS
+    for key, measure in measures.items():
+        told = json.loads(json.dumps(measure.to_json(), allow_nan=False))
+        assert told["key"] == key
+        assert measure.estimate.low <= measure.estimate.value <= measure.estimate.high
+        assert measure.estimate.n > 0
+        assert len(measure.what) > 200
+
+
+def test_same_seed_same_figures_and_no_effect_of_batching_or_of_other_measures(vlm, data):
+    one = run(vlm, data)
+    assert one == run(vlm, data)
+    batched = run(vlm, data, replace(CONFIG, batch_tokens=64, row_tokens=32))
+    fewer = run(vlm, data, replace(CONFIG, presence_scenes=0))
+    for key in KEYS:
+        assert batched[key].estimate.value == pytest.approx(one[key].estimate.value, rel=1e-5)
+        assert key == "presence_auc" or fewer[key] == one[key]
+
+
+def test_the_model_is_left_as_it_was(vlm, data):
+    vlm.projector.train()
+    before = {name: value.clone() for name, value in vlm.state_dict().items()}
+    run(vlm, data)
+    assert vlm.projector.training
+    assert all(torch.equal(value, before[name]) for name, value in vlm.state_dict().items())
+    assert all(p.grad is None for p in vlm.parameters())
+
+
+def test_progress_ends_complete(vlm, data):
+    with measure_progress() as progress:
+        run(vlm, data, progress=progress)
+    (task,) = progress.tasks
+    assert task.completed == pytest.approx(task.total) == pytest.approx(6)
+
+
+def test_probe_is_a_cheap_part_of_the_same(vlm, data):
+    got = probe(vlm, data[0], NAMES, CONFIG, np.random.default_rng(0), scenes=3)
+    assert list(got) == ["region_matching", "region_naming", "caption_nll"]
+    assert got["region_matching"].estimate.n == 9
+    assert got["caption_nll"].estimate.n == 3
+    whole = run(vlm, (data[0][:3], data[1]))
+    assert got["caption_nll"].estimate.value == whole["caption_nll"].estimate.value
+
+
+def test_mistakes_are_told(vlm, data):
+    held_out, training = data
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match="nothing to measure"):
+        measure_alignment(vlm, [], training, NAMES, CONFIG, rng)
+    with pytest.raises(DataError, match="distinct"):
+        measure_alignment(vlm, held_out, training, ["dog", "dog"], CONFIG, rng)
+    with pytest.raises(DataError, match="held out"):
+        measure_alignment(vlm, held_out, held_out, NAMES, CONFIG, rng)
+    with pytest.raises(ConfigError, match=r"measure\.caption_scenes"):
+        MeasureConfig(caption_scenes=-1)
+    with pytest.raises(ConfigError, match=r"measure\.row_tokens"):
+        MeasureConfig(row_tokens=0)

@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from diglot.core.geometry import Preprocess
+from diglot.core.types import Image, Patches, Tokens
+from diglot.measure.config import MeasureConfig
+from diglot.measure.likelihood import log_likelihoods
+from diglot.measure.names import name_ids
+from diglot.measure.regions import plan_alone, plan_unseen_prompt
+from diglot.measure.seen import object_tokens, see
+from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+
+CONFIG = MeasureConfig(bootstrap_draws=50)
+
+
+@pytest.fixture(scope="module")
+def vlm():
+    return tiny_vlm()
+
+
+@pytest.fixture(scope="module")
+def seen(vlm):
+    samples = [tiny_sample(i, objects=3) for i in range(4)]
+    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def knowing(vlm, plan, seen, names):
+    """Answers of a model that knows every object: its own name is far likelier."""
+    asked = list(dict.fromkeys(names))
+    regions = [region for one in seen for region in one.sample.regions]
+    answers = [
+        np.array([-1.0 if name == r.name else -50.0 for name in asked])
+        for r in regions[: len(plan.questions)]
+    ]
+    return [*answers, np.full(len(asked), -20.0)]
+
+
+@pytest.mark.parametrize("plan_of", [plan_alone, plan_unseen_prompt])
+def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, seen, plan_of):
+    plan = plan_of(vlm, seen, NAMES, CONFIG, rng())
+    for measure in plan.conclude(knowing(vlm, plan, seen, NAMES)):
+        assert measure.estimate.value == measure.estimate.low == 1.0
+        assert measure.estimate.n == 12
+    blind = [np.zeros(len(q.candidates)) for q in plan.questions]
+    matching, naming = plan.conclude(blind)
+    assert matching.estimate.value == pytest.approx(matching.chance) == pytest.approx(1 / 3)
+    assert naming.estimate.value == pytest.approx(naming.chance) == pytest.approx(1 / len(NAMES))
+
+
+def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, seen):
+    plan = plan_alone(vlm, seen, NAMES, CONFIG, rng())
+    question, region = plan.questions[1], seen[0].sample.regions[1]
+    bos = vlm.language.tokenizer.bos_token_id
+    assert question.trunk == (Tokens((bos,)), Patches(object_tokens(seen[0].grid, region)))
+    assert question.candidates == tuple(name_ids(name, vlm.language) for name in NAMES)
+    assert plan.questions[-1].trunk == (Tokens((bos,)),)
+    assert len(plan.questions) == 12 + 1
+
+
+def test_unseen_prompt_has_the_image_and_the_sentence(vlm, seen):
+    plan = plan_unseen_prompt(vlm, seen, NAMES, CONFIG, rng())
+    kinds = [type(segment) for segment in plan.questions[0].trunk]
+    assert kinds == [Tokens, Image, Tokens, Tokens, Patches, Tokens]
+    text = [s.ids for s in plan.questions[-1].trunk if isinstance(s, Tokens)]
+    told = vlm.language.tokenizer.decode([token for ids in text for token in ids])
+    assert told == "<|bos|>\nHere is one part of the picture: It shows a"
+
+
+@pytest.mark.parametrize("length", ["sum", "mean", "pmi"])
+def test_ways_to_compare_names(vlm, seen, length):
+    plan = plan_alone(vlm, seen, NAMES, replace(CONFIG, length=length), rng())
+    answers = log_likelihoods(vlm, plan.questions, row_tokens=128, batch_tokens=500)
+    matching, naming = plan.conclude(answers)
+    lengths = np.array([len(name_ids(name, vlm.language)) for name in NAMES])
+    scale = {"sum": lambda a: a, "mean": lambda a: a / lengths, "pmi": lambda a: a - answers[-1]}
+    right = [r.name for one in seen for r in one.sample.regions]
+    hits = [
+        NAMES[int(scale[length](a).argmax())] == name
+        for a, name in zip(answers, right, strict=False)
+    ]
+    assert naming.estimate.value == pytest.approx(np.mean(hits))
+    assert len(plan.questions) == 12 + (length == "pmi")
+    assert matching.estimate.n == 12
+
+
+def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, seen):
+    plan = plan_alone(vlm, seen, NAMES[:2], CONFIG, rng())
+    answers = [np.zeros(len(q.candidates)) for q in plan.questions]
+    matching, naming = plan.conclude(answers)
+    assert matching.estimate.n == 12
+    named = sum(r.name in NAMES[:2] for one in seen for r in one.sample.regions)
+    assert naming.estimate.n == named
+    assert naming.details["regions of another name"] == 12 - named
+
+
+def test_objects_outside_the_views_are_counted_and_none_at_all_is_not_measured():
+    vlm = tiny_vlm(preprocess=Preprocess(mode="centre_crop", image_px=32))
+    samples = [tiny_sample(i, objects=3, size_hw=(32, 400)) for i in range(4)]
+    seen = see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    outside = sum(not object_tokens(s.grid, r) for s in seen for r in s.sample.regions)
+    assert outside > 0
+    plan = plan_alone(vlm, seen, NAMES, CONFIG, rng())
+    matching, _ = plan.conclude([np.zeros(len(q.candidates)) for q in plan.questions])
+    assert matching.details["regions without visual tokens"] == outside
+    empty = plan_alone(vlm, seen, NAMES, replace(CONFIG, region_scenes=0), rng())
+    assert empty.questions == ()
+    assert [m.estimate.value for m in empty.conclude([])] == [None, None]

@@ -1,0 +1,36 @@
+import json
+
+from diglot.measure.result import Measure, side_by_side
+from diglot.metrics.estimate import NOT_MEASURED, Estimate
+from diglot.report.fields import Field
+from diglot.report.schema import _read_measure
+
+
+def measure(key, value):
+    estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1, n=9)
+    return Measure(
+        key=key,
+        title=key.title(),
+        what="How.",
+        unit="accuracy",
+        higher_is_better=True,
+        chance=0.25,
+        estimate=estimate,
+        groups={"unseen": estimate, "none": NOT_MEASURED},
+        details={"left": 2},
+    )
+
+
+def test_runs_stand_side_by_side_as_the_report_reads_them():
+    runs = {
+        "caption": {"a": measure("a", 0.3), "b": measure("b", 0.4)},
+        "code_switch": {"a": measure("a", 0.6)},
+    }
+    entries = json.loads(json.dumps(side_by_side(runs), allow_nan=False))
+    assert [entry["key"] for entry in entries] == ["a", "b"]
+    assert set(entries[0]["results"]) == {"caption", "code_switch"}
+    assert entries[0]["results"]["code_switch"]["value"] == 0.6
+    for entry in entries:
+        read = _read_measure(Field(entry, "measure"), ("caption", "code_switch"))
+        assert read.results["caption"].groups["none"].value is None
+    assert measure("a", 0.3).to_json("x")["results"]["x"]["details"] == {"left": 2}
