@@ -39,7 +39,9 @@ def train(**settings: Any) -> None:
             note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
             tell(progress.stage, progress.done, progress.total, note)
 
-        probe = probe_on(Path(config.data), config.probe_samples) if config.probe_every else None
+        probe = None
+        if config.probe_every:
+            probe = probe_on(Path(config.data), config.probe_split, config.probe_samples)
         checkpoint = run_stage(config, probe=probe, report=report)
     _tell_result(checkpoint)
 

@@ -53,7 +53,8 @@ class StageConfig:
     features: FeaturesConfig | None = None
     checkpoint_every: int = 100  # optimizer steps
     probe_every: int = 0  # optimizer steps between evaluations on the probe set; 0 = none
-    probe_samples: int = 16
+    probe_split: str = "test"  # of the same dataset folder
+    probe_samples: int = 16  # its first ones
 
     def __post_init__(self) -> None:
         for name in ("epochs", "global_batch", "micro_batch", "row_tokens", "checkpoint_every"):

@@ -1,0 +1,39 @@
+"""What each visual token is near to: cosine maps of names, and the nearest name of every token.
+
+Source: the token maps of Patch-aligned and SEA (argmax over words of cos(x_v, t_w)).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from diglot.core.types import Region
+from diglot.measure.names import name_vectors
+from diglot.measure.seen import Seen
+from diglot.models.language import Language
+
+
+@dataclass(frozen=True)
+class TokenMaps:
+    """Of one image's P visual tokens: cosine with the names of its regions, and nearest name."""
+
+    regions: tuple[Region, ...]
+    cosine_RP: torch.Tensor  # in [-1, 1], float32, one row per region
+    nearest_P: tuple[str, ...]  # among all candidate names
+
+
+@torch.no_grad()
+def token_maps(seen: Seen, names: Sequence[str], language: Language) -> TokenMaps:
+    """The maps of one image. `names` are the candidates of the nearest name."""
+    regions = seen.sample.regions
+    vectors = name_vectors({*names, *(r.name for r in regions)}, language)
+    cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), seen.visual_PD)
+    own = torch.stack([vectors[r.name] for r in regions])
+    nearest = tuple(names[i] for i in cosine_NP.argmax(dim=0).tolist())
+    return TokenMaps(regions, _cosine(own, seen.visual_PD).cpu(), nearest)
+
+
+def _cosine(left_ND: torch.Tensor, right_PD: torch.Tensor) -> torch.Tensor:
+    unit = torch.nn.functional.normalize
+    return unit(left_ND.float(), dim=1) @ unit(right_PD.float(), dim=1).T
