@@ -58,7 +58,7 @@ def test_loads_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) ->
 
 def test_tokenizer_adds_nothing_and_keeps_the_special_tokens(tokenizer: Any) -> None:
     assert tokenizer.is_fast
-    assert len(tokenizer: Any) == 49152
+    assert len(tokenizer) == 49152
     assert tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_start|>", "<|im_end|>"]) == [
         0,
         1,
