@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from pictures import jpeg, sample
+from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Rle, Sample
@@ -119,9 +119,7 @@ def test_what_datasets_writes_back_is_read(folder, tmp_path):
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-inside = st.tuples(
-    st.floats(0, 10), st.floats(0, 10), st.floats(10.5, 32), st.floats(10.5, 24)
-)
+inside = st.tuples(st.floats(0, 10), st.floats(0, 10), st.floats(10.5, 32), st.floats(10.5, 24))
 
 
 @st.composite
@@ -225,7 +223,7 @@ def test_other_columns_are_told(tmp_path):
         open_dataset(tmp_path)
     table = pa.Table.from_pylist([to_row(sample(0))], schema=arrow_schema())
     pq.write_table(table.set_column(3, "caption", pa.array([7])), path)
-    with pytest.raises(DataError, match="'caption' has another type.*string.*int64"):
+    with pytest.raises(DataError, match=r"'caption' has another type.*string.*int64"):
         open_dataset(tmp_path)
 
 
@@ -237,6 +235,5 @@ def test_a_damaged_shard_is_told(folder):
         open_dataset(folder)
     path.write_bytes(b"PAR1" + b"\xff" * 3000 + whole[3004:])
     dataset = open_dataset(folder)
-    with pytest.raises(DataError, match="cannot be read|image|sample"):
-        for index in range(20, 40):
-            dataset[index]
+    with pytest.raises(DataError, match=r"train-00001\.parquet"):
+        [dataset[index] for index in range(20, 40)]

@@ -88,6 +88,20 @@ def test_a_complete_split_can_grow(tmp_path):
     assert grown.fingerprint == other.fingerprint
 
 
+def test_opening_a_complete_split_again_leaves_it_complete(tmp_path):
+    write_dataset([sample(i) for i in range(3)], tmp_path, shard_samples=2)
+    before = manifest(tmp_path)
+
+    def failing():
+        yield from (sample(i) for i in range(4))
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_dataset(failing(), tmp_path, shard_samples=2)
+    assert manifest(tmp_path) == before
+    assert len(open_dataset(tmp_path)) == 3
+
+
 def test_other_settings_are_refused(tmp_path):
     write_dataset([sample(0)], tmp_path, info={"seed": 1, "size": (1, 2)})
     write_dataset([sample(0)], tmp_path, info={"seed": 1, "size": (1, 2)})
@@ -137,11 +151,13 @@ def test_bad_samples_are_refused_and_the_writer_goes_on(tmp_path):
         writer.add(sample(0))
         with pytest.raises(DataError, match="'s-0000': two records with the same id"):
             writer.add(sample(0))
-        with pytest.raises(DataError, match="'s-0001'.*size_hw"):
+        with pytest.raises(DataError, match=r"'s-0001'.*size_hw"):
             writer.add(sample(1, image=jpeg(1, height=23)))
-        with pytest.raises(DataError, match="'s-0001'.*not a picture"):
+        with pytest.raises(DataError, match=r"'s-0001'.*not a picture"):
             writer.add(sample(1, image=b"nothing"))
-        with pytest.raises(DataError, match="'s-0001'.*cannot be read"):
+        with pytest.raises(DataError, match=r"'s-0001'.*not text"):
+            writer.add(sample(1, caption="A small dog \ud800"))
+        with pytest.raises(DataError, match=r"'s-0001'.*cannot be read"):
             writer.add(sample(1, image=tmp_path / "gone.jpg"))
         writer.add(sample(1))
     assert list(open_dataset(tmp_path)) == [sample(0), sample(1)]
@@ -173,7 +189,9 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
 
 
 def test_a_foreign_manifest_is_refused(tmp_path):
-    (tmp_path / "dataset.json").write_text('{"format": "diglot", "format_version": 99, "splits": {}}')
+    (tmp_path / "dataset.json").write_text(
+        '{"format": "diglot", "format_version": 99, "splits": {}}'
+    )
     with pytest.raises(DataError, match="version up to 1"):
         write_dataset([sample(0)], tmp_path)
     (tmp_path / "dataset.json").write_text("[]")

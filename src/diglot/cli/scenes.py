@@ -5,17 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from diglot.cli.progress import bars
 from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -27,6 +19,8 @@ from diglot.embedded.cifar10 import cifar10
 from diglot.embedded.emoji import emoji_files
 from diglot.embedded.photos import photo_files
 
+_DEFAULTS = ScenesConfig()
+
 
 def scenes(
     out: Path,
@@ -37,7 +31,7 @@ def scenes(
     pictures: Path | None = None,
     cifar_share: float = 0.5,
     shard_samples: int = 256,
-    scene: ScenesConfig | None = None,
+    scene: ScenesConfig = _DEFAULTS,
     json: Path | None = None,
 ) -> None:
     """Compose scenes of known objects, with boxes, masks and captions that are exact.
@@ -61,19 +55,17 @@ def scenes(
         scene: How scenes are composed.
         json: Write the summary to this file too.
     """
-    scene = scene or ScenesConfig()
     own = FolderPool(pictures) if pictures else None
     pools = [own] if own else embedded_pools(cifar_share=cifar_share)
     photos = embedded_backgrounds() if scene.texture_share < 1 else []
     maker = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
-    with _progress() as progress:
-        task = progress.add_task(f"scenes {split}", total=count, rate="")
+    with bars() as tell:
         rejected = write_scenes(
             maker,
             out,
             count,
             shard_samples=shard_samples,
-            on_scene=lambda done: _advance(progress, task, done),
+            on_scene=lambda done: tell(f"scenes {split}", done, count, ""),
         )
     for path, reason in own.rejected if own else ():
         rejected.add(path, reason)
@@ -122,23 +114,6 @@ def summarise(dataset: Dataset, rejected: Rejected) -> dict:
         "rejected": rejected.counts,
         "fingerprint": dataset.fingerprint,
     }
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def _advance(progress: Progress, task: TaskID, done: int) -> None:
-    speed = progress.tasks[task].speed
-    progress.update(task, completed=done, rate=f"{speed:.0f} scenes/s" if speed else "")
 
 
 def _table(summary: dict) -> Table:

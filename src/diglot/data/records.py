@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from diglot.core.errors import ConfigError, DataError
@@ -78,11 +77,9 @@ class Dataset:
     @cached_property
     def labels(self) -> list[list[str | None]]:
         """The labels of every sample's regions, in order, without reading a picture."""
-        column = self._arrow("regions").combine_chunks()
-        labels = iter(pc.struct_field(pc.list_flatten(column), "label").to_pylist())
-        return [
-            list(islice(labels, size or 0)) for size in pc.list_value_length(column).to_pylist()
-        ]
+        column: Any = self._arrow("regions").combine_chunks()
+        labels = iter(column.flatten().field("label").to_pylist())
+        return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -59,7 +59,7 @@ def to_row(sample: Sample) -> dict[str, Any]:
     return {
         "id": sample.id,
         "image": {"bytes": _image_bytes(sample), "path": None},
-        "size_hw": list(sample.size_hw),
+        "size_hw": [int(side) for side in sample.size_hw],
         "caption": sample.caption,
         "regions": [_region_row(region) for region in sample.regions],
         "lineage": [{"step": l.step, "revision": l.revision} for l in sample.lineage],  # noqa: E741
@@ -82,7 +82,7 @@ def _region_row(region: Region) -> dict[str, Any]:
     return {
         "phrase": region.phrase,
         "label": region.label,
-        "span": None if region.span is None else list(region.span),
+        "span": None if region.span is None else [int(end) for end in region.span],
         "box": [float(value) for value in region.box],
         "mask": None if mask is None else {"size": list(mask.size_hw), "counts": mask.counts},
         "score": float(region.score),
@@ -158,8 +158,14 @@ def row_digest(row: dict[str, Any], index: int) -> int:
     """256-bit number of a row's content and its place in the split.
 
     The sum of them modulo 2**256 names a split's content, however it is cut into shards.
+
+    Raises DataError naming the sample whose strings cannot be written as UTF-8.
     """
     image = hashlib.sha256(row["image"]["bytes"]).hexdigest()
     content = {**row, "image": image, "index": index}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"not text ({error.reason})", where=f"sample {row['id']!r}") from error
+    return int.from_bytes(hashlib.sha256(encoded).digest(), "big")

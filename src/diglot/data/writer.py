@@ -143,7 +143,11 @@ class DatasetWriter:
             _check_same(entry, self._info, self._shard_samples, where=str(self.folder))
         for number, path in enumerate(paths):
             self._take_shard(path, number)
-        self._note(complete=False)
+        # A complete split that is only opened again, or not yet added to, stays complete.
+        whole = (
+            entry is not None and entry.get("complete") and entry.get("samples") == len(self.ids)
+        )
+        self._note(complete=bool(whole))
 
     def _take_shard(self, path: Path, number: int) -> None:
         if path.name != f"{self.split}-{number:05d}.parquet":

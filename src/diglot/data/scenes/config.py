@@ -26,7 +26,8 @@ class ScenesConfig:
     colour_probability: float = 0.0  # drawings tinted in a colour, and called so
     styles: tuple[str, ...] = STYLES  # phrasings that captions are drawn from
     texture_share: float = 0.2  # backgrounds that are plain textures; all, where no photo is given
-    background_px: int = 64  # photos are shrunk to this side first: fewer is blurrier
+    # Photos are shrunk to this side first, so that what they show is no object without a label.
+    background_px: int = 32
     jpeg_quality: int = 92
     held_out_names: tuple[str, ...] = ()  # kinds that only split test_names shows
     held_out_pair_share: float = 0.0  # of all pairs of kinds, together only in test_combinations
@@ -53,7 +54,8 @@ class ScenesConfig:
                     expected=_RANGES[name],
                     got=getattr(self, name),
                 )
-        if self.size_probability and high < 1.3 * low:
+        says_size = self.size_probability or (self.repeat_probability and "size" in self.repeat_by)
+        if says_size and high < 1.3 * low:
             raise ConfigError(
                 "scenes: nothing can be called small or large",
                 expected="object_px whose largest is at least 1.3 times its smallest",

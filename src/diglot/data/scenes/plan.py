@@ -131,7 +131,7 @@ class Planner:
         if not ways:
             drawn = [i for i, (p, _) in enumerate(kinds) if p.drawn]
             if not drawn:
-                raise ConfigError("repeat_by: only drawings can be told apart by colour")
+                raise DataError("repeat_by: only drawings can be told apart by colour")
             kinds = [kinds[drawn[0]], *kinds[: drawn[0]], *kinds[drawn[0] + 1 :]]
             (pool, name), ways = kinds[0], ["colour"]
         way = ways[int(rng.integers(len(ways)))]
