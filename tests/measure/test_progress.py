@@ -1,22 +1,24 @@
-import pytest
-
-from diglot.measure.progress import Meter, measure_progress
+from diglot.measure.progress import Meter
 
 
 def test_tokens_become_scenes():
-    progress = measure_progress()
-    meter = Meter(progress, scenes=10, tokens=400)
+    told = []
+    meter = Meter(lambda *at: told.append(at), scenes=10, tokens=400)
     meter.stage("presence")
     meter.done(100)
-    task = progress.tasks[0]
-    assert "presence" in task.description
-    assert (task.completed, task.total) == (pytest.approx(2.5), 10)
-    meter.done(300)
-    assert task.finished
-    assert progress.console.stderr
+    meter.stage("caption loss")
+    meter.done(299)
+    meter.done(1)
+    assert told == [
+        (0, 10, "presence"),
+        (2, 10, "presence"),
+        (2, 10, "caption loss"),
+        (9, 10, "caption loss"),
+        (10, 10, "caption loss"),
+    ]
 
 
-def test_without_a_display_nothing_happens():
-    meter = Meter(None, scenes=10, tokens=0)
-    meter.stage("presence")
-    meter.done(5)
+def test_without_tokens_all_is_done_at_once():
+    told = []
+    Meter(lambda *at: told.append(at), scenes=3, tokens=0).stage("localisation")
+    assert told == [(3, 3, "localisation")]

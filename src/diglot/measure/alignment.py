@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from rich.progress import Progress
 
 from diglot.core.errors import DataError
 from diglot.measure.caption_nll import plan_caption_nll
@@ -14,7 +13,7 @@ from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.localisation import plan_localisation
 from diglot.measure.plan import Plan
 from diglot.measure.presence import plan_presence
-from diglot.measure.progress import Meter
+from diglot.measure.progress import Meter, Tell, tell_nobody
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.measure.result import Measure
 from diglot.measure.seen import Seen, eval_mode
@@ -28,12 +27,13 @@ def measure_alignment(
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
-    progress: Progress | None = None,
+    progress: Tell = tell_nobody,
 ) -> dict[str, Measure]:
     """All measures of one model by key, the primary one (region_matching) first.
 
     `training` serves the choice of the IoU threshold alone; `names` are the candidates of naming.
-    The same generator seed gives every model the same questions and the same bootstrap draws.
+    `progress(done, total, what)` hears how far it is,
+    in scenes. The same generator seed gives every model the same questions and the same bootstrap draws.
     Raises DataError where nothing is held out, a name is empty or stands twice, or a held-out
     picture is in training too.
     """
@@ -68,11 +68,11 @@ def probe(
         plan_alone(vlm, held_out, names, few, next(rngs)),
         plan_caption_nll(vlm, held_out, few, next(rngs)),
     ]
-    return _run(vlm, plans, few, scenes, None)
+    return _run(vlm, plans, few, scenes, tell_nobody)
 
 
 def _run(
-    vlm: VLM, plans: Sequence[Plan], config: MeasureConfig, scenes: int, progress: Progress | None
+    vlm: VLM, plans: Sequence[Plan], config: MeasureConfig, scenes: int, progress: Tell
 ) -> dict[str, Measure]:
     meter = Meter(progress, scenes=scenes, tokens=sum(plan.tokens for plan in plans))
     measures: dict[str, Measure] = {}
