@@ -32,10 +32,9 @@ def measure_alignment(
     """All measures of one model by key, the primary one (region_matching) first.
 
     `training` serves the choice of the IoU threshold alone; `names` are the candidates of naming.
-    `progress(done, total, what)` hears how far it is,
-    in scenes. The same generator seed gives every model the same questions and the same bootstrap draws.
-    Raises DataError where nothing is held out, a name is empty or stands twice, or a held-out
-    picture is in training too.
+    `progress(done, total, what)` hears how far it is, in scenes. The same generator seed gives
+    every model the same questions and the same bootstrap draws. Raises DataError where nothing is
+    held out, a name is empty or stands twice, or a held-out picture is in training too.
     """
     _check(held_out, training, names)
     rngs = iter(generator.spawn(5))

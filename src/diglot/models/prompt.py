@@ -1,6 +1,7 @@
 """Text around an image as the LLM reads it: tokenising, and the frame of image and caption."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -48,7 +49,8 @@ def beginning(frame: Frame, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ..
 
     A tokenizer without a BOS starts with its EOS, so that something stands before the first word.
     """
-    bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    bos: Any = tokenizer.bos_token_id  # an int or None; its own annotation is wider
+    bos = tokenizer.eos_token_id if bos is None else bos
     return (int(bos),) if frame.bos and bos is not None else ()
 
 
@@ -63,5 +65,5 @@ def opening(frame: Frame, tokenizer: PreTrainedTokenizerFast, *, image: bool) ->
 
 def ending(frame: Frame, tokenizer: PreTrainedTokenizerFast, learn: str | None) -> list[Segment]:
     """The EOS, if the frame has one."""
-    eos = tokenizer.eos_token_id
+    eos: Any = tokenizer.eos_token_id
     return [Tokens((int(eos),), learn)] if frame.eos and eos is not None else []
