@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_language
 from transformers import (
     CLIPConfig,
     CLIPModel,
@@ -20,6 +19,8 @@ from transformers import (
     SiglipModel,
     SiglipVisionModel,
 )
+
+from tiny import tiny_language
 
 SHAPE = {
     "hidden_size": 32,

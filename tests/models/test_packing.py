@@ -4,37 +4,40 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import tiny_language, tiny_vlm
 
 from diglot.core.layout import Packed, encode, pack
 from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
 from diglot.models.vlm import VLM
+from tiny import tiny_language, tiny_vlm
 
 TERMS = ("text", "entity")
 VISUAL = 5
 KINDS = pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 START = (Tokens((0, 9)), Image(), Tokens((10,)))
+
+
+def entity(patches: tuple[int, ...], *words: int) -> tuple[Segment, ...]:
+    return Patches(patches), Branch(words, "entity")
+
+
+def text(*words: int) -> Tokens:
+    return Tokens(words, "text")
+
+
 BODIES: dict[str, tuple[Segment, ...]] = {
-    "no entity": (*START, Tokens((11, 12, 13), "text")),
-    "one": (*START, Tokens((11,), "text"), Patches((1, 2)), Branch((20, 21, 22), "entity"))
-    + (Tokens((12, 13), "text"),),
-    "adjacent": (*START, Patches((0,)), Branch((20, 21), "entity"), Patches((4, 3)))
-    + (Branch((30, 31, 32, 33), "entity"), Tokens((12,), "text")),
-    "repeated, last": (*START, Tokens((11,), "text"), Patches((2,)), Branch((20, 21), "entity"))
-    + (Tokens((14,), "text"), Patches((2,)), Branch((20, 21), "entity")),
-    "one token, overlapping patches": (*START, Patches((1, 2)), Branch((40,), "entity"))
-    + (Tokens((15,), "text"), Patches((2, 3)), Branch((41, 42), "entity"), Tokens((16,), "text")),
-    "no image prefix": (Tokens((0,)), Tokens((11,), "text"), Patches((3,)))
-    + (Branch((20, 21, 22), "entity"), Tokens((12,), "text")),
-    "many": (*START,)
-    + tuple(
-        part
-        for n in range(8)
-        for part in (
-            Patches((n % VISUAL,)),
-            Branch((50 + n, 60 + n, 70 + n), "entity"),
-            Tokens((80 + n,), "text"),
-        )
+    "no entity": (*START, text(11, 12, 13)),
+    "one": (*START, text(11), *entity((1, 2), 20, 21, 22), text(12, 13)),
+    "adjacent": (*START, *entity((0,), 20, 21), *entity((4, 3), 30, 31, 32, 33), text(12)),
+    "repeated, last": (*START, text(11), *entity((2,), 20, 21), text(14), *entity((2,), 20, 21)),
+    "overlapping": (*START, *entity((1, 2), 40), text(15), *entity((2, 3), 41, 42), text(16)),
+    "no image prefix": (Tokens((0,)), text(11), *entity((3,), 20, 21, 22), text(12)),
+    "many": (
+        *START,
+        *(
+            part
+            for n in range(8)
+            for part in (*entity((n % VISUAL,), 50 + n, 60 + n, 70 + n), text(80 + n))
+        ),
     ),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
@@ -25,11 +26,22 @@ def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    (staging / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n")
-    for part in parts:
-        save_file(_unique(getattr(vlm, part).state_dict()), staging / f"{part}.safetensors")
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _write(vlm, config, staging, parts)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    old = folder.with_name(f"{staging.name}.old")
+    if folder.exists():
+        os.replace(folder, old)  # a crash between the two leaves both, whole, under hidden names
     os.replace(staging, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) -> None:
+    (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    for part in parts:
+        save_file(_unique(getattr(vlm, part).state_dict()), folder / f"{part}.safetensors")
 
 
 def _unique(state: dict[str, Any]) -> dict[str, Any]:
@@ -46,11 +58,13 @@ def _unique(state: dict[str, Any]) -> dict[str, Any]:
 def load_config(folder: Path) -> VLMConfig:
     """The configuration of a saved VLM. Raises ConfigError where there is none or it is broken."""
     try:
-        told = json.loads((folder / CONFIG).read_text())
+        told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(told, dict):
+            raise ConfigError("not the settings of a VLM", got=str(told)[:50])
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(VLMConfig, "vlm")
         return parser.instantiate_classes(parser.parse_object({"vlm": told})).vlm
-    except (OSError, json.JSONDecodeError, ArgumentError, TypeError) as error:
+    except (OSError, ValueError, ArgumentError, TypeError) as error:  # ValueError: no JSON, too
         raise ConfigError(
             f"no readable {CONFIG}: {error}",
             where=str(folder),
@@ -77,7 +91,11 @@ def load_weights(vlm: VLM, folder: Path) -> None:
 
 def _load_part(vlm: VLM, part: str, file: Path) -> None:
     """Load one part; a name may be missing only where its tensor is tied to one that is there."""
-    module, state = getattr(vlm, part), load_file(file)
+    module = getattr(vlm, part)
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"unreadable weights: {error}", where=str(file)) from error
     own = module.state_dict()
     try:
         missing, unknown = module.load_state_dict(state, strict=False)

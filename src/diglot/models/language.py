@@ -1,7 +1,6 @@
 """Any causal LM of `transformers` as the language model: its embeddings, decoder and head apart."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -10,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.smollm2 import language_model_dir
-
+from diglot.models.pretrained import load_pretrained, reading
 
 EMBEDDED = "embedded"  # the path that stands for the model diglot carries
 
@@ -55,26 +54,26 @@ class Language(nn.Module):
 def load_language(config: LanguageConfig) -> Language:
     """The model and its tokenizer. Raises ConfigError where the path holds none."""
     path = str(language_model_dir()) if config.path == EMBEDDED else config.path
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=config.revision)
-        model = AutoModelForCausalLM.from_pretrained(
-            path,
-            revision=config.revision,
-            dtype=getattr(torch, config.dtype),
-            attn_implementation="sdpa",
-            use_safetensors=True,
-        )
-    except (OSError, ValueError) as error:
-        kind = "folder" if Path(path).exists() else "path or hub id"
-        raise ConfigError(
-            f"cannot load a causal LM from {kind} {path!r}: {error}", where="language.path"
-        ) from error
+    where = "language.path"
+    tokenizer = reading(
+        lambda: AutoTokenizer.from_pretrained(path, revision=config.revision),
+        path=path,
+        where=where,
+    )
     if not tokenizer.is_fast:
         raise ConfigError(
             "the tokenizer gives no character offsets",
             expected="a fast tokenizer",
-            where="language.path",
+            where=where,
         )
+    model = load_pretrained(
+        AutoModelForCausalLM,
+        path,
+        where=where,
+        revision=config.revision,
+        dtype=getattr(torch, config.dtype),
+        attn_implementation="sdpa",
+    )
     return Language(model, tokenizer)
 
 

@@ -1,7 +1,7 @@
 """Encoder, projector and language model joined: from views and packed documents to log-probs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 from diglot.core.attention import additive_mask, block_mask
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import Preprocess, TokenGrid
+from diglot.core.geometry import Preprocess, TokenGrid, View
 from diglot.core.layout import Packed
 from diglot.core.plugin import build_part
 from diglot.core.types import SizeHW
@@ -59,7 +59,12 @@ class VLM(nn.Module):
 
     def feature_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the encoder's features, before the projector merges any."""
-        return self.preprocess.token_grid(size_hw, patch_px=self.encoder.patch_px)
+        merged = self.token_grid(size_hw)  # native resolution rounds to whole merged cells
+        return replace(merged, views=tuple(self._unmerged(view) for view in merged.views))
+
+    def _unmerged(self, view: View) -> View:
+        rows, columns = (side * self.unshuffle for side in view.grid_hw)
+        return replace(view, grid_hw=(rows, columns), cell_px=self.encoder.patch_px)
 
     def features(self, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Encoder features (h, w, E) of each view; views of one shape run as one batch."""

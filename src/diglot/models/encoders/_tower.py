@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import RGB, Resample
+from diglot.models.pretrained import load_pretrained, reading
 
 HALF: RGB = (0.5, 0.5, 0.5)
 CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
@@ -35,19 +36,27 @@ def load_tower(config: TowerConfig, family: tuple[str, ...]) -> nn.Module:
 
     Raises ConfigError where the checkpoint is missing or of another family.
     """
-    try:
-        found = AutoConfig.from_pretrained(config.path, revision=config.revision)
-        if found.model_type not in family:
-            raise ConfigError(
-                f"{config.path} is a {found.model_type!r} checkpoint",
-                expected=" or ".join(family),
-                where="encoder.path",
-            )
-        model = AutoModel.from_pretrained(
-            config.path, revision=config.revision, use_safetensors=True, dtype=torch.float32
+    where = "encoder.path"
+    found = reading(
+        lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
+        path=config.path,
+        where=where,
+    )
+    if found.model_type not in family:
+        raise ConfigError(
+            f"{config.path} is a {found.model_type!r} checkpoint",
+            expected=" or ".join(family),
+            where=where,
         )
-    except OSError as error:
-        raise ConfigError(f"cannot load {config.path!r}: {error}", where="encoder.path") from error
+    paired = hasattr(found, "vision_config")
+    model = load_pretrained(
+        AutoModel,
+        config.path,
+        where=where,
+        needed="vision_model." if paired else "",
+        revision=config.revision,
+        dtype=torch.float32,
+    )
     return getattr(model, "vision_model", model)
 
 

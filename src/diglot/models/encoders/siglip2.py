@@ -36,7 +36,7 @@ class Siglip2(Tower):
 
 
 def build(config: Config) -> Siglip2:
-    """The encoder. Raises ConfigError for another family, or where image_px is not given."""
+    """The encoder. Raises ConfigError for a checkpoint of another family."""
     tower: Any = load_tower(config, ("siglip2", "siglip2_vision_model"))
     trained = int(tower.config.num_patches**0.5) * tower.config.patch_size
     tower.config.image_size = trained  # NaFlex has no one size; this is its position table's

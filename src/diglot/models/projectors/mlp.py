@@ -53,10 +53,12 @@ def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: floa
     """The projector, freshly started from torch's global generator.
 
     `words_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for an
-    unshuffle below 1.
+    width or an unshuffle below 1.
     """
-    if config.unshuffle < 1:
-        raise ConfigError("must be at least 1", got=config.unshuffle, where="projector.unshuffle")
+    for name in ("unshuffle", "hidden"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError("must be at least 1", got=value, where=f"projector.{name}")
     projector = MLP(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         _match(projector, words_rms)

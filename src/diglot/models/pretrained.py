@@ -1,0 +1,42 @@
+"""A checkpoint of `transformers`, loaded whole or not at all.
+
+`from_pretrained` alone warns and starts at random what a checkpoint lacks; here that is an error.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from safetensors import SafetensorError
+
+from diglot.core.errors import ConfigError
+
+
+def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **options: Any) -> Any:
+    """The model that `auto.from_pretrained` makes of `path`, from safetensors alone.
+
+    Only weights whose names start with `needed` must be there. Raises ConfigError naming `where`.
+    """
+    model, report = reading(
+        lambda: auto.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **options
+        ),
+        path=path,
+        where=where,
+    )
+    lost = sorted(name for name in report["missing_keys"] if name.startswith(needed))
+    if lost:
+        raise ConfigError(
+            f"the checkpoint {path!r} lacks {len(lost)} weights, such as {lost[0]!r}",
+            where=where,
+            fix="Download it again, or check that its config.json belongs to its weights.",
+        )
+    return model
+
+
+def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
+    """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise ConfigError(f"cannot load {path!r}: {told}", where=where) from error

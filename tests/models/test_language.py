@@ -1,0 +1,106 @@
+"""A causal LM taken apart, and checkpoints that are none."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+from diglot.core.errors import ConfigError
+from diglot.models.language import Language, LanguageConfig, load_language
+from tiny import tiny_language, tiny_tokenizer
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+@torch.no_grad()
+def test_words_decoder_and_head_make_the_model(kind) -> None:
+    language = tiny_language(kind)
+    ids = torch.arange(12).reshape(2, 6)
+    hidden = language.decode(language.words(ids)).last_hidden_state
+    assert language.head(hidden).equal(language.model(input_ids=ids).logits)
+    assert language.width == 32
+    assert language.words.num_embeddings == len(language.tokenizer)
+
+
+def test_loads_what_was_saved(language_folder: Path) -> None:
+    language = load_language(LanguageConfig(path=str(language_folder)))
+    for name, value in tiny_language().model.state_dict().items():
+        assert language.model.state_dict()[name].equal(value)
+    assert language.head.weight is language.words.weight
+    assert language.tokenizer("a dog").input_ids == tiny_tokenizer()("a dog").input_ids
+    assert not language.model.training
+    assert language.model.config._attn_implementation == "sdpa"
+
+
+def test_dtype(language_folder: Path) -> None:
+    config = LanguageConfig(path=str(language_folder), dtype="bfloat16")
+    assert load_language(config).words.weight.dtype == torch.bfloat16
+
+
+def broken(folder: Path, how: str) -> None:
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    match how:
+        case "no folder":
+            shutil.rmtree(folder)
+        case "no tokenizer":
+            for file in folder.glob("*token*"):
+                file.unlink()
+        case "garbage tokenizer":
+            (folder / "tokenizer.json").write_text("{]")
+        case "no weights":
+            weights.unlink()
+        case "cut weights":
+            weights.write_bytes(weights.read_bytes()[:5000])
+        case "garbage config":
+            config.write_text("nothing")
+        case "no causal LM":
+            config.write_text(json.dumps({"model_type": "clip_vision_model"}))
+        case "more layers":
+            told = json.loads(config.read_text())
+            config.write_text(json.dumps({**told, "num_hidden_layers": 3, "layer_types": None}))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("no folder", "no tokenizer", "garbage tokenizer", "no weights", "cut weights"),
+        *("garbage config", "no causal LM", "more layers"),
+    ],
+)
+def test_broken_checkpoint_is_a_config_error(
+    language_folder: Path, tmp_path: Path, how: str
+) -> None:
+    folder = tmp_path / "language"
+    shutil.copytree(language_folder, folder)
+    broken(folder, how)
+    with pytest.raises(ConfigError, match=r"language\.path: .*language"):
+        load_language(LanguageConfig(path=str(folder)))
+
+
+def test_model_that_caps_its_logits_is_refused() -> None:
+    """Its head alone would give other numbers than its forward."""
+    config = Gemma2Config(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        final_logit_softcapping=0.01,
+    )
+    model = Gemma2ForCausalLM(config).eval()
+    with pytest.raises(ConfigError, match=r"language\.path: Gemma2ForCausalLM changes its logits"):
+        Language(model, tiny_tokenizer())
+
+
+@pytest.mark.embedded
+@torch.no_grad()
+def test_smollm2_says_what_it_says_whole() -> None:
+    language = load_language(LanguageConfig())
+    ids = torch.tensor([language.tokenizer("A red car beside a").input_ids])
+    hidden = language.decode(language.words(ids)).last_hidden_state
+    whole = AutoModelForCausalLM.from_pretrained(language.model.config._name_or_path).eval()
+    torch.testing.assert_close(language.head(hidden), whole(ids).logits, rtol=1e-4, atol=1e-4)
