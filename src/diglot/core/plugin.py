@@ -69,7 +69,8 @@ def part_config(module: ModuleType, settings: Mapping[str, Any], *, where: str) 
     parser.add_class_arguments(module.Config, "part")
     try:
         parsed = parser.parse_object({"part": dict(settings)})
-        return parser.instantiate_classes(parsed).part
+        made: Any = parser.instantiate_classes(parsed)
+        return made.part
     except (ArgumentError, TypeError, ConfigError) as error:
         raise ConfigError(str(error).strip(), where=where) from error
 

@@ -63,7 +63,8 @@ def load_config(folder: Path) -> VLMConfig:
             raise ConfigError("not the settings of a VLM", got=str(told)[:50])
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(VLMConfig, "vlm")
-        return parser.instantiate_classes(parser.parse_object({"vlm": told})).vlm
+        made: Any = parser.instantiate_classes(parser.parse_object({"vlm": told}))
+        return made.vlm
     except (OSError, ValueError, ArgumentError, TypeError) as error:  # ValueError: no JSON, too
         raise ConfigError(
             f"no readable {CONFIG}: {error}",
