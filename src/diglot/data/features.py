@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +64,23 @@ class FeatureCache:
         told = [spec.key, dataset.fingerprint, spec.width, spec.dtype]
         digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
         self.folder = folder / digest
-        self._grids = {size: spec.grid_of(size) for size in set(dataset.sizes_hw)}
-        counts = [len(self._grids[size]) for size in dataset.sizes_hw]
+        self._grids = {size: _grid(spec, size) for size in set(dataset.sizes_hw)}
+        counts = [len(self._grids[size] or ()) for size in dataset.sizes_hw]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._files: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def size_bytes(self) -> int:
         """What the whole cache takes on disk."""
-        return int(self._starts[-1]) * self.spec.width * np.dtype(self.spec.dtype).itemsize
+        return self._rows * self._row_bytes
+
+    @property
+    def _rows(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.spec.width * np.dtype(self.spec.dtype).itemsize
 
     def missing(self) -> list[int]:
         """Indices of samples that have no features yet."""
@@ -82,39 +91,48 @@ class FeatureCache:
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
         """Feature grids (h, w, E), float32, of sample `index`. DataError where it was rejected."""
         features, done = self._open()
-        if done[index] != DONE:
+        grid = self._grids[self.dataset.sizes_hw[index]]
+        if done[index] != DONE or grid is None:
+            self._picture(index)  # tells again what is wrong with it
             raise DataError(
-                "its image was set aside when the features were made",
-                where=f"sample {self.dataset.ids[index]!r}, image",
+                "no features of its image", where=f"sample {self.dataset.ids[index]!r}, image"
             )
         rows = torch.from_numpy(
             features[self._starts[index] : self._starts[index + 1]].astype(np.float32)
         )
-        shapes = [view.grid_hw for view in self._grids[self.dataset.sizes_hw[index]].views]
+        shapes = [view.grid_hw for view in grid.views]
         split = rows.split([h * w for h, w in shapes])
         return tuple(v.view(h, w, -1) for v, (h, w) in zip(split, shapes, strict=True))
 
-    def build(self, encode: Encode, rejected: Rejected) -> Iterator[int]:
+    def build(
+        self, encode: Encode, rejected: Rejected, *, process: int = 0, processes: int = 1
+    ) -> Iterator[int]:
         """Encode what is missing; yields the number of samples just finished.
 
-        Raises ConfigError where the disk has no room. A bad image is set aside in `rejected`.
+        Of several processes each encodes its share; room must have been made before. A bad image is
+        set aside in `rejected`.
         """
-        missing = self.missing()
-        if missing:
-            self._make_room()
+        missing = [index for index in self.missing() if index % processes == process]
         for start in range(0, len(missing), BATCH_IMAGES):
             chunk = missing[start : start + BATCH_IMAGES]
             self._encode(chunk, encode, rejected)
             yield len(chunk)
+
+    def _picture(self, index: int) -> Image.Image:
+        """The picture to encode. Raises DataError for one that cannot be, or has no grid."""
+        sample = self.dataset[index]
+        self.spec.grid_of(sample.size_hw)
+        return sample_picture(sample)
 
     def _encode(self, indices: list[int], encode: Encode, rejected: Rejected) -> None:
         features, done = self._open()
         pictures = {}
         for index in indices:
             try:
-                pictures[index] = sample_picture(self.dataset[index])
+                pictures[index] = self._picture(index)
             except DataError as error:
-                rejected.add(self.dataset.ids[index], str(error), where=error.where or "")
+                told = {"where": error.where or "", "detail": str(error)}
+                rejected.add(self.dataset.ids[index] or f"#{index}", error.what, **told)
                 done[index] = REJECTED
         grids = encode(list(pictures.values())) if pictures else []
         for index, views in zip(pictures, grids, strict=True):
@@ -124,7 +142,8 @@ class FeatureCache:
         done[list(pictures)] = DONE
         done.flush()  # type: ignore[attr-defined]
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """Reserve the files' place on the disk. Raises ConfigError where there is none."""
         if (self.folder / "done.bin").exists():
             return
         parent = self.folder.parent
@@ -138,18 +157,39 @@ class FeatureCache:
                 where=str(parent),
                 fix="Train without features, or give another folder.",
             )
-        staging = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
-        staging.mkdir()
-        for name, size in (("features.bin", self.size_bytes), ("done.bin", len(self.dataset))):
-            with open(staging / name, "wb") as file:
-                file.truncate(size)
-        os.replace(staging, self.folder)
+        staging = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=parent))
+        staging.chmod(0o755)  # the cache may be shared
+        try:
+            _reserve(staging / "features.bin", max(1, self._rows) * self._row_bytes)
+            _reserve(staging / "done.bin", len(self.dataset))
+            os.replace(staging, self.folder)
+        except OSError:
+            if not (self.folder / "done.bin").exists():  # else another run was faster
+                raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
     def _open(self) -> tuple[np.ndarray, np.ndarray]:
         if self._files is None:
-            shape = (int(self._starts[-1]), self.spec.width)
+            shape = (max(1, self._rows), self.spec.width)
             features = np.memmap(
                 self.folder / "features.bin", self.spec.dtype, mode="r+", shape=shape
             )
             self._files = features, np.memmap(self.folder / "done.bin", np.uint8, mode="r+")
         return self._files
+
+
+def _grid(spec: FeatureSpec, size_hw: SizeHW) -> TokenGrid | None:
+    """The grid of an image of this size; None for a size that no image can have."""
+    try:
+        return spec.grid_of(size_hw) if min(size_hw) > 0 else None
+    except DataError:
+        return None
+
+
+def _reserve(path: Path, size: int) -> None:
+    """A file of zeros, its blocks taken now: a disk that fills up later would kill the process."""
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)

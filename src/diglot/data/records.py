@@ -71,8 +71,11 @@ class Dataset:
 
     @cached_property
     def sizes_hw(self) -> list[SizeHW]:
-        """(height, width) in pixels of every sample, in order, without reading a picture."""
-        return [(height, width) for height, width in self._column("size_hw")]
+        """(height, width) in pixels of every sample, in order, without reading a picture.
+
+        (0, 0) where a record tells none: reading that record raises DataError.
+        """
+        return [_size(told) for told in self._column("size_hw")]
 
     @cached_property
     def labels(self) -> list[list[str | None]]:
@@ -136,6 +139,11 @@ class Dataset:
         if len(self._groups) > _CACHED_ROW_GROUPS:
             self._groups.popitem(last=False)
         return rows
+
+
+def _size(told: list[int | None] | None) -> SizeHW:
+    height, width = told if told is not None and len(told) == 2 else (0, 0)
+    return height or 0, width or 0
 
 
 def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool = False) -> Dataset:

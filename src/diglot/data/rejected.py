@@ -21,12 +21,16 @@ class Rejected:
         if path.exists():
             self._read()
 
-    def add(self, id: str, reason: str, *, where: str = "") -> bool:
-        """Note that record `id` is unusable; on disk on return. False where it was noted before."""
+    def add(self, id: str, reason: str, *, where: str = "", detail: str = "") -> bool:
+        """Note that record `id` is unusable; on disk on return. False where it was noted before.
+
+        `reason` groups records in `counts`; `detail` is the full message for this one.
+        """
         if (id, reason) in self._seen:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"id": id, "reason": reason, "where": where}) + "\n"
+        told = {"id": id, "reason": reason, "where": where} | ({"detail": detail} if detail else {})
+        line = json.dumps(told) + "\n"
         with open(self.path, "ab") as file:
             file.write(line.encode("ascii"))
             file.flush()

@@ -139,7 +139,9 @@ def _region(row: dict[str, Any] | None, *, where: str) -> Region:
     except DataError as error:
         if error.where:
             raise
-        raise DataError(str(error), where=where) from error
+        placed = DataError(str(error), where=where)
+        placed.what = error.what
+        raise placed from error
 
 
 def _mask(row: dict[str, Any], *, where: str) -> Rle:

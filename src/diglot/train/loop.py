@@ -1,6 +1,6 @@
 """The one training loop, for every objective and both stages."""
 
-import logging
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.logging import get_logger
 from accelerate.utils import set_seed
 
 from diglot.core.batch import Batch
@@ -23,7 +24,7 @@ from diglot.models.checkpoint import load_weights, save_vlm
 from diglot.models.trainable import PartCount, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
 from diglot.objectives._objective import Objective
-from diglot.train.config import StageConfig
+from diglot.train.config import FeaturesConfig, StageConfig
 from diglot.train.features import open_features
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order, generator
@@ -33,11 +34,11 @@ from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.trackers import Tracker
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)  # of several processes the main one speaks
 
 Probe = Callable[[VLM], Mapping[str, float]]
-# A new run looks at this many records first, and stops at once if none can be used.
-CHECKED_RECORDS = 16
+# A run looks for a usable record among its first ones, and stops at once if there is none.
+CHECKED_RECORDS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ def train(
 ) -> Path:
     """Run a stage to its end, or go on with it, and return the folder of its checkpoint.
 
-    `vlm` saves loading the model again; its parts must be those of `config.model`. `probe` is called
-    every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError before
-    step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
+    `vlm` saves loading the model again; its parts must be those of `config.model`. `probe` is
+    called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
+    before step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
     """
+    PartialState()  # what the log asks for who speaks
     folder = open_run(config)
     if (folder / "model").exists():
         log.info("%s is finished", folder)
@@ -79,13 +81,17 @@ class _Run:
 
     def __init__(self, config: StageConfig, folder: Path, vlm: VLM | None, report: Report) -> None:
         set_seed(config.seed)
-        self.config, self.folder, self.report = config, folder, report
+        self.config, self.folder = config, folder
         self.accelerator = Accelerator(mixed_precision=config.precision)
+        # steps are counted here: what `accelerate config` says of them would scale the loss
+        self.accelerator.gradient_accumulation_steps = 1
+        self.report: Report = report if self.accelerator.is_main_process else _silent
         self.objective: Objective = build_part(
             "diglot.objectives", config.objective, where="objective"
         )
         self.dataset = open_dataset(Path(config.data), config.split)
-        self.rejected = Rejected(folder / "rejected.jsonl")
+        with self.accelerator.main_process_first():  # it may have to mend the file
+            self.rejected = Rejected(folder / "rejected.jsonl")
         self.notes: Counter[str] = Counter()
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
         if config.start_from:
@@ -95,35 +101,53 @@ class _Run:
         count = min(len(self.dataset), config.max_samples or len(self.dataset))
         self.order = Order(count, config.global_batch, config.epochs, config.seed)
         self.samples = self._prepare_samples()
+        self.spare = self._first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
         config, cache = self.config, None
         self.vlm.to(self.accelerator.device)
         if config.features:
-            cache = self._features(config)
-        samples = PreparedSamples(self.dataset, self.vlm, self.objective, config.seed, cache)
-        _check_usable(samples, self.order)
-        return samples
+            cache = self._features(config.features)
+        return PreparedSamples(self.dataset, self.vlm, self.objective, config.seed, cache)
 
-    def _features(self, config: StageConfig) -> FeatureCache:
-        assert config.features is not None
-        with self.accelerator.main_process_first():
-            return open_features(
-                self.vlm,
-                self.dataset,
-                config.features,
-                self.rejected,
-                lambda done, total: self.report(Progress("features", done, total)),
-            )
+    def _features(self, config: FeaturesConfig) -> FeatureCache:
+        return open_features(
+            self.vlm,
+            self.dataset,
+            config,
+            self.rejected,
+            lambda done, total: self.report(Progress("features", done, total)),
+        )
+
+    def _first_usable(self) -> Batch:
+        """The first record that can be used, as a batch. Raises DataError where none can."""
+        reasons: Counter[str] = Counter()
+        keys = itertools.chain.from_iterable(
+            map(self.order.step, range(self.order.steps_per_epoch))
+        )
+        for key in itertools.islice(keys, CHECKED_RECORDS):
+            item = self.samples[key]
+            if isinstance(item, Laid):
+                return collate([item], row_tokens=self.config.row_tokens)
+            reasons[item.reason] += 1
+            if self.accelerator.is_main_process:
+                self._set_aside(item)
+        raise DataError(
+            f"none of the first {reasons.total()} records can be used; "
+            f"the commonest reason: {reasons.most_common(1)[0][0]}",
+            where=str(self.dataset.folder),
+            fix=f"All are listed in {self.rejected.path}.",
+        )
 
     def finish(self, probe: Probe | None) -> Path:
         """Train to the end and write the checkpoint."""
         config = self.config
         optimizer = make_optimizer(self.vlm, config.optim)
         model, optimizer = self.accelerator.prepare(self.vlm, optimizer)
-        start = load_state(self.folder / "state", model, optimizer)
+        start = load_state(self.folder / "state", model, optimizer, self.accelerator)
         log.info("steps %d to %d of %s", start, self.order.steps, self.folder)
-        with Tracker(self.folder, start=start) as tracker:
+        active = self.accelerator.is_main_process
+        with Tracker(self.folder, start=start, active=active) as tracker:
             self._steps(model, optimizer, start, tracker, probe)
         return self._write_result()
 
@@ -148,6 +172,7 @@ class _Run:
                 optimizer,
                 self.accelerator,
                 clip=config.optim.clip,
+                spare=self.spare,
             )
             tracker.log(step, self._figures(step, result, time.perf_counter() - began))
             done = min((step + 1) * config.global_batch, self.order.samples * config.epochs)
@@ -200,10 +225,13 @@ class _Run:
         usable = [p for p in prepared if isinstance(p, Laid)]
         for item in prepared:
             if isinstance(item, Rejection):
-                self.rejected.add(item.id, item.reason, where=item.where)
+                self._set_aside(item)
             else:
                 self.notes.update(item.notes)
         return collate(usable, row_tokens=self.config.row_tokens) if usable else None
+
+    def _set_aside(self, item: Rejection) -> None:
+        self.rejected.add(item.id, item.reason, where=item.where, detail=item.detail)
 
     def _write_result(self) -> Path:
         parts = tuple(count.part for count in self.counts if count.learn)
@@ -214,7 +242,7 @@ class _Run:
         for reason, count in self.notes.most_common():
             if count:
                 log.info("left out: %s, %d times", reason, count)
-        for reason, count in self.rejected.counts.items():
+        for reason, count in Rejected(self.rejected.path).counts.items():  # of all processes
             log.warning("set aside: %s, %d records (see rejected.jsonl)", reason, count)
         return target
 
@@ -228,14 +256,5 @@ def _log_parts(counts: list[PartCount]) -> None:
         log.info("%s: %d of %d parameters learn", count.part, count.learn, count.total)
 
 
-def _check_usable(samples: PreparedSamples, order: Order) -> None:
-    """Look at the first records of the run. Raises DataError where none of them can be used."""
-    keys = order.step(0)[:CHECKED_RECORDS]
-    looked = [samples[key] for key in keys]
-    if all(isinstance(item, Rejection) for item in looked):
-        reasons = Counter(item.reason for item in looked if isinstance(item, Rejection))
-        raise DataError(
-            f"none of the first {len(keys)} records can be used; "
-            f"the commonest reason: {reasons.most_common(1)[0][0]}",
-            where=str(samples.dataset.folder),
-        )
+def _silent(progress: Progress) -> None:
+    """Of several processes the main one reports."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -10,6 +11,11 @@ def generator(*told: object) -> torch.Generator:
     """A generator seeded by what is told: the same on every machine and in every process."""
     digest = hashlib.sha256(repr(told).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@lru_cache(maxsize=2)
+def _shuffled(samples: int, seed: int, epoch: int) -> torch.Tensor:
+    return torch.randperm(samples, generator=generator(seed, "order", epoch))
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class Order:
     def step(self, step: int) -> list[tuple[int, int]]:
         """(epoch, sample index) of every sample of one optimizer step."""
         epoch, inside = divmod(step, self.steps_per_epoch)
-        shuffled = torch.randperm(self.samples, generator=generator(self.seed, "order", epoch))
         start = inside * self.global_batch
-        return [(epoch, i) for i in shuffled[start : start + self.global_batch].tolist()]
+        shuffled = _shuffled(self.samples, self.seed, epoch)[start : start + self.global_batch]
+        return [(epoch, i) for i in shuffled.tolist()]
 
     def micro_batches(
         self, step: int, micro_batch: int, process: int, processes: int

@@ -24,7 +24,7 @@ from diglot.data.shards import replace_text
 from diglot.train.config import StageConfig
 
 # Settings that may differ when a run goes on: they change no figure.
-MAY_CHANGE = {"out", "workers", "checkpoint_every", "features"}
+MAY_CHANGE = {"out", "workers", "checkpoint_every", "features.folder"}
 PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
@@ -42,15 +42,29 @@ def open_run(config: StageConfig) -> Path:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    for name in sorted(set(before) | set(now)):
-        if name not in MAY_CHANGE and before.get(name) != now.get(name):
+    then, told = _fields(before), _fields(now)
+    for name in sorted(set(then) | set(told)):
+        if name not in MAY_CHANGE and then.get(name) != told.get(name):
             raise ConfigError(
                 f"this folder holds a run with another {name}",
-                expected=before.get(name),
-                got=now.get(name),
+                expected=json.dumps(then.get(name)),
+                got=json.dumps(told.get(name)),
                 where=str(folder),
                 fix="Give another --out, or delete the folder to start over.",
             )
+
+
+def _fields(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Every setting by its dotted name; no cache is the same as one that rounds nothing."""
+    if not above:
+        settings = settings | {"features": settings.get("features") or {"dtype": "float32"}}
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _fields(value, f"{above}{name}.")
+        else:  # a part's bare name is the same as a mapping with its name alone
+            flat[above[:-1] if above and name == "name" else above + name] = value
+    return flat
 
 
 def environment() -> dict[str, Any]:

@@ -21,8 +21,9 @@ class Rejection:
     """A record that cannot be used, and why."""
 
     id: str
-    reason: str
+    reason: str  # the kind of mistake, the same for all records with it
     where: str
+    detail: str  # the whole message
 
 
 class PreparedSamples(torch.utils.data.Dataset):
@@ -49,7 +50,9 @@ class PreparedSamples(torch.utils.data.Dataset):
         try:
             return self._lay(epoch, index)
         except DataError as error:
-            return Rejection(self.dataset.ids[index], str(error), error.where or "")
+            # a record may lack even its id
+            name = self.dataset.ids[index] or f"#{index}"
+            return Rejection(name, error.what, error.where or "", str(error))
 
     def _lay(self, epoch: int, index: int) -> Laid:
         sample = self.dataset[index]

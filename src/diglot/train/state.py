@@ -66,7 +66,12 @@ def save_state(
     staging.mkdir(parents=True)
     save_file(weights, staging / WEIGHTS)
     save_file(tensors | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
-    (staging / STATE).write_text(json.dumps({"step": step, "optimizer": values}))
+    scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
+    told = {"step": step, "optimizer": values, "scaler": scaler}
+    (staging / STATE).write_text(json.dumps(told))
+    for file in staging.iterdir():
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
     shutil.rmtree(target, ignore_errors=True)
     os.replace(staging, target)
     for old in folder.iterdir():
@@ -74,7 +79,9 @@ def save_state(
             shutil.rmtree(old, ignore_errors=True)
 
 
-def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def load_state(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
+) -> int:
     """Put the newest state back; returns how many steps are done (0 where there is none).
 
     Raises ConfigError where the newest state cannot be read.
@@ -89,12 +96,14 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
         set_model_state_dict(model, weights, options=LOAD)
         state: dict[str, Any] = tensors | told["optimizer"]
         set_optimizer_state_dict(model, _plain(optimizer), state, options=LOAD)
+        if accelerator.scaler and told["scaler"]:
+            accelerator.scaler.load_state_dict(told["scaler"])
         return int(told["step"])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"the saved state cannot be read: {error}",
             where=str(newest),
-            fix="Delete this folder to start over.",
+            fix="Delete this folder: the run then starts over.",
         ) from error
 
 

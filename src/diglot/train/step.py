@@ -1,12 +1,14 @@
 """One optimizer step: exact means over all micro-batches and processes, then clip and update."""
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
 from diglot.core.batch import Batch
@@ -36,32 +38,51 @@ def train_step(
     accelerator: Accelerator,
     *,
     clip: float,
+    spare: Batch | None = None,
 ) -> StepResult:
     """Forward and backward over the micro-batches, one update.
 
     Each term is a mean over the supervised items of the whole step, as one large batch would give.
-    A None is a micro-batch whose samples were all set aside. Raises NonFiniteLossError.
+    A None is a micro-batch whose samples were all set aside; of several processes every one must
+    make as many passes, so `spare` is passed in its place with weight 0. Raises NonFiniteLossError.
     """
     counts = _global_counts(batches, objective, accelerator)
-    sums = torch.zeros(len(objective.terms), dtype=torch.float64)
+    sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
     optimizer.zero_grad(set_to_none=True)
     last = len(batches) - 1
     for index, batch in enumerate(batches):
         sync = contextlib.nullcontext() if index == last else accelerator.no_sync(model)
         with sync:
-            sums += _backward(model, batch, objective, accelerator, counts)
-    means = _means(accelerator.reduce(sums.to(accelerator.device)).cpu(), objective, counts)
+            if batch is not None:
+                sums[index] = _backward(model, batch, objective, accelerator, counts)
+            elif spare is not None and accelerator.num_processes > 1:
+                _backward(model, spare, objective, accelerator, {})
+    total = accelerator.reduce(sums.sum(0).to(accelerator.device)).cpu()
+    means = _means(total, objective, counts)
     loss = sum(objective.weights[term] * value for term, value in means.items())
     norm = _grad_norm(model, accelerator, clip)
-    if not (torch.isfinite(torch.tensor(loss)) and torch.isfinite(torch.tensor(norm))):
-        raise NonFiniteLossError(
-            f"the loss is not finite (loss {loss}, gradient norm {norm})",
-            where="samples " + ", ".join(i for b in batches if b for i in b.ids),
-            fix="Look at these records, or lower optim.lr; the last checkpoint is from before.",
-        )
+    # a loss scaler (fp16) meets infinite gradients now and then: it skips the update
+    if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
+        raise _not_finite(loss, norm, batches, sums)
     if any(counts.values()):
         optimizer.step()
     return StepResult(loss, means, counts, norm)
+
+
+def _not_finite(
+    loss: float, norm: float, batches: Sequence[Batch | None], sums: torch.Tensor
+) -> NonFiniteLossError:
+    """It names the samples of the micro-batches at fault, or of all where none stands out."""
+    bad = [not torch.isfinite(row).all() for row in sums]
+    told = [b.ids for b, at_fault in zip(batches, bad, strict=True) if b and at_fault]
+    here = [i for ids in told or [b.ids for b in batches if b] for i in ids]
+    ids = list(dict.fromkeys(gather_object([(bool(told), i) for i in here])))
+    worst = [i for at_fault, i in ids if at_fault] or [i for _, i in ids]
+    return NonFiniteLossError(
+        f"the loss is not finite (loss {loss}, gradient norm {norm})",
+        where="one of the samples " + ", ".join(worst),
+        fix="Look at these records, or lower optim.lr; the last checkpoint is from before.",
+    )
 
 
 def _global_counts(
@@ -78,23 +99,26 @@ def _global_counts(
 
 def _backward(
     model: nn.Module,
-    batch: Batch | None,
+    batch: Batch,
     objective: Objective,
     accelerator: Accelerator,
     counts: Mapping[str, float],
 ) -> torch.Tensor:
-    """Add one micro-batch's gradient; returns its summed loss per term, float64 on the CPU."""
+    """Add one micro-batch's gradient; returns its summed loss per term, float64 on the CPU.
+
+    A term that `counts` does not know takes part with weight 0.
+    """
     sums = torch.zeros(len(objective.terms), dtype=torch.float64)
-    if batch is None:
-        return sums
     batch = batch.to(accelerator.device)
     terms = objective.loss(model(batch, objective.reads), batch)
     loss = torch.zeros((), device=accelerator.device)
     for index, term in enumerate(objective.terms):
         value = terms.sums.get(term)
-        if value is not None and counts[term]:
+        if value is not None:
+            count = counts.get(term, 0.0)
+            weight = objective.weights[term] / _divisor(objective, count) if count else 0.0
             sums[index] = value.item()
-            loss = loss + objective.weights[term] * value / _divisor(objective, counts[term])
+            loss = loss + weight * value
     if loss.requires_grad:
         # data parallelism averages gradients over processes; the mean is already over all of them
         accelerator.backward(loss * accelerator.num_processes)

@@ -11,9 +11,15 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Tracker:
-    """Appends one JSON line a step. Lines from `start` on are dropped: they are run again."""
+    """Appends one JSON line a step. Lines from `start` on are dropped: they are run again.
 
-    def __init__(self, folder: Path, *, start: int) -> None:
+    One of a run's processes writes; for the others `active` is False.
+    """
+
+    def __init__(self, folder: Path, *, start: int, active: bool = True) -> None:
+        self._active = active
+        if not active:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         _truncate(path, start)
@@ -29,11 +35,14 @@ class Tracker:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._board.close()
+        if self._active:
+            self._file.close()
+            self._board.close()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record the figures of one step."""
+        if not self._active:
+            return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
