@@ -11,7 +11,7 @@ from diglot.models.prompt import Frame
 class MeasureConfig:
     """How many held-out scenes each measure takes (the first ones of the list), and its prompts.
 
-    The defaults cost about 24,000 tokens on scenes of 4 objects and 49 visual tokens: under 50 s
+    The defaults cost about 22,000 tokens on scenes of 4 objects and 49 visual tokens: under 50 s
     for a 135M-parameter LLM on two CPU cores. 0 scenes leaves a measure without a value.
     """
 
@@ -29,8 +29,8 @@ class MeasureConfig:
     length: Length = "pmi"  # how names are compared in naming; see metrics/name_score
 
     bootstrap_draws: int = 1000
-    row_tokens: int = 256  # documents share rows of this length; short rows keep attention cheap
-    batch_tokens: int = 2048  # tokens per forward
+    row_tokens: int = 128  # documents share rows of this length; short rows keep attention cheap
+    batch_tokens: int = 1024  # tokens per forward
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
