@@ -14,11 +14,13 @@ from diglot.core.geometry import Preprocess, TokenGrid, View
 from diglot.core.layout import Packed
 from diglot.core.plugin import build_part
 from diglot.core.types import SizeHW
+from diglot.models.attention import NAME, pieces_of, register
 from diglot.models.encoder import unshuffle
 from diglot.models.language import Language, LanguageConfig, load_language
 from diglot.models.logprobs import target_log_probs
 
 Part = str | dict[str, Any]
+Attention = Literal["split", "sdpa", "flex"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,9 @@ class VLMConfig:
     language: LanguageConfig = field(default_factory=LanguageConfig)
     # image_px of the encoder is used where preprocess is left out
     preprocess: Preprocess | None = None
-    attention: Literal["sdpa", "flex"] = "sdpa"  # flex: CUDA only
+    # How the one attention rule is computed: split = causal trunks, then the branch tokens;
+    # sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). All give the same numbers.
+    attention: Attention = "split"
 
 
 class VLM(nn.Module):
@@ -42,14 +46,16 @@ class VLM(nn.Module):
         projector: nn.Module,
         language: Language,
         preprocess: Preprocess,
-        attention: Literal["sdpa", "flex"] = "sdpa",
+        attention: Attention = "split",
     ) -> None:
         super().__init__()
         self.encoder, self.projector, self.language = encoder, projector, language
         self.preprocess, self.attention = preprocess, attention
         self.unshuffle = int(getattr(projector, "unshuffle", 1))
-        if attention == "flex":
-            language.model.set_attn_implementation("flex_attention")
+        if attention == "split":
+            register()
+        names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention"}
+        language.model.set_attn_implementation(names[attention])
 
     def token_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the visual tokens of an image of this size."""
@@ -97,14 +103,21 @@ class VLM(nn.Module):
     def decode(self, packed: Packed, visual_ND: torch.Tensor, *, every_layer: bool = False) -> Any:
         """The LLM decoder's output over packed documents, under the one attention rule."""
         embeds = self.embed(packed, visual_ND)
-        flex = self.attention == "flex"
-        mask = block_mask(packed) if flex else additive_mask(packed, embeds.dtype)
         return self.language.decode(
             embeds,
-            attention_mask=mask,
+            **self._attention_inputs(packed, embeds),
             position_ids=packed.position_BT,
             output_hidden_states=every_layer,
         )
+
+    def _attention_inputs(self, packed: Packed, embeds: torch.Tensor) -> dict[str, Any]:
+        if self.attention == "flex":
+            return {"attention_mask": block_mask(packed)}
+        if self.attention == "sdpa":
+            return {"attention_mask": additive_mask(packed, embeds.dtype)}
+        # a 4D mask, of whatever size, keeps transformers from making one of its own
+        unused = embeds.new_zeros(1, 1, 1, 1)
+        return {"attention_mask": unused, "pieces": pieces_of(packed, embeds.dtype)}
 
     def log_probs(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
         """log p(target | query) of every supervised pair, float32 (S,), in nats."""

@@ -1,0 +1,41 @@
+"""All benchmarks, or those named: `python -m benchmarks [code_switch] [loss] [pipeline] [--json F]`.
+
+Every figure that is compared comes from one run; ratios are what to read, seconds depend on the
+machine. Nothing here is a test.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import code_switch, loss, machine, pipeline
+from diglot.train.run_folder import environment
+
+SUITES = {"code_switch": code_switch.run, "loss": loss.run, "pipeline": pipeline.run}
+
+
+def main() -> None:
+    """Run the suites and print their tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suites", nargs="*", help=", ".join(SUITES), default=[])
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--layers", type=int, default=6, help="layers of the LLM that are used")
+    args = parser.parse_args()
+    unknown = set(args.suites) - set(SUITES)
+    if unknown:
+        parser.error(f"no suite {sorted(unknown)[0]!r}; there are {', '.join(SUITES)}")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    console = Console()
+    limit = machine.gemm_flops()
+    console.print(f"float32 GEMM rate of this machine: {limit / 1e9:.0f} GFLOP/s")
+    figures = {"environment": environment(), "gemm_flops": limit}
+    for name in args.suites or SUITES:
+        figures[name] = SUITES[name](console, layers=args.layers, gemm_flops=limit)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+main()

@@ -1,0 +1,138 @@
+"""What a code-switching step costs: against the same trunk without branches, and the naive form.
+
+The naive form runs the trunk once and every entity once more, on the text before it and its object
+(Eq. 4 by the letter), each a plain causal forward of `transformers` without a mask. It too gets its
+logits at the supervised positions alone, so the ratio is due to the branches.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import interleaved
+from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, model, samples
+from diglot.core.layout import encode, pack
+from diglot.core.types import Branch, Encoded, Sequence, Tokens
+from diglot.models.logprobs import target_log_probs
+from diglot.models.vlm import VLM
+from diglot.objectives import caption, code_switch
+
+TERMS = ("text", "entity")
+
+
+def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
+    """Time all forms on both shapes; prints a table each."""
+    return {shape.name: _shape(console, shape, layers, gemm_flops) for shape in (EMBEDDED, PAPER)}
+
+
+def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> dict[str, Any]:
+    vlm = model(shape, layers=layers)
+    prepared = [_sequences(vlm, sample) for sample in samples(shape)]
+    views = [features(vlm, sample) for sample in samples(shape)]
+    forms = {
+        "caption": [[p["caption"]] for p in prepared],
+        "trunk without branches": [[_without_branches(p["mmcs"])] for p in prepared],
+        "code_switch": [[p["mmcs"]] for p in prepared],
+        "naive": [[_without_branches(p["mmcs"]), *_entity_documents(p["mmcs"])] for p in prepared],
+    }
+    laid = {
+        name: [
+            [encode(s, visual_count=p["visual"], terms=TERMS) for s in of]
+            for of, p in zip(sequences, prepared, strict=True)
+        ]
+        for name, sequences in forms.items()
+    }
+    works = {
+        name: (lambda d=documents, naive=name == "naive": _step(vlm, d, views, naive=naive))
+        for name, documents in laid.items()
+    }
+    times = interleaved(works)
+    tokens = {name: sum(len(d) for of in laid[name] for d in of) for name in laid}
+    return _tell(console, shape, vlm, times, tokens, gemm_flops)
+
+
+def _sequences(vlm: VLM, sample: Any) -> dict[str, Any]:
+    grid = vlm.token_grid(sample.size_hw)
+    arguments = (sample, grid, vlm.language.tokenizer, torch.Generator())
+    return {
+        "visual": len(grid),
+        "caption": caption.build(caption.Config()).prepare(*arguments).sequence,
+        "mmcs": code_switch.build(code_switch.Config()).prepare(*arguments).sequence,
+    }
+
+
+def _without_branches(sequence: Sequence) -> Sequence:
+    return tuple(s for s in sequence if not isinstance(s, Branch))
+
+
+def _entity_documents(sequence: Sequence) -> list[Sequence]:
+    """For every entity a document of its own: what stands before it, its object, its words."""
+    documents = []
+    for index, segment in enumerate(sequence):
+        if isinstance(segment, Branch):
+            before = _without_branches(sequence[:index])
+            silent = tuple(replace(s, learn=None) if isinstance(s, Tokens) else s for s in before)
+            documents.append((*silent, Tokens(segment.ids, "entity")))
+    return documents
+
+
+def _step(
+    vlm: VLM, documents: list[list[Encoded]], views: list[list[torch.Tensor]], *, naive: bool
+) -> None:
+    """Forward and backward of a batch, sample by sample (the paper's shape fills a row)."""
+    vlm.projector.zero_grad(set_to_none=True)
+    for of_sample, of_views in zip(documents, views, strict=True):
+        visual = vlm.project(of_views)
+        if naive:
+            loss = sum(-_plain_log_probs(vlm, d, visual).sum() for d in of_sample)
+        else:
+            packed = pack(of_sample, row_tokens=1)
+            loss = -vlm.log_probs(packed, visual).sum()
+        loss.backward()  # type: ignore[union-attr]
+
+
+def _plain_log_probs(vlm: VLM, document: Encoded, visual: torch.Tensor) -> torch.Tensor:
+    """A causal forward as anybody would write it: no mask, so the fastest attention there is."""
+    embeds = vlm.embed(pack([document], row_tokens=1), visual)
+    hidden = vlm.language.decode(embeds).last_hidden_state.flatten(0, 1)
+    return target_log_probs(hidden, document.query_S, document.target_S, vlm.language.head)
+
+
+def _tell(
+    console: Console,
+    shape: Shape,
+    vlm: VLM,
+    times: dict[str, float],
+    tokens: dict[str, int],
+    gemm_flops: float,
+) -> dict[str, Any]:
+    weights = sum(p.numel() for p in vlm.language.model.model.layers.parameters())
+    table = Table(title=f"code-switching, {shape.name} shape, a batch of {len(shape.entities)}")
+    for column in ("form", "tokens", "seconds", "x caption", "x trunk", "share of GEMM rate"):
+        table.add_column(column, justify="left" if column == "form" else "right")
+    for name, spent in times.items():
+        # forward, and backward to the inputs: twice 2 operations a weight and token
+        share = 4 * weights * tokens[name] / spent / gemm_flops
+        table.add_row(
+            name,
+            f"{tokens[name]:,}",
+            f"{spent:.2f}",
+            f"{spent / times['caption']:.2f}",
+            f"{spent / times['trunk without branches']:.2f}",
+            f"{share:.0%}",
+        )
+    console.print(table)
+    ratios = {
+        "step_over_trunk": times["code_switch"] / times["trunk without branches"],
+        "naive_over_step": times["naive"] / times["code_switch"],
+    }
+    console.print(
+        f"step / trunk without branches {ratios['step_over_trunk']:.2f} "
+        f"(tokens {tokens['code_switch'] / tokens['trunk without branches']:.2f});  "
+        f"naive / step {ratios['naive_over_step']:.2f} "
+        f"(tokens {tokens['naive'] / tokens['code_switch']:.2f})\n"
+    )
+    return {"seconds": times, "tokens": tokens, **ratios}

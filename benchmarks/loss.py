@@ -1,0 +1,66 @@
+"""Time and memory of the loss: they follow the supervised positions S, not positions × vocabulary."""
+
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.machine import seconds
+from diglot.models.logprobs import target_log_probs
+
+WIDTH, VOCABULARY = 576, 49152
+
+
+def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
+    """Our loss and the usual one (full logits, then pick) over growing T at fixed S, and back."""
+    head = torch.nn.Linear(WIDTH, VOCABULARY, bias=False).requires_grad_(False)
+    table = Table(title="Loss at the supervised positions against full logits")
+    for column in ("T", "S", "ours s", "full s", "full / ours", "ours MB", "full MB"):
+        table.add_column(column, justify="right")
+    rows = []
+    for positions, supervised in ((512, 64), (1024, 64), (2048, 64), (2048, 256), (2048, 1024)):
+        row = _row(head, positions, supervised)
+        rows.append(row)
+        table.add_row(
+            str(positions),
+            str(supervised),
+            f"{row['ours_s']:.3f}",
+            f"{row['full_s']:.3f}",
+            f"{row['full_s'] / row['ours_s']:.1f}",
+            f"{row['ours_mb']:.0f}",
+            f"{row['full_mb']:.0f}",
+        )
+    console.print(table)
+    return {"rows": rows}
+
+
+def _row(head: torch.nn.Linear, positions: int, supervised: int) -> dict[str, float]:
+    hidden = torch.randn(positions, WIDTH, requires_grad=True)
+    query = torch.randperm(positions)[:supervised].sort().values
+    target = torch.randint(0, VOCABULARY, (supervised,))
+
+    def ours() -> None:
+        (-target_log_probs(hidden, query, target, head).sum()).backward()
+
+    def full() -> None:
+        labels = torch.full((positions,), -100).index_put((query,), target)
+        torch.nn.functional.cross_entropy(head(hidden).float(), labels, reduction="sum").backward()
+
+    return {
+        "positions": positions,
+        "supervised": supervised,
+        "ours_s": seconds(ours),
+        "full_s": seconds(full),
+        "ours_mb": _allocated_mb(ours),
+        "full_mb": _allocated_mb(full),
+    }
+
+
+def _allocated_mb(work: Any) -> float:
+    """Bytes that torch asked for during a call, in MB: the sum over operations, not the peak."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    asked = sum(max(0, event.self_cpu_memory_usage) for event in profiler.events())
+    return asked / 1e6
