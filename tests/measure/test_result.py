@@ -2,8 +2,7 @@ import json
 
 from diglot.measure.result import Measure, side_by_side
 from diglot.metrics.estimate import NOT_MEASURED, Estimate
-from diglot.report.fields import Field
-from diglot.report.schema import _read_measure
+from diglot.report.schema import read_report
 
 
 def measure(key, value):
@@ -30,7 +29,9 @@ def test_runs_stand_side_by_side_as_the_report_reads_them():
     assert [entry["key"] for entry in entries] == ["a", "b"]
     assert set(entries[0]["results"]) == {"caption", "code_switch"}
     assert entries[0]["results"]["code_switch"]["value"] == 0.6
-    for entry in entries:
-        read = _read_measure(Field(entry, "measure"), ("caption", "code_switch"))
+    empty = {name: [] for name in ("curves", "timings", "examples")}
+    texts = {name: "x" for name in ("title", "created", "summary")}
+    report = {**empty, **texts, "settings": {}, "environment": {}, "runs": list(runs)}
+    for read in read_report({**report, "measures": entries}).measures:
         assert read.results["caption"].groups["none"].value is None
     assert measure("a", 0.3).to_json("x")["results"]["x"]["details"] == {"left": 2}
