@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 from diglot.core.errors import ConfigError
 
@@ -35,8 +37,15 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
 
 def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
+    # a download shows its progress; reading local files takes a second and needs none
+    quiet = Path(path).is_dir() and transformers_logging.is_progress_bar_enabled()
+    if quiet:
+        transformers_logging.disable_progress_bar()
     try:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         told = " ".join(str(error).split())[:300]
         raise ConfigError(f"cannot load {path!r}: {told}", where=where) from error
+    finally:
+        if quiet:
+            transformers_logging.enable_progress_bar()
