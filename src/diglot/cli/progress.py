@@ -11,7 +11,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -29,17 +28,31 @@ class RateColumn(ProgressColumn):
         return Text(f"{rate:.1f}/s" if rate else "", style="progress.data.speed")
 
 
+class LeftColumn(TimeRemainingColumn):
+    """Time left; once done, the time it took."""
+
+    def render(self, task: Task) -> Text:
+        """ "1:23 left", or "took 4:56"."""
+        if task.finished:
+            return Text(f"took {_clock(task.finished_time or 0.0)}", style="progress.elapsed")
+        left = task.time_remaining
+        return Text("" if left is None else f"{_clock(left)} left", style="progress.remaining")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
 @contextlib.contextmanager
 def bars() -> Iterator[Tell]:
     """Progress bars for as long as the block runs; yields the function that moves them."""
     columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
         RateColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        LeftColumn(),
         TextColumn("{task.fields[note]}"),
     )
     tasks: dict[str, int] = {}
