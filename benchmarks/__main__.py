@@ -1,4 +1,4 @@
-"""All benchmarks, or those named: `python -m benchmarks [code_switch] [loss] [pipeline] [--json F]`.
+"""All benchmarks, or those named: `python -m benchmarks [code_switch] [loss] [pipeline]`.
 
 Every figure that is compared comes from one run; ratios are what to read, seconds depend on the
 machine. Nothing here is a test.

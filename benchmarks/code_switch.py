@@ -21,6 +21,7 @@ from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
 
 TERMS = ("text", "entity")
+ROW_TOKENS = 256  # rows this short keep padding low; longer documents get a row of their own
 
 
 def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
@@ -82,16 +83,22 @@ def _entity_documents(sequence: Sequence) -> list[Sequence]:
 def _step(
     vlm: VLM, documents: list[list[Encoded]], views: list[list[torch.Tensor]], *, naive: bool
 ) -> None:
-    """Forward and backward of a batch, sample by sample (the paper's shape fills a row)."""
+    """Forward and backward of a batch: packed, or for the naive form one document at a time."""
     vlm.projector.zero_grad(set_to_none=True)
-    for of_sample, of_views in zip(documents, views, strict=True):
-        visual = vlm.project(of_views)
-        if naive:
-            loss = sum(-_plain_log_probs(vlm, d, visual).sum() for d in of_sample)
-        else:
-            packed = pack(of_sample, row_tokens=1)
-            loss = -vlm.log_probs(packed, visual).sum()
-        loss.backward()  # type: ignore[union-attr]
+    visual = vlm.project([view for of_sample in views for view in of_sample])
+    counts = [of_sample[0].visual_count for of_sample in documents]
+    if naive:
+        own = visual.split(counts)
+        nll = [
+            -_plain_log_probs(vlm, document, tokens).sum()
+            for of_sample, tokens in zip(documents, own, strict=True)
+            for document in of_sample
+        ]
+        loss = torch.stack(nll).sum()
+    else:
+        packed = pack([d for of_sample in documents for d in of_sample], row_tokens=ROW_TOKENS)
+        loss = -vlm.log_probs(packed, visual).sum()
+    loss.backward()
 
 
 def _plain_log_probs(vlm: VLM, document: Encoded, visual: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Time and memory of the loss: they follow the supervised positions S, not positions × vocabulary."""
+"""Time and memory of the loss: they follow the supervised positions S, not T × vocabulary."""
 
 from typing import Any
 

@@ -15,7 +15,27 @@ from diglot.models.language import LanguageConfig, load_language
 from diglot.models.projectors import mlp
 from diglot.models.vlm import VLM
 
-WORDS = ["the", "small", "red", "dog", "near", "a", "large", "green", "house", "with", "two", "old", "trees", "and", "one", "white", "boat", "on", "water"]
+WORDS = [
+    "the",
+    "small",
+    "red",
+    "dog",
+    "near",
+    "a",
+    "large",
+    "green",
+    "house",
+    "with",
+    "two",
+    "old",
+    "trees",
+    "and",
+    "one",
+    "white",
+    "boat",
+    "on",
+    "water",
+]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def _nll_after(vlm: VLM, context: list[torch.Tensor], tokens: list[int]) -> torc
 
 def _log_probs(vlm: VLM, inputs: list[torch.Tensor]) -> torch.Tensor:
     logits = vlm.language.model(inputs_embeds=torch.stack(inputs)[None], use_cache=False).logits
-    return torch.log_softmax(logits[0].float(), dim=-1)
+    return torch.log_softmax(logits[0], dim=-1)
 
 
 def random_sample_boxes(rng: np.random.Generator, size_hw: tuple[int, int]) -> tuple[float, ...]:

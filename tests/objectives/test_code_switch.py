@@ -58,13 +58,17 @@ def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
                 sample.id,
                 prepared.sequence,
                 grid,
-                tiny_views(sample, vlm),
+                views_of(sample, vlm),
                 views_are="pixels",
                 terms=objective.terms,
                 counts=dict(prepared.counts),
             )
         )
     return collate(laid, row_tokens=row_tokens)
+
+
+def views_of(sample: Sample, vlm: VLM) -> tuple[torch.Tensor, ...]:
+    return tuple(view.to(vlm.language.words.weight.dtype) for view in tiny_views(sample, vlm))
 
 
 def gradient(vlm: VLM, loss: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ BLOCK_QUERIES = 1024
 def target_log_probs(
     hidden_ND: torch.Tensor, query_S: torch.Tensor, target_S: torch.Tensor, head: nn.Module
 ) -> torch.Tensor:
-    """log p(target | query), float32 (S,): rows of `hidden_ND` at `query_S` through the head.
+    """log p(target | query), (S,), at least float32: rows of `hidden_ND` through the head.
 
     A query with several targets goes through the head once.
     """
@@ -27,14 +27,19 @@ def target_log_probs(
 def _block(
     hidden_QD: torch.Tensor, which_S: torch.Tensor, target_S: torch.Tensor, head: nn.Module
 ) -> torch.Tensor:
-    logits_QV = head(hidden_QD).float()
+    logits_QV = _single(head(hidden_QD))
     return logits_QV[which_S, target_S] - logits_QV.logsumexp(dim=-1)[which_S]
+
+
+def _single(values: torch.Tensor) -> torch.Tensor:
+    """In float32, or float64 where that is what came: half precision is too coarse for a loss."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _in_blocks(
     hidden_QD: torch.Tensor, which_S: torch.Tensor, target_S: torch.Tensor, head: nn.Module
 ) -> torch.Tensor:
-    log_probs = hidden_QD.new_zeros(len(which_S), dtype=torch.float32)
+    log_probs = _single(hidden_QD.new_zeros(len(which_S)))
     for start in range(0, len(hidden_QD), BLOCK_QUERIES):
         inside = (which_S >= start) & (which_S < start + BLOCK_QUERIES)
         block = checkpoint(

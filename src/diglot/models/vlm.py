@@ -86,7 +86,9 @@ class VLM(nn.Module):
     def project(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
         """Visual tokens (N, D) of all views, stacked in order, row-major within a view."""
         merged = [unshuffle(f[None], self.unshuffle).flatten(0, 2) for f in features]
-        return self.projector(torch.cat(merged).float())
+        weights = next(self.projector.parameters(), None)
+        dtype = torch.float32 if weights is None else weights.dtype  # the encoder's may be half
+        return self.projector(torch.cat(merged).to(dtype))
 
     def visual_tokens(self, batch: Batch) -> torch.Tensor:
         """Visual tokens (N, D) of the batch's images."""

@@ -23,6 +23,6 @@ def token_loss(out: ForwardOutput, batch: Batch) -> LossTerms:
     """Summed negative log-likelihood per term, in nats, and the tokens it is over."""
     assert out.log_prob_S is not None
     packed = batch.packed
-    sums = torch.zeros(len(packed.terms), device=out.log_prob_S.device)
+    sums = out.log_prob_S.new_zeros(len(packed.terms))
     sums = sums.index_add(0, packed.term_S, -out.log_prob_S)
     return LossTerms(dict(zip(packed.terms, sums, strict=True)), batch.counts)
