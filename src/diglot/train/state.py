@@ -7,11 +7,12 @@ and learning rate are functions of the step, so the step is all there is to reme
 import json
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
@@ -26,24 +27,14 @@ from diglot.core.errors import ConfigError
 
 STATE, WEIGHTS, OPTIMIZER = "state.json", "weights.safetensors", "optimizer.safetensors"
 # Whole tensors on the CPU, whichever way the run is sharded.
-WHOLE = StateDictOptions(
-    full_state_dict=True,
-    cpu_offload=True,
-    ignore_frozen_params=True,
-    flatten_optimizer_state_dict=True,
-)
-LOAD = StateDictOptions(
-    full_state_dict=True,
-    ignore_frozen_params=True,
-    flatten_optimizer_state_dict=True,
-    strict=False,
-)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+LOAD = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
 
 
-def learned_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights that learn, whole, on the CPU."""
-    state = get_model_state_dict(model, options=WHOLE)
-    return {name: value.contiguous() for name, value in state.items()}
+def learned_weights(model: nn.Module, learn: Collection[str]) -> dict[str, torch.Tensor]:
+    """The weights of these names, whole, on the CPU."""
+    state = get_model_state_dict(model, options=WHOLE)  # a frozen head tied to words is there too
+    return {name: state[name].contiguous() for name in learn}
 
 
 def save_state(
@@ -54,9 +45,9 @@ def save_state(
     accelerator: Accelerator,
 ) -> None:
     """Write the state after `step` steps, then drop older ones. It appears whole or not at all."""
-    weights = learned_weights(model)
-    flat = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
-    tensors, values = _split_state(flat)
+    state = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
+    tensors, groups = _flatten(state["state"]), state["param_groups"]
+    weights = learned_weights(model, [name for group in groups for name in group["params"]])
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return
@@ -67,7 +58,7 @@ def save_state(
     save_file(weights, staging / WEIGHTS)
     save_file(tensors | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
     scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
-    told = {"step": step, "optimizer": values, "scaler": scaler}
+    told = {"step": step, "optimizer": groups, "scaler": scaler}
     (staging / STATE).write_text(json.dumps(told))
     for file in staging.iterdir():
         with open(file, "rb") as opened:
@@ -94,14 +85,14 @@ def load_state(
         weights, tensors = load_file(newest / WEIGHTS), load_file(newest / OPTIMIZER)
         torch.set_rng_state(tensors.pop("random"))
         set_model_state_dict(model, weights, options=LOAD)
-        state: dict[str, Any] = tensors | told["optimizer"]
+        state = {"state": _nest(tensors), "param_groups": told["optimizer"]}
         set_optimizer_state_dict(model, _plain(optimizer), state, options=LOAD)
         if accelerator.scaler and told["scaler"]:
             accelerator.scaler.load_state_dict(told["scaler"])
         return int(told["step"])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
-            f"the saved state cannot be read: {error}",
+            f"the saved state cannot be read ({' '.join(str(error).split())[:300]})",
             where=str(newest),
             fix="Delete this folder: the run then starts over.",
         ) from error
@@ -112,8 +103,19 @@ def _plain(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     return getattr(optimizer, "optimizer", optimizer)
 
 
-def _split_state(flat: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors for safetensors, and the rest for JSON."""
-    tensors = {k: v.contiguous() for k, v in flat.items() if isinstance(v, torch.Tensor)}
-    values = {k: v for k, v in flat.items() if not isinstance(v, torch.Tensor)}
-    return tensors, values
+def _flatten(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """{parameter: {moment: tensor}} as {"moment parameter": tensor}, for safetensors."""
+    return {
+        f"{moment} {name}": tensor.contiguous()
+        for name, moments in state.items()
+        for moment, tensor in moments.items()
+    }
+
+
+def _nest(flat: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """The inverse of `_flatten`."""
+    state: dict[str, dict[str, torch.Tensor]] = {}
+    for told, tensor in flat.items():
+        moment, name = told.split(" ", 1)
+        state.setdefault(name, {})[moment] = tensor
+    return state

@@ -1,0 +1,16 @@
+"""A tiny world on disk, made once for all tests of training."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiny_folders import save_world
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`language`, `clip` and `data` under one folder."""
+    return save_world(tmp_path_factory.mktemp("world"))

@@ -1,0 +1,46 @@
+"""What a run left behind, and rows to spoil a dataset with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file
+
+from diglot.data.schema import arrow_schema, to_row
+from diglot.train.trackers import read_metrics
+from tiny_folders import tiny_samples
+
+
+def figures(out: Path) -> list[dict[str, Any]]:
+    """Every recorded figure but the seconds."""
+    lines = read_metrics(out / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def losses(out: Path) -> list[float]:
+    return [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
+
+
+def weights(out: Path, part: str = "projector") -> dict[str, Any]:
+    return load_file(out / "model" / f"{part}.safetensors")
+
+
+def rejected(out: Path) -> list[dict[str, str]]:
+    path = out / "rejected.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def rows(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Good records as rows, to be spoiled."""
+    return [to_row(sample) for sample in tiny_samples(count, seed=seed)]
+
+
+def write_rows(folder: Path, told: list[dict[str, Any]]) -> Path:
+    """A dataset folder of these rows as they are, unchecked."""
+    folder.mkdir(parents=True)
+    pq.write_table(
+        pa.Table.from_pylist(told, schema=arrow_schema()), folder / "train-00000.parquet"
+    )
+    return folder

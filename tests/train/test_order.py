@@ -1,0 +1,56 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diglot.train.order import Order, generator
+
+orders = st.builds(
+    Order,
+    samples=st.integers(1, 40),
+    global_batch=st.integers(1, 12),
+    epochs=st.integers(1, 3),
+    seed=st.integers(0, 3),
+)
+
+
+@given(orders)
+def test_every_sample_comes_exactly_once_an_epoch(order):
+    keys = [key for step in range(order.steps) for key in order.step(step)]
+    assert sorted(keys) == [(e, i) for e in range(order.epochs) for i in range(order.samples)]
+    assert all(1 <= len(order.step(step)) <= order.global_batch for step in range(order.steps))
+
+
+@given(orders, st.integers(1, 5), st.integers(1, 5))
+def test_shares_are_disjoint_and_complete_with_as_many_passes_each(order, micro, processes):
+    for step in range(order.steps):
+        shares = [order.micro_batches(step, micro, p, processes) for p in range(processes)]
+        assert len({len(share) for share in shares}) == 1
+        assert all(len(batch) <= micro for share in shares for batch in share)
+        together = [key for share in shares for batch in share for key in batch]
+        assert sorted(together) == sorted(order.step(step))
+        assert any(share[-1] for share in shares)  # no pass that is empty everywhere
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    def first(seed):
+        return Order(samples=50, global_batch=50, epochs=2, seed=seed).step(0)
+
+    order = Order(samples=50, global_batch=50, epochs=2, seed=0)
+    assert order.step(0) == first(0) != first(1)
+    assert [i for _, i in order.step(0)] != [i for _, i in order.step(1)]
+    assert [i for _, i in order.step(0)] != list(range(50))
+
+
+def test_one_process_or_many_see_the_same_steps():
+    order = Order(samples=23, global_batch=8, epochs=1, seed=0)
+    for step in range(order.steps):
+        alone = [key for batch in order.micro_batches(step, 3, 0, 1) for key in batch]
+        assert alone == order.step(step)
+
+
+def test_generators_differ_by_all_they_are_told():
+    def draw(*told):
+        return generator(*told).initial_seed()
+
+    draws = [draw(0, "sample", 1, 11), draw(0, "sample", 11, 1), draw(0, "order", 1), draw(1)]
+    assert len(set(draws)) == len(draws)
+    assert draw(0, "sample", 1, 11) == draws[0]
