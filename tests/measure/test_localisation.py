@@ -47,6 +47,8 @@ def test_tokens_painted_with_their_words_are_found(mode):
     training = [painted(vlm, seen) for seen in scenes(vlm, range(50, 58))]
     pointing, iou = measured(vlm, held_out, training)
     assert pointing.estimate.value > 0.9 > pointing.chance + 0.5
+    assert pointing.details["touching the object"] >= pointing.estimate.value
+    assert pointing.details["touching the object, by chance"] > pointing.chance
     assert iou.chance + 0.3 < iou.estimate.value <= iou.details["ceiling"]
 
 

@@ -56,7 +56,9 @@ def test_matching_does_not_care_how_likely_a_name_is(rows, name):
 @given(TABLES)
 def test_a_blind_model_gets_exactly_chance(rows):
     blind = [Row(r.scene, r.region, dict.fromkeys(NAMES, -1.0)) for r in rows]
-    for item in [*matching_items(blind), *(i for i, _, _ in naming_items(blind, NAMES, np.copy))]:
+    regions = [(r.scene, r.region) for r in rows]
+    named = naming_items(regions, NAMES, np.zeros((len(rows), len(NAMES))))
+    for item in [*matching_items(blind), *named]:
         assert item.value == item.chance
 
 
@@ -75,8 +77,8 @@ def test_repeated_kinds_single_boxes_and_groups():
     assert cat.group == "pictures seen in training (emoji)"
 
 
-def test_naming_uses_the_score_it_is_given_and_leaves_other_names_out():
-    rows = [row(0, "dog", (-3, -1, -2)), row(0, "zebra", (-1, -1, -1))]
-    ((item, score, right),) = naming_items(rows, NAMES, lambda s: s - np.array([-9, 0, 0]))
-    assert (item.value, item.chance, right) == (1.0, 1 / 3, 0)
-    assert score.tolist() == [6, -1, -2]
+def test_naming_takes_the_best_score_of_each_region():
+    regions = [(0, row(0, "dog", (0, 0, 0)).region), (3, row(3, "car", (0, 0, 0)).region)]
+    first, second = naming_items(regions, NAMES, np.array([[6, -1, -2], [1, 0, 1]]))
+    assert (first.scene, first.value, first.chance) == (0, 1.0, 1 / 3)
+    assert (second.scene, second.value) == (3, 0.5)

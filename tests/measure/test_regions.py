@@ -10,6 +10,7 @@ from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.names import name_ids
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.measure.seen import object_tokens, see
+from diglot.metrics.name_score import LENGTHS, name_scores
 from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
@@ -72,20 +73,18 @@ def test_unseen_prompt_has_the_image_and_the_sentence(vlm, seen):
     assert told == "<|bos|>\nHere is one part of the picture: It shows a"
 
 
-@pytest.mark.parametrize("length", ["sum", "mean", "pmi"])
+@pytest.mark.parametrize("length", LENGTHS)
 def test_ways_to_compare_names(vlm, seen, length):
     plan = plan_alone(vlm, seen, NAMES, replace(CONFIG, length=length), rng())
     answers = log_likelihoods(vlm, plan.questions, row_tokens=128, batch_tokens=500)
     matching, naming = plan.conclude(answers)
     lengths = np.array([len(name_ids(name, vlm.language)) for name in NAMES])
-    scale = {"sum": lambda a: a, "mean": lambda a: a / lengths, "pmi": lambda a: a - answers[-1]}
+    score = name_scores(np.array(answers[:-1]), answers[-1], lengths, length)
     right = [r.name for one in seen for r in one.sample.regions]
-    hits = [
-        NAMES[int(scale[length](a).argmax())] == name
-        for a, name in zip(answers, right, strict=False)
-    ]
+    hits = [NAMES[i] == name for i, name in zip(score.argmax(axis=1), right, strict=True)]
     assert naming.estimate.value == pytest.approx(np.mean(hits))
-    assert len(plan.questions) == 12 + (length == "pmi")
+    assert naming.details[f"accuracy, {length}"] == naming.estimate.value
+    assert {f"accuracy, {how}" for how in LENGTHS} <= set(naming.details)
     assert matching.estimate.n == 12
 
 

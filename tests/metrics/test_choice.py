@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diglot.metrics.choice import choice_chance, choice_credit, reciprocal_rank
+from diglot.metrics.choice import choice_chance, choice_credit
 
 # Few distinct scores, so that ties are common.
 CHOICES = st.lists(st.tuples(st.integers(-2, 2), st.booleans()), min_size=1, max_size=8)
@@ -50,10 +50,3 @@ def test_no_candidates_and_nan_are_errors(scores):
         choice_credit(np.array(scores), np.ones(len(scores), bool))
     with pytest.raises(ValueError, match="no candidates"):
         choice_chance(np.array([]))
-
-
-@given(st.lists(st.integers(-2, 2), min_size=1, max_size=8))
-def test_reciprocal_rank_takes_the_middle_of_ties(scores):
-    ordered = sorted(scores, reverse=True)
-    first, count = ordered.index(scores[0]) + 1, scores.count(scores[0])
-    assert reciprocal_rank(np.array(scores), 0) == pytest.approx(1 / (first + (count - 1) / 2))

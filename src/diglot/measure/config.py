@@ -26,7 +26,7 @@ class MeasureConfig:
     # Before and after the object's tokens; the candidate names follow.
     unseen_prompt: tuple[str, str] = ("Here is one part of the picture:", " It shows a")
     presence_prompt: str = "Somewhere in this picture you can see a"
-    length: Length = "pmi"  # how names are compared in naming; see metrics/name_score
+    length: Length = "calibrated"  # how names are compared in naming; see metrics/name_score
 
     bootstrap_draws: int = 1000
     row_tokens: int = 128  # documents share rows of this length; short rows keep attention cheap

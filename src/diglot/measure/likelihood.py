@@ -48,7 +48,7 @@ def without_image(question: Question) -> Question:
         raise ConfigError(
             "a prompt without its image is empty, so names have no prior",
             where="measure.frame.bos",
-            fix="Keep the BOS, or choose measure.length: sum.",
+            fix="Keep the BOS, or give the prompt a text before the image.",
         )
     return Question(trunk, question.candidates)
 

@@ -45,7 +45,8 @@ _LEANS = (
 )
 POINTING = (
     f"{_COSINE}The one with the largest points: a hit where the centre of its cell lies on a "
-    "visible part of an object of that name. Chance is the mean share of tokens that would hit. "
+    "visible part of an object of that name; the details also count cells that only touch it. "
+    "Chance is the mean share of tokens that would hit. "
     f"{_LEANS}"
 )
 IOU = (
@@ -64,6 +65,7 @@ class Place:
     group: str
     cosine_P: np.ndarray
     inside_P: np.ndarray  # bool, the cell's centre lies on the object
+    touching_P: np.ndarray  # bool, the cell lies on the object at all
     flat_cosine_P: np.ndarray  # without the thumbnail, whose cells lie over the tiles'
     target: Target
 
@@ -110,6 +112,7 @@ def _places_of(scene: int, seen: Seen, vectors: dict[str, torch.Tensor]) -> list
                 group=group_of(regions[0].source),
                 cosine_P=cosine,
                 inside_P=centres_inside(seen.grid.cells_P4, mask),
+                touching_P=seen.grid.mask_cover(mask) > 0,
                 flat_cosine_P=cosine[flat],
                 target=target_on_grid(_flat_grid(seen.grid), mask),
             )
@@ -147,6 +150,12 @@ def _pointing(
         for p in places
     ]
     estimate, groups = summarise(items, generator=generator, draws=config.bootstrap_draws)
+    details: dict[str, float] = {}
+    if places:
+        touching = [choice_credit(p.cosine_P, p.touching_P) for p in places]
+        details["touching the object"] = float(np.mean(touching))
+        chance = [choice_chance(p.touching_P) for p in places]
+        details["touching the object, by chance"] = float(np.mean(chance))
     return Measure(
         key="pointing",
         title="Pointing by cosine",
@@ -156,6 +165,7 @@ def _pointing(
         chance=mean_chance(items),
         estimate=estimate,
         groups=groups,
+        details=details,
     )
 
 

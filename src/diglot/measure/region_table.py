@@ -3,7 +3,7 @@
 Matching reads a column (which box for this name?), naming a row (which name for this box?).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -45,19 +45,12 @@ def matching_items(rows: Sequence[Row]) -> list[Item]:
 
 
 def naming_items(
-    rows: Sequence[Row], names: Sequence[str], score_of: Callable[[np.ndarray], np.ndarray]
-) -> list[tuple[Item, np.ndarray, int]]:
-    """One item per region whose name is a candidate: choose its name among all.
-
-    Each with the candidates' scores and the index of the right one.
-    """
+    regions: Sequence[tuple[int, Region]], names: Sequence[str], score_RC: np.ndarray
+) -> list[Item]:
+    """One item per region, given with its scene: choose its name among the candidates by score."""
     items = []
-    for row in rows:
-        if row.region.name not in names:
-            continue
-        score = score_of(np.array([row.log_prob[name] for name in names]))
-        right = np.array([name == row.region.name for name in names])
-        group = group_of(row.region.source)
-        item = Item(row.scene, group, choice_credit(score, right), choice_chance(right))
-        items.append((item, score, int(right.argmax())))
+    for (scene, region), score_C in zip(regions, score_RC, strict=True):
+        right = np.array([name == region.name for name in names])
+        credit, chance = choice_credit(score_C, right), choice_chance(right)
+        items.append(Item(scene, group_of(region.source), credit, chance))
     return items

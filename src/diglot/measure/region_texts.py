@@ -8,9 +8,14 @@ _LENGTHS: dict[Length, str] = {
     "sum": "Names are compared by their log-probability, which favours short and frequent names.",
     "mean": "Names are compared by their log-probability per token, which favours long names.",
     "pmi": "A name's score is its log-probability less its log-probability behind the same prompt "
-    "without any visual token, so that what the language model expects anyway, of short or "
-    "frequent names, cancels.",
+    "without any visual token.",
+    "calibrated": "A name's score is its log-probability less the log of its mean probability over "
+    "all the regions, so that what the model expects of short or frequent names anyway cancels: "
+    "only what it says of this region rather than of the others counts. No label is read for it.",
 }
+_OTHERS = (
+    "The details tell the accuracy under each way to compare names (sum, mean, pmi, calibrated)."
+)
 _ALONE = "The language model reads the object's visual tokens alone: no image, no words. "
 _UNSEEN = (
     "The language model reads the whole image, a sentence that neither objective was trained on, "
@@ -41,7 +46,7 @@ class Texts:
 
     def naming(self, how: Length) -> str:
         """The protocol of naming under one way to compare names."""
-        return f"{self.naming_start} {_LENGTHS[how]}"
+        return f"{self.naming_start} {_LENGTHS[how]} {_OTHERS}"
 
 
 ALONE = Texts(

@@ -18,8 +18,7 @@ from diglot.measure.region_table import Row, matching_items, naming_items
 from diglot.measure.region_texts import ALONE, UNSEEN_PROMPT, Texts
 from diglot.measure.result import Measure
 from diglot.measure.seen import Seen, object_tokens
-from diglot.metrics.choice import reciprocal_rank
-from diglot.metrics.name_score import name_scores
+from diglot.metrics.name_score import LENGTHS, name_scores
 from diglot.models.prompt import beginning, opening, tokenize
 from diglot.models.vlm import VLM
 
@@ -90,7 +89,7 @@ class _Regions:
             Question(trunk(patches), tuple(self.ids[name] for name in asks), seen)
             for (_, seen, _, patches), asks in zip(self.places, asked, strict=True)
         ]
-        if questions and self.config.length == "pmi":
+        if questions:
             every = tuple(self.ids[name] for name in self.names)
             questions.append(without_image(Question(trunk(Patches(())), every)))
 
@@ -98,10 +97,10 @@ class _Regions:
             rows = [
                 Row(scene, region, dict(zip(asks, answer.tolist(), strict=True)))
                 for (scene, _, region, _), asks, answer in zip(
-                    self.places, asked, answers, strict=False
+                    self.places, asked, answers[:-1], strict=True
                 )
             ]
-            prior = answers[-1] if len(answers) > len(rows) else np.zeros(len(self.names))
+            prior = answers[-1] if answers else np.zeros(len(self.names))
             return [self._matching(rows), self._naming(rows, prior)]
 
         return Plan(self.texts.plan, tuple(questions), conclude)
@@ -128,23 +127,26 @@ class _Regions:
         )
 
     def _naming(self, rows: Sequence[Row], prior: np.ndarray) -> Measure:
+        named = [row for row in rows if row.region.name in self.names]
+        table = np.array([[row.log_prob[name] for name in self.names] for row in named])
+        table = table.reshape(len(named), len(self.names))
         lengths = np.array([len(self.ids[name]) for name in self.names])
-        how = self.config.length
-        scored = naming_items(
-            rows, self.names, lambda log_prob: name_scores(log_prob, prior, lengths, how)
-        )
-        items = [item for item, _, _ in scored]
-        draws = self.config.bootstrap_draws
+        regions = [(row.scene, row.region) for row in named]
+        by_length = {
+            how: naming_items(regions, self.names, name_scores(table, prior, lengths, how))
+            for how in LENGTHS
+        }
+        items, draws = by_length[self.config.length], self.config.bootstrap_draws
         estimate, groups = summarise(items, generator=self.generator, draws=draws)
         details: dict[str, float] = {"candidates": len(self.names)}
-        details["regions of another name"] = len(rows) - len(items)
+        details["regions of another name"] = len(rows) - len(named)
         if items:
-            ranks = [reciprocal_rank(score, right) for _, score, right in scored]
-            details["mean reciprocal rank"] = float(np.mean(ranks))
+            means = {how: np.mean([item.value for item in by_length[how]]) for how in LENGTHS}
+            details |= {f"accuracy, {how}": float(mean) for how, mean in means.items()}
         return Measure(
             key=self.texts.naming_key,
             title=self.texts.naming_title,
-            what=self.texts.naming(how),
+            what=self.texts.naming(self.config.length),
             unit="accuracy",
             higher_is_better=True,
             chance=mean_chance(items),

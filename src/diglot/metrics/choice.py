@@ -24,10 +24,3 @@ def choice_chance(right_C: np.ndarray) -> float:
     if not len(right_C):
         raise ValueError("no candidates")
     return float(np.asarray(right_C, bool).mean())
-
-
-def reciprocal_rank(score_C: np.ndarray, right: int) -> float:
-    """1 / rank of candidate `right`, in (0, 1]; among ties it takes the middle rank."""
-    score_C = np.asarray(score_C, np.float64)
-    above, level = (score_C > score_C[right]).sum(), (score_C == score_C[right]).sum()
-    return float(1 / (above + (level + 1) / 2))
