@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -53,6 +53,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
     # Hub progress bars and advice would drown ours; errors still come.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _log_to_stderr()
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     module = importlib.import_module(f"diglot.cli.{verb}")
     try:
         _call(verb, module, args)

@@ -150,8 +150,10 @@ class Preprocess:
     mode: Mode = "squash"
     image_px: int = 448
     max_tiles: int = 4
-    thumbnail: bool = True  # tiles: add the squashed whole image, last, if there are many tiles
-    min_pixels: int = 56 * 56  # native: the image is resized so that its area lies between these
+    thumbnail: bool = True
+    """For tiles: add the whole image, squashed, as the last view if there are several tiles."""
+    min_pixels: int = 56 * 56
+    """For native: the image is resized so that its area lies between min and max."""
     max_pixels: int = 28 * 28 * 1280
 
     def __post_init__(self) -> None:

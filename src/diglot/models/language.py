@@ -18,9 +18,12 @@ EMBEDDED = "embedded"  # the path that stands for the model diglot carries
 class LanguageConfig:
     """A language model by its checkpoint."""
 
-    path: str = EMBEDDED  # "embedded" = SmolLM2-135M-Instruct; else a local folder or a hub id
+    path: str = EMBEDDED
+    """A local folder or a hub id; "embedded" is SmolLM2-135M-Instruct."""
     revision: str | None = None
+    """Git revision of a hub id."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What its weights are kept in."""
 
 
 class Language(nn.Module):

@@ -28,13 +28,15 @@ class VLMConfig:
     """The three parts and how an image becomes views."""
 
     encoder: Part = "efficientnet_lite0"
+    """clip, dinov2, efficientnet_lite0, siglip, siglip2, or a module of your own."""
     projector: Part = "mlp"
+    """mlp, or a module of your own."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
-    # image_px of the encoder is used where preprocess is left out
     preprocess: Preprocess | None = None
-    # How the one attention rule is computed: split = causal trunks, then the branch tokens;
-    # sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). All give the same numbers.
+    """How an image becomes views; left out, it is squashed to the encoder's own size."""
     attention: Attention = "split"
+    """How the one attention rule is computed: split = causal trunks, then the branch tokens;
+    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). All give the same numbers."""
 
 
 class VLM(nn.Module):

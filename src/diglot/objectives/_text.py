@@ -3,8 +3,6 @@
 from collections.abc import Sequence as Seq
 from typing import Any
 
-import torch
-
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.types import LossTerms, Segment
 

@@ -14,47 +14,70 @@ class OptimConfig:
     """AdamW under a cosine with warm-up (MMCS Table 5)."""
 
     lr: float = 1e-3
+    """Peak learning rate."""
     weight_decay: float = 0.0
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    warmup: float = 0.03  # share of the steps
-    clip: float = 1.0  # gradient norm; 0 = no clipping
+    warmup: float = 0.03
+    """Share of the steps in which the learning rate rises."""
+    clip: float = 1.0
+    """Largest gradient norm; 0 = no clipping."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesConfig:
     """The cache of a frozen encoder's features."""
 
-    folder: str  # may be shared by runs: the encoder, its preprocessing and the data are the key
-    dtype: FeatureDtype = "float16"  # float32 = bit-equal to no cache, at twice the size
+    folder: str
+    """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
+    dtype: FeatureDtype = "float16"
+    """How features are kept; float32 is bit-equal to no cache, at twice the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """One run of training."""
 
-    data: str  # dataset folder
-    out: str  # run folder
+    data: str
+    """Dataset folder."""
+    out: str
+    """Run folder."""
     split: str = "train"
+    """Which split of the dataset."""
     objective: Part = "caption"
+    """caption, code_switch, or a module of your own; its options as objective.OPTION."""
     model: VLMConfig = field(default_factory=VLMConfig)
-    start_from: str | None = None  # checkpoint folder whose weights the run starts from
+    start_from: str | None = None
+    """Checkpoint folder whose weights the run starts from."""
     trainable: Trainable = field(default_factory=Trainable)
     optim: OptimConfig = field(default_factory=OptimConfig)
     epochs: int = 1
-    max_samples: int | None = None  # use the first so many samples of the data
-    global_batch: int = 128  # samples per optimizer step, over all processes
-    micro_batch: int = 4  # samples of one forward pass, per process
-    row_tokens: int = 2048  # documents are packed into rows of at most so many positions
-    precision: Literal["no", "bf16", "fp16"] = "no"  # autocast; "no" = float32
+    """Passes over the data."""
+    max_samples: int | None = None
+    """Use the first so many samples of the data."""
+    global_batch: int = 128
+    """Samples per optimizer step, over all processes."""
+    micro_batch: int = 4
+    """Samples of one forward pass, per process."""
+    row_tokens: int = 2048
+    """Documents are packed into rows of at most so many positions."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Autocast to half precision; "no" is float32."""
     seed: int = 0
-    workers: int = 0  # processes that prepare samples beside the one that trains
+    """Of the projector's start, the order of samples and every draw."""
+    workers: int = 0
+    """Processes that prepare samples beside the one that trains."""
     features: FeaturesConfig | None = None
-    checkpoint_every: int = 100  # optimizer steps
-    probe_every: int = 0  # optimizer steps between evaluations on the probe set; 0 = none
-    probe_split: str = "test"  # of the same dataset folder
-    probe_samples: int = 16  # its first ones
+    """Keep a frozen encoder's features, so that each image is encoded once."""
+    checkpoint_every: int = 100
+    """Optimizer steps between saved states."""
+    probe_every: int = 0
+    """Optimizer steps between evaluations on the probe set; 0 = none."""
+    probe_split: str = "test"
+    """Split of the same dataset folder that the probe set is taken from."""
+    probe_samples: int = 16
+    """Size of the probe set: the first samples of its split."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "global_batch", "micro_batch", "row_tokens", "checkpoint_every"):

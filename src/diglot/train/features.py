@@ -36,7 +36,7 @@ def open_features(
     cache = FeatureCache(Path(config.folder), dataset, spec)
     world, total, missing = PartialState(), len(dataset), len(cache.missing())
     done, size_gb = total - missing, cache.size_bytes / 1e9
-    if missing and world.is_main_process:
+    if missing:
         told = "features of %d images, %d of them to make: %.3f GB in %s"
         log.info(told, total, missing, size_gb, cache.folder)
     with world.main_process_first():

@@ -1,6 +1,7 @@
 """The one training loop, for every objective and both stages."""
 
 import itertools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.logging import get_logger
 from accelerate.utils import set_seed
 
 from diglot.core.batch import Batch
@@ -20,7 +20,7 @@ from diglot.data.collate import Laid, collate
 from diglot.data.features import FeatureCache
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
-from diglot.models.checkpoint import load_weights, save_vlm
+from diglot.models.checkpoint import PARTS, load_weights, save_vlm
 from diglot.models.trainable import PartCount, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
 from diglot.objectives._objective import Objective
@@ -34,7 +34,7 @@ from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.trackers import Tracker
 
-log = get_logger(__name__)  # of several processes the main one speaks
+log = logging.getLogger(__name__)
 
 Probe = Callable[[VLM], Mapping[str, float]]
 # A run looks for a usable record among its first ones, and stops at once if there is none.
@@ -67,8 +67,11 @@ def train(
     called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
     before step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
     """
-    PartialState()  # what the log asks for who speaks
-    folder = open_run(config)
+    world = PartialState()
+    if not world.is_main_process:  # one of several processes speaks
+        logging.getLogger("diglot").setLevel(logging.ERROR)
+    with world.main_process_first():
+        folder = open_run(config)
     if (folder / "model").exists():
         log.info("%s is finished", folder)
         return folder / "model"
@@ -175,8 +178,8 @@ class _Run:
                 spare=self.spare,
             )
             tracker.log(step, self._figures(step, result, time.perf_counter() - began))
-            done = min((step + 1) * config.global_batch, self.order.samples * config.epochs)
-            self.report(Progress("train", done, self.order.samples * config.epochs, result.loss))
+            done, total = self.order.done(step), self.order.done(steps - 1)
+            self.report(Progress("train", done, total, result.loss))
             if probe and config.probe_every and _due(step + 1, config.probe_every, steps):
                 tracker.log(step, self._probe(probe))
             if _due(step + 1, config.checkpoint_every, steps):
@@ -234,17 +237,23 @@ class _Run:
         self.rejected.add(item.id, item.reason, where=item.where, detail=item.detail)
 
     def _write_result(self) -> Path:
-        parts = tuple(count.part for count in self.counts if count.learn)
         target = self.folder / "model"
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            save_vlm(self.vlm, self.config.model, target, parts=parts)
+            save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
         for reason, count in self.notes.most_common():
             if count:
                 log.info("left out: %s, %d times", reason, count)
         for reason, count in Rejected(self.rejected.path).counts.items():  # of all processes
             log.warning("set aside: %s, %d records (see rejected.jsonl)", reason, count)
         return target
+
+    def _parts_to_keep(self) -> tuple[str, ...]:
+        """The projector, and whatever this run or the one it started from has changed."""
+        learned = {count.part for count in self.counts if count.learn}
+        before = Path(self.config.start_from) if self.config.start_from else None
+        given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
+        return tuple(part for part in PARTS if part in {"projector"} | learned | given)
 
 
 def _due(step: int, every: int, steps: int) -> bool:

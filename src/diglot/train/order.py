@@ -37,6 +37,11 @@ class Order:
         """Optimizer steps of the whole run."""
         return self.steps_per_epoch * self.epochs
 
+    def done(self, step: int) -> int:
+        """Samples seen, counted in each epoch anew, when step `step` is over."""
+        epoch, inside = divmod(step, self.steps_per_epoch)
+        return epoch * self.samples + min(self.samples, (inside + 1) * self.global_batch)
+
     def step(self, step: int) -> list[tuple[int, int]]:
         """(epoch, sample index) of every sample of one optimizer step."""
         epoch, inside = divmod(step, self.steps_per_epoch)

@@ -29,13 +29,18 @@ PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "num
 
 
 def open_run(config: StageConfig) -> Path:
-    """Make the run's folder, or find it again. Raises ConfigError where it holds another run."""
+    """Make the run's folder, or find it again. Raises ConfigError where it holds another run.
+
+    A run that stopped before step 0 binds nothing: its settings may be the mistake.
+    """
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     settings, path = json.loads(json.dumps(asdict(config))), folder / "config.json"
-    if path.exists():
-        _check_same(json.loads(path.read_text()), settings, folder)
-    else:
+    before = json.loads(path.read_text()) if path.exists() else None
+    if before is not None and (folder / "metrics.jsonl").exists():
+        _check_same(before, settings, folder)
+    elif before != settings:
+        (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
     return folder

@@ -15,22 +15,35 @@ STYLES = ("list", "sentences", "relations", "counts")
 class ScenesConfig:
     """How scenes are composed. The defaults: four things of four kinds, told by name and place."""
 
-    image_px: int = 448  # side of the square scene
-    objects: tuple[int, int] = (4, 4)  # fewest and most objects in a scene
-    object_px: tuple[int, int] = (96, 160)  # longest side of an object, smallest and largest
-    max_overlap: float = 0.25  # of the smaller of two boxes, at most covered by the other box
-    min_visible: float = 0.5  # share of an object's own pixels that stay uncovered, at least
-    repeat_probability: float = 0.0  # scenes where one kind appears twice, told apart by one of:
-    repeat_by: tuple[str, ...] = ("size", "place", "colour")  # colour: drawings only
-    size_probability: float = 0.0  # objects called "small" or "large", and made so
-    colour_probability: float = 0.0  # drawings tinted in a colour, and called so
-    styles: tuple[str, ...] = STYLES  # phrasings that captions are drawn from
-    texture_share: float = 0.2  # backgrounds that are plain textures; all, where no photo is given
-    # Photos are shrunk to this side first, so that what they show is no object without a label.
+    image_px: int = 448
+    """Side of the square scene."""
+    objects: tuple[int, int] = (4, 4)
+    """Fewest and most objects in a scene."""
+    object_px: tuple[int, int] = (96, 160)
+    """Longest side of an object, smallest and largest."""
+    max_overlap: float = 0.25
+    """Share of the smaller of two boxes that the other may cover."""
+    min_visible: float = 0.5
+    """Share of an object's own pixels that stay uncovered, at least."""
+    repeat_probability: float = 0.0
+    """Share of scenes where one kind appears twice, told apart by one of repeat_by."""
+    repeat_by: tuple[str, ...] = ("size", "place", "colour")
+    """What tells the two apart; colour goes for drawings only."""
+    size_probability: float = 0.0
+    """Share of objects called "small" or "large", and made so."""
+    colour_probability: float = 0.0
+    """Share of drawings tinted in a colour, and called so."""
+    styles: tuple[str, ...] = STYLES
+    """Phrasings that captions are drawn from."""
+    texture_share: float = 0.2
+    """Share of backgrounds that are plain textures; all, where no photo is given."""
     background_px: int = 32
+    """Photos are shrunk to this side first, so that what they show is no object without a label."""
     jpeg_quality: int = 92
-    held_out_names: tuple[str, ...] = ()  # kinds that only split test_names shows
-    held_out_pair_share: float = 0.0  # of all pairs of kinds, together only in test_combinations
+    held_out_names: tuple[str, ...] = ()
+    """Kinds that only split test_names shows."""
+    held_out_pair_share: float = 0.0
+    """Share of all pairs of kinds that are together only in test_combinations."""
 
     def __post_init__(self) -> None:
         low, high = self.object_px
