@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from diglot.core.errors import ConfigError
 from diglot.models.language import Language, LanguageConfig, load_language
-from tiny import tiny_language, tiny_tokenizer
+from diglot.models.prompt import tokenize
+from tiny import EOS, tiny_language, tiny_tokenizer
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
@@ -104,3 +105,10 @@ def test_smollm2_says_what_it_says_whole() -> None:
     hidden = language.decode(language.words(ids)).last_hidden_state
     whole = AutoModelForCausalLM.from_pretrained(language.model.config._name_or_path).eval()
     torch.testing.assert_close(language.head(hidden), whole(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_text_that_spells_a_special_token_stays_text():
+    tokenizer = tiny_tokenizer()
+    ids = tokenize(f"a {EOS} b", tokenizer).ids
+    assert tokenizer.eos_token_id not in ids
+    assert tokenizer.decode(ids) == f"a {EOS} b"

@@ -47,7 +47,7 @@ def make_probe(samples: list[Sample]) -> Probe:
 
 
 def probe_on(folder: Path, split: str, samples: int) -> Probe:
-    """A probe on the first samples of a dataset's split. Raises ConfigError without such a split."""
+    """A probe on the first samples of a dataset's split. Raises ConfigError where it has none."""
     if samples < 1:
         raise ConfigError("must be at least 1", got=samples, where="probe_samples")
     dataset = open_dataset(folder, split)

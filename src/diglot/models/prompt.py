@@ -29,8 +29,13 @@ class Caption:
 
 
 def tokenize(text: str, tokenizer: PreTrainedTokenizerFast) -> Caption:
-    """Token ids and character offsets of a text, without special tokens."""
-    out = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    """Token ids and character offsets of a text, without special tokens.
+
+    Text that spells a special token ("<|im_end|>") stays text: captions are not to be trusted.
+    """
+    out = tokenizer(
+        text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+    )
     return Caption(tuple(out["input_ids"]), np.array(out["offset_mapping"]).reshape(-1, 2))
 
 

@@ -36,7 +36,7 @@ class VLMConfig:
     """How an image becomes views; left out, it is squashed to the encoder's own size."""
     attention: Attention = "split"
     """How the one attention rule is computed: split = causal trunks, then the branch tokens;
-    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). All give the same numbers."""
+    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). The numbers are the same."""
 
 
 class VLM(nn.Module):
