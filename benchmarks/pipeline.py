@@ -11,8 +11,8 @@ from rich.table import Table
 
 from benchmarks.machine import seconds
 from benchmarks.shapes import PAPER, model, samples
-from diglot.core.geometry import Preprocess
 from diglot.core.layout import encode, pack
+from diglot.core.preprocess import Preprocess
 from diglot.data.records import open_dataset, write_dataset
 from diglot.objectives import code_switch
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Sample
 from diglot.models.language import LanguageConfig, load_language
 from diglot.models.projectors import mlp

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from diglot.core import masks
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Sample, SizeHW
 from diglot.models.language import Language
 from diglot.models.projectors import mlp

@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.core.geometry import Preprocess, TokenGrid, View, native_size, tile_grid
+from diglot.core.geometry import TokenGrid, View
+from diglot.core.preprocess import Preprocess, native_size, tile_grid
 
 MODES = ("squash", "centre_crop", "pad", "tiles", "native")
 MANY = settings(max_examples=40, derandomize=True, deadline=None)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from diglot.core import masks
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.localisation import cosines, plan_localisation, region_mask

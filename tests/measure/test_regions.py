@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods

@@ -3,7 +3,7 @@ import contextlib
 import pytest
 import torch
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region
 from diglot.measure.seen import eval_mode, object_tokens, see
 from tiny import tiny_sample, tiny_views, tiny_vlm

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.metrics.iou import (
     Target,
     best_iou,

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.metrics.pointing import centres_inside
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.models import checkpoint
 from diglot.models.checkpoint import load_config, load_vlm, save_vlm
 from diglot.models.language import LanguageConfig

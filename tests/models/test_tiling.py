@@ -22,7 +22,8 @@ from transformers import (
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from diglot.core.geometry import Preprocess, TokenGrid, native_size, tile_grid
+from diglot.core.geometry import TokenGrid
+from diglot.core.preprocess import Preprocess, native_size, tile_grid
 from diglot.models.tiling import view_pixels
 
 PATCH, SIDE = 8, 64

@@ -12,8 +12,8 @@ from PIL import Image as Picture
 
 from diglot.core.batch import Batch
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import Preprocess
 from diglot.core.layout import encode, pack
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Image, Sample, Tokens
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm

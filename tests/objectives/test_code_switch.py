@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import Branch, Patches, Region, Sample, Tokens
 from diglot.data.collate import collate, lay
 from diglot.models.vlm import VLM

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diglot.core.geometry import Preprocess
+from diglot.core.preprocess import Preprocess
 from diglot.models.language import LanguageConfig, load_language
 from diglot.models.projectors import mlp
 from diglot.models.vlm import VLM

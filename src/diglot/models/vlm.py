@@ -10,9 +10,10 @@ from torch import nn
 from diglot.core.attention import additive_mask, block_mask
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import Preprocess, TokenGrid, View
+from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import Packed
 from diglot.core.plugin import build_part
+from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.attention import NAME, pieces_of, register
 from diglot.models.encoder import unshuffle
