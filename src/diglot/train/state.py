@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -33,7 +34,9 @@ LOAD = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=
 
 def learned_weights(model: nn.Module, learn: Collection[str]) -> dict[str, torch.Tensor]:
     """The weights of these names, whole, on the CPU."""
-    state = get_model_state_dict(model, options=WHOLE)  # a frozen head tied to words is there too
+    state: Any = get_model_state_dict(
+        model, options=WHOLE
+    )  # a frozen head tied to words is there too
     return {name: state[name].contiguous() for name in learn}
 
 
@@ -45,7 +48,7 @@ def save_state(
     accelerator: Accelerator,
 ) -> None:
     """Write the state after `step` steps, then drop older ones. It appears whole or not at all."""
-    state = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
+    state: Any = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
     tensors, groups = _flatten(state["state"]), state["param_groups"]
     weights = learned_weights(model, [name for group in groups for name in group["params"]])
     accelerator.wait_for_everyone()
@@ -82,10 +85,11 @@ def load_state(
         return 0
     try:
         told = json.loads((newest / STATE).read_text())
-        weights, tensors = load_file(newest / WEIGHTS), load_file(newest / OPTIMIZER)
+        weights: Any = load_file(newest / WEIGHTS)
+        tensors = load_file(newest / OPTIMIZER)
         torch.set_rng_state(tensors.pop("random"))
         set_model_state_dict(model, weights, options=LOAD)
-        state = {"state": _nest(tensors), "param_groups": told["optimizer"]}
+        state: Any = {"state": _nest(tensors), "param_groups": told["optimizer"]}
         set_optimizer_state_dict(model, _plain(optimizer), state, options=LOAD)
         if accelerator.scaler and told["scaler"]:
             accelerator.scaler.load_state_dict(told["scaler"])

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -57,7 +58,7 @@ def train_step(
                 sums[index] = _backward(model, batch, objective, accelerator, counts)
             elif spare is not None and accelerator.num_processes > 1:
                 _backward(model, spare, objective, accelerator, {})
-    total = accelerator.reduce(sums.sum(0).to(accelerator.device)).cpu()
+    total = _over_processes(sums.sum(0), accelerator)
     means = _means(total, objective, counts)
     loss = sum(objective.weights[term] * value for term, value in means.items())
     norm = _grad_norm(model, accelerator, clip)
@@ -93,8 +94,14 @@ def _global_counts(
     for batch in batches:
         local.update(batch.counts if batch else {})
     told = torch.tensor([local[t] for t in objective.terms], dtype=torch.float64)
-    total = accelerator.reduce(told.to(accelerator.device)).tolist()
+    total = _over_processes(told, accelerator).tolist()
     return dict(zip(objective.terms, total, strict=True))
+
+
+def _over_processes(value: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
+    """The sum over all processes, on the CPU."""
+    reduced: Any = accelerator.reduce(value.to(accelerator.device))
+    return reduced.cpu()
 
 
 def _backward(

@@ -1,0 +1,126 @@
+"""Two processes give the losses and weights of one, also where one of them has nothing to do."""
+
+import multiprocessing
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from outcome import figures, losses, rejected, rows, weights, write_rows
+
+from diglot.models.trainable import Trainable
+from diglot.train.config import FeaturesConfig, StageConfig
+from diglot.train.loop import train
+from tiny_folders import tiny_stage
+
+TIMEOUT_S = 60
+
+
+def one_of_two(rank: int, port: int, config: StageConfig, messages) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
+    for state in (AcceleratorState, PartialState, GradientState):
+        state._reset_state()
+    told = []
+    try:
+        train(config, report=told.append)
+        messages.put((rank, len(told), ""))
+    except ValueError as error:
+        messages.put((rank, len(told), str(error)))
+    torch.distributed.destroy_process_group()
+
+
+def train_by_two(config: StageConfig) -> dict[int, tuple[int, str]]:
+    """Per process: how often it reported, and its error if any."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    messages = context.Queue()
+    processes = [
+        context.Process(target=one_of_two, args=(rank, port, config, messages)) for rank in (0, 1)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        told = [messages.get(timeout=TIMEOUT_S) for _ in processes]
+        for process in processes:
+            process.join(TIMEOUT_S)
+            assert process.exitcode == 0
+    finally:
+        for process in processes:
+            process.kill()
+    return {rank: (reports, error) for rank, reports, error in told}
+
+
+def assert_near(out: Path, alone: Path, part: str = "projector") -> None:
+    for a, b in zip(figures(out), figures(alone), strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+    mine, theirs = weights(out, part), weights(alone, part)
+    for name, weight in theirs.items():
+        assert torch.allclose(mine[name], weight, rtol=1e-5, atol=1e-5), name
+
+
+@pytest.mark.parametrize("objective", ["caption", "code_switch"])
+def test_two_processes_train_as_one(world, tmp_path, objective):
+    # 11 samples in steps of 4, 4 and 3; the second process makes a smaller last pass
+    settings = {"objective": objective, "max_samples": 11, "micro_batch": 1}
+    train(tiny_stage(world, tmp_path / "one", **settings))
+    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert told == {0: (3, ""), 1: (0, "")}
+    assert_near(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_step_with_fewer_samples_than_processes(world, tmp_path):
+    settings = {"max_samples": 5, "global_batch": 2, "trainable": Trainable(language=True)}
+    train(tiny_stage(world, tmp_path / "one", **settings))
+    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert told == {0: (3, ""), 1: (0, "")}
+    assert_near(tmp_path / "two", tmp_path / "one")
+    assert_near(tmp_path / "two", tmp_path / "one", "language")
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_one_process_has_only_bad_records(world, tmp_path, features):
+    told = rows(10)
+    for row in told[::2] + told[1:4:2]:
+        row["image"] = {"bytes": b"x"}
+    data = write_rows(tmp_path / "data", told)
+    for name, run in (("one", train), ("two", train_by_two)):
+        cache = FeaturesConfig(folder=str(tmp_path / f"cache {name}"), dtype="float32")
+        settings = {"data": str(data), "global_batch": 2, "features": cache if features else None}
+        run(tiny_stage(world, tmp_path / name, **settings, epochs=2))
+    assert len(losses(tmp_path / "two")) == 10
+    assert 0.0 in losses(tmp_path / "two")  # a step of two bad ones is among them
+    assert_near(tmp_path / "two", tmp_path / "one")
+    for name in ("one", "two"):
+        assert {line["id"] for line in rejected(tmp_path / name)} == {
+            row["id"] for row in told if row["image"] == {"bytes": b"x"}
+        }
+
+
+def test_no_usable_record_stops_both(world, tmp_path):
+    bad = [{**r, "image": {"bytes": b"x"}} for r in rows(4)]
+    data = write_rows(tmp_path / "data", bad)
+    told = train_by_two(tiny_stage(world, tmp_path / "run", data=str(data)))
+    assert "none of the first 4 records" in told[0][1]
+    assert told[0] == told[1]
+    assert len(rejected(tmp_path / "run")) == 4
+
+
+def test_what_two_processes_left_one_goes_on_with(world, tmp_path):
+    settings = {"max_samples": 8, "checkpoint_every": 1}
+    train_by_two(tiny_stage(world, tmp_path / "run", **settings))
+    before = (tmp_path / "run" / "model" / "projector.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "run" / "model")
+    train(tiny_stage(world, tmp_path / "run", **settings))
+    assert (tmp_path / "run" / "model" / "projector.safetensors").read_bytes() == before

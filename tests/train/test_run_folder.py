@@ -1,0 +1,80 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from diglot.core.errors import ConfigError
+from diglot.models.language import LanguageConfig
+from diglot.models.vlm import VLMConfig
+from diglot.train.config import FeaturesConfig, OptimConfig
+from diglot.train.run_folder import environment, open_run
+from tiny_folders import tiny_stage
+
+BASE = {"language": LanguageConfig(path="l"), "encoder": {"name": "clip", "path": "c"}}
+
+
+def test_settings_and_surroundings_are_written_first(world, tmp_path):
+    folder = open_run(tiny_stage(world, tmp_path / "deep" / "run"))
+    config = json.loads((folder / "config.json").read_text())
+    assert config["optim"]["lr"] == 3e-3
+    assert config["model"]["encoder"]["name"] == "clip"
+    told = json.loads((folder / "environment.json").read_text())
+    assert told == environment()
+    assert told["packages"]["torch"]
+    assert told["python"].startswith("3.")
+
+
+def begin(config):
+    """A run that has come past its checks."""
+    (open_run(config) / "metrics.jsonl").touch()
+
+
+def test_a_run_that_stopped_before_step_0_binds_nothing(world, tmp_path):
+    config = tiny_stage(world, tmp_path)
+    open_run(config)
+    (tmp_path / "rejected.jsonl").write_text('{"id": "a", "reason": "b"}\n')
+    open_run(config)
+    assert (tmp_path / "rejected.jsonl").exists()
+    open_run(replace(config, seed=5))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 5
+    assert not (tmp_path / "rejected.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("seed", {"seed": 1}),
+        ("optim.lr", {"optim": OptimConfig(lr=1.0, warmup=0.1)}),
+        ("objective", {"objective": "caption"}),
+        ("objective.entity_weight", {"objective": {"name": "code_switch", "entity_weight": 0.0}}),
+        ("model.encoder", {"model": VLMConfig(**BASE | {"encoder": "siglip"})}),
+        ("micro_batch", {"micro_batch": 2}),
+        ("max_samples", {"max_samples": 3}),
+        ("features.dtype", {"features": FeaturesConfig(folder="f", dtype="float16")}),
+    ],
+)
+def test_other_settings_are_refused_by_name(world, tmp_path, field, change):
+    config = tiny_stage(world, tmp_path)
+    begin(config)
+    with pytest.raises(ConfigError, match="another") as told:
+        open_run(replace(config, **change))
+    assert f"a run with another {field};" in str(told.value)
+    assert str(tmp_path) in str(told.value)
+    assert "Give another --out" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"workers": 3},
+        {"checkpoint_every": 9},
+        {"features": FeaturesConfig(folder="anywhere", dtype="float32")},
+        {"objective": "code_switch"},
+    ],
+)
+def test_what_changes_no_figure_may_differ(world, tmp_path, change):
+    config = tiny_stage(world, tmp_path)
+    begin(config)
+    assert open_run(replace(config, **change)) == tmp_path
+    open_run(config)
