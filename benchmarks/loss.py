@@ -52,18 +52,19 @@ def _row(head: torch.nn.Linear, positions: int, supervised: int) -> dict[str, fl
         "supervised": supervised,
         "ours_s": seconds(ours),
         "full_s": seconds(full),
-        "ours_mb": _kept_mb(ours),
-        "full_mb": _kept_mb(full),
+        "ours_mb": _kept_mb(ours, head),
+        "full_mb": _kept_mb(full, head),
     }
 
 
-def _kept_mb(work: Any) -> float:
-    """What the forward pass keeps for the backward, in MB, each storage once."""
+def _kept_mb(work: Any, head: torch.nn.Linear) -> float:
+    """What the forward pass keeps for the backward beside the weights, in MB, each storage once."""
     storages: dict[int, int] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() != head.weight.untyped_storage().data_ptr():
+            storages[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
