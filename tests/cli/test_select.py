@@ -1,0 +1,76 @@
+"""`diglot select`: the examples of its help run, and what they write is whole."""
+
+import json
+
+import pytest
+
+from diglot.cli.main import main
+from diglot.select.paper_data import paper_law
+
+LAW = paper_law()
+
+
+def run(*args):
+    return main(["select", *map(str, args)])
+
+
+@pytest.fixture
+def scores(tmp_path):
+    lines = ["setting,A,C,mmbench"]
+    for k, name in enumerate(LAW.settings):
+        result = LAW.results_BK[0, k] if k < 8 else ""
+        lines.append(f"{name},{LAW.scores_K2[k, 0]},{LAW.scores_K2[k, 1]},{result}")
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("columns", ["[A, C]", "[A]"])
+def test_fit_prints_baselines_and_writes_plot_and_json(scores, tmp_path, capsys, columns):
+    plot, out = tmp_path / "law.png", tmp_path / "fit.json"
+    run("fit", scores, "--results", "mmbench", "--columns", columns, "--plot", plot, "--json", out)
+    printed = capsys.readouterr().out
+    assert "random scores (expected)" in printed
+    assert "warning:" in printed
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    content = json.loads(out.read_text(encoding="utf-8"))
+    assert set(content["fits"]) == ({"A, C", "A alone", "C alone"} if "C" in columns else {"A"})
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_plan_says_what_is_next(scores, tmp_path, capsys):
+    out = tmp_path / "plan.json"
+    run("plan", scores, "--results", "mmbench", "--budget", 12, "--stop_below", 0, "--json", out)
+    content = json.loads(out.read_text(encoding="utf-8"))
+    assert content["next"] in LAW.settings[8:]
+    assert f"fine-tune next: {content['next']}" in capsys.readouterr().out
+    assert len(content["ranking"]) == 15
+
+
+def test_paper_writes_figures_and_results(tmp_path, capsys):
+    out = tmp_path / "results.json"
+    more = tmp_path / "details.json"
+    run("paper", "--runs", 3, "--out", tmp_path / "out", "--json", out, "--details", more)
+    drawn = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert drawn == [f"figure_{n}.{kind}" for n in (10, 2, 5) for kind in ("png", "svg")]
+    assert set(json.loads(out.read_text(encoding="utf-8"))) == {"fits", "recall"}
+    assert "new_settings" in json.loads(more.read_text(encoding="utf-8"))
+    assert "94.08" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_message(scores, tmp_path, capsys):
+    bad_plot = tmp_path / "law.xyz"
+    assert run("fit", scores, "--results", "mmbench", "--plot", bad_plot) == 2
+    assert run("paper", "--runs", 0) == 2
+    assert run("plan", tmp_path / "none.csv", "--results", "y", "--budget", 3) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected .png, .svg or .pdf; got .xyz" in said
+    assert "--runs: no runs; expected at least 1; got 0" in said
+    assert "cannot read the table" in said
+
+
+def test_help_shows_examples(capsys):
+    for verb in ("paper", "fit", "plan"):
+        with pytest.raises(SystemExit):
+            run(verb, "--help")
+        assert f"diglot select {verb}" in capsys.readouterr().out
