@@ -161,3 +161,15 @@ def test_a_run_that_goes_on_does_not_tell_twice(spoilt_run, tmp_path):
     model.rmdir()
     train(config)
     assert rejected(tmp_path / "run") == first
+
+
+def test_a_checkpoint_before_the_first_update_changes_nothing(world, tmp_path):
+    told = rows(8)
+    for row in told[:6]:
+        row["image"] = {"bytes": b"x"}
+    data = write_rows(tmp_path / "data", told)
+    for every in (1, 100):
+        settings = {"data": str(data), "global_batch": 1, "checkpoint_every": every}
+        train(tiny_stage(world, tmp_path / str(every), **settings))
+    assert losses(tmp_path / "1")[:2] == [0.0, 0.0]
+    assert losses(tmp_path / "1") == losses(tmp_path / "100")

@@ -34,8 +34,8 @@ def one_of_two(rank: int, port: int, config: StageConfig, messages) -> None:
     try:
         train(config, report=told.append)
         messages.put((rank, len(told), ""))
-    except ValueError as error:
-        messages.put((rank, len(told), str(error)))
+    except Exception as error:
+        messages.put((rank, len(told), f"{type(error).__name__} {error}"))
     torch.distributed.destroy_process_group()
 
 
@@ -112,6 +112,7 @@ def test_no_usable_record_stops_both(world, tmp_path):
     bad = [{**r, "image": {"bytes": b"x"}} for r in rows(4)]
     data = write_rows(tmp_path / "data", bad)
     told = train_by_two(tiny_stage(world, tmp_path / "run", data=str(data)))
+    assert "DataError" in told[0][1]
     assert "none of the first 4 records" in told[0][1]
     assert told[0] == told[1]
     assert len(rejected(tmp_path / "run")) == 4

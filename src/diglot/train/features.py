@@ -1,10 +1,12 @@
 """The frozen-feature cache of a run: its size is told first, then it is filled."""
 
+import contextlib
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from accelerate import PartialState
+from accelerate import Accelerator
 
 from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.records import Dataset
@@ -22,10 +24,12 @@ def open_features(
     config: FeaturesConfig,
     rejected: Rejected,
     report: Callable[[int, int], None] = lambda done, total: None,
+    accelerator: Accelerator | None = None,
 ) -> FeatureCache:
     """The features of a whole dataset; `report(done, total)` counts samples while they are made.
 
-    Every process of a run makes its share. Raises ConfigError where the disk has no room.
+    Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
+    has no room.
     """
     spec = FeatureSpec(
         key=feature_key(vlm),
@@ -34,17 +38,23 @@ def open_features(
         dtype=config.dtype,
     )
     cache = FeatureCache(Path(config.folder), dataset, spec)
-    world, total, missing = PartialState(), len(dataset), len(cache.missing())
+    total, missing = len(dataset), len(cache.missing())
     done, size_gb = total - missing, cache.size_bytes / 1e9
     if missing:
         told = "features of %d images, %d of them to make: %.3f GB in %s"
         log.info(told, total, missing, size_gb, cache.folder)
-    with world.main_process_first():
+    with accelerator.main_process_first() if accelerator else contextlib.nullcontext():
         cache.make_room()
     vlm.encoder.eval()
-    share = {"process": world.process_index, "processes": world.num_processes}
-    for count in cache.build(lambda pictures: encode_pictures(vlm, pictures), rejected, **share):
-        done += count * world.num_processes  # the others go at the same pace
+    process, processes = _place(accelerator)
+    encode = functools.partial(encode_pictures, vlm)
+    for count in cache.build(encode, rejected, process=process, processes=processes):
+        done += count * processes  # the others go at the same pace
         report(min(done, total), total)
-    world.wait_for_everyone()
+    if accelerator:
+        accelerator.wait_for_everyone()
     return cache
+
+
+def _place(accelerator: Accelerator | None) -> tuple[int, int]:
+    return (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)

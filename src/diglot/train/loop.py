@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from diglot.core.batch import Batch
@@ -67,28 +67,35 @@ def train(
     called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
     before step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
     """
-    world = PartialState()
-    if not world.is_main_process:  # one of several processes speaks
+    accelerator = Accelerator(mixed_precision=config.precision)
+    if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
-    with world.main_process_first():
+    with accelerator.main_process_first():
         folder = open_run(config)
     if (folder / "model").exists():
         log.info("%s is finished", folder)
         return folder / "model"
-    run = _Run(config, folder, vlm, report)
+    run = _Run(config, folder, vlm, accelerator, report)
     return run.finish(probe)
 
 
 class _Run:
     """The parts of a run in progress."""
 
-    def __init__(self, config: StageConfig, folder: Path, vlm: VLM | None, report: Report) -> None:
+    def __init__(
+        self,
+        config: StageConfig,
+        folder: Path,
+        vlm: VLM | None,
+        accelerator: Accelerator,
+        report: Report,
+    ) -> None:
         set_seed(config.seed)
         self.config, self.folder = config, folder
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.accelerator = accelerator
         # steps are counted here: what `accelerate config` says of them would scale the loss
-        self.accelerator.gradient_accumulation_steps = 1
-        self.report: Report = report if self.accelerator.is_main_process else _silent
+        accelerator.gradient_accumulation_steps = 1
+        self.report: Report = report if accelerator.is_main_process else _silent
         self.objective: Objective = build_part(
             "diglot.objectives", config.objective, where="objective"
         )
@@ -120,6 +127,7 @@ class _Run:
             config,
             self.rejected,
             lambda done, total: self.report(Progress("features", done, total)),
+            self.accelerator,
         )
 
     def _first_usable(self) -> Batch:

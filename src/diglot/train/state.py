@@ -7,7 +7,6 @@ and learning rate are functions of the step, so the step is all there is to reme
 import json
 import os
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_p
 LOAD = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
 
 
-def learned_weights(model: nn.Module, learn: Collection[str]) -> dict[str, torch.Tensor]:
-    """The weights of these names, whole, on the CPU."""
-    state: Any = get_model_state_dict(
-        model, options=WHOLE
-    )  # a frozen head tied to words is there too
-    return {name: state[name].contiguous() for name in learn}
-
-
 def save_state(
     folder: Path,
     step: int,
@@ -48,12 +39,18 @@ def save_state(
     accelerator: Accelerator,
 ) -> None:
     """Write the state after `step` steps, then drop older ones. It appears whole or not at all."""
-    state: Any = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
-    tensors, groups = _flatten(state["state"]), state["param_groups"]
-    weights = learned_weights(model, [name for group in groups for name in group["params"]])
+    if not _plain(optimizer).state:
+        return  # no update yet, so nothing to keep; torch would make a state up by an empty step
+    # every process takes part in the gathering; the main one gets the result
+    optimizer_state: Any = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
+    model_state: Any = get_model_state_dict(model, options=WHOLE)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return
+    tensors, groups = _flatten(optimizer_state["state"]), optimizer_state["param_groups"]
+    # the model's state holds a frozen head too where it is tied to the words
+    learn = [name for group in groups for name in group["params"]]
+    weights = {name: model_state[name].contiguous() for name in learn}
     target = folder / f"step-{step:08d}"
     staging = folder / f".step-{step:08d}.{os.getpid()}"
     shutil.rmtree(staging, ignore_errors=True)
