@@ -1,13 +1,10 @@
 """A tiny world on disk, made once for all tests of training."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tiny_folders import save_world
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
