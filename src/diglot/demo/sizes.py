@@ -79,7 +79,6 @@ def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig
         optim=OptimConfig(lr=1e-3, warmup=0.05, clip=1.0),
         global_batch=4,
         micro_batch=4,
-        row_tokens=256,
         seed=seed,
         features=FeaturesConfig(folder=str(out / "features")),
         checkpoint_every=16,

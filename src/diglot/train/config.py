@@ -60,8 +60,9 @@ class StageConfig:
     """Samples per optimizer step, over all processes."""
     micro_batch: int = 4
     """Samples of one forward pass, per process."""
-    row_tokens: int = 2048
-    """Documents are packed into rows of at most so many positions."""
+    row_tokens: int = 16384
+    """Documents are packed into rows of at most so many positions. One long row has no padding, and
+    costs no more under split attention; with a dense mask (sdpa) choose a few documents' length."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Autocast to half precision; "no" is float32."""
     seed: int = 0

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from PIL import Image
-from shapes import pools
 
 from diglot.core import masks
 from diglot.core.errors import ConfigError, DataError
@@ -10,6 +9,7 @@ from diglot.data.scenes import words
 from diglot.data.scenes.backgrounds import photos_of_side
 from diglot.data.scenes.compose import SceneMaker, scene_index
 from diglot.data.scenes.config import ScenesConfig
+from shapes import pools
 
 SMALL = {"image_px": 96, "object_px": (20, 44)}
 CROWDED = ScenesConfig(

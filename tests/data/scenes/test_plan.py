@@ -2,11 +2,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from shapes import PHOTO_NAMES, SHAPE_NAMES, Shapes, photos, pools
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.plan import Planner
+from shapes import PHOTO_NAMES, SHAPE_NAMES, Shapes, photos, pools
 
 
 def plans(config, split="train", count=300, use=None):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from shapes import PHOTO_NAMES, photos
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.scenes.pools import ArrayPool, FolderPool, SvgPool
+from shapes import PHOTO_NAMES, photos
 
 
 def picture(path, mode="RGB", size=(40, 20), colour="red"):

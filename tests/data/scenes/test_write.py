@@ -1,11 +1,11 @@
 import pytest
-from shapes import pools
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
 from diglot.data.scenes.compose import SceneMaker
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.write import write_scenes
+from shapes import pools
 
 CONFIG = ScenesConfig(image_px=64, object_px=(16, 24), objects=(1, 3))
 
