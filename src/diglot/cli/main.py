@@ -9,13 +9,15 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 from rich.console import Console
 from rich.logging import RichHandler
 
 from diglot import __version__
-from diglot.core.errors import DiglotError
+from diglot.core.errors import ConfigError, DiglotError
+from diglot.core.mistakes import one_line
 
 VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",
@@ -54,11 +56,12 @@ def _run_verb(verb: str, args: list[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _log_to_stderr()
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    module = importlib.import_module(f"diglot.cli.{verb}")
     try:
-        _call(verb, module, args)
+        _call(verb, importlib.import_module(f"diglot.cli.{verb}"), args)
     except DiglotError as error:
         return _fail(str(error))
+    except SystemExit as end:  # --help, --print_config
+        return int(end.code or 0)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
@@ -79,16 +82,35 @@ def _call(verb: str, module: ModuleType, args: list[str]) -> None:
         prog=f"diglot {verb}",
         description=about.split("\nArgs:")[0],
         formatter_class=_KeepLines,
+        exit_on_error=False,
     )
     if hasattr(module, "add_arguments"):
         module.add_arguments(parser)
     else:
         parser.add_function_arguments(function, as_group=False, as_positional=True)
     rewrite = getattr(module, "rewrite", None)
-    parsed = parser.parse_args(rewrite(args) if rewrite else args)
-    given = parser.instantiate_classes(parsed).as_dict()
+    given = _parse(parser, rewrite(args) if rewrite else args)
     given.pop("config", None)
     function(**given)
+
+
+def _parse(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The values of all options, configs built. Raises ConfigError for arguments that are wrong."""
+    try:
+        built: Any = parser.instantiate_classes(parser.parse_args(args))
+    except (ArgumentError, ValueError, TypeError) as error:
+        cause: BaseException | None = error
+        while cause is not None:  # our own checks say best what is wrong
+            if isinstance(cause, DiglotError):
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
+        raise ConfigError(one_line(str(error), _options(parser))) from error
+    return built.as_dict()
+
+
+def _options(parser: ArgumentParser) -> list[str]:
+    names = [name for action in parser._actions for name in action.option_strings]
+    return [name.lstrip("-") for name in names if not name.endswith("help")]
 
 
 def _log_to_stderr() -> None:
@@ -116,7 +138,8 @@ def _meant(word: str) -> str:
 
 
 def _fail(message: str) -> int:
-    Console(stderr=True, highlight=False).print(f"[bold red]error[/]: {_plain(message)}")
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold red]error[/]: {_plain(message)}", soft_wrap=True)
     return USER_ERROR
 
 

@@ -1,6 +1,7 @@
 """The progress bar of every long job: stage, share done, rate and time left, on stderr."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.text import Text
 
 # Called with (stage, done, total, note) as work goes on; a new stage starts a new bar.
 Tell = Callable[[str, int, int, str], None]
+LINE_EVERY_S = 30.0  # where no terminal shows the bars, as in the log of a cluster's job
 
 
 class RateColumn(ProgressColumn):
@@ -57,14 +59,25 @@ def bars() -> Iterator[Tell]:
     )
     tasks: dict[str, int] = {}
     console = Console(stderr=True)
-    # without a terminal a bar is drawn once, at the end; the stages still come line by line
-    with Progress(*columns, console=console, speed_estimate_period=30.0) as progress:
+    told_s = 0.0
+    # without a terminal a bar is drawn once, at the end; until then a line now and then
+    progress = Progress(*columns, console=console, speed_estimate_period=30.0)
+    try:
 
         def tell(stage: str, done: int, total: int, note: str = "") -> None:
+            nonlocal told_s
+            progress.start()  # with the first work: a mistake found before leaves no empty bar
             if stage not in tasks:
                 tasks[stage] = progress.add_task(stage, total=total, note=note)
                 if not console.is_terminal:
                     console.print(f"{stage} ...")
+                    told_s = time.monotonic()
+            if not console.is_terminal and time.monotonic() - told_s >= LINE_EVERY_S:
+                console.print(f"{stage}: {done} of {total} {note}".rstrip())
+                told_s = time.monotonic()
             progress.update(tasks[stage], completed=done, total=total, note=note)  # type: ignore[arg-type]
 
         yield tell
+    finally:
+        if tasks:
+            progress.stop()

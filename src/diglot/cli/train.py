@@ -1,16 +1,16 @@
 """`diglot train`: one training stage by a recipe."""
 
 import sys
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import bars
-from diglot.core.errors import ConfigError
+from diglot.cli.recipe import settle
 from diglot.measure.probe import probe_on
 from diglot.train.config import StageConfig
 from diglot.train.loop import Progress
@@ -21,9 +21,13 @@ from diglot.train.trackers import read_metrics
 def train(**settings: Any) -> None:
     """Train one stage: align a projector by an objective, or fine-tune with it.
 
-    Settings come from YAML recipes (--config, again and again: later ones win) and from options.
-    A killed run goes on where it was when the same command is given again. --print_config shows
-    the settings and stops.
+    Settings come from YAML recipes (--config, again and again: later ones lie over earlier ones)
+    and from options, which lie over the recipes. A part (--objective, --model.encoder,
+    --model.projector) is chosen by its name; --objective.entity_weight 0 sets a field of it.
+    --print_config shows the settings and stops.
+
+    A killed run goes on where it was when the same command is given again. On several GPUs:
+    accelerate launch -m diglot train ...
 
     Examples:
         diglot scenes data/scenes --count 512
@@ -43,7 +47,8 @@ def train(**settings: Any) -> None:
         if config.probe_every:
             probe = probe_on(Path(config.data), config.probe_split, config.probe_samples)
         checkpoint = run_stage(config, probe=probe, report=report)
-    _tell_result(checkpoint)
+    if PartialState().is_main_process:
+        _tell_result(checkpoint)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -53,35 +58,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def rewrite(args: list[str]) -> list[str]:
-    """`--config embedded/caption` names a recipe that diglot carries; a file of yours comes first.
-
-    Raises ConfigError for a name that is neither.
-    """
-    out = list(args)
-    for index, arg in enumerate(args):
-        if arg == "--config" and index + 1 < len(args):
-            out[index + 1] = _recipe(args[index + 1])
-        elif arg.startswith("--config="):
-            out[index] = "--config=" + _recipe(arg.removeprefix("--config="))
-    return out
-
-
-def _recipe(name: str) -> str:
-    folder = Path(str(files("diglot.recipes")))
-    carried = (folder / f"{name}.yaml").resolve()
-    if Path(name).exists():
-        return name
-    if carried.is_relative_to(folder.resolve()) and carried.exists():
-        return str(carried)
-    known = sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
-    raise ConfigError(f"no recipe {name!r}", expected="a YAML file, or one of " + ", ".join(known))
+    """Recipes and part fields merged into one --config. Raises ConfigError for a bad recipe."""
+    return settle(args)
 
 
 def _tell_result(checkpoint: Path) -> None:
     lines = [line for line in read_metrics(checkpoint.parent / "metrics.jsonl") if "loss" in line]
-    table = Table(title=f"Trained: {checkpoint}")
+    table = Table()
     for column in ("", "first step", "last step"):
         table.add_column(column)
-    for name in [k for k in lines[-1] if k == "loss" or k.startswith("loss/")]:
-        table.add_row(name, f"{lines[0][name]:.3f}", f"{lines[-1][name]:.3f}")
-    Console(file=sys.stdout).print(table)
+    for name in dict.fromkeys(k for line in lines for k in line if k.startswith("loss")):
+        values = [line[name] for line in lines if name in line]
+        table.add_row(name, f"{values[0]:.3f}", f"{values[-1]:.3f}")
+    console = Console(file=sys.stdout)
+    console.print(table)
+    console.print(f"checkpoint  {checkpoint}", soft_wrap=True)

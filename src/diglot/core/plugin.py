@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 
 from diglot.core.errors import ConfigError
+from diglot.core.mistakes import one_line
 
 
 def known_parts(package: str) -> list[str]:
@@ -72,7 +74,8 @@ def part_config(module: ModuleType, settings: Mapping[str, Any], *, where: str) 
         made: Any = parser.instantiate_classes(parsed)
         return made.part
     except (ArgumentError, TypeError, ConfigError) as error:
-        raise ConfigError(str(error).strip(), where=where) from error
+        told = one_line(str(error)).removeprefix("part.")
+        raise ConfigError(told, where=where) from error
 
 
 def split_part(part: str | Mapping[str, Any], *, where: str) -> tuple[str, dict[str, Any]]:
@@ -84,6 +87,13 @@ def split_part(part: str | Mapping[str, Any], *, where: str) -> tuple[str, dict[
     if not isinstance(name, str):
         raise ConfigError("a part needs its name", expected="name: ...", got=part, where=where)
     return name, settings
+
+
+def resolved_part(package: str, part: str | Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """A part with all its settings spelled out, the defaults too: {name: ..., field: ...}."""
+    name, settings = split_part(part, where=where)
+    config = part_config(load_part(package, name), settings, where=where)
+    return {"name": name, **asdict(config)}
 
 
 def build_part(package: str, part: str | Mapping[str, Any], *, where: str, **deps: Any) -> Any:

@@ -1,0 +1,50 @@
+"""What the argument parser says of a wrong argument, in one line that names the field."""
+
+import difflib
+import re
+from collections.abc import Collection
+
+_KINDS = {"NoneType": "null", "str": "text", "float": "number", "int": "whole number"}
+
+
+def one_line(message: str, known: Collection[str] = ()) -> str:
+    """A parser's message as one line; `known` are the names of all options, without dashes."""
+    text = re.sub(r'^(Parser key "config": *)+', "", message.strip())
+    field = re.match(r'Parser key "([^"]+)":', text)
+    unknown = _unknown(text, field.group(1) if field else "")
+    if unknown:
+        close = difflib.get_close_matches(unknown.lstrip("-"), known, n=1)
+        kind = "argument" if text.startswith("unrecognized") else "field"
+        return f"unknown {kind} {unknown!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+    if field:
+        return f"{field.group(1)}: {_expectation(text[field.end() :])}"
+    return " ".join(text.split())
+
+
+def _unknown(text: str, field: str) -> str:
+    """The dotted name that no option has, or "" where the mistake is another."""
+    if found := re.match(r"unrecognized arguments: (\S+)", text):
+        return found.group(1).partition("=")[0]
+    if found := re.match(r"Group '([^']+)' does not accept option '([^']+)'", text):
+        return f"{found.group(1)}.{found.group(2)}"
+    if found := re.search(r"Option '([^']+)' is not accepted", text):
+        return f"{field}.{found.group(1)}" if field else found.group(1)
+    return ""
+
+
+def _expectation(text: str) -> str:
+    """ "expected ..., got ..." out of a message on a wrong type."""
+    if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
+        kinds, got = re.split(r", (?=<|typing)", found.group(1)), found.group(2)
+        return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
+    if found := re.search(r"Expected an? (.*)\. Got value: (.*)", text, re.DOTALL):
+        return f"expected {_kind(found.group(1))}, got {found.group(2).strip()}"
+    return " ".join(text.split())
+
+
+def _kind(told: str) -> str:
+    """A type as people say it."""
+    if found := re.search(r"Literal\[(.*)\]", told):
+        return " or ".join(re.findall(r"'([^']*)'", found.group(1)) or [found.group(1)])
+    name = re.sub(r"<class '(.*)'>", r"\1", told).rpartition(".")[2]
+    return _KINDS.get(name, name)

@@ -1,0 +1,143 @@
+import errno
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from diglot import __version__
+from diglot.cli import main as cli
+from diglot.core.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def plain_logging():
+    """What the verbs set up for a process of their own is taken back."""
+    root, ours = logging.getLogger(), logging.getLogger("diglot")
+    handlers, level = list(root.handlers), ours.level
+    yield
+    root.handlers[:] = handlers
+    ours.setLevel(level)
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Make `fetch` do something else."""
+
+    def replace(function):
+        class Module:
+            fetch = staticmethod(function)
+
+        monkeypatch.setattr(cli.importlib, "import_module", lambda name: Module)
+
+    return replace
+
+
+def test_without_a_verb_the_overview_and_status_2(capsys):
+    assert cli.main([]) == 2
+    assert capsys.readouterr().out.startswith("diglot: align")
+
+
+def test_help_lists_every_verb_and_each_has_its_file(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in cli.VERBS:
+        assert f"\n  {name}" in shown
+        assert callable(getattr(cli.importlib.import_module(f"diglot.cli.{name}"), name))
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"diglot {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("nosuch", "no verb 'nosuch'; see"), ("trian", "did you mean 'train'?")]
+)
+def test_an_unknown_verb(capsys, word, told):
+    assert cli.main([word]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(cli.VERBS))
+def test_every_verb_has_help_with_an_example_on_its_own_line(capsys, name):
+    assert cli.main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"\n    diglot {name}" in shown
+    assert "Example" in shown
+
+
+def test_examples_keep_their_line_breaks(capsys):
+    cli.main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert "--out runs/no_entity \\\n        --objective.entity_weight 0" in shown
+
+
+def test_a_users_mistake_is_one_line_and_status_2(capsys, verb):
+    def fetch(*, name: str = "a"):
+        """Do."""
+        raise DataError("box [1, 2] is [red]odd[/red]", where="sample 'x'", fix="Look. " * 30)
+
+    verb(fetch)
+    assert cli.main(["fetch"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: sample 'x': box [1, 2] is [red]odd[/red]. Look.")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [["--nmae=a"], ["--count=x"], ["stray"], ["--count"]])
+def test_wrong_arguments_are_one_line_and_status_2(capsys, verb, args):
+    def fetch(*, name: str = "a", count: int = 1):
+        """Do."""
+
+    verb(fetch)
+    assert cli.main(["fetch", *args]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
+    assert args[0].lstrip("-").partition("=")[0] in told.err
+    assert not told.out
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, verb):
+    def fetch():
+        """Do."""
+        raise KeyboardInterrupt
+
+    verb(fetch)
+    assert cli.main(["fetch"]) == 130
+    assert "The same command goes on from here." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOSPC, "No space left on device: a/b"), (errno.EACCES, "Permission denied: a/b")],
+)
+def test_a_disk_that_is_full_or_closed(capsys, verb, number, told):
+    import os
+
+    def fetch():
+        """Do."""
+        raise OSError(number, os.strerror(number), "a/b")
+
+    verb(fetch)
+    assert cli.main(["fetch"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_our_own_mistakes_are_not_hidden(verb):
+    def fetch():
+        """Do."""
+        raise KeyError("bug")
+
+    verb(fetch)
+    with pytest.raises(KeyError):
+        cli.main(["fetch"])
+
+
+def test_as_a_module_in_a_process_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "diglot", "nosuch"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: no verb 'nosuch'; see `diglot --help`\n"

@@ -1,0 +1,49 @@
+import pytest
+
+from diglot.cli import progress
+from diglot.cli.progress import bars
+
+
+@pytest.fixture(autouse=True)
+def _width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_without_a_terminal_one_line_a_stage_and_the_bars_once(capsys):
+    with bars() as tell:
+        for stage in ("features", "train"):
+            for done in range(5000):
+                tell(stage, done + 1, 5000, "loss 1.234")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["features ...", "train ..."]
+    assert len(lines) == 4
+    assert "5000/5000" in lines[2]
+    assert "loss 1.234" in lines[3]
+
+
+def test_without_a_terminal_a_long_stage_shows_now_and_then_that_it_lives(capsys, monkeypatch):
+    now = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    with bars() as tell:
+        for done in range(20):
+            tell("train", done + 1, 20, "loss 2")
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
+    assert 3 < len(lines) < 12
+    assert lines[0].endswith("of 20 loss 2")
+
+
+def test_no_work_no_bar(capsys):
+    with bars():
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failure_leaves_what_was_shown(capsys):
+    def work():
+        with bars() as tell:
+            tell("train", 1, 2, "")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+    assert "1/2" in capsys.readouterr().err

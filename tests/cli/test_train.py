@@ -1,0 +1,200 @@
+"""`diglot train` from its arguments to its last line."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser
+from outcome import figures, losses
+
+from diglot.cli import train as verb
+from diglot.cli.main import main
+from diglot.cli.recipe import carried_recipes
+from diglot.core.plugin import load_part, part_config, split_part
+from diglot.models.checkpoint import load_config
+from diglot.train.config import StageConfig
+from tiny_folders import save_world
+
+RECIPE = """
+objective: {{name: code_switch, text_weight: 0.5}}
+model:
+  encoder: {{name: clip, path: {world}/clip}}
+  projector: {{name: mlp, hidden: 24}}
+  language: {{path: {world}/language}}
+optim: {{lr: 1e-3, warmup: 0.1}}
+global_batch: 4
+checkpoint_every: 1
+data: {world}/data
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    world = save_world(tmp_path_factory.mktemp("world"))
+    (world / "recipe.yaml").write_text(RECIPE.format(world=world))
+    (world / "overlay.yaml").write_text("objective: {entity_weight: 2}\noptim: {lr: 2e-3}\n")
+    return world
+
+
+@pytest.fixture(autouse=True)
+def plain_logging():
+    root, ours = logging.getLogger(), logging.getLogger("diglot")
+    handlers, level = list(root.handlers), ours.level
+    yield
+    root.handlers[:] = handlers
+    ours.setLevel(level)
+
+
+def settings(out: Path) -> dict:
+    return json.loads((out / "config.json").read_text())
+
+
+def test_recipe_overlay_and_options(world, tmp_path, capsys, caplog):
+    args = ["train", "--config", f"{world}/recipe.yaml", "--config", f"{world}/overlay.yaml"]
+    args += ["--out", str(tmp_path / "run"), "--max_samples=8", "--objective.text_weight", "0.25"]
+    args += ["--model.projector.hidden", "16", "--model.encoder.layer=-1", "--optim.lr", "4e-3"]
+    assert main(args) == 0
+    told = settings(tmp_path / "run")
+    assert told["objective"] == {"name": "code_switch", "text_weight": 0.25, "entity_weight": 2}
+    assert told["model"]["projector"] == {"name": "mlp", "hidden": 16}
+    assert told["model"]["encoder"]["layer"] == -1
+    assert told["optim"]["lr"] == 4e-3
+    assert told["optim"]["warmup"] == 0.1
+    assert load_config(tmp_path / "run" / "model").projector == told["model"]["projector"]
+    shown = capsys.readouterr()
+    lines = figures(tmp_path / "run")
+    assert len(lines) == 2
+    first = lines[0]
+    assert first["loss"] == pytest.approx(0.25 * first["loss/text"] + 2 * first["loss/entity"])
+    assert f"{first['loss']:.3f}" in shown.out  # the result goes to stdout, alone
+    assert shown.out.endswith(f"checkpoint  {tmp_path}/run/model\n")
+    assert "train ..." in shown.err
+    assert "parameters learn" in caplog.text
+
+
+def test_the_same_command_again_returns_at_once(world, tmp_path, capsys, caplog):
+    args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
+    assert main(args) == 0
+    first = capsys.readouterr().out
+    assert main(args) == 0
+    assert capsys.readouterr().out == first
+    assert "is finished" in caplog.text
+
+
+def test_probe_and_features_by_options(world, tmp_path):
+    args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
+    args += [f"--features.folder={tmp_path}/cache", "--features.dtype=float32"]
+    assert main([*args, "--probe_every=1", "--probe_samples=2"]) == 0
+    assert any("probe/caption_nll" in line for line in figures(tmp_path / "run"))
+    assert settings(tmp_path / "run")["features"]["dtype"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--objektive=caption"], "--objektive"),
+        (["--optim.lrr=1"], "optim.lrr"),
+        (["--objective.entity_wieght=1"], "entity_wieght"),
+        (["--model.projector.hiden=1"], "hiden"),
+        (["--model.encoder=clpi"], "clpi"),
+        (["--objective=no.such.module"], "no.such.module"),
+        (["--optim.lr=abc"], "optim.lr"),
+        (["--optim.lr=-1"], "optim"),
+        (["--epochs=0"], "epochs"),
+        (["--epochs=1.5"], "epochs"),
+        (["--objective.entity_weight=abc"], "entity_weight"),
+        (["--model.projector.unshuffle=3"], "unshuffle"),
+        (["--model.preprocess.image_px=0"], "image_px"),
+        (["--model.language.path=/no/such"], "language.path"),
+        (["--data=/no/such"], "/no/such"),
+        (["--split=nosuch"], "nosuch"),
+        (["--split=../up"], "../up"),
+        (["--probe_every=1", "--probe_split=nosuch"], "nosuch"),
+        (["--config=nosuch.yaml"], "nosuch.yaml"),
+        (["--config={bad}"], "bad.yaml"),
+        (["--config={unknown}"], "optim.lrr"),
+        (["--start_from=/no/such"], "/no/such"),
+        (["--out=/dev/null/x"], "/dev/null/x"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, told):
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    (tmp_path / "unknown.yaml").write_text("optim: {lrr: 1}")
+    paths = {"bad": tmp_path / "bad.yaml", "unknown": tmp_path / "unknown.yaml"}
+    args = [arg.format(**paths) for arg in args]
+    base = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
+    assert main([*base, *args]) == 2
+    shown = capsys.readouterr()
+    errors = [line for line in shown.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert shown.err.rstrip("\n").endswith(errors[0])
+    assert told in errors[0]
+    assert "Traceback" not in shown.err
+    assert not shown.out
+
+
+def test_missing_required_settings(capsys):
+    assert main(["train"]) == 2
+    assert "data" in capsys.readouterr().err
+
+
+def test_print_config_shows_the_settings_and_stops(world, tmp_path, capsys):
+    args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run"]
+    assert main([*args, "--objective.entity_weight=0", "--print_config"]) == 0
+    shown = capsys.readouterr().out
+    assert "entity_weight: 0" in shown
+    assert "lr: 0.001" in shown
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", carried_recipes())
+def test_carried_recipes_parse_and_their_parts_are_configured(name):
+    parser = ArgumentParser(exit_on_error=False)
+    verb.add_arguments(parser)
+    parsed = parser.parse_args(verb.rewrite(["--config", name, "--data=d", "--out=o"]))
+    config = StageConfig(
+        **{k: v for k, v in parser.instantiate_classes(parsed).as_dict().items() if k != "config"}
+    )
+    for package, part in (
+        ("diglot.objectives", config.objective),
+        ("diglot.models.encoders", config.model.encoder),
+        ("diglot.models.projectors", config.model.projector),
+    ):
+        kind, fields = split_part(part, where=package)
+        assert part_config(load_part(package, kind), fields, where=package) is not None
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_by_the_same_command(world, tmp_path):
+    def command(out: str) -> list[str]:
+        words = [
+            "-m",
+            "diglot",
+            "train",
+            f"--config={world}/recipe.yaml",
+            f"--out={tmp_path}/{out}",
+        ]
+        return [sys.executable, *words, "--micro_batch=2", "--epochs=6"]
+
+    killed = subprocess.Popen(command("a"), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 500
+    path = tmp_path / "a" / "metrics.jsonl"
+    while not path.exists() or len(path.read_text().splitlines()) < 7:
+        assert time.monotonic() < deadline
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert main(command("a")[3:]) == 0
+    assert main(command("b")[3:]) == 0
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+    assert len(losses(tmp_path / "a")) == 30
+    ours, theirs = (tmp_path / r / "model" / "projector.safetensors" for r in "ab")
+    assert ours.read_bytes() == theirs.read_bytes()
