@@ -38,4 +38,5 @@ def main() -> None:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

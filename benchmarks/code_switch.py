@@ -21,6 +21,7 @@ from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
 
 TERMS = ("text", "entity")
+NAIVE = "naive, one by one"
 ROW_TOKENS = 16384  # all in one row: no padding, and split attention keeps documents apart
 
 
@@ -37,7 +38,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
         "caption": [[p["caption"]] for p in prepared],
         "trunk without branches": [[_without_branches(p["mmcs"])] for p in prepared],
         "code_switch": [[p["mmcs"]] for p in prepared],
-        "naive": [[_without_branches(p["mmcs"]), *_entity_documents(p["mmcs"])] for p in prepared],
+        NAIVE: [[_without_branches(p["mmcs"]), *_entity_documents(p["mmcs"])] for p in prepared],
     }
     laid = {
         name: [
@@ -47,7 +48,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
         for name, sequences in forms.items()
     }
     works = {
-        name: (lambda d=documents, naive=name == "naive": _step(vlm, d, views, naive=naive))
+        name: (lambda d=documents, naive=name == NAIVE: _step(vlm, d, views, naive=naive))
         for name, documents in laid.items()
     }
     times = interleaved(works)
@@ -134,7 +135,7 @@ def _tell(
     console.print(table)
     ratios = {
         "step_over_trunk": times["code_switch"] / times["trunk without branches"],
-        "naive_over_step": times["naive"] / times["code_switch"],
+        "naive_over_step": times[NAIVE] / times["code_switch"],
     }
     console.print(
         f"step / trunk without branches {ratios['step_over_trunk']:.2f} "

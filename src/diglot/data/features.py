@@ -82,11 +82,11 @@ class FeatureCache:
     def _row_bytes(self) -> int:
         return self.spec.width * np.dtype(self.spec.dtype).itemsize
 
-    def missing(self) -> list[int]:
-        """Indices of samples that have no features yet."""
+    def missing(self, first: int | None = None) -> list[int]:
+        """Indices, among the `first` samples or all, of those that have no features yet."""
         if not (self.folder / "done.bin").exists():
-            return list(range(len(self.dataset)))
-        return np.flatnonzero(self._open()[1] == MISSING).tolist()
+            return list(range(len(self.dataset)))[:first]
+        return np.flatnonzero(self._open()[1][:first] == MISSING).tolist()
 
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
         """Feature grids (h, w, E), float32, of sample `index`. DataError where it was rejected."""
@@ -105,14 +105,20 @@ class FeatureCache:
         return tuple(v.view(h, w, -1) for v, (h, w) in zip(split, shapes, strict=True))
 
     def build(
-        self, encode: Encode, rejected: Rejected, *, process: int = 0, processes: int = 1
+        self,
+        encode: Encode,
+        rejected: Rejected,
+        *,
+        first: int | None = None,
+        process: int = 0,
+        processes: int = 1,
     ) -> Iterator[int]:
-        """Encode what is missing; yields the number of samples just finished.
+        """Encode what is missing of the `first` samples; yields the number just finished.
 
         Of several processes each encodes its share; room must have been made before. A bad image is
         set aside in `rejected`.
         """
-        missing = [index for index in self.missing() if index % processes == process]
+        missing = [index for index in self.missing(first) if index % processes == process]
         for start in range(0, len(missing), BATCH_IMAGES):
             chunk = missing[start : start + BATCH_IMAGES]
             self._encode(chunk, encode, rejected)

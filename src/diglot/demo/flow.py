@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
@@ -22,7 +24,8 @@ from diglot.data.scenes.write import write_scenes
 from diglot.data.shards import replace_text
 from diglot.demo.sizes import RUNS, DemoSize, demo_stage
 from diglot.measure.alignment import measure_alignment
-from diglot.measure.probe import make_probe
+from diglot.measure.groups import check_apart
+from diglot.measure.probe import first_usable, make_probe
 from diglot.measure.seen import Seen, see
 from diglot.models.checkpoint import load_vlm
 from diglot.models.vlm import VLM
@@ -55,11 +58,11 @@ class Demo:
             self._scenes()
         return {run: self._one_run(run) for run in RUNS}
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Every name in the training scenes: the candidates of region naming."""
-        train = self.dataset("train")
-        return sorted({region.name for sample in train for region in sample.regions})
+        labels = self.dataset("train").labels
+        return sorted({label for scene in labels for label in scene if label})
 
     def dataset(self, split: str) -> Dataset:
         """One split of the demo's scenes."""
@@ -102,14 +105,21 @@ class Demo:
 
     def _one_run(self, run: str) -> Measures:
         with self._timed(f"train {run}"):
-            folder = self._train(run)
-        path = self.out / run / "measures.json"
-        if path.exists():
-            return json.loads(path.read_text())
+            self._train(run)
+        path, settings = self.out / run / "measures.json", asdict(self.size.measure)
+        told = json.loads(path.read_text()) if path.exists() else {}
+        if told.get("settings") == json.loads(json.dumps(settings)):
+            return told["measures"]
         with self._timed(f"measure {run}"):
-            measures = self._measure(run, load_vlm(folder))
-        replace_text(path, json.dumps(measures, indent=2) + "\n")
+            measures = self._measure(run, self.load(run))
+        told = {"settings": settings, "measures": measures}
+        replace_text(path, json.dumps(told, indent=2) + "\n")
         return measures
+
+    def load(self, run: str) -> VLM:
+        """The model that a run ended with, on the GPU where there is one."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return load_vlm(self.out / run / "model").to(device)
 
     def _train(self, run: str) -> Path:
         def report(progress: Progress) -> None:
@@ -122,14 +132,15 @@ class Demo:
     def _probe_samples(self) -> list[Sample]:
         """The last test scenes, so that a measure on few scenes meets others."""
         test = self.dataset("test")
-        return [test[len(test) - 1 - i] for i in range(min(self.size.probe_samples, len(test)))]
+        return first_usable(test, reversed(range(len(test))), self.size.probe_samples)
 
     def _measure(self, run: str, vlm: VLM) -> Measures:
-        held_out, training = self.seen(vlm, "test"), self.seen(vlm, "train")
+        held_out = self.seen(vlm, "test")
+        check_apart([seen.sample for seen in held_out], list(self.dataset("train")))
         measures = measure_alignment(
             vlm,
             held_out,
-            training[: self.size.measure.threshold_scenes],
+            self.seen(vlm, "train", self.size.measure.threshold_scenes),
             self.names,
             self.size.measure,
             np.random.default_rng(self.seed),

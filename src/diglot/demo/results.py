@@ -11,11 +11,9 @@ from diglot.demo.flow import Demo, Measures
 from diglot.demo.sizes import RUNS
 from diglot.measure.seen import Seen
 from diglot.measure.token_maps import token_maps
-from diglot.models.checkpoint import load_vlm
 from diglot.models.vlm import VLM
 from diglot.report.page import write_report
 from diglot.report.samples import sample_json
-from diglot.train.run_folder import environment
 from diglot.train.trackers import read_metrics
 
 PRIMARY = "region_matching"
@@ -45,7 +43,7 @@ def _report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "summary": _summary(merged[PRIMARY], demo),
         "runs": list(RUNS),
         "settings": _settings(demo),
-        "environment": _environment(),
+        "environment": _environment(demo),
         "measures": list(merged.values()),
         "curves": _curves(demo),
         "timings": [{"stage": s, "seconds": t, "note": ""} for s, t in demo.seconds.items()],
@@ -90,8 +88,9 @@ def _told(part: Any) -> str:
     return ", ".join(str(v) if k == "name" else f"{k} {v}" for k, v in part.items())
 
 
-def _environment() -> dict[str, str]:
-    told = environment()
+def _environment(demo: Demo) -> dict[str, str]:
+    """Where the last run was trained."""
+    told = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
     packages = ", ".join(f"{name} {version}" for name, version in told.pop("packages").items())
     return {**{k: str(v) for k, v in told.items() if v is not None}, "packages": packages}
 
@@ -124,7 +123,7 @@ def _examples(demo: Demo) -> list[dict[str, Any]]:
     """Some held-out scenes, and what the visual tokens of each run are near to."""
     examples: list[dict[str, Any]] = []
     for run in RUNS:
-        vlm = load_vlm(demo.out / run / "model")
+        vlm = demo.load(run)
         for index, seen in enumerate(demo.seen(vlm, "test", demo.size.examples)):
             if len(examples) <= index:
                 picture = sample_picture(seen.sample)

@@ -1,31 +1,37 @@
 """A few measures on a few held-out samples, cheap enough to run while training."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.features import sample_picture
-from diglot.data.records import open_dataset
+from diglot.data.records import Dataset, open_dataset
 from diglot.measure.alignment import probe
 from diglot.measure.config import MeasureConfig
 from diglot.measure.seen import see
+from diglot.models.prompt import Frame
 from diglot.models.views import encode_pictures, picture_views
 from diglot.models.vlm import VLM
+
+log = logging.getLogger(__name__)
 
 Probe = Callable[[VLM], Mapping[str, float]]
 KEYS = ("region_matching", "region_naming", "caption_nll")
 
 
-def make_probe(samples: list[Sample]) -> Probe:
+def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Probe:
     """A probe on these samples: value of each of KEYS that can be measured on them.
 
-    A frozen encoder sees each picture once, at the first call.
+    `frame` is the text around image and caption that the objective trains with. A frozen encoder
+    sees each picture once, at the first call.
     """
     names = sorted({region.name for sample in samples for region in sample.regions})
+    config = MeasureConfig(frame=frame or Frame())
     cached: dict[str, tuple[torch.Tensor, ...]] = {}
 
     def run(vlm: VLM) -> dict[str, float]:
@@ -39,16 +45,40 @@ def make_probe(samples: list[Sample]) -> Probe:
 
         seen = see(vlm, samples, views, views_are="features" if frozen else "pixels")
         rng = np.random.default_rng(0)
-        measures = probe(vlm, seen, names, MeasureConfig(), rng, scenes=len(samples))
+        measures = probe(vlm, seen, names, config, rng, scenes=len(samples))
         values = {key: measures[key].estimate.value for key in KEYS if key in measures}
         return {key: value for key, value in values.items() if value is not None}
 
     return run
 
 
-def probe_on(folder: Path, split: str, samples: int) -> Probe:
-    """A probe on the first samples of a dataset's split. Raises ConfigError where it has none."""
+def probe_on(folder: Path, split: str, samples: int, *, frame: Frame | None = None) -> Probe:
+    """A probe on the first usable samples of a dataset's split.
+
+    A record that cannot be used is passed over with a warning. Raises ConfigError where the split
+    is missing or holds none that can.
+    """
     if samples < 1:
         raise ConfigError("must be at least 1", got=samples, where="probe_samples")
     dataset = open_dataset(folder, split)
-    return make_probe([dataset[i] for i in range(min(samples, len(dataset)))])
+    usable = first_usable(dataset, range(len(dataset)), samples)
+    if not usable:
+        raise ConfigError(
+            f"split {split!r} holds no usable sample to probe with", where=str(folder)
+        )
+    return make_probe(usable, frame=frame)
+
+
+def first_usable(dataset: Dataset, indices: Iterable[int], count: int) -> list[Sample]:
+    """The first `count` samples, in this order, whose record and picture can be read."""
+    usable: list[Sample] = []
+    for index in indices:
+        if len(usable) == count:
+            break
+        try:
+            sample = dataset[index]
+            sample_picture(sample)
+            usable.append(sample)
+        except DataError as error:
+            log.warning("not in the probe set: %s", error)
+    return usable

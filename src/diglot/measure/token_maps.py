@@ -30,7 +30,7 @@ def token_maps(seen: Seen, names: Sequence[str], language: Language) -> TokenMap
     vectors = name_vectors({*names, *(r.name for r in regions)}, language)
     cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), seen.visual_PD)
     own = torch.stack([vectors[r.name] for r in regions])
-    nearest = tuple(names[i] for i in cosine_NP.argmax(dim=0).tolist())
+    nearest: tuple[str, ...] = tuple(names[int(i)] for i in cosine_NP.argmax(dim=0))
     return TokenMaps(regions, _cosine(own, seen.visual_PD).cpu(), nearest)
 
 

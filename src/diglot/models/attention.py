@@ -100,8 +100,8 @@ def _attend(
     """The outputs of a document's trunk, and of its branches where it has any."""
     start, fork, stop = piece.start, piece.fork, piece.stop
     _check_window(kwargs.get("sliding_window"), stop - start)
-    trunk = (x[:, :, start:fork] for x in (query, key, value))
-    parts = [sdpa_attention_forward(module, *trunk, None, **kwargs)[0]]
+    q, k, v = (x[:, :, start:fork] for x in (query, key, value))
+    parts = [sdpa_attention_forward(module, q, k, v, None, **kwargs)[0]]
     if piece.branch_mask is not None:
         keys, values = key[:, :, start:stop], value[:, :, start:stop]
         branches = query[:, :, fork:stop]

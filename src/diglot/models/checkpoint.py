@@ -3,6 +3,7 @@
 Frozen parts are named by their own checkpoints and not copied.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -86,8 +87,15 @@ def load_weights(vlm: VLM, folder: Path) -> None:
         file = folder / f"{part}.safetensors"
         if file.exists():
             _load_part(vlm, part, file)
+            if part == "encoder":  # features of the weights before are not its features
+                vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest(file)}"
         elif part == "projector":
             raise ConfigError("the checkpoint has no projector", where=str(file))
+
+
+def _digest(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
 
 
 def _load_part(vlm: VLM, part: str, file: Path) -> None:

@@ -45,6 +45,19 @@ class Language(nn.Module):
         return self.words.embedding_dim
 
     @property
+    def longest(self) -> int:
+        """The most tokens it reads at once with the attention it was trained with."""
+        config = self.model.config.get_text_config()
+        kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
+        window = getattr(config, "sliding_window", None)
+        slides = window is not None and "sliding_attention" in kinds
+        return (
+            min(config.max_position_embeddings, window)
+            if slides
+            else config.max_position_embeddings
+        )
+
+    @property
     def head(self) -> nn.Module:
         """Hidden state to logits."""
         return self.model.get_output_embeddings()

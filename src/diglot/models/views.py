@@ -29,6 +29,10 @@ def encode_pictures(vlm: VLM, pictures: Sequence[Image.Image]) -> list[list[torc
 
 
 def feature_key(vlm: VLM) -> str:
-    """What the encoder's features depend on: its revision and the preprocessing."""
-    told = [vlm.encoder.revision, asdict(vlm.preprocess)]
+    """All that the encoder's features depend on, as a digest."""
+    encoder = vlm.encoder
+    # native resolution rounds an image to whole merged cells
+    merged = vlm.unshuffle if vlm.preprocess.mode == "native" else 1
+    pixels = [encoder.resample, *encoder.mean, *encoder.std]
+    told = [encoder.revision, asdict(vlm.preprocess), pixels, merged]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

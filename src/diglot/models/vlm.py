@@ -12,7 +12,7 @@ from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import Packed
-from diglot.core.plugin import build_part
+from diglot.core.plugin import build_part, resolved_part
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.attention import NAME, pieces_of, register
@@ -140,6 +140,17 @@ class VLM(nn.Module):
             packed, flat = batch.packed, out.last_hidden_state.flatten(0, 1)
             log_prob = target_log_probs(flat, packed.query_S, packed.target_S, self.language.head)
         return ForwardOutput(visual, log_prob, out.hidden_states if "hidden" in reads else None)
+
+
+def resolve(config: VLMConfig) -> VLMConfig:
+    """The same parts with all their settings spelled out."""
+    return replace(
+        config,
+        encoder=resolved_part("diglot.models.encoders", config.encoder, where="model.encoder"),
+        projector=resolved_part(
+            "diglot.models.projectors", config.projector, where="model.projector"
+        ),
+    )
 
 
 def build_vlm(config: VLMConfig, *, seed: int = 0) -> VLM:

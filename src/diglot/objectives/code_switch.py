@@ -56,6 +56,12 @@ class Config:
                 got=(self.text_weight, self.entity_weight),
                 where="text_weight, entity_weight",
             )
+        if not self.image_prefix and not self.frame.bos:
+            raise ConfigError(
+                "nothing would stand before the first word",
+                where="image_prefix, frame.bos",
+                fix="Keep the BOS, or the image before the text.",
+            )
         if self.max_objects is not None and self.max_objects < 1:
             raise ConfigError("must be at least 1", got=self.max_objects, where="max_objects")
 

@@ -1,12 +1,13 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from diglot.core.errors import ConfigError
+from diglot.core.plugin import resolved_part
 from diglot.data.features import FeatureDtype
 from diglot.models.trainable import Trainable
-from diglot.models.vlm import Part, VLMConfig
+from diglot.models.vlm import Part, VLMConfig, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,20 @@ class OptimConfig:
     """Share of the steps in which the learning rate rises."""
     clip: float = 1.0
     """Largest gradient norm; 0 = no clipping."""
+
+    def __post_init__(self) -> None:
+        fine = {
+            "lr": self.lr > 0,
+            "weight_decay": self.weight_decay >= 0,
+            "beta1": 0 <= self.beta1 < 1,
+            "beta2": 0 <= self.beta2 < 1,
+            "eps": self.eps >= 0,
+            "warmup": 0 <= self.warmup <= 1,
+            "clip": self.clip >= 0,
+        }
+        for name, is_fine in fine.items():
+            if not is_fine:
+                raise ConfigError("out of range", got=getattr(self, name), where=f"optim.{name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +99,20 @@ class StageConfig:
         for name in ("epochs", "global_batch", "micro_batch", "row_tokens", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
+        for name in ("workers", "probe_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError("must be at least 0", got=getattr(self, name), where=name)
         if self.max_samples is not None and self.max_samples < 1:
             raise ConfigError("must be at least 1", got=self.max_samples, where="max_samples")
-        if not 0.0 <= self.optim.warmup <= 1.0 or self.optim.lr <= 0.0:
-            raise ConfigError(
-                "expected lr > 0 and warmup in [0, 1]",
-                got=(self.optim.lr, self.optim.warmup),
-                where="optim",
-            )
         if self.features and self.trainable.encoder:
             raise ConfigError(
                 "cached features need a frozen encoder",
                 where="features, trainable.encoder",
                 fix="Leave features out, or freeze the encoder.",
             )
+
+
+def resolve_stage(config: StageConfig) -> StageConfig:
+    """The same stage with all settings of its parts spelled out. Raises ConfigError as they do."""
+    objective = resolved_part("diglot.objectives", config.objective, where="objective")
+    return replace(config, objective=objective, model=resolve(config.model))

@@ -25,8 +25,10 @@ def open_features(
     rejected: Rejected,
     report: Callable[[int, int], None] = lambda done, total: None,
     accelerator: Accelerator | None = None,
+    *,
+    first: int | None = None,
 ) -> FeatureCache:
-    """The features of a whole dataset; `report(done, total)` counts samples while they are made.
+    """The features of a dataset, or of its `first` samples; `report(done, total)` counts samples.
 
     Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
     has no room.
@@ -38,7 +40,8 @@ def open_features(
         dtype=config.dtype,
     )
     cache = FeatureCache(Path(config.folder), dataset, spec)
-    total, missing = len(dataset), len(cache.missing())
+    total = len(dataset) if first is None else min(first, len(dataset))
+    missing = len(cache.missing(total))
     done, size_gb = total - missing, cache.size_bytes / 1e9
     if missing:
         told = "features of %d images, %d of them to make: %.3f GB in %s"
@@ -48,7 +51,7 @@ def open_features(
     vlm.encoder.eval()
     process, processes = _place(accelerator)
     encode = functools.partial(encode_pictures, vlm)
-    for count in cache.build(encode, rejected, process=process, processes=processes):
+    for count in cache.build(encode, rejected, first=total, process=process, processes=processes):
         done += count * processes  # the others go at the same pace
         report(min(done, total), total)
     if accelerator:

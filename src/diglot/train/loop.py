@@ -18,13 +18,13 @@ from diglot.core.errors import DataError
 from diglot.core.plugin import build_part
 from diglot.data.collate import Laid, collate
 from diglot.data.features import FeatureCache
-from diglot.data.records import open_dataset
+from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.checkpoint import PARTS, load_weights, save_vlm
 from diglot.models.trainable import PartCount, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
 from diglot.objectives._objective import Objective
-from diglot.train.config import FeaturesConfig, StageConfig
+from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
 from diglot.train.features import open_features
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order, generator
@@ -70,12 +70,14 @@ def train(
     accelerator = Accelerator(mixed_precision=config.precision)
     if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
+    config = resolve_stage(config)
+    dataset = open_dataset(Path(config.data), config.split)
     with accelerator.main_process_first():
-        folder = open_run(config)
+        folder = open_run(config, fingerprint=dataset.fingerprint)
     if (folder / "model").exists():
         log.info("%s is finished", folder)
         return folder / "model"
-    run = _Run(config, folder, vlm, accelerator, report)
+    run = _Run(config, folder, dataset, vlm, accelerator, report)
     return run.finish(probe)
 
 
@@ -86,6 +88,7 @@ class _Run:
         self,
         config: StageConfig,
         folder: Path,
+        dataset: Dataset,
         vlm: VLM | None,
         accelerator: Accelerator,
         report: Report,
@@ -99,7 +102,7 @@ class _Run:
         self.objective: Objective = build_part(
             "diglot.objectives", config.objective, where="objective"
         )
-        self.dataset = open_dataset(Path(config.data), config.split)
+        self.dataset = dataset
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
         self.notes: Counter[str] = Counter()
@@ -128,6 +131,7 @@ class _Run:
             self.rejected,
             lambda done, total: self.report(Progress("features", done, total)),
             self.accelerator,
+            first=self.order.samples,
         )
 
     def _first_usable(self) -> Batch:
@@ -195,7 +199,7 @@ class _Run:
 
     def _figures(self, step: int, result: StepResult, seconds: float) -> dict[str, float]:
         return {
-            "loss": result.loss,
+            **({"loss": result.loss} if result.terms else {}),  # a step may supervise nothing
             **{f"loss/{term}": value for term, value in result.terms.items()},
             **{f"items/{term}": value for term, value in result.counts.items()},
             "grad_norm": result.grad_norm,

@@ -28,14 +28,20 @@ MAY_CHANGE = {"out", "workers", "checkpoint_every", "features.folder"}
 PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
-def open_run(config: StageConfig) -> Path:
+def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     """Make the run's folder, or find it again. Raises ConfigError where it holds another run.
+
+    `fingerprint` names the content of the data: other data under the same path is another run.
 
     A run that stopped before step 0 binds nothing: its settings may be the mistake.
     """
     folder = Path(config.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings, path = json.loads(json.dumps(asdict(config))), folder / "config.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
+    told = asdict(config) | {"data_fingerprint": fingerprint}
+    settings, path = json.loads(json.dumps(told)), folder / "config.json"
     before = json.loads(path.read_text()) if path.exists() else None
     if before is not None and (folder / "metrics.jsonl").exists():
         _check_same(before, settings, folder)
@@ -87,10 +93,12 @@ def environment() -> dict[str, Any]:
 
 def _git_revision() -> str | None:
     """The revision of the checkout that this code runs from; None where it is installed."""
-    told = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checkout = Path(__file__).resolve().parents[3]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return None
     return told.stdout.strip() or None

@@ -39,7 +39,7 @@ class PreparedSamples(torch.utils.data.Dataset):
     ) -> None:
         self.dataset, self.objective, self.seed = dataset, objective, seed
         self.cache = cache
-        self._tokenizer = vlm.language.tokenizer
+        self._tokenizer, self._longest = vlm.language.tokenizer, vlm.language.longest
         self._grid_of = vlm.token_grid
         self._pixels: Callable[[Sample], tuple[torch.Tensor, ...]] = lambda sample: picture_views(
             vlm, sample_picture(sample)
@@ -60,7 +60,7 @@ class PreparedSamples(torch.utils.data.Dataset):
         rng = generator(self.seed, "sample", epoch, index)
         prepared = self.objective.prepare(sample, grid, self._tokenizer, rng)
         views = self.cache.views(index) if self.cache else self._pixels(sample)
-        return lay(
+        laid = lay(
             sample.id,
             prepared.sequence,
             grid,
@@ -71,3 +71,11 @@ class PreparedSamples(torch.utils.data.Dataset):
             counts=dict(prepared.counts),
             notes=dict(prepared.notes),
         )
+        if len(laid.encoded) and int(laid.encoded.position_T.max()) >= self._longest:
+            raise DataError(
+                "longer than the language model reads",
+                expected=f"at most {self._longest} tokens, image and caption",
+                got=int(laid.encoded.position_T.max()) + 1,
+                where=f"sample {sample.id!r}",
+            )
+        return laid
