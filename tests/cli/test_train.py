@@ -61,8 +61,10 @@ def test_recipe_overlay_and_options(world, tmp_path, capsys, caplog):
     args += ["--model.projector.hidden", "16", "--model.encoder.layer=-1", "--optim.lr", "4e-3"]
     assert main(args) == 0
     told = settings(tmp_path / "run")
-    assert told["objective"] == {"name": "code_switch", "text_weight": 0.25, "entity_weight": 2}
-    assert told["model"]["projector"] == {"name": "mlp", "hidden": 16}
+    objective, projector = told["objective"], told["model"]["projector"]
+    assert (objective["name"], objective["text_weight"]) == ("code_switch", 0.25)
+    assert objective["entity_weight"] == 2
+    assert (projector["name"], projector["hidden"], projector["unshuffle"]) == ("mlp", 16, 1)
     assert told["model"]["encoder"]["layer"] == -1
     assert told["optim"]["lr"] == 4e-3
     assert told["optim"]["warmup"] == 0.1
@@ -198,3 +200,21 @@ def test_killed_and_started_again_by_the_same_command(world, tmp_path):
     assert len(losses(tmp_path / "a")) == 30
     ours, theirs = (tmp_path / r / "model" / "projector.safetensors" for r in "ab")
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_by_accelerate_launch(world, tmp_path):
+    def words(out: str) -> list[str]:
+        return ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/{out}"]
+
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "-m", "diglot"]
+    done = subprocess.run(
+        [sys.executable, *launch, *words("two")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint  ") == 1
+    assert done.stderr.count("projector: 1208 of 1208 parameters learn") == 1
+    assert main(words("one")) == 0
+    assert len(figures(tmp_path / "two")) == 5
+    for two, one in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
+        assert two == pytest.approx(one, rel=1e-5)

@@ -19,6 +19,11 @@ def figures(out: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
+def steps(out: Path) -> list[dict[str, Any]]:
+    """The lines of steps; one that supervised nothing has no loss."""
+    return [line for line in figures(out) if "lr" in line]
+
+
 def losses(out: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(out / "metrics.jsonl") if "loss" in line]
 

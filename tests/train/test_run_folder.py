@@ -14,7 +14,7 @@ BASE = {"language": LanguageConfig(path="l"), "encoder": {"name": "clip", "path"
 
 
 def test_settings_and_surroundings_are_written_first(world, tmp_path):
-    folder = open_run(tiny_stage(world, tmp_path / "deep" / "run"))
+    folder = open_run(tiny_stage(world, tmp_path / "deep" / "run"), fingerprint="f")
     config = json.loads((folder / "config.json").read_text())
     assert config["optim"]["lr"] == 3e-3
     assert config["model"]["encoder"]["name"] == "clip"
@@ -26,16 +26,16 @@ def test_settings_and_surroundings_are_written_first(world, tmp_path):
 
 def begin(config):
     """A run that has come past its checks."""
-    (open_run(config) / "metrics.jsonl").touch()
+    (open_run(config, fingerprint="f") / "metrics.jsonl").touch()
 
 
 def test_a_run_that_stopped_before_step_0_binds_nothing(world, tmp_path):
     config = tiny_stage(world, tmp_path)
-    open_run(config)
+    open_run(config, fingerprint="f")
     (tmp_path / "rejected.jsonl").write_text('{"id": "a", "reason": "b"}\n')
-    open_run(config)
+    open_run(config, fingerprint="f")
     assert (tmp_path / "rejected.jsonl").exists()
-    open_run(replace(config, seed=5))
+    open_run(replace(config, seed=5), fingerprint="f")
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 5
     assert not (tmp_path / "rejected.jsonl").exists()
 
@@ -57,7 +57,7 @@ def test_other_settings_are_refused_by_name(world, tmp_path, field, change):
     config = tiny_stage(world, tmp_path)
     begin(config)
     with pytest.raises(ConfigError, match="another") as told:
-        open_run(replace(config, **change))
+        open_run(replace(config, **change), fingerprint="f")
     assert f"a run with another {field};" in str(told.value)
     assert str(tmp_path) in str(told.value)
     assert "Give another --out" in str(told.value)
@@ -76,5 +76,19 @@ def test_other_settings_are_refused_by_name(world, tmp_path, field, change):
 def test_what_changes_no_figure_may_differ(world, tmp_path, change):
     config = tiny_stage(world, tmp_path)
     begin(config)
-    assert open_run(replace(config, **change)) == tmp_path
-    open_run(config)
+    assert open_run(replace(config, **change), fingerprint="f") == tmp_path
+    open_run(config, fingerprint="f")
+
+
+def test_other_data_under_the_same_path_is_another_run(world, tmp_path):
+    config = tiny_stage(world, tmp_path)
+    begin(config)
+    with pytest.raises(ConfigError, match="another data_fingerprint"):
+        open_run(config, fingerprint="g")
+
+
+@pytest.mark.parametrize("name", ["file/x", "file"])
+def test_a_folder_that_cannot_be_made(world, tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot make the run's folder"):
+        open_run(tiny_stage(world, tmp_path / name), fingerprint="f")

@@ -67,3 +67,15 @@ def test_no_room_stops_before_step_0(world, tmp_path, monkeypatch):
 def test_features_want_a_frozen_encoder(world, tmp_path):
     with pytest.raises(ConfigError, match="frozen encoder"):
         tiny_stage(world, tmp_path, features=cached(tmp_path), trainable=Trainable(encoder=True))
+
+
+def test_only_the_samples_of_the_run_are_encoded(world, tmp_path):
+    seen = []
+    stage = tiny_stage(world, tmp_path / "a", features=cached(tmp_path), max_samples=3)
+    train(stage, report=lambda p: seen.append((p.stage, p.done, p.total)))
+    assert seen[0] == ("features", 3, 3)
+    train(tiny_stage(world, tmp_path / "b", max_samples=3))
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+    whole = tiny_stage(world, tmp_path / "c", features=cached(tmp_path))
+    train(whole, report=lambda p: seen.append((p.stage, p.done, p.total)))
+    assert ("features", 20, 20) in seen

@@ -1,0 +1,51 @@
+import pytest
+
+from diglot.core.errors import ConfigError
+from diglot.train.config import OptimConfig, resolve_stage
+from tiny_folders import tiny_stage
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("global_batch", 0),
+        ("micro_batch", -1),
+        ("row_tokens", 0),
+        ("checkpoint_every", 0),
+        ("max_samples", 0),
+        ("workers", -1),
+        ("probe_every", -1),
+    ],
+)
+def test_counts_that_cannot_be(world, tmp_path, field, value):
+    with pytest.raises(ConfigError, match=f"^{field}: must be at least .; got {value}"):
+        tiny_stage(world, tmp_path, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lr", 0.0),
+        ("lr", float("nan")),
+        ("weight_decay", -1.0),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
+        ("eps", -1e-8),
+        ("warmup", 1.5),
+        ("clip", -1.0),
+    ],
+)
+def test_optimizer_settings_out_of_range(field, value):
+    with pytest.raises(ConfigError, match=f"optim.{field}: out of range"):
+        OptimConfig(**{field: value})
+
+
+def test_a_resolved_stage_spells_out_every_field_of_its_parts(world, tmp_path):
+    bare = resolve_stage(tiny_stage(world, tmp_path, objective="code_switch"))
+    told = resolve_stage(tiny_stage(world, tmp_path, objective={"name": "code_switch"}))
+    assert bare == told == resolve_stage(told)
+    assert bare.objective["entity_weight"] == 1.0
+    assert bare.model.projector["activation"] == "gelu"
+    with pytest.raises(ConfigError, match="unknown field 'weight'"):
+        resolve_stage(tiny_stage(world, tmp_path, objective={"name": "caption", "weight": 1}))
