@@ -45,13 +45,13 @@ def demo(
         running = Demo(out, size, chosen, seed, pools, photos, tell)
         measures = running.run()
         results = write_results(running, measures)
-    if json:
-        replace_text(json, json_text.dumps(results, indent=2) + "\n")
     console = Console()
     console.print(_table(measures))
     console.print(f"took      {sum(running.seconds.values()) / 60:.1f} minutes")
     console.print(f"figures   {out / 'results.json'}")
     console.print(f"report    {out / 'report.html'}  (open it in a browser)")
+    if json:
+        replace_text(json, json_text.dumps(results, indent=2) + "\n")
 
 
 def _table(measures: Mapping[str, Measures]) -> Table:

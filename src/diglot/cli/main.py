@@ -28,6 +28,11 @@ VERBS = {
     "select": "choose a vision encoder without fine-tuning each",
 }
 INTERRUPTED, USER_ERROR = 130, 2
+# What the system refuses because of a path or a disk that the user gave.
+_USERS_ERRORS = {
+    *(errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+}
 
 
 class _KeepLines(DefaultHelpFormatter):
@@ -68,7 +73,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if error.errno not in _USERS_ERRORS:
             raise
         return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
     return 0

@@ -1,5 +1,6 @@
 """`diglot train`: one training stage by a recipe."""
 
+import json as json_text
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from rich.table import Table
 
 from diglot.cli.progress import bars
 from diglot.cli.recipe import settle
-from diglot.measure.probe import probe_on
-from diglot.train.config import StageConfig
+from diglot.data.shards import replace_text
+from diglot.measure.probe import Probe, probe_on
+from diglot.models.prompt import Frame
+from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.loop import Progress
 from diglot.train.loop import train as run_stage
 from diglot.train.trackers import read_metrics
@@ -36,6 +39,7 @@ def train(**settings: Any) -> None:
             --objective.entity_weight 0 --optim.lr 5e-4
         tensorboard --logdir runs
     """
+    json: Path | None = settings.pop("json")
     config = StageConfig(**settings)
     with bars() as tell:
 
@@ -43,18 +47,18 @@ def train(**settings: Any) -> None:
             note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
             tell(progress.stage, progress.done, progress.total, note)
 
-        probe = None
-        if config.probe_every:
-            probe = probe_on(Path(config.data), config.probe_split, config.probe_samples)
-        checkpoint = run_stage(config, probe=probe, report=report)
+        checkpoint = run_stage(config, probe=_probe(config), report=report)
     if PartialState().is_main_process:
-        _tell_result(checkpoint)
+        _tell_result(checkpoint, json)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """--config, and every field of StageConfig as an option."""
     parser.add_argument("--config", action="config", help="a YAML recipe; may repeat")
     parser.add_class_arguments(StageConfig, as_group=False)
+    parser.add_argument(
+        "--json", type=Path | None, default=None, help="also write the losses told to this file"
+    )
 
 
 def rewrite(args: list[str]) -> list[str]:
@@ -62,14 +66,32 @@ def rewrite(args: list[str]) -> list[str]:
     return settle(args)
 
 
-def _tell_result(checkpoint: Path) -> None:
+def _probe(config: StageConfig) -> Probe | None:
+    """The probe that the run asks for, its captions framed as in training."""
+    if not config.probe_every:
+        return None
+    objective = resolve_stage(config).objective
+    frame = objective.get("frame") if isinstance(objective, dict) else None
+    return probe_on(
+        Path(config.data),
+        config.probe_split,
+        config.probe_samples,
+        frame=Frame(**frame) if frame else None,
+    )
+
+
+def _tell_result(checkpoint: Path, json: Path | None) -> None:
     lines = [line for line in read_metrics(checkpoint.parent / "metrics.jsonl") if "loss" in line]
     table = Table()
     for column in ("", "first step", "last step"):
         table.add_column(column)
+    told: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(k for line in lines for k in line if k.startswith("loss")):
         values = [line[name] for line in lines if name in line]
+        told[name] = {"first": values[0], "last": values[-1]}
         table.add_row(name, f"{values[0]:.3f}", f"{values[-1]:.3f}")
     console = Console(file=sys.stdout)
     console.print(table)
     console.print(f"checkpoint  {checkpoint}", soft_wrap=True)
+    if json:
+        replace_text(json, json_text.dumps(told, indent=2) + "\n")
