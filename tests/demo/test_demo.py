@@ -102,3 +102,18 @@ def test_another_seed_in_the_same_folder_is_refused(finished):
     assert again.returncode == 2
     assert "another size or seed" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+# The losses of the tiny demo's four steps. A change here needs its reason in CHANGELOG.md.
+GOLDEN = {
+    "caption": [2.9898, 3.6065, 3.4796, 2.7742],
+    "code_switch": [16.4891, 19.1005, 13.7596, 10.9736],
+}
+
+
+@pytest.mark.parametrize("run", sorted(RUNS))
+def test_golden_curve(finished, run):
+    lines = map(json.loads, (finished[0] / run / "metrics.jsonl").read_text().splitlines())
+    losses = [line["loss"] for line in lines if "loss" in line]
+    # not to the last digit: processors and builds of PyTorch and Pillow round differently
+    assert losses == pytest.approx(GOLDEN[run], rel=5e-3)
