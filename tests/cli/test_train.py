@@ -160,9 +160,8 @@ def test_carried_recipes_parse_and_their_parts_are_configured(name):
     parser = ArgumentParser(exit_on_error=False)
     verb.add_arguments(parser)
     parsed = parser.parse_args(verb.rewrite(["--config", name, "--data=d", "--out=o"]))
-    config = StageConfig(
-        **{k: v for k, v in parser.instantiate_classes(parsed).as_dict().items() if k != "config"}
-    )
+    given = parser.instantiate_classes(parsed).as_dict()
+    config = StageConfig(**{k: v for k, v in given.items() if k not in ("config", "json")})
     for package, part in (
         ("diglot.objectives", config.objective),
         ("diglot.models.encoders", config.model.encoder),
