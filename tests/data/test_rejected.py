@@ -58,3 +58,12 @@ def test_another_file_is_refused(tmp_path):
     path.write_text("hello\n")
     with pytest.raises(DataError, match=r"rejected\.jsonl:1"):
         Rejected(path)
+
+
+def test_the_whole_message_is_kept_beside_the_reason(tmp_path):
+    path = tmp_path / "rejected.jsonl"
+    rejected = Rejected(path)
+    assert rejected.add("a", "box is empty", where="box", detail="box is empty; got (1, 1, 1, 1)")
+    assert not rejected.add("a", "box is empty", detail="told otherwise")
+    assert lines(path)[0]["detail"] == "box is empty; got (1, 1, 1, 1)"
+    assert Rejected(path).counts == {"box is empty": 1}

@@ -109,3 +109,10 @@ def test_an_encoder_that_does_not_fit(world, tmp_path):
                 model=VLMConfig(encoder=model.encoder, projector=odd, language=model.language),
             )
         )
+
+
+def test_a_precision_that_cannot_be_had(world, tmp_path):
+    """No half precision on this processor, or not after a run in another one in this process."""
+    train(tiny_stage(world, tmp_path / "a", max_samples=4))
+    with pytest.raises(ConfigError, match=r"^precision: "):
+        train(tiny_stage(world, tmp_path / "b", precision="fp16"))

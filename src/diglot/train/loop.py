@@ -1,10 +1,8 @@
 """The one training loop, for every objective and both stages."""
 
-import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from diglot.core.batch import Batch
-from diglot.core.errors import DataError
+from diglot.core.errors import ConfigError
 from diglot.core.plugin import build_part
-from diglot.data.collate import Laid, collate
 from diglot.data.features import FeatureCache
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -24,12 +20,13 @@ from diglot.models.checkpoint import PARTS, load_weights, save_vlm
 from diglot.models.trainable import PartCount, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
 from diglot.objectives._objective import Objective
+from diglot.train.batches import Batches
 from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
 from diglot.train.features import open_features
 from diglot.train.optim import lr_at, make_optimizer
-from diglot.train.order import Order, generator
+from diglot.train.order import Order
 from diglot.train.run_folder import open_run
-from diglot.train.samples import PreparedSamples, Rejection
+from diglot.train.samples import PreparedSamples
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.trackers import Tracker
@@ -37,8 +34,6 @@ from diglot.train.trackers import Tracker
 log = logging.getLogger(__name__)
 
 Probe = Callable[[VLM], Mapping[str, float]]
-# A run looks for a usable record among its first ones, and stops at once if there is none.
-CHECKED_RECORDS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def train(
     called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
     before step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = _accelerator(config)
     if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
     config = resolve_stage(config)
@@ -105,7 +100,6 @@ class _Run:
         self.dataset = dataset
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
-        self.notes: Counter[str] = Counter()
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
         if config.start_from:
             load_weights(self.vlm, Path(config.start_from))
@@ -113,8 +107,9 @@ class _Run:
         _log_parts(self.counts)
         count = min(len(self.dataset), config.max_samples or len(self.dataset))
         self.order = Order(count, config.global_batch, config.epochs, config.seed)
-        self.samples = self._prepare_samples()
-        self.spare = self._first_usable()
+        samples = self._prepare_samples()
+        self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
+        self.spare = self.batches.first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
         config, cache = self.config, None
@@ -132,26 +127,6 @@ class _Run:
             lambda done, total: self.report(Progress("features", done, total)),
             self.accelerator,
             first=self.order.samples,
-        )
-
-    def _first_usable(self) -> Batch:
-        """The first record that can be used, as a batch. Raises DataError where none can."""
-        reasons: Counter[str] = Counter()
-        keys = itertools.chain.from_iterable(
-            map(self.order.step, range(self.order.steps_per_epoch))
-        )
-        for key in itertools.islice(keys, CHECKED_RECORDS):
-            item = self.samples[key]
-            if isinstance(item, Laid):
-                return collate([item], row_tokens=self.config.row_tokens)
-            reasons[item.reason] += 1
-            if self.accelerator.is_main_process:
-                self._set_aside(item)
-        raise DataError(
-            f"none of the first {reasons.total()} records can be used; "
-            f"the commonest reason: {reasons.most_common(1)[0][0]}",
-            where=str(self.dataset.folder),
-            fix=f"All are listed in {self.rejected.path}.",
         )
 
     def finish(self, probe: Probe | None) -> Path:
@@ -175,7 +150,7 @@ class _Run:
         probe: Probe | None,
     ) -> None:
         config, steps = self.config, self.order.steps
-        batches = self._batches(start)
+        batches = self.batches.from_step(start)
         for step in range(start, steps):
             began = time.perf_counter()
             for group in optimizer.param_groups:
@@ -213,47 +188,12 @@ class _Run:
         train_mode(self.vlm)
         return {f"probe/{name}": value for name, value in figures.items()}
 
-    def _batches(self, start: int) -> Iterator[list[Batch | None]]:
-        """The micro-batches of every step from `start` on."""
-        world = self.accelerator
-        plans = [
-            self.order.micro_batches(
-                step, self.config.micro_batch, world.process_index, world.num_processes
-            )
-            for step in range(start, self.order.steps)
-        ]
-        loader = torch.utils.data.DataLoader(
-            self.samples,
-            batch_sampler=[keys for plan in plans for keys in plan],  # type: ignore[arg-type]
-            collate_fn=list,
-            num_workers=self.config.workers,
-            multiprocessing_context="fork" if self.config.workers else None,
-            # its own generator: the global one, which resuming restores, is not drawn from
-            generator=generator(self.config.seed, "loader"),
-        )
-        loaded = iter(loader)
-        for plan in plans:
-            yield [self._collate(next(loaded)) for _ in plan]
-
-    def _collate(self, prepared: list[Laid | Rejection]) -> Batch | None:
-        """Pack what is usable; note what is not, and what the objective left out."""
-        usable = [p for p in prepared if isinstance(p, Laid)]
-        for item in prepared:
-            if isinstance(item, Rejection):
-                self._set_aside(item)
-            else:
-                self.notes.update(item.notes)
-        return collate(usable, row_tokens=self.config.row_tokens) if usable else None
-
-    def _set_aside(self, item: Rejection) -> None:
-        self.rejected.add(item.id, item.reason, where=item.where, detail=item.detail)
-
     def _write_result(self) -> Path:
         target = self.folder / "model"
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
-        for reason, count in self.notes.most_common():
+        for reason, count in self.batches.notes.most_common():
             if count:
                 log.info("left out: %s, %d times", reason, count)
         for reason, count in Rejected(self.rejected.path).counts.items():  # of all processes
@@ -275,6 +215,14 @@ def _due(step: int, every: int, steps: int) -> bool:
 def _log_parts(counts: list[PartCount]) -> None:
     for count in counts:
         log.info("%s: %d of %d parameters learn", count.part, count.learn, count.total)
+
+
+def _accelerator(config: StageConfig) -> Accelerator:
+    try:
+        return Accelerator(mixed_precision=config.precision)
+    except ValueError as error:  # the machine cannot, or this process has begun with another
+        told = " ".join(str(error).split())
+        raise ConfigError(told, got=config.precision, where="precision") from error
 
 
 def _silent(progress: Progress) -> None:
