@@ -47,7 +47,7 @@ class FeaturesConfig:
     folder: str
     """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
     dtype: FeatureDtype = "float16"
-    """How features are kept; float32 is bit-equal to no cache, at twice the size."""
+    """How features are kept; float32 rounds nothing, at twice the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
