@@ -21,7 +21,7 @@ from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
 
 TERMS = ("text", "entity")
-NAIVE = "naive, one by one"
+NAIVE = "naive (each alone)"
 ROW_TOKENS = 16384  # all in one row: no padding, and split attention keeps documents apart
 
 
@@ -141,6 +141,6 @@ def _tell(
         f"step / trunk without branches {ratios['step_over_trunk']:.2f} "
         f"(tokens {tokens['code_switch'] / tokens['trunk without branches']:.2f});  "
         f"naive / step {ratios['naive_over_step']:.2f} "
-        f"(tokens {tokens['naive'] / tokens['code_switch']:.2f})\n"
+        f"(tokens {tokens[NAIVE] / tokens['code_switch']:.2f})\n"
     )
     return {"seconds": times, "tokens": tokens, **ratios}

@@ -34,7 +34,7 @@ def demo(
         diglot demo --size tiny --out runs/tiny
 
     Args:
-        size: full takes about ten minutes on two CPU cores, tiny about one.
+        size: full takes six to twelve minutes on two CPU cores, tiny less than one.
         out: Folder for everything the demo makes.
         seed: Seed of scenes, start and order.
         json: Write the results to this file too.
