@@ -26,12 +26,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
-        moved: dict[str, Any] = {
-            name: value.to(device) if isinstance(value, torch.Tensor) else value
-            for name, value in vars(self.packed).items()
-        }
         views = tuple(view.to(device) for view in self.views)
-        return replace(self, packed=Packed(**moved), views=views)
+        return replace(self, packed=self.packed.to(device), views=views)
 
 
 @dataclass(frozen=True)

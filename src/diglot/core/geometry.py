@@ -88,6 +88,10 @@ class TokenGrid:
         ]
         return np.concatenate([cover.ravel() for cover in covers]).clip(0.0, 1.0)
 
+    def overlapping(self, box: Box) -> np.ndarray:
+        """Which tokens' cells the box overlaps at all, bool (P,): v_object of MMCS Eq. 1."""
+        return self.box_cover(box) > 0
+
     def mask_cover(self, mask_HW: np.ndarray) -> np.ndarray:
         """The fraction of each token's cell that the mask covers, float64 (P,) in [0, 1].
 

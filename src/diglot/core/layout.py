@@ -5,7 +5,7 @@ two targets (the next word and the entity's first word) and packing needs no spe
 """
 
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
@@ -125,6 +125,11 @@ class Packed:
     term_S: torch.Tensor
     document_S: torch.Tensor  # index of the pair's document in the order given
     terms: tuple[str, ...]
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same documents with their tensors on `device`."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        return replace(self, **tensors)
 
 
 def assign_rows(lengths: Seq[int], row_tokens: int) -> list[list[int]]:

@@ -6,13 +6,13 @@ token costs no position of its own. Equal to one forward per candidate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.core.layout import Packed, encode, pack
+from diglot.core.layout import encode, pack
 from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
 from diglot.measure.seen import Seen
 from diglot.models.vlm import VLM
@@ -101,7 +101,7 @@ def _answer(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.nda
                 visual.append(question.seen.visual_PD)
         image_of.append(images[key])
     packed = pack([_encode(q) for q in questions], row_tokens=row_tokens, image_of=image_of)
-    log_prob_S = vlm.log_probs(_on(packed, visual[0].device), torch.cat(visual))
+    log_prob_S = vlm.log_probs(packed.to(visual[0].device), torch.cat(visual))
     return _sums(log_prob_S.double().cpu(), questions)
 
 
@@ -122,11 +122,6 @@ def _encode(question: Question) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
     visual_count = len(question.seen.grid) if question.seen else 0
     return encode((*question.trunk, *branches), visual_count=visual_count, terms=(TERM,))
-
-
-def _on(packed: Packed, device: torch.device) -> Packed:
-    moved = {k: v.to(device) for k, v in vars(packed).items() if isinstance(v, torch.Tensor)}
-    return replace(packed, **moved)
 
 
 def _sums(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:

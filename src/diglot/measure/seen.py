@@ -64,4 +64,4 @@ def eval_mode(vlm: VLM) -> Iterator[None]:
 
 def object_tokens(grid: TokenGrid, region: Region) -> tuple[int, ...]:
     """The visual tokens that the region's box overlaps (MMCS Eq. 1), in the grid's order."""
-    return tuple(np.flatnonzero(grid.box_cover(region.box) > 0).tolist())
+    return tuple(np.flatnonzero(grid.overlapping(region.box)).tolist())

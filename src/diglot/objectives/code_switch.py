@@ -154,7 +154,7 @@ def find_switches(
     found = []
     for region in sample.regions:
         words = token_slice(caption.offsets_T2, region.span) if region.span else None
-        patches = np.flatnonzero((grid.box_cover(region.box) > 0) & allowed)
+        patches = np.flatnonzero(grid.overlapping(region.box) & allowed)
         if words is None:
             notes["entity not in the caption"] += 1
         elif not len(patches):
