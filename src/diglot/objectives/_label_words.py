@@ -5,8 +5,9 @@ that stands before a word inside a text; see `label_ids`.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import chain
 
+import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 from transformers import PreTrainedTokenizerFast
@@ -36,15 +37,20 @@ def label_ids(
 
 
 def label_means(words_VD: torch.Tensor, ids: Sequence[tuple[int, ...]]) -> torch.Tensor:
-    """The mean embedding of each label's tokens (L, D), in float32 (float64 if the words are).
+    """The mean embedding of each label's tokens (L, D), as `row_means` gives it."""
+    stacked = np.array([*chain.from_iterable(ids)], dtype=np.int64)
+    return row_means(words_VD, stacked, [len(of_label) for of_label in ids])
 
-    Zeros for a label without tokens. Carries gradient to `words_VD` where that learns.
+
+def row_means(table_ND: torch.Tensor, index_K: np.ndarray, sizes: Sequence[int]) -> torch.Tensor:
+    """Means of rows of a table (L, D): of the first sizes[0] rows indexed, of the next sizes[1]...
+
+    In float32 (float64 if the table is); zeros for a mean over nothing. Carries gradient to the
+    table.
     """
-    device = words_VD.device
-    used, inverse = torch.tensor([*chain.from_iterable(ids)], dtype=torch.long).unique(
-        return_inverse=True
-    )
-    starts = torch.tensor([*accumulate(map(len, ids), initial=0)][:-1], dtype=torch.long)
-    dtype = torch.promote_types(words_VD.dtype, torch.float32)
-    table = words_VD[used.to(device)].to(dtype)  # only the rows in use: V may be 150 000
-    return embedding_bag(inverse.to(device), table, starts.to(device), mode="mean")
+    used, inverse = np.unique(index_K, return_inverse=True)
+    starts = np.cumsum([0, *sizes])[:-1]
+    on_device = [torch.from_numpy(x).to(table_ND.device) for x in (used, inverse, starts)]
+    # only the rows in use: a vocabulary is large, and may be in half precision
+    rows = table_ND[on_device[0]].to(torch.promote_types(table_ND.dtype, torch.float32))
+    return embedding_bag(on_device[1], rows, on_device[2], mode="mean")

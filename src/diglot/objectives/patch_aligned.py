@@ -1,0 +1,136 @@
+"""Patch-aligned: an object's visual tokens point where its label's word embeddings point.
+
+Source: Patch-aligned Eq. 2 and 5; added to the caption loss (Eq. 6, 7) as
+`plus: {patch_aligned: {weight: {schedule: linear, start: 0, end: 5}}}`. It reads embeddings alone,
+so it costs no pass through the LLM.
+
+Eq. 5 is the mean over the objects of one image and leaves the mean over images open; ours is over
+all objects of the optimizer step, so that every object counts alike.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn.functional import cosine_similarity
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core import masks
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.geometry import TokenGrid
+from diglot.core.types import LossTerms, Region, Sample
+from diglot.objectives._label_words import label_ids, label_means, row_means
+from diglot.objectives._objective import Prepared, Reduction
+
+# A cell covered by exactly the least share may come out a rounding error below it.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of patch-aligned training."""
+
+    min_cover: float = 0.5  # a token belongs to an object that covers this share of its cell
+    regions: Literal["mask", "mask_or_box"] = "mask_or_box"  # are objects without a mask used?
+    text: Literal["label", "phrase"] = "label"  # "dog", or "the small brown dog"
+    leading_space: bool = True  # is it tokenised as behind another word (" dog")?
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.min_cover <= 1.0:
+            raise ConfigError(
+                "not a share of a cell",
+                expected="0 < min_cover <= 1",
+                got=self.min_cover,
+                where="min_cover",
+            )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One object: its visual tokens in the image's grid, and its label's tokens."""
+
+    patch_K: np.ndarray  # int64, never empty
+    ids: tuple[int, ...]
+
+
+class PatchAlignedObjective:
+    """L_patch = mean over objects of 1 - cos(mean visual token, mean label embedding) (Eq. 5)."""
+
+    terms = ("patch",)
+    reads: frozenset[Reads] = frozenset({"visual", "words"})
+    reduction: Reduction = "mean"  # over the objects of the optimizer step
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.weights = {"patch": 1.0}
+
+    def prepare(
+        self,
+        sample: Sample,
+        grid: TokenGrid,
+        tokenizer: PreTrainedTokenizerFast,
+        rng: torch.Generator,
+    ) -> Prepared:
+        """A Pair for each object that covers a token; none is no mistake.
+
+        Raises DataError for a mask that cannot be decoded.
+        """
+        made = [
+            self._pair(region, grid, tokenizer, where=f"sample {sample.id!r}, regions[{index}]")
+            for index, region in enumerate(sample.regions)
+        ]
+        pairs = tuple(one for one in made if isinstance(one, Pair))
+        notes = Counter(reason for reason in made if isinstance(reason, str))
+        counts = {"patch": float(len(pairs))} if pairs else {}
+        return Prepared(None, targets=pairs, counts=counts, notes=notes)
+
+    def _pair(
+        self, region: Region, grid: TokenGrid, tokenizer: PreTrainedTokenizerFast, *, where: str
+    ) -> Pair | str:
+        """The object's tokens and its label's, or the reason why it is left out."""
+        if region.mask is None and self.config.regions == "mask":
+            return "object without a mask"
+        cover_P = _cover(region, grid, where=where)
+        patch_K = np.flatnonzero(cover_P >= self.config.min_cover - ROUNDING)
+        if not len(patch_K):
+            return "object covers no visual token enough"
+        text = region.name if self.config.text == "label" else region.phrase
+        ids = label_ids(text, tokenizer, leading_space=self.config.leading_space)
+        return Pair(patch_K, ids) if ids else "object's label has no tokens"
+
+    def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
+        """Summed 1 - cos over the batch's objects, in float32 (float64 as given); 0 for none."""
+        assert out.visual_ND is not None
+        assert out.words_VD is not None
+        placed = [
+            (pair.patch_K + start, pair.ids)
+            for start, pairs in zip(batch.visual_start, batch.targets, strict=True)
+            for pair in pairs or ()
+        ]
+        index_K = np.concatenate([np.zeros(0, np.int64), *(patch_K for patch_K, _ in placed)])
+        object_RD = row_means(out.visual_ND, index_K, [len(patch_K) for patch_K, _ in placed])
+        label_RD = label_means(out.words_VD, [ids for _, ids in placed])
+        return LossTerms({"patch": (1 - cosine_similarity(object_RD, label_RD)).sum()})
+
+
+def _cover(region: Region, grid: TokenGrid, *, where: str) -> np.ndarray:
+    """The share of each token's cell that the object covers, by its mask if it has one.
+
+    The grid carries mask and box through the image's own resize, crop and padding.
+    """
+    if region.mask is None:
+        return grid.box_cover(region.box)
+    try:
+        return grid.mask_cover(masks.decode(region.mask))
+    except DataError as error:
+        placed = DataError(str(error), where=f"{where}.mask")
+        placed.what = error.what
+        raise placed from error
+
+
+def build(config: Config) -> PatchAlignedObjective:
+    """The objective."""
+    return PatchAlignedObjective(config)
