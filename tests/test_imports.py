@@ -24,7 +24,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {"core", "data", "models", "objectives"},
     "evaluate": MEASURED,
     "measure": MEASURED,
-    "select": {*MEASURED, "measure"},
+    "select": {*MEASURED, "embedded", "measure", "train"},
+    "label": {*MEASURED, "embedded"},
+    "compare": {*MEASURED, "measure", "objectives", "report", "train"},
     "report": {"core"},
     "recipes": set(),
 }

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from diglot.cli.recipe import carried_recipes, find, merge, settle
+from diglot.cli.recipe import settle
 from diglot.core.errors import ConfigError
+from diglot.train.recipe import carried_recipes, find, merge
 
 
 def settled(*args: str) -> dict:

@@ -15,10 +15,10 @@ from outcome import figures, losses
 
 from diglot.cli import train as verb
 from diglot.cli.main import main
-from diglot.cli.recipe import carried_recipes
 from diglot.core.plugin import load_part, part_config, split_part
 from diglot.models.checkpoint import load_config
 from diglot.train.config import StageConfig
+from diglot.train.recipe import carried_recipes
 from tiny_folders import save_world
 
 RECIPE = """

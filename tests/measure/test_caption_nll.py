@@ -35,9 +35,9 @@ def test_is_the_loss_of_the_caption_objective():
     loss = objective.loss(vlm(batch, objective.reads), batch)
     measure = nll(vlm, samples)
     assert measure.estimate.value == pytest.approx(
-        loss.sums["text"].item() / loss.counts["text"], rel=1e-5
+        loss.sums["text"].item() / batch.counts["text"], rel=1e-5
     )
-    assert measure.details["tokens"] == loss.counts["text"]
+    assert measure.details["tokens"] == batch.counts["text"]
     assert measure.estimate.low < measure.estimate.value < measure.estimate.high
     assert not measure.higher_is_better
 

@@ -91,7 +91,7 @@ def naive_total(vlm: VLM, samples, *, prefix: bool = True):
 def ours_total(vlm: VLM, objective, samples, row_tokens: int):
     batch = batch_of(vlm, objective, samples, row_tokens=row_tokens)
     terms = objective.loss(vlm(batch, objective.reads), batch)
-    counts = terms.counts
+    counts = batch.counts
     return tuple(
         terms.sums[t] / max(counts.get(t, 0), 1) if t in terms.sums else torch.zeros(())
         for t in ("text", "entity")

@@ -37,7 +37,7 @@ def test_one_forward_equals_one_per_entity_on_smollm2(vlm):
     objective = code_switch.build(code_switch.Config())
     batch = batch_of(vlm, objective, samples, row_tokens=256)
     terms = objective.loss(vlm(batch, objective.reads), batch)
-    ours = sum(terms.sums[t] / terms.counts[t] for t in objective.terms)
+    ours = sum(terms.sums[t] / batch.counts[t] for t in objective.terms)
     naive = [
         naive_losses(vlm, sample, vlm.project(vlm.features(views_of(sample, vlm))))
         for sample in samples

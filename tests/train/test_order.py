@@ -15,7 +15,7 @@ orders = st.builds(
 @given(orders)
 def test_every_sample_comes_exactly_once_an_epoch(order):
     keys = [key for step in range(order.steps) for key in order.step(step)]
-    assert sorted(keys) == [(e, i) for e in range(order.epochs) for i in range(order.samples)]
+    assert sorted(keys) == [(e, 0, i) for e in range(order.epochs) for i in range(order.samples)]
     assert all(1 <= len(order.step(step)) <= order.global_batch for step in range(order.steps))
 
 
@@ -36,8 +36,8 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
     order = Order(samples=50, global_batch=50, epochs=2, seed=0)
     assert order.step(0) == first(0) != first(1)
-    assert [i for _, i in order.step(0)] != [i for _, i in order.step(1)]
-    assert [i for _, i in order.step(0)] != list(range(50))
+    assert [i for *_, i in order.step(0)] != [i for *_, i in order.step(1)]
+    assert [i for *_, i in order.step(0)] != list(range(50))
 
 
 def test_one_process_or_many_see_the_same_steps():
@@ -54,3 +54,34 @@ def test_generators_differ_by_all_they_are_told():
     draws = [draw(0, "sample", 1, 11), draw(0, "sample", 11, 1), draw(0, "order", 1), draw(1)]
     assert len(set(draws)) == len(draws)
     assert draw(0, "sample", 1, 11) == draws[0]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.5, 0.8, 1.0, 2.5]))
+def test_turns_are_even_in_every_stretch(samples, batch, share):
+    order = Order(samples=samples, global_batch=batch, epochs=2, seed=0, shares=(share,))
+    extra = round(share * samples)
+    assert order.documents == samples + extra
+    for epoch in range(2):
+        steps = range(epoch * order.steps_per_epoch, (epoch + 1) * order.steps_per_epoch)
+        keys = [key for step in steps for key in order.step(step)]
+        own, other = ([i for e, t, i in keys if t == turn] for turn in (0, 1))
+        assert sorted(own) == list(range(samples))
+        assert len(other) == extra
+        assert share > 1 or len(set(other)) == extra  # no image twice in one mode
+        for step in steps:
+            documents = order.step(step)
+            expected = len(documents) * extra / order.documents
+            assert abs(sum(t for _, t, _ in documents) - expected) <= 1.5
+
+
+def test_turns_of_the_objective_are_in_the_order_they_have_alone():
+    mixed = Order(samples=20, global_batch=5, epochs=1, seed=3, shares=(0.8,))
+    alone = Order(samples=20, global_batch=5, epochs=1, seed=3)
+    keys = [key for step in range(mixed.steps) for key in mixed.step(step) if key[1] == 0]
+    assert keys == [key for step in range(alone.steps) for key in alone.step(step)]
+
+
+def test_progress_goes_from_0_to_1():
+    order = Order(samples=20, global_batch=5, epochs=1, seed=0)
+    assert [order.progress(step) for step in range(4)] == [0, 1 / 3, 2 / 3, 1]
+    assert Order(samples=1, global_batch=5, epochs=1, seed=0).progress(0) == 1

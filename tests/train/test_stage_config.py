@@ -47,5 +47,5 @@ def test_a_resolved_stage_spells_out_every_field_of_its_parts(world, tmp_path):
     assert bare == told == resolve_stage(told)
     assert bare.objective["entity_weight"] == 1.0
     assert bare.model.projector["activation"] == "gelu"
-    with pytest.raises(ConfigError, match="unknown field 'weight'"):
-        resolve_stage(tiny_stage(world, tmp_path, objective={"name": "caption", "weight": 1}))
+    with pytest.raises(ConfigError, match="unknown field 'wieght'"):
+        resolve_stage(tiny_stage(world, tmp_path, objective={"name": "caption", "wieght": 1}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -9,7 +10,9 @@ import torch
 from diglot.core.geometry import TokenGrid
 from diglot.core.layout import Packed
 
-Reads = Literal["visual", "log_probs", "hidden"]
+Reads = Literal["visual", "words", "log_probs", "last", "unnormed", "hidden"]
+# What only a pass through the LLM gives.
+LLM_READS: frozenset[Reads] = frozenset({"log_probs", "last", "unnormed", "hidden"})
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,13 @@ class Batch:
     views_are: Literal["pixels", "features"]
     grids: tuple[TokenGrid, ...]  # one per image
     ids: tuple[str, ...]  # sample id of each document
-    targets: tuple[Any, ...]  # what the objective prepared for each document
+    targets: tuple[Any, ...]  # what the objective prepared for each document; None = nothing
     counts: Mapping[str, float]  # how many items each loss term is a mean over, in this batch
+
+    @property
+    def visual_start(self) -> tuple[int, ...]:
+        """Where each document's visual tokens begin among those of all images, stacked."""
+        return tuple(accumulate((len(grid) for grid in self.grids), initial=0))[:-1]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
@@ -37,3 +45,6 @@ class ForwardOutput:
     visual_ND: torch.Tensor | None = None  # projected visual tokens of all images, stacked
     log_prob_S: torch.Tensor | None = None  # float32, log p(target | query) in nats
     hidden: tuple[torch.Tensor, ...] | None = None  # (B, T, D): embeddings, then every layer
+    last_BTD: torch.Tensor | None = None  # hidden states after the final norm
+    unnormed_BTD: torch.Tensor | None = None  # hidden states before the final norm
+    words_VD: torch.Tensor | None = None  # the LLM's input embeddings themselves, no copy

@@ -10,41 +10,16 @@ where |token| is the area of the token's cell on the image itself, padding left 
 P visual tokens, M patches of the labelling grid, K pairs that overlap, L labels of all pairs.
 """
 
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
-from diglot.core.errors import DataError
 from diglot.core.geometry import TOUCH_PX, TokenGrid
+from diglot.core.types import PatchLabels
+
+__all__ = ["PatchLabels", "labels_on"]
 
 Labels = tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchLabels:
-    """The labels of one image's M patches, best first; a patch may have none.
-
-    Raises DataError where the three differ in shape, or a score is not a finite number above 0.
-    """
-
-    cells_M4: np.ndarray  # float64 xyxy on the ORIGINAL image, of all views of the labelling grid
-    words: tuple[tuple[str, ...], ...]  # M entries
-    scores: tuple[tuple[float, ...], ...]  # M entries, > 0
-
-    def __post_init__(self) -> None:
-        counts = [len(row) for row in self.words]
-        if self.cells_M4.shape != (len(counts), 4) or counts != [len(row) for row in self.scores]:
-            raise DataError(
-                "labels and patches do not belong together",
-                expected="a cell, words and as many scores for every patch",
-                got=f"{self.cells_M4.shape} cells, {sum(counts)} words of {len(counts)} patches, "
-                f"{sum(map(len, self.scores))} scores of {len(self.scores)}",
-            )
-        scores = np.array(list(chain(*self.scores)), np.float64)
-        wrong = scores[~((scores > 0) & (scores < np.inf))]
-        if len(wrong):
-            raise DataError("a label's score is not above 0", got=float(wrong[0]))
 
 
 def labels_on(grid: TokenGrid, labels: PatchLabels, *, keep: int) -> list[Labels]:

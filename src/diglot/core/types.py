@@ -6,8 +6,10 @@ All are frozen and checked when made, so code that holds one need not check agai
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from diglot.core.errors import DataError
@@ -68,6 +70,32 @@ class Lineage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatchLabels:
+    """The labels of one image's M patches, best first; a patch may have none.
+
+    Raises DataError where the three differ in shape, or a score is not a finite number above 0.
+    """
+
+    cells_M4: np.ndarray  # float64 xyxy on the ORIGINAL image, of all views of the labelling grid
+    words: tuple[tuple[str, ...], ...]  # M entries
+    scores: tuple[tuple[float, ...], ...]  # M entries, > 0
+
+    def __post_init__(self) -> None:
+        counts = [len(row) for row in self.words]
+        if self.cells_M4.shape != (len(counts), 4) or counts != [len(row) for row in self.scores]:
+            raise DataError(
+                "labels and patches do not belong together",
+                expected="a cell, words and as many scores for every patch",
+                got=f"{self.cells_M4.shape} cells, {sum(counts)} words of {len(counts)} patches, "
+                f"{sum(map(len, self.scores))} scores of {len(self.scores)}",
+            )
+        scores = np.array(list(chain(*self.scores)), np.float64)
+        wrong = scores[~((scores > 0) & (scores < np.inf))]
+        if len(wrong):
+            raise DataError("a label's score is not above 0", got=float(wrong[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One image with its caption and regions. `image` is an encoded picture or a path to one."""
 
@@ -77,6 +105,7 @@ class Sample:
     caption: str
     regions: tuple[Region, ...] = ()
     lineage: tuple[Lineage, ...] = ()
+    patch_labels: PatchLabels | None = field(default=None, compare=False)  # joined when training
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:
@@ -174,12 +203,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What an objective hands the loop: summed losses, and the counts their means are over.
+    """What an objective hands the loop: summed losses, and figures to log.
 
-    The loop divides by the counts of the whole optimizer step (all micro-batches, all processes),
-    so accumulation and data parallelism give the same mean as one large batch.
+    The loop divides the sums by the counts of the whole optimizer step (all micro-batches, all
+    processes), so accumulation and data parallelism give the same mean as one large batch.
     """
 
     sums: Mapping[str, torch.Tensor]
-    counts: Mapping[str, float]
-    logs: Mapping[str, float] = field(default_factory=dict)
+    logs: Mapping[str, float] = field(
+        default_factory=dict
+    )  # told as they are, averaged over a step

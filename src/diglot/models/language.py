@@ -12,6 +12,7 @@ from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.pretrained import load_pretrained, reading
 
 EMBEDDED = "embedded"  # the path that stands for the model diglot carries
+FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as model families name it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,18 @@ class Language(nn.Module):
     def head(self) -> nn.Module:
         """Hidden state to logits."""
         return self.model.get_output_embeddings()
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm between the last layer and the head. Raises ConfigError where none is known."""
+        for name in FINAL_NORMS:
+            if isinstance(found := getattr(self.model.base_model, name, None), nn.Module):
+                return found
+        raise ConfigError(
+            f"no final norm is known in {type(self.model).__name__}",
+            expected="a module called " + " or ".join(FINAL_NORMS),
+            where="language.path",
+        )
 
     def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
         """The decoder's output, without the head. kwargs: attention_mask, position_ids, ..."""

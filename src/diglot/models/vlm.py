@@ -1,6 +1,7 @@
 """Encoder, projector and language model joined: from views and packed documents to log-probs."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from diglot.core.attention import additive_mask, block_mask
-from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import Packed
@@ -55,6 +56,7 @@ class VLM(nn.Module):
         self.encoder, self.projector, self.language = encoder, projector, language
         self.preprocess, self.attention = preprocess, attention
         self.unshuffle = int(getattr(projector, "unshuffle", 1))
+        self.heads = nn.ModuleDict()  # what an objective learns of its own; no part of the result
         if attention == "split":
             register()
         names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention"}
@@ -130,16 +132,36 @@ class VLM(nn.Module):
         return target_log_probs(hidden, packed.query_S, packed.target_S, self.language.head)
 
     def forward(self, batch: Batch, reads: frozenset[Reads]) -> ForwardOutput:
-        """Only what `reads` asks for; without "log_probs" and "hidden" the LLM does not run."""
+        """Only what `reads` asks for; where it asks nothing of the LLM, the LLM does not run."""
         visual = self.visual_tokens(batch)
-        if not reads & {"log_probs", "hidden"}:
-            return ForwardOutput(visual_ND=visual)
-        out = self.decode(batch.packed, visual, every_layer="hidden" in reads)
+        words = self.language.words.weight if "words" in reads else None
+        if not reads & LLM_READS:
+            return ForwardOutput(visual, words_VD=words)
+        unnormed: list[torch.Tensor] = []
+        with self._watching_norm(unnormed) if "unnormed" in reads else contextlib.nullcontext():
+            out = self.decode(batch.packed, visual, every_layer="hidden" in reads)
         log_prob = None
         if "log_probs" in reads:
             packed, flat = batch.packed, out.last_hidden_state.flatten(0, 1)
             log_prob = target_log_probs(flat, packed.query_S, packed.target_S, self.language.head)
-        return ForwardOutput(visual, log_prob, out.hidden_states if "hidden" in reads else None)
+        return ForwardOutput(
+            visual,
+            log_prob,
+            out.hidden_states if "hidden" in reads else None,
+            last_BTD=out.last_hidden_state if "last" in reads else None,
+            unnormed_BTD=unnormed[0] if unnormed else None,
+            words_VD=words,
+        )
+
+    @contextlib.contextmanager
+    def _watching_norm(self, seen: list[torch.Tensor]) -> Iterator[None]:
+        """Keep what goes into the LLM's final norm: transformers hands out only what leaves it."""
+        norm = self.language.final_norm
+        hook = norm.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 def resolve(config: VLMConfig) -> VLMConfig:

@@ -1,6 +1,6 @@
 """What every objective looks like to the training loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,8 @@ from diglot.core.geometry import TokenGrid
 from diglot.core.types import LossTerms, Sample, Sequence
 
 Reduction = Literal["mean", "sum"]
+# Collects an object of every process; of one process alone, a list of its own.
+Gather = Callable[[Any], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,16 @@ class Prepared:
 
 
 class Objective(Protocol):
-    """A way to train: makes sequences out of samples, and a loss out of what the model returns."""
+    """A way to train: makes sequences out of samples, and a loss out of what the model returns.
+
+    Two more members may be there. `heads`, an nn.Module, is what the objective learns of its own:
+    it trains with the model and is no part of the result. `select(batch, gather) -> Batch` makes
+    the choices that need the whole batch in sight; it returns the batch with other targets and
+    counts, and every process calls it for every micro-batch.
+    """
 
     terms: tuple[str, ...]  # names of its loss terms
-    weights: Mapping[str, float]  # the weight of each term in the loss
+    weights: Mapping[str, float]  # the weight of each term in the objective
     reduction: Reduction  # of each term, over the supervised items of the optimizer step
     reads: frozenset[Reads]  # what it needs of the model
 
@@ -39,9 +47,13 @@ class Objective(Protocol):
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
-        """Lay one sample out. Raises DataError where it has nothing to learn."""
+        """Lay one sample out. Raises DataError where the record is wrong."""
         ...
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
-        """Summed losses and counts per term, float32."""
+        """Summed loss per term, float32.
+
+        A document whose target is None is not this objective's and adds nothing; the sum stays
+        connected to the graph all the same.
+        """
         ...

@@ -18,9 +18,9 @@ def count_learned(sequence: Seq[Segment]) -> dict[str, float]:
 
 
 def token_loss(out: ForwardOutput, batch: Batch) -> LossTerms:
-    """Summed negative log-likelihood per term, in nats, and the tokens it is over."""
+    """Summed negative log-likelihood per term, in nats."""
     assert out.log_prob_S is not None
     packed = batch.packed
     sums = out.log_prob_S.new_zeros(len(packed.terms))
     sums = sums.index_add(0, packed.term_S, -out.log_prob_S)
-    return LossTerms(dict(zip(packed.terms, sums, strict=True)), batch.counts)
+    return LossTerms(dict(zip(packed.terms, sums, strict=True)))

@@ -48,7 +48,7 @@ class CaptionObjective:
         return Prepared(sequence, counts=count_learned(sequence))
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
-        """Summed negative log-likelihood in nats, and the tokens it is over."""
+        """Summed negative log-likelihood in nats."""
         return token_loss(out, batch)
 
 

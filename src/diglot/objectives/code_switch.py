@@ -142,7 +142,7 @@ class CodeSwitchObjective:
         return [*body, Tokens(caption.ids[at:], text)]
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
-        """Summed negative log-likelihood of text and entity tokens in nats, and their counts."""
+        """Summed negative log-likelihood of text and entity tokens, in nats."""
         return token_loss(out, batch)
 
 

@@ -35,17 +35,28 @@ class Batches:
         self.notes: Counter[str] = Counter()
 
     def first_usable(self) -> Batch:
-        """The first record that can be used, alone. Raises DataError where none can."""
+        """The first record that can be used, alone; every objective that takes turns tries one.
+
+        Raises DataError where none can.
+        """
         reasons: Counter[str] = Counter()
+        usable: dict[int, Laid] = {}  # by turn
         steps = map(self.order.step, range(self.order.steps_per_epoch))
         keys = itertools.chain.from_iterable(steps)
         for key in itertools.islice(keys, CHECKED_RECORDS):
+            if key[1] in usable:
+                continue
             item = self.samples[key]
             if isinstance(item, Laid):
-                return collate([item], row_tokens=self.config.row_tokens)
+                usable[key[1]] = item
+                if len(usable) > len(self.order.shares):
+                    break
+                continue
             reasons[item.reason] += 1
             if self.accelerator.is_main_process:
                 self._set_aside(item)
+        if usable:
+            return collate([usable[min(usable)]], row_tokens=self.config.row_tokens)
         raise DataError(
             f"none of the first {reasons.total()} records can be used; "
             f"the commonest reason: {reasons.most_common(1)[0][0]}",

@@ -1,13 +1,13 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import resolved_part
 from diglot.data.features import FeatureDtype
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import Part, VLMConfig, resolve
+from diglot.objectives._mixture import resolve_member, resolve_members
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,17 @@ class StageConfig:
     split: str = "train"
     """Which split of the dataset."""
     objective: Part = "caption"
-    """caption, code_switch, or a module of your own; its options as objective.OPTION."""
+    """caption, code_switch, or a module of your own; its options as objective.OPTION, its weight as
+    objective.weight."""
+    plus: dict[str, Any] = field(default_factory=dict)
+    """Objectives whose losses are added on the same samples, by name, each with its options and a
+    weight: a number, or schedule (constant, linear, cosine, step), start, end, begin, until. They
+    supply no sequence: patch_aligned, token_contrastive. null takes one away."""
+    mix: dict[str, Any] = field(default_factory=dict)
+    """Objectives that take turns with `objective`, by name, each with its options, a weight, and
+    its share: documents for each document of `objective`, evenly in every batch."""
+    labels: str | None = None
+    """Folder of patch labels that `diglot label` made of the data, for token_contrastive."""
     model: VLMConfig = field(default_factory=VLMConfig)
     start_from: str | None = None
     """Checkpoint folder whose weights the run starts from."""
@@ -72,7 +82,7 @@ class StageConfig:
     max_samples: int | None = None
     """Use the first so many samples of the data."""
     global_batch: int = 128
-    """Samples per optimizer step, over all processes."""
+    """Documents per optimizer step, over all processes: one a sample, and those of `mix`."""
     micro_batch: int = 4
     """Samples of one forward pass, per process."""
     row_tokens: int = 16384
@@ -114,5 +124,10 @@ class StageConfig:
 
 def resolve_stage(config: StageConfig) -> StageConfig:
     """The same stage with all settings of its parts spelled out. Raises ConfigError as they do."""
-    objective = resolved_part("diglot.objectives", config.objective, where="objective")
-    return replace(config, objective=objective, model=resolve(config.model))
+    return replace(
+        config,
+        objective=resolve_member(config.objective, where="objective"),
+        plus=resolve_members(config.plus, where="plus"),
+        mix=resolve_members(config.mix, where="mix"),
+        model=resolve(config.model),
+    )

@@ -12,14 +12,13 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part
 from diglot.data.features import FeatureCache
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.checkpoint import PARTS, load_weights, save_vlm
-from diglot.models.trainable import PartCount, set_trainable, train_mode
+from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
-from diglot.objectives._objective import Objective
+from diglot.objectives._mixture import build_mixture
 from diglot.train.batches import Batches
 from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
 from diglot.train.features import open_features
@@ -94,19 +93,20 @@ class _Run:
         # steps are counted here: what `accelerate config` says of them would scale the loss
         accelerator.gradient_accumulation_steps = 1
         self.report: Report = report if accelerator.is_main_process else _silent
-        self.objective: Objective = build_part(
-            "diglot.objectives", config.objective, where="objective"
-        )
+        self.objective = build_mixture(config.objective, config.plus, config.mix)
         self.dataset = dataset
+        self.labels = _labels(config, dataset)
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
         if config.start_from:
             load_weights(self.vlm, Path(config.start_from))
         self.counts = set_trainable(self.vlm, config.trainable)
-        _log_parts(self.counts)
+        self.vlm.heads = self.objective.heads
+        _log_parts([*self.counts, count_part("heads", self.vlm.heads)])
         count = min(len(self.dataset), config.max_samples or len(self.dataset))
-        self.order = Order(count, config.global_batch, config.epochs, config.seed)
+        shares = self.objective.shares
+        self.order = Order(count, config.global_batch, config.epochs, config.seed, shares)
         samples = self._prepare_samples()
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
         self.spare = self.batches.first_usable()
@@ -116,7 +116,9 @@ class _Run:
         self.vlm.to(self.accelerator.device)
         if config.features:
             cache = self._features(config.features)
-        return PreparedSamples(self.dataset, self.vlm, self.objective, config.seed, cache)
+        return PreparedSamples(
+            self.dataset, self.vlm, self.objective, config.seed, cache, self.labels
+        )
 
     def _features(self, config: FeaturesConfig) -> FeatureCache:
         return open_features(
@@ -161,6 +163,7 @@ class _Run:
                 self.objective,
                 optimizer,
                 self.accelerator,
+                weights=self.objective.weights_at(self.order.progress(step)),
                 clip=config.optim.clip,
                 spare=self.spare,
             )
@@ -177,10 +180,23 @@ class _Run:
             **({"loss": result.loss} if result.terms else {}),  # a step may supervise nothing
             **{f"loss/{term}": value for term, value in result.terms.items()},
             **{f"items/{term}": value for term, value in result.counts.items()},
+            **self._moving_weights(step),
+            **result.logs,
             "grad_norm": result.grad_norm,
             "lr": lr_at(step, self.order.steps, self.config.optim),
             "seconds": seconds,
         }
+
+    def _moving_weights(self, step: int) -> dict[str, float]:
+        """The weights that a schedule moves; the others stand in the settings."""
+        moving = {
+            name
+            for member in self.objective.members
+            if member.weight.schedule != "constant"
+            for name in member.names.values()
+        }
+        weights = self.objective.weights_at(self.order.progress(step))
+        return {f"weight/{term}": weights[term] for term in sorted(moving)}
 
     def _probe(self, probe: Probe) -> dict[str, float]:
         self.vlm.eval()
@@ -208,12 +224,22 @@ class _Run:
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)
 
 
+def _labels(config: StageConfig, dataset: Dataset) -> Any:
+    if config.labels is None:
+        return None
+    from diglot.data.labels import open_labels
+
+    return open_labels(Path(config.labels), dataset)
+
+
 def _due(step: int, every: int, steps: int) -> bool:
     return step % every == 0 or step == steps
 
 
 def _log_parts(counts: list[PartCount]) -> None:
     for count in counts:
+        if not count.total:
+            continue
         log.info("%s: %d of %d parameters learn", count.part, count.learn, count.total)
 
 

@@ -13,48 +13,86 @@ def generator(*told: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+Key = tuple[int, int, int]  # epoch, turn (see objectives/_mixture), sample index
+
+
+@lru_cache(maxsize=4)
+def _shuffled(samples: int, seed: int, *told: object) -> torch.Tensor:
+    return torch.randperm(samples, generator=generator(seed, "order", *told))
+
+
 @lru_cache(maxsize=2)
-def _shuffled(samples: int, seed: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(samples, generator=generator(seed, "order", epoch))
+def _documents(samples: int, seed: int, epoch: int, counts: tuple[int, ...]) -> torch.Tensor:
+    """(turn, sample index) of an epoch's documents in order, (N, 2).
+
+    Each turn's own documents are shuffled; then the turns are interleaved evenly, so that every
+    batch holds them in their ratio (VDEP: half of a batch in each mode).
+    """
+    streams = [_shuffled(samples, seed, epoch)]
+    for turn, count in enumerate(counts, start=1):
+        passes = range(-(-count // samples))
+        drawn = [_shuffled(samples, seed, epoch, turn, i) for i in passes]
+        streams.append(torch.cat(drawn)[:count] if drawn else streams[0][:0])
+    told = [torch.stack([torch.full_like(s, t), s], dim=1) for t, s in enumerate(streams)]
+    place = [(torch.arange(len(s)) + 0.5) / max(len(s), 1) for s in streams]
+    return torch.cat(told)[torch.cat(place).argsort(stable=True)]
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of samples: shuffled anew each epoch; an epoch's last step may be smaller."""
+    """The order of documents: shuffled anew each epoch; an epoch's last step may be smaller.
+
+    Each sample is one document of the main objective; objectives that take turns with it have
+    `shares` documents for each of those.
+    """
 
     samples: int
     global_batch: int
     epochs: int
     seed: int
+    shares: tuple[float, ...] = ()
+
+    @property
+    def documents(self) -> int:
+        """Documents of one epoch."""
+        return self.samples + sum(self._counts)
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return tuple(round(share * self.samples) for share in self.shares)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of one pass over the data."""
-        return -(-self.samples // self.global_batch)
+        return -(-self.documents // self.global_batch)
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
         return self.steps_per_epoch * self.epochs
 
-    def done(self, step: int) -> int:
-        """Samples seen, counted in each epoch anew, when step `step` is over."""
-        epoch, inside = divmod(step, self.steps_per_epoch)
-        return epoch * self.samples + min(self.samples, (inside + 1) * self.global_batch)
+    def progress(self, step: int) -> float:
+        """How much of the run is done at step `step`: 0 at the first, 1 at the last."""
+        return step / (self.steps - 1) if self.steps > 1 else 1.0
 
-    def step(self, step: int) -> list[tuple[int, int]]:
-        """(epoch, sample index) of every sample of one optimizer step."""
+    def done(self, step: int) -> int:
+        """Documents seen, counted in each epoch anew, when step `step` is over."""
+        epoch, inside = divmod(step, self.steps_per_epoch)
+        return epoch * self.documents + min(self.documents, (inside + 1) * self.global_batch)
+
+    def step(self, step: int) -> list[Key]:
+        """(epoch, turn, sample index) of every document of one optimizer step."""
         epoch, inside = divmod(step, self.steps_per_epoch)
         start = inside * self.global_batch
-        shuffled = _shuffled(self.samples, self.seed, epoch)[start : start + self.global_batch]
-        return [(epoch, i) for i in shuffled.tolist()]
+        documents = _documents(self.samples, self.seed, epoch, self._counts)
+        return [(epoch, t, i) for t, i in documents[start : start + self.global_batch].tolist()]
 
     def micro_batches(
         self, step: int, micro_batch: int, process: int, processes: int
-    ) -> list[list[tuple[int, int]]]:
+    ) -> list[list[Key]]:
         """This process's share of a step, cut into forward passes; every process gets as many.
 
-        Shares may be empty where a step has fewer samples than there are processes.
+        Shares may be empty where a step has fewer documents than there are processes.
         """
         keys = self.step(step)
         share = keys[process::processes]

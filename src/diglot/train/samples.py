@@ -1,19 +1,19 @@
 """From a place in the order to a sample laid out for the model; a bad record never stops a run."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from diglot.core.errors import DataError
-from diglot.core.types import Sample
+from diglot.core.types import PatchLabels, Sample
 from diglot.data.collate import Laid, lay
 from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
-from diglot.objectives._objective import Objective
-from diglot.train.order import generator
+from diglot.objectives._mixture import Mixture
+from diglot.train.order import Key, generator
 
 
 @dataclass(frozen=True)
@@ -27,38 +27,41 @@ class Rejection:
 
 
 class PreparedSamples(torch.utils.data.Dataset):
-    """`samples[epoch, index]` is a Laid sample, or the Rejection of a bad record."""
+    """`samples[epoch, turn, index]` is a Laid sample, or the Rejection of a bad record."""
 
     def __init__(
         self,
         dataset: Dataset,
         vlm: VLM,
-        objective: Objective,
+        objective: Mixture,
         seed: int,
         cache: FeatureCache | None,
+        labels: Sequence[PatchLabels] | None = None,
     ) -> None:
         self.dataset, self.objective, self.seed = dataset, objective, seed
-        self.cache = cache
+        self.cache, self.labels = cache, labels
         self._tokenizer, self._longest = vlm.language.tokenizer, vlm.language.longest
         self._grid_of = vlm.token_grid
         self._pixels: Callable[[Sample], tuple[torch.Tensor, ...]] = lambda sample: picture_views(
             vlm, sample_picture(sample)
         )
 
-    def __getitem__(self, key: tuple[int, int]) -> Laid | Rejection:
-        epoch, index = key
+    def __getitem__(self, key: Key) -> Laid | Rejection:
+        epoch, turn, index = key
         try:
-            return self._lay(epoch, index)
+            return self._lay(epoch, turn, index)
         except DataError as error:
             # a record may lack even its id
             name = self.dataset.ids[index] or f"#{index}"
             return Rejection(name, error.what, error.where or "", str(error))
 
-    def _lay(self, epoch: int, index: int) -> Laid:
+    def _lay(self, epoch: int, turn: int, index: int) -> Laid:
         sample = self.dataset[index]
+        if self.labels is not None:
+            sample = replace(sample, patch_labels=self.labels[index])
         grid = self._grid_of(sample.size_hw)
-        rng = generator(self.seed, "sample", epoch, index)
-        prepared = self.objective.prepare(sample, grid, self._tokenizer, rng)
+        rng = generator(self.seed, "sample", epoch, index, *([turn] if turn else []))
+        prepared = self.objective.prepare(sample, grid, self._tokenizer, rng, turn=turn)
         views = self.cache.views(index) if self.cache else self._pixels(sample)
         laid = lay(
             sample.id,

@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,8 @@ from torch import nn
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DiglotError
-from diglot.objectives._objective import Objective
+from diglot.objectives._mixture import Mixture
+from diglot.objectives._objective import Gather
 
 
 class NonFiniteLossError(DiglotError):
@@ -29,15 +30,17 @@ class StepResult:
     terms: Mapping[str, float]
     counts: Mapping[str, float]
     grad_norm: float
+    logs: Mapping[str, float] = field(default_factory=dict)  # this process's, mean of micro-batches
 
 
 def train_step(
     model: nn.Module,
     batches: Sequence[Batch | None],
-    objective: Objective,
+    objective: Mixture,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
     *,
+    weights: Mapping[str, float],
     clip: float,
     spare: Batch | None = None,
 ) -> StepResult:
@@ -47,27 +50,56 @@ def train_step(
     A None is a micro-batch whose samples were all set aside; of several processes every one must
     make as many passes, so `spare` is passed in its place with weight 0. Raises NonFiniteLossError.
     """
-    counts = _global_counts(batches, objective, accelerator)
+    several = accelerator.num_processes > 1
+    passes = [_spare(spare) if batch is None and several else batch for batch in batches]
+    passes = [batch and objective.select(batch, _gather(accelerator)) for batch in passes]
+    counts = _global_counts(passes, objective, accelerator)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
+    logs: list[Mapping[str, float]] = []
     optimizer.zero_grad(set_to_none=True)
     last = len(batches) - 1
-    for index, batch in enumerate(batches):
+    for index, batch in enumerate(passes):
         sync = contextlib.nullcontext() if index == last else accelerator.no_sync(model)
         with sync:
-            if batch is not None:
-                sums[index] = _backward(model, batch, objective, accelerator, counts)
-            elif spare is not None and accelerator.num_processes > 1:
-                _backward(model, spare, objective, accelerator, {})
+            if batch is None:
+                continue
+            known = counts if batches[index] is not None else {}
+            told = _backward(model, batch, objective, accelerator, known, weights)
+            if known:
+                sums[index] = told[0]
+                logs.append(told[1])
     total = _over_processes(sums.sum(0), accelerator)
     means = _means(total, objective, counts)
-    loss = sum(objective.weights[term] * value for term, value in means.items())
+    loss = sum(weights[term] * value for term, value in means.items())
     norm = _grad_norm(model, accelerator, clip)
     # a loss scaler (fp16) meets infinite gradients now and then: it skips the update
     if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
         raise _not_finite(loss, norm, batches, sums)
     if any(counts.values()):
         optimizer.step()
-    return StepResult(loss, means, counts, norm)
+    return StepResult(loss, means, counts, norm, _mean_logs(logs))
+
+
+def _spare(spare: Batch | None) -> Batch | None:
+    """A batch that takes part in a pass with nothing to learn."""
+    return spare and replace(spare, targets=(None,) * len(spare.targets), counts={})
+
+
+def _gather(accelerator: Accelerator) -> Gather:
+    return (lambda told: gather_object([told])) if accelerator.num_processes > 1 else _alone
+
+
+def _alone(told: Any) -> list[Any]:
+    return [told]
+
+
+def _mean_logs(logs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each figure's mean over the micro-batches that tell it."""
+    values: dict[str, list[float]] = {}
+    for told in logs:
+        for name, value in told.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(v) / len(v) for name, v in values.items()}
 
 
 def _not_finite(
@@ -87,7 +119,7 @@ def _not_finite(
 
 
 def _global_counts(
-    batches: Sequence[Batch | None], objective: Objective, accelerator: Accelerator
+    batches: Sequence[Batch | None], objective: Mixture, accelerator: Accelerator
 ) -> dict[str, float]:
     """Items of each term over the micro-batches of all processes."""
     local: Counter[str] = Counter()
@@ -107,41 +139,45 @@ def _over_processes(value: torch.Tensor, accelerator: Accelerator) -> torch.Tens
 def _backward(
     model: nn.Module,
     batch: Batch,
-    objective: Objective,
+    objective: Mixture,
     accelerator: Accelerator,
     counts: Mapping[str, float],
-) -> torch.Tensor:
-    """Add one micro-batch's gradient; returns its summed loss per term, float64 on the CPU.
+    weights: Mapping[str, float],
+) -> tuple[torch.Tensor, Mapping[str, float]]:
+    """Add one micro-batch's gradient; its summed loss per term, float64 on the CPU, and its logs.
 
     A term that `counts` does not know takes part with weight 0.
     """
     sums = torch.zeros(len(objective.terms), dtype=torch.float64)
     batch = batch.to(accelerator.device)
-    terms = objective.loss(model(batch, objective.reads), batch)
+    out = model(batch, objective.reads)
+    terms = objective.loss(out, batch)
     loss = torch.zeros((), device=accelerator.device)
     for index, term in enumerate(objective.terms):
         value = terms.sums.get(term)
         if value is not None:
             count = counts.get(term, 0.0)
-            weight = objective.weights[term] / _divisor(objective, count) if count else 0.0
+            weight = weights[term] / _divisor(objective, term, count) if count else 0.0
             sums[index] = value.item()
             loss = loss + weight * value
+    if accelerator.num_processes > 1:  # all that learns must get a gradient on every process
+        loss = loss + 0.0 * sum(
+            (p.sum() for p in objective.heads.parameters()), out.visual_ND.sum()
+        )
     if loss.requires_grad:
         # data parallelism averages gradients over processes; the mean is already over all of them
         accelerator.backward(loss * accelerator.num_processes)
-    return sums
+    return sums, terms.logs
 
 
-def _divisor(objective: Objective, count: float) -> float:
-    return count if objective.reduction == "mean" else 1.0
+def _divisor(objective: Mixture, term: str, count: float) -> float:
+    return count if objective.reductions[term] == "mean" else 1.0
 
 
-def _means(
-    sums: torch.Tensor, objective: Objective, counts: Mapping[str, float]
-) -> dict[str, float]:
+def _means(sums: torch.Tensor, objective: Mixture, counts: Mapping[str, float]) -> dict[str, float]:
     """Each term's loss over the step; a term that nothing supervised is left out."""
     return {
-        term: sums[i].item() / _divisor(objective, counts[term])
+        term: sums[i].item() / _divisor(objective, term, counts[term])
         for i, term in enumerate(objective.terms)
         if counts[term]
     }
