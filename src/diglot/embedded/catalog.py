@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from diglot.core.errors import ConfigError
-from diglot.embedded import cifar10, efficientnet_lite0, emoji, photos, smollm2
+from diglot.embedded import cifar10, efficientnet_lite0, emoji, imagenet_names, photos, smollm2
 from diglot.embedded.asset import Asset
 
 ASSETS: tuple[Asset, ...] = (
@@ -13,6 +13,7 @@ ASSETS: tuple[Asset, ...] = (
     emoji.ASSET,
     photos.PHOTOS,
     photos.SKIMAGE_PHOTOS,
+    imagenet_names.ASSET,
 )
 
 
