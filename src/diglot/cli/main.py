@@ -23,7 +23,10 @@ VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",
     "fetch": "bring the embedded models and images into the cache, or list them",
     "scenes": "compose a dataset of scenes with exact labels",
+    "words": "the list of words of a dataset's captions",
+    "label": "words for the patches of every image of a dataset",
     "train": "train a projector (or more) by a recipe",
+    "compare": "recipes on the same data and seeds, in one table and one page",
     "view": "a dataset or a run as a page to look at",
     "select": "choose a vision encoder without fine-tuning each",
 }

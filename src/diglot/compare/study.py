@@ -1,0 +1,135 @@
+"""A comparison from start to end; killed and given again, it goes on where it was."""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diglot.compare.config import CompareConfig
+from diglot.compare.jobs import Job, check_begun, plan_jobs
+from diglot.compare.measured import Tell
+from diglot.compare.pool import how_many, run_jobs
+from diglot.compare.results import as_csv, collect
+from diglot.compare.rows import Row, read_rows
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Sample
+from diglot.data.records import Dataset, open_dataset
+from diglot.data.shards import locked, replace_text
+from diglot.measure.groups import check_apart, group_of
+from diglot.models.vlm import VLMConfig, build_vlm
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison whose settings and data were found to work."""
+
+    config: CompareConfig
+    rows: list[Row]
+    jobs: list[Job]
+
+    @property
+    def out(self) -> Path:
+        """Folder of the study."""
+        return Path(self.config.out)
+
+    def run(self, tell: Tell) -> dict[str, Any]:
+        """Do the jobs that are not done, results written after each; returns the results."""
+        todo = [job for job in self.jobs if job.measures() is None]
+        with _alone(self.out):
+            self._check(todo)
+            ended = len(self.jobs) - len(todo)
+            tell("study", ended, len(self.jobs), "")
+            for job, reason in self._run(todo, tell):
+                ended += 1
+                tell("study", ended, len(self.jobs), "")
+                log.info("%s: %s", job.name, f"failed: {reason}" if reason else "done")
+                self.write()
+            return self.write()
+
+    def write(self) -> dict[str, Any]:
+        """Write what is there by now: results.json, results.csv; returns the results.
+
+        Raises ConfigError where no study was begun.
+        """
+        if not self.out.is_dir():
+            raise ConfigError("no study was begun here", where=str(self.out))
+        results = collect(self.config, self.rows, self.jobs)
+        replace_text(self.out / "results.json", json.dumps(results, indent=2) + "\n")
+        replace_text(self.out / "results.csv", as_csv(results))
+        return results
+
+    def _check(self, todo: Sequence[Job]) -> None:
+        """Raises ConfigError or DataError for what no job should begin with."""
+        if not todo:
+            return
+        data = Path(self.config.data)
+        training, held_out = (
+            open_dataset(data, s) for s in (self.config.split, self.config.held_out)
+        )
+        check_begun(self.jobs, training)
+        _check_apart(held_out, training)
+        left = {job.row for job in todo}
+        _check_models([row for row in self.rows if row.label in left])
+
+    def _run(self, todo: Sequence[Job], tell: Tell) -> Iterator[tuple[Job, str | None]]:
+        def hear(slot: int, job: Job, stage: str, done: int, total: int, note: str) -> None:
+            tell(f"job {slot + 1}", done, total, f"{job.name}: {stage} {note}")
+
+        with contextlib.closing(run_jobs(todo, how_many(self.config.jobs), hear)) as outcomes:
+            yield from outcomes
+
+
+def open_study(config: CompareConfig) -> Study:
+    """The settings of all rows, resolved, and the jobs they make.
+
+    Raises ConfigError or DataError for what cannot work, naming the row.
+    """
+    rows = read_rows(config)
+    jobs = plan_jobs(config, rows, len(open_dataset(Path(config.data), config.split)))
+    return Study(config, rows, jobs)
+
+
+def _check_models(rows: Sequence[Row]) -> None:
+    """Every different model is built once: a path that leads nowhere is found before all jobs."""
+    checked: list[VLMConfig] = []
+    for row in rows:
+        if row.stage.model not in checked:
+            try:
+                build_vlm(row.stage.model)
+            except ConfigError as error:
+                raise ConfigError(str(error), where=f"rows.{row.label}") from error
+            checked.append(row.stage.model)
+
+
+def _check_apart(held_out: Dataset, training: Dataset) -> None:
+    """Training records are read only where there is something that they must not show."""
+    samples = list(_without_pictures(held_out))
+    if any(group_of(r.source).startswith("unseen") for sample in samples for r in sample.regions):
+        check_apart(samples, list(_without_pictures(training)))
+
+
+def _without_pictures(dataset: Dataset) -> Iterator[Sample]:
+    """The records that can be read: the others are set aside when their turn comes."""
+    for index in range(len(dataset)):
+        with contextlib.suppress(DataError):
+            yield replace(dataset[index], image=b"")
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the study's folder. Raises ConfigError where another `diglot compare` works in it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the study's folder ({error})", where="out") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(out / ".lock", wait=False))
+        except ConfigError as error:
+            raise ConfigError("another diglot compare is at work here", where=str(out)) from error
+        yield
