@@ -1,4 +1,4 @@
-"""All benchmarks, or those named: `python -m benchmarks [code_switch] [loss] [pipeline]`.
+"""All benchmarks, or those named: `python -m benchmarks [code_switch] [loss] [objectives] ...`.
 
 Every figure that is compared comes from one run; ratios are what to read, seconds depend on the
 machine. Nothing here is a test.
@@ -11,10 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import code_switch, loss, machine, pipeline
+from benchmarks import code_switch, loss, machine, objectives, pipeline
 from diglot.train.run_folder import environment
 
-SUITES = {"code_switch": code_switch.run, "loss": loss.run, "pipeline": pipeline.run}
+SUITES = {
+    "code_switch": code_switch.run,
+    "loss": loss.run,
+    "objectives": objectives.run,
+    "pipeline": pipeline.run,
+}
 
 
 def main() -> None:
