@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.core.errors import ConfigError
 from diglot.select import figures, tables
 from diglot.select.choose import NEW, Choice, candidates, choose_for, stored_choice
@@ -185,7 +186,13 @@ def plan(
         write_json(json, plan_record(made))
 
 
-SUB_VERBS: dict[str, Callable[..., None]] = {"paper": paper, "fit": fit, "plan": plan}
+SUB_VERBS: dict[str, Callable[..., None]] = {
+    "paper": paper,
+    "fit": fit,
+    "plan": plan,
+    "c-score": c_score,
+    "scene-pairs": scene_pairs,
+}
 
 
 def select(subcommand: str, **chosen: Any) -> None:
