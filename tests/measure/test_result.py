@@ -25,7 +25,10 @@ def test_runs_stand_side_by_side_as_the_report_reads_them():
         "caption": {"a": measure("a", 0.3), "b": measure("b", 0.4)},
         "code_switch": {"a": measure("a", 0.6)},
     }
-    entries = json.loads(json.dumps(side_by_side(runs), allow_nan=False))
+    told = [{k: m.to_json(run) for k, m in measures.items()} for run, measures in runs.items()]
+    merged = side_by_side(told)
+    assert set(told[0]["a"]["results"]) == {"caption"}  # what came in stays as it was
+    entries = json.loads(json.dumps(list(merged.values()), allow_nan=False))
     assert [entry["key"] for entry in entries] == ["a", "b"]
     assert set(entries[0]["results"]) == {"caption", "code_switch"}
     assert entries[0]["results"]["code_switch"]["value"] == 0.6

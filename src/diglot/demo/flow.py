@@ -2,39 +2,26 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from diglot.compare.measured import Measures, Scenes, Tell, kept_measures, measure_run
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
-from diglot.data.features import FeatureCache
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import Rejected
 from diglot.data.scenes.compose import SceneMaker
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.pools import Pool
 from diglot.data.scenes.write import write_scenes
 from diglot.data.shards import replace_text
 from diglot.demo.sizes import RUNS, DemoSize, demo_stage
-from diglot.measure.alignment import measure_alignment
 from diglot.measure.groups import check_apart
 from diglot.measure.probe import first_usable, make_probe
-from diglot.measure.seen import Seen, see
-from diglot.models.checkpoint import load_vlm
-from diglot.models.vlm import VLM
 from diglot.train.config import StageConfig
-from diglot.train.features import open_features
 from diglot.train.loop import Progress, train
-
-Tell = Callable[[str, int, int, str], None]  # stage, done, total, note
-Measures = dict[str, dict[str, Any]]  # of one run, by key, as `Measure.to_json` tells them
 
 
 @dataclass
@@ -58,12 +45,6 @@ class Demo:
             self._scenes()
         return {run: self._one_run(run) for run in RUNS}
 
-    @cached_property
-    def names(self) -> list[str]:
-        """Every name in the training scenes: the candidates of region naming."""
-        labels = self.dataset("train").labels
-        return sorted({label for scene in labels for label in scene if label})
-
     def dataset(self, split: str) -> Dataset:
         """One split of the demo's scenes."""
         return open_dataset(self.out / "scenes", split)
@@ -72,13 +53,15 @@ class Demo:
         """The settings of one run."""
         return demo_stage(run, self.size, self.out, seed=self.seed)
 
-    def seen(self, vlm: VLM, split: str, count: int | None = None) -> list[Seen]:
-        """The first scenes of a split as a model sees them, from the feature cache."""
-        dataset = self.dataset(split)
-        cache = self._features(vlm, dataset)
-        place = {sample_id: index for index, sample_id in enumerate(dataset.ids)}
-        samples = [dataset[i] for i in range(min(count or len(dataset), len(dataset)))]
-        return see(vlm, samples, lambda sample: cache.views(place[sample.id]))
+    @property
+    def scenes(self) -> Scenes:
+        """What the runs are measured with."""
+        return Scenes(
+            train=self.dataset("train"),
+            held_out=self.dataset("test"),
+            features=self.stage(RUNS[0]).features,
+            rejected=self.out / "rejected.jsonl",
+        )
 
     def _scenes(self) -> None:
         counts = {"train": self.size.train_scenes, "test": self.size.test_scenes}
@@ -94,32 +77,17 @@ class Demo:
                 on_scene=lambda done, stage=stage, total=count: self.tell(stage, done, total, ""),
             )
 
-    def _features(self, vlm: VLM, dataset: Dataset) -> FeatureCache:
-        settings = self.stage(RUNS[0]).features
-        assert settings is not None
-        rejected = Rejected(self.out / "rejected.jsonl")
-        stage = f"features, {dataset.split}"
-        return open_features(
-            vlm, dataset, settings, rejected, lambda d, t: self.tell(stage, d, t, "")
-        )
-
     def _one_run(self, run: str) -> Measures:
         with self._timed(f"train {run}"):
             self._train(run)
-        path, settings = self.out / run / "measures.json", asdict(self.size.measure)
-        told = json.loads(path.read_text()) if path.exists() else {}
-        if told.get("settings") == json.loads(json.dumps(settings)):
-            return told["measures"]
+        if kept := kept_measures(self.out / run, self.size.measure):
+            return kept
         with self._timed(f"measure {run}"):
-            measures = self._measure(run, self.load(run))
-        told = {"settings": settings, "measures": measures}
-        replace_text(path, json.dumps(told, indent=2) + "\n")
-        return measures
-
-    def load(self, run: str) -> VLM:
-        """The model that a run ended with, on the GPU where there is one."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return load_vlm(self.out / run / "model").to(device)
+            scenes = self.scenes
+            check_apart(list(scenes.held_out), list(scenes.train))
+            return measure_run(
+                self.out / run, run, scenes, self.size.measure, self.tell, seed=self.seed
+            )
 
     def _train(self, run: str) -> Path:
         def report(progress: Progress) -> None:
@@ -133,20 +101,6 @@ class Demo:
         """The last test scenes, so that a measure on few scenes meets others."""
         test = self.dataset("test")
         return first_usable(test, reversed(range(len(test))), self.size.probe_samples)
-
-    def _measure(self, run: str, vlm: VLM) -> Measures:
-        held_out = self.seen(vlm, "test")
-        check_apart([seen.sample for seen in held_out], list(self.dataset("train")))
-        measures = measure_alignment(
-            vlm,
-            held_out,
-            self.seen(vlm, "train", self.size.measure.threshold_scenes),
-            self.names,
-            self.size.measure,
-            np.random.default_rng(self.seed),
-            lambda done, total, what: self.tell(f"measure {run}", done, total, what),
-        )
-        return {key: measure.to_json(run) for key, measure in measures.items()}
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

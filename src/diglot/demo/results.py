@@ -1,14 +1,16 @@
 """What the demo leaves behind: results.json, report.json and the page made of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from diglot.compare.measured import Measures, trained_vlm
 from diglot.data.features import sample_picture
 from diglot.data.shards import replace_text
-from diglot.demo.flow import Demo, Measures
+from diglot.demo.flow import Demo
 from diglot.demo.sizes import RUNS
+from diglot.measure.result import side_by_side
 from diglot.measure.seen import Seen
 from diglot.measure.token_maps import token_maps
 from diglot.models.vlm import VLM
@@ -33,10 +35,7 @@ def write_results(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, dic
 
 
 def _report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
-    merged = {key: dict(entry) for key, entry in measures[RUNS[0]].items()}
-    for run in RUNS[1:]:
-        for key, entry in measures[run].items():
-            merged[key]["results"] = merged[key]["results"] | entry["results"]
+    merged = side_by_side(measures.values())
     return {
         "title": "Image caption against code-switching",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,18 +121,21 @@ def _series(demo: Demo, run: str, key: str) -> list[list[float]]:
 def _examples(demo: Demo) -> list[dict[str, Any]]:
     """Some held-out scenes, and what the visual tokens of each run are near to."""
     examples: list[dict[str, Any]] = []
+    scenes = demo.scenes
+    names = scenes.names
     for run in RUNS:
-        vlm = demo.load(run)
-        for index, seen in enumerate(demo.seen(vlm, "test", demo.size.examples)):
+        vlm = trained_vlm(demo.out / run)
+        chosen = scenes.seen(vlm, scenes.held_out, demo.size.examples, demo.tell)
+        for index, seen in enumerate(chosen):
             if len(examples) <= index:
                 picture = sample_picture(seen.sample)
                 examples.append({**sample_json(seen.sample, picture), "token_maps": {}})
-            examples[index]["token_maps"][run] = _maps(seen, demo, vlm)
+            examples[index]["token_maps"][run] = _maps(seen, names, vlm)
     return examples
 
 
-def _maps(seen: Seen, demo: Demo, vlm: VLM) -> dict[str, Any]:
-    maps = token_maps(seen, demo.names, vlm.language)
+def _maps(seen: Seen, names: Sequence[str], vlm: VLM) -> dict[str, Any]:
+    maps = token_maps(seen, names, vlm.language)
     return {
         "boxes": seen.grid.cells_P4.tolist(),
         "words": list(maps.nearest_P),

@@ -1,6 +1,6 @@
 """A measure and its result: what the report shows of it, with the protocol in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +36,14 @@ class Measure:
         return {**self.head(), "results": {run: self.result()}}
 
 
-def side_by_side(runs: Mapping[str, Mapping[str, Measure]]) -> list[dict[str, Any]]:
-    """Several runs' measures as the report takes them: one entry per measure, results by run."""
+def side_by_side(runs: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Measures of several runs as `Measure.to_json` tells them, as one entry per key.
+
+    The heads are those of the first run that has the measure.
+    """
     entries: dict[str, dict[str, Any]] = {}
-    for run, measures in runs.items():
-        for key, measure in measures.items():
-            entry = entries.setdefault(key, {**measure.head(), "results": {}})
-            entry["results"][run] = measure.result()
-    return list(entries.values())
+    for measures in runs:
+        for key, told in measures.items():
+            entry = entries.setdefault(key, {**told, "results": {}})
+            entry["results"] = entry["results"] | told["results"]
+    return entries
