@@ -1,0 +1,45 @@
+"""Batches of labelled visual tokens, and samples whose patches have labels."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from diglot.core.batch import Batch
+from diglot.core.patch_labels import PatchLabels
+from diglot.core.preprocess import Preprocess
+from diglot.core.types import Sample
+from diglot.data.collate import collate, lay
+from diglot.objectives.token_contrastive import Pair
+from tiny import tiny_tokenizer
+
+GRID = Preprocess(image_px=32).token_grid((48, 64), patch_px=8)  # 4 x 4
+WORDS = ("dog", "red car", "guitar", "frog", "hot air balloon", "cat", "green", "left")
+
+
+def batch_of(targets: list[Any]) -> Batch:
+    """One image of 16 visual tokens for each entry."""
+    laid = [
+        lay(f"s{i}", None, GRID, (), views_are="features", terms=("contrast",), targets=pairs)
+        for i, pairs in enumerate(targets)
+    ]
+    return collate(laid, row_tokens=64)
+
+
+def pair(visual: int, label: str, key: int) -> Pair:
+    ids = tuple(tiny_tokenizer()(" " + label, add_special_tokens=False)["input_ids"])
+    return Pair(visual, label, ids, key)
+
+
+def alone(told: Any) -> list[Any]:
+    return [told]
+
+
+def labelled(sample: Sample, *, seed: int = 0, labels: int = 3) -> Sample:
+    """Every patch of the 4 x 4 grid with some words at random."""
+    random = np.random.default_rng(seed)
+    words = tuple(tuple(random.permutation(WORDS)[:labels].tolist()) for _ in range(16))
+    scores = tuple(tuple(np.sort(random.random(labels) + 0.1)[::-1].tolist()) for _ in range(16))
+    grid = Preprocess(image_px=32).token_grid(sample.size_hw, patch_px=8)
+    cells = PatchLabels(cells_M4=grid.cells_P4, words=words, scores=scores)
+    return replace(sample, patch_labels=cells)
