@@ -40,7 +40,8 @@ def _row(config: CompareConfig, label: str, told: Any) -> Row:
     recipes, settings = _told(told, where=where)
     try:
         merged: Any = {}
-        for layer in (*map(read, recipes), nested(config.set), nested(settings)):
+        single = [nested(*item) for item in (*config.set.items(), *settings.items())]
+        for layer in (*map(read, recipes), *single):
             merged = merge(merged, layer)
         ours = {"data": config.data, "out": config.out, "split": config.split}
         stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
@@ -80,11 +81,8 @@ def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:
     return replace(stage, features=replace(kept, folder=folder))
 
 
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """{"optim.lr": 1} as {"optim": {"lr": 1}}; a setting may be told either way."""
-    whole: Any = {}
-    for name, value in settings.items():
-        for key in reversed(str(name).split(".")):
-            value = {key: value}
-        whole = merge(whole, value)
-    return whole
+def nested(name: str, value: Any) -> dict[str, Any]:
+    """("optim.lr", 1) as {"optim": {"lr": 1}}."""
+    for key in reversed(str(name).split(".")):
+        value = {key: value}
+    return value
