@@ -70,10 +70,27 @@ def assert_near(out: Path, alone: Path, part: str = "projector") -> None:
         assert torch.allclose(mine[name], weight, rtol=1e-5, atol=1e-5), name
 
 
-@pytest.mark.parametrize("objective", ["caption", "code_switch"])
-def test_two_processes_train_as_one(world, tmp_path, objective):
-    # 11 samples in steps of 4, 4 and 3; the second process makes a smaller last pass
-    settings = {"objective": objective, "max_samples": 11, "micro_batch": 1}
+RISING = {"schedule": "linear", "start": 0.5, "end": 5.0}
+# token_contrastive, which contrasts within a micro-batch, has tests of its own
+OBJECTIVES = {
+    "caption": {"objective": "caption"},
+    "code_switch": {"objective": "code_switch"},
+    "patch_aligned": {"plus": {"patch_aligned": {"weight": RISING}}},
+    "patch_aligned alone": {"objective": "patch_aligned"},
+    "reconstruction": {"mix": {"reconstruction": {"share": 0.5, "weight": 0.1}}, "max_samples": 7},
+    "all": {
+        "objective": "code_switch",
+        "plus": {"patch_aligned": {"weight": 0.5}},
+        "mix": {"reconstruction": {"loss": "sigmoid_l2", "share": 0.5, "hidden": "unnormed"}},
+        "max_samples": 7,
+    },
+}
+
+
+@pytest.mark.parametrize("objectives", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_two_processes_train_as_one(world, tmp_path, objectives):
+    # 11 documents in steps of 4, 4 and 3; the second process makes a smaller last pass
+    settings = {"max_samples": 11, "micro_batch": 1, **objectives}
     train(tiny_stage(world, tmp_path / "one", **settings))
     told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
     assert told == {0: (3, ""), 1: (0, "")}

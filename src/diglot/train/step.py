@@ -30,7 +30,7 @@ class StepResult:
     terms: Mapping[str, float]
     counts: Mapping[str, float]
     grad_norm: float
-    logs: Mapping[str, float] = field(default_factory=dict)  # this process's, mean of micro-batches
+    logs: Mapping[str, float] = field(default_factory=dict)  # mean over micro-batches
 
 
 def train_step(
@@ -77,7 +77,8 @@ def train_step(
         raise _not_finite(loss, norm, batches, sums)
     if any(counts.values()):
         optimizer.step()
-    return StepResult(loss, means, counts, norm, _mean_logs(logs))
+    told = [one for part in _gather(accelerator)(logs) for one in part]
+    return StepResult(loss, means, counts, norm, _mean_logs(told))
 
 
 def _spare(spare: Batch | None) -> Batch | None:
