@@ -1,0 +1,203 @@
+"""Every recipe that diglot carries resolves, every ablation over its bases; none loads a model."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
+)
+
+from diglot.core.preprocess import Preprocess
+from diglot.models.language import Language
+from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.recipe import merge, read, stage_config
+from tiny import tiny_tokenizer
+
+FOLDER = Path(str(files("diglot.recipes")))
+EMBEDDED, FULL, ABLATIONS = (
+    sorted(f"{kind}/{p.stem}" for p in (FOLDER / kind).glob("*.yaml"))
+    for kind in ("embedded", "full", "ablations")
+)
+# Rows of an ablation that are the recipe itself.
+OWN_ROWS = {"vdep_table4_alpha_0.001", "vdep_table5_ratio_1.0", "vdep_table8_l2"}
+PATCH_PX = {
+    "openai/clip-vit-large-patch14-336": 14,
+    "google/siglip-so400m-patch14-384": 14,
+    "google/siglip2-so400m-patch16-384": 16,
+    "facebook/dinov2-large": 14,
+}
+RISING = {"schedule": "linear", "start": 0, "end": 5}
+
+
+@cache
+def stage(*names: str) -> StageConfig:
+    told: Any = {}
+    for name in names:
+        told = merge(told, read(name))
+    return resolve_stage(stage_config({**told, "data": "d", "out": "o"}))
+
+
+def bases(overlay: str) -> list[str]:
+    """What the comment of an overlay says it lies over."""
+    lines = (FOLDER / f"{overlay}.yaml").read_text("utf-8").splitlines()
+    (told,) = [line.removeprefix("# Over: ") for line in lines if line.startswith("# Over: ")]
+    return told.split(", ")
+
+
+PAIRS = [(base, overlay) for overlay in ABLATIONS for base in bases(overlay)]
+
+
+@pytest.mark.parametrize("name", EMBEDDED + FULL)
+def test_a_recipe_resolves(name):
+    assert stage(name) == resolve_stage(stage(name))
+
+
+@pytest.mark.parametrize(("base", "overlay"), PAIRS)
+def test_an_ablation_changes_its_base_and_nothing_but_what_it_tells(base, overlay):
+    below, above = stage(base), stage(base, overlay)
+    assert (above == below) == (overlay.removeprefix("ablations/") in OWN_ROWS)
+    for field in StageConfig.__dataclass_fields__:
+        if field not in read(overlay):
+            assert getattr(above, field) == getattr(below, field), field
+
+
+@pytest.mark.parametrize("overlay", ABLATIONS)
+def test_an_ablation_says_its_paper_or_that_it_is_ours(overlay):
+    paper, row = (
+        overlay.removeprefix("ablations/").replace("patch_aligned_t", "patch_t").split("_", 1)
+    )
+    first = (FOLDER / f"{overlay}.yaml").read_text("utf-8").splitlines()[0]
+    assert paper in ("mmcs", "vdep", "sea", "patch")
+    if row.startswith("ours"):
+        assert first.startswith("# Ours")
+    else:
+        title = {"patch": "Patch-aligned"}.get(paper, paper.upper())
+        number = row.removeprefix("table").split("_")[0]
+        assert first.startswith(f"# {title} Table")
+        assert number in first
+
+
+def members(name: str) -> dict[str, dict[str, Any]]:
+    """Every objective of a recipe with its settings."""
+    told = stage(name)
+    assert isinstance(told.objective, dict)
+    return {told.objective["name"]: told.objective, **told.plus, **told.mix}
+
+
+def test_the_recipes_of_each_objective_do_what_their_names_say():
+    assert set(members("embedded/caption")) == {"caption"}
+    assert set(members("embedded/code_switch")) == {"code_switch"}
+    switch = members("embedded/code_switch")["code_switch"]
+    assert (switch["text_weight"], switch["entity_weight"]) == (1.0, 1.0)
+    for name in ("embedded/patch_aligned", "full/llava15_7b_patch_aligned"):
+        assert set(members(name)) == {"caption", "patch_aligned"}
+        assert members(name)["patch_aligned"]["weight"] == RISING
+    for name in ("embedded/sea", "full/llava15_7b_sea"):
+        assert set(members(name)) == {"caption", "token_contrastive"}
+        told = members(name)["token_contrastive"]
+        assert (told["labels_kept"], told["window"], told["logit_scale_init"]) == (10, 2, 0.0)
+        assert told["weight"] == 1.0
+        assert stage(name).labels == "data/labels"
+    for name in ("embedded/vdep", "full/llava15_7b_vdep", "full/tinyllava_3b_vdep"):
+        assert set(members(name)) == {"caption", "reconstruction"}
+        told = members(name)["reconstruction"]
+        assert (told["share"], told["weight"], told["loss"]) == (1.0, 0.001, "l2")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "base", "objective", "fields"),
+    [
+        ("mmcs_table4_no_entity", "code_switch", "code_switch", {"entity_weight": 0}),
+        ("mmcs_table4_no_text", "code_switch", "code_switch", {"text_weight": 0}),
+        ("mmcs_table4_patch_aligned", "code_switch", "patch_aligned", {"weight": RISING}),
+        ("mmcs_ours_plus_patch", "code_switch", "patch_aligned", {"weight": 0.5}),
+        ("vdep_table4_alpha_0.01", "vdep", "reconstruction", {"weight": 0.01}),
+        ("vdep_table5_ratio_0.8", "vdep", "reconstruction", {"share": 0.8, "weight": 0.001}),
+        ("vdep_table8_inverse_l2", "vdep", "reconstruction", {"loss": "inverse_l2"}),
+        ("sea_ours_n_3", "sea", "token_contrastive", {"labels_kept": 3, "window": 2}),
+        ("sea_ours_k_3", "sea", "token_contrastive", {"window": 3}),
+        ("sea_ours_lambda_0.1", "sea", "token_contrastive", {"weight": 0.1}),
+    ],
+)
+def test_a_row_of_an_ablation(overlay, base, objective, fields):
+    above = stage(f"embedded/{base}", f"ablations/{overlay}")
+    told = {above.objective["name"]: above.objective, **above.plus, **above.mix}[objective]
+    assert {field: told[field] for field in fields} == fields
+
+
+def test_recipes_that_are_compared_differ_in_the_objective_alone():
+    ours = ("objective", "plus", "mix", "labels")
+    for names, free in ((EMBEDDED, ()), ([n for n in FULL if "llava15" in n], ("micro_batch",))):
+        assert len(names) >= 4
+        first, *others = (
+            {k: v for k, v in vars(stage(n)).items() if k not in (*ours, *free)} for n in names
+        )
+        assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize(
+    ("names", "tokens"),
+    [
+        (["full/llava15_7b_caption"], 24 * 24),
+        (["full/tinyllava_3b_vdep"], 27 * 27),
+        (["full/mmcs_qwen25_3b"], 5 * 12 * 12),
+        (["full/mmcs_qwen3_8b"], 5 * 12 * 12),
+        (["full/mmcs_llama3_8b"], 5 * 12 * 12),
+        (["full/llava15_7b_sea", "ablations/sea_table2_siglip"], 27 * 27),
+        (["full/llava15_7b_sea", "ablations/sea_table5_dinov2"], 16 * 16),
+    ],
+)
+def test_an_image_has_the_paper_s_number_of_tokens(names, tokens):
+    model = stage(*names).model
+    assert isinstance(model.encoder, dict)
+    assert isinstance(model.projector, dict)
+    assert isinstance(model.preprocess, Preprocess)
+    patch_px, merged = PATCH_PX[model.encoder["path"]], model.projector["unshuffle"]
+    grid = model.preprocess.token_grid((960, 960), patch_px=patch_px, unshuffle=merged)
+    assert len(grid) == tokens
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_size_recipes_train_as_the_papers_say(name):
+    told = stage(name)
+    assert (told.optim.lr, told.optim.warmup, told.optim.weight_decay) == (1e-3, 0.03, 0.0)
+    assert (told.epochs, told.precision, told.model.language.dtype) == (1, "bf16", "bfloat16")
+    assert told.global_batch == (128 if "mmcs" in name else 256)
+    assert told.global_batch % (8 * told.micro_batch) == 0  # on the papers' eight GPUs
+
+
+SMALL = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "pad_token_id": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "model"),
+    [
+        (PhiConfig(**SMALL), PhiForCausalLM),
+        (Phi3Config(**SMALL), Phi3ForCausalLM),
+        (GemmaConfig(**SMALL, num_key_value_heads=4, head_dim=8), GemmaForCausalLM),
+    ],
+    ids=["Phi-2", "Phi-3", "Gemma"],
+)
+def test_language_models_of_the_recipes_can_be_taken_apart(config, model):
+    """Phi-2's head has a bias and Gemma scales its words; Llama and Qwen are tested elsewhere."""
+    torch.manual_seed(0)
+    made = model(config).eval()
+    if made.lm_head.bias is not None:
+        torch.nn.init.normal_(made.lm_head.bias)
+    assert isinstance(Language(made, tiny_tokenizer()).final_norm, torch.nn.Module)
