@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import code_switch, loss, machine, objectives, pipeline
+from benchmarks import code_switch, loss, machine, objectives, pipeline, select
 from diglot.train.run_folder import environment
 
 SUITES = {
@@ -19,6 +19,7 @@ SUITES = {
     "loss": loss.run,
     "objectives": objectives.run,
     "pipeline": pipeline.run,
+    "select": select.run,
 }
 
 

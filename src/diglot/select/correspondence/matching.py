@@ -104,8 +104,9 @@ def _measured(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One pair's ratio (K,), best (K,) and chance (K, A)."""
     fine = places(view, pair.target.size_hw, upsample=upsample)
-    y_H, x_W = fine.y_H[fine.inside_H], fine.x_W[fine.inside_W]
-    inside_KHW = cosine_KHW[:, fine.inside_H][:, :, fine.inside_W]
+    rows, columns = _run(fine.inside_H), _run(fine.inside_W)
+    y_H, x_W = fine.y_H[rows], fine.x_W[columns]
+    inside_KHW = cosine_KHW[:, rows, columns]
     flat_KP = inside_KHW.reshape(len(inside_KHW), len(y_H) * len(x_W))
     row_K, column_K = np.divmod(flat_KP.argmax(1), len(x_W))
     true_K2 = pair.target.points_K2
@@ -116,6 +117,12 @@ def _measured(
     cells = places(view, pair.target.size_hw)
     centres = cells.x_W[cells.inside_W], cells.y_H[cells.inside_H]
     return ratio_K, best_K, share_within(true_K2, centres, pair.box_side, alphas)
+
+
+def _run(inside: np.ndarray) -> slice:
+    """The places inside, which follow one another."""
+    found = np.flatnonzero(inside)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 def share_within(

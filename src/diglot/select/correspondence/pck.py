@@ -95,10 +95,9 @@ def c_score(found: Matches, *, seed: int = 0) -> CScore:
     """All scores with 95% intervals; the bootstrap is seeded with `seed`."""
     category = np.array([pair.category for pair in found.pairs])[found.pair_M]
     names = sorted({pair.category for pair in found.pairs})
-    groups = list(dict.fromkeys(group for pair in found.pairs for group in pair.groups))
     in_group = {
         group: np.array([group in pair.groups for pair in found.pairs], bool)[found.pair_M]
-        for group in sorted(groups)
+        for group in sorted({group for pair in found.pairs for group in pair.groups})
     }
     return CScore(
         overall=_scores(found, np.ones(len(found.pair_M), bool), seed),

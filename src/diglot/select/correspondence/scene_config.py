@@ -6,7 +6,7 @@ from diglot.core.errors import ConfigError
 
 # Bumped when the same seed no longer gives the same pairs.
 VERSION = 1
-LEVELS = ("moved", "turned", "mirrored", "crowded")
+LEVELS = ("1 moved", "2 turned", "3 mirrored", "4 crowded")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,7 @@ class ScenePairMaker:
         pictures = pool.pictures(name, "test")
         thing = pool, str(pictures[int(rng.integers(len(pictures)))])
         uv_K2 = _places_on(pool.render(thing[1], 256), config.keypoints, rng)
-        others = [self._kinds[k] for k in drawn[1:]] if LEVELS[level] == "crowded" else []
+        others = [self._kinds[k] for k in drawn[1:]] if level == 3 else []
         sides = []
         for number in (0, 1):
             scene = self._scene(thing, level, others, rng, target=number == 1)

@@ -18,9 +18,9 @@ def c_score_table(score: CScore, *, title: str) -> Table:
     for head in ("points", *heads):
         table.add_column(head, justify="right", no_wrap=True)
     whole = score.overall
-    table.add_row("all, pooled", *_cells(whole, [s.pooled for s in whole.values()]))
+    table.add_row("pooled", *_cells(whole, [s.pooled for s in whole.values()]))
     means = [s.pair_mean for s in whole.values()]
-    table.add_row("all, mean of pairs", *_cells(whole, means), end_section=True)
+    table.add_row("mean of pairs", *_cells(whole, means), end_section=True)
     for part in (score.groups, score.categories):
         for number, (name, by_alpha) in enumerate(part.items(), start=1):
             cells = _cells(by_alpha, [s.pooled for s in by_alpha.values()])
