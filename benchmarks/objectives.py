@@ -186,10 +186,17 @@ def _loss(mixture: Mixture, out: ForwardOutput, batch: Batch) -> torch.Tensor:
 
 
 def _tell(console: Console, shape: Shape, figures: Mapping[str, Mapping[str, float]]) -> None:
-    table = Table(title=f"objectives, {shape.name} shape, {len(shape.entities)} samples")
-    columns = ("tokens", "seconds", "x caption", "share of GEMM rate")
-    table.add_column("stage")
-    for column in (*columns, "plus alone, ms", "of a caption step", "prepare, ms a sample"):
+    title = f"objectives, {shape.name} shape, {len(shape.entities)} samples"
+    table = Table(title=title, padding=0)
+    table.add_column("stage", no_wrap=True)
+    for column in (
+        "tokens",
+        "seconds",
+        "x caption",
+        "share of GEMM rate",
+        "plus, of a caption step",
+        "prepare, ms a sample",
+    ):
         table.add_column(column, justify="right")
     for name, row in figures.items():
         table.add_row(
@@ -198,7 +205,6 @@ def _tell(console: Console, shape: Shape, figures: Mapping[str, Mapping[str, flo
             f"{row['step_s']:.2f}",
             f"{row['over_caption']:.2f}",
             f"{row['gemm_share']:.0%}",
-            f"{1000 * row['plus_s']:.1f}",
             f"{row['plus_over_caption']:.1%}",
             f"{1000 * row['prepare_s']:.1f}",
         )
