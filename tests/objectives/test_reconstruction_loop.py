@@ -63,14 +63,8 @@ def test_two_processes_train_as_one(world, tmp_path, options):
     train(stage(world, tmp_path / "one", **settings))
     told = train_by_two(stage(world, tmp_path / "two", **settings))
     assert [error for _, error in told.values()] == ["", ""]
-    for a, b in zip(losses_of(tmp_path / "two"), losses_of(tmp_path / "one"), strict=True):
+    for a, b in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
         assert a == pytest.approx(b, rel=1e-5)
     ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")
     for name, weight in theirs.items():
         torch.testing.assert_close(ours[name], weight, rtol=1e-5, atol=1e-5)
-
-
-def losses_of(out: Path) -> list[dict[str, float]]:
-    """All figures but the lengths, which each process tells of its own samples."""
-    lengths = ("visual_norm", "hidden_norm")
-    return [{k: v for k, v in line.items() if k not in lengths} for line in figures(out)]
