@@ -39,7 +39,7 @@ class Stage:
 
     objective: str = "caption"
     plus: Mapping[str, Any] = field(default_factory=dict)
-    mix: Mapping[str, Any] = field(default_factory=dict)
+    mix: Mapping[str, Any] = field(default_factory=dict)  # the same samples again
 
     def build(self) -> Mixture:
         """What the training loop would build of it."""
@@ -51,7 +51,7 @@ STAGES = {
     "caption": Stage(),
     "caption + patch_aligned": Stage(plus=PATCH_ALIGNED),
     "caption + token_contrastive": Stage(plus={"token_contrastive": {"weight": 1.0}}),
-    "caption, reconstruction in turns": Stage(mix={"reconstruction": {"weight": 0.001}}),
+    "caption, reconstruction": Stage(mix={"reconstruction": {"weight": 0.001}}),
     "code_switch": Stage(objective="code_switch"),
     "code_switch + patch_aligned": Stage(objective="code_switch", plus=PATCH_ALIGNED),
 }
