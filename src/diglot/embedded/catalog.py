@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from diglot.core.errors import ConfigError
-from diglot.embedded import cifar10, efficientnet_lite0, emoji, imagenet_names, photos, smollm2
+from diglot.embedded import (
+    cifar10,
+    efficientnet_lite0,
+    emoji,
+    imagenet_names,
+    mobilesam,
+    photos,
+    smollm2,
+)
 from diglot.embedded.asset import Asset
 
 ASSETS: tuple[Asset, ...] = (
@@ -13,6 +21,7 @@ ASSETS: tuple[Asset, ...] = (
     emoji.ASSET,
     photos.PHOTOS,
     photos.SKIMAGE_PHOTOS,
+    mobilesam.ASSET,
     imagenet_names.ASSET,
 )
 

