@@ -11,7 +11,8 @@ from diglot.core.plugin import build_part
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.embedded.photos import photo_files
 from diglot.models.encoder import Encoder
-from diglot.models.encoders.efficientnet_lite0 import Config, EfficientNetLite0, build
+from diglot.models.encoders._random_start import noise_pictures
+from diglot.models.encoders.efficientnet_lite0 import Config, EfficientNetLite0, Layer, build
 
 pytestmark = pytest.mark.embedded
 
@@ -120,3 +121,46 @@ def test_bad_weights_are_named(tmp_path: Path) -> None:
     for path in (absent, noise, other):
         with pytest.raises(ConfigError, match=rf"efficientnet_lite0\.weights.*{path.name}"):
             build(Config(weights=str(path)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "stride", "width"),
+    [("stride_8", 8, 40), ("stride_16", 16, 112), ("stride_32", 32, 320)],
+)
+@torch.no_grad()
+def test_earlier_layers_are_the_networks_own_maps(
+    encoder: EfficientNetLite0, layer: Layer, stride: int, width: int
+) -> None:
+    """The last block before the next stride: hooks on every block tell which that is."""
+    early = build(Config(image_px=64, layer=layer))
+    assert (early.patch_px, early.width) == (stride, width)
+    pixels = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    maps: list[torch.Tensor] = []
+    hooks = [
+        block.register_forward_hook(lambda m, i, out: maps.append(out))
+        for block in encoder.net._blocks
+    ]
+    encoder(pixels)
+    for hook in hooks:
+        hook.remove()
+    last = [x for x in maps if x.shape[-1] == 64 // stride][-1]
+    torch.testing.assert_close(early(pixels)[0], last[0].permute(1, 2, 0))
+    assert early.revision == f"{encoder.revision}-{layer}"
+    with pytest.raises(ConfigError, match="only the last layer is classified"):
+        early.classifier_rows()
+
+
+@torch.no_grad()
+def test_random_weights_are_by_seed_and_let_pictures_through() -> None:
+    """Every cell and every channel says something, or it would be no floor but a blindfold."""
+    drawn = build(Config(image_px=128, weights="random:0"))
+    again, other = (build(Config(image_px=128, weights=f"random:{s}")) for s in (0, 1))
+    pictures = noise_pictures(torch.Generator().manual_seed(5))
+    features = drawn(pictures)
+    assert torch.equal(again(pictures), features)
+    assert not torch.equal(other(pictures), features)
+    assert drawn.revision != other.revision
+    between_pictures = features.mean((1, 2)).std(0).mean()
+    assert features.std() > 0.5
+    assert between_pictures > 0.1
+    assert (features.flatten(0, 2).std(0) > 0.01).float().mean() > 0.95

@@ -1,12 +1,13 @@
-"""EfficientNet-Lite0 as a vision encoder: the last feature map before pooling.
+"""EfficientNet-Lite0 as a vision encoder: the last feature map before pooling, or an earlier one.
 
 Source: Tan and Le 2019, arXiv 1905.11946; the Lite variant drops squeeze-excitation and uses ReLU6.
 Small enough to run on a CPU, and its weights can be had without a model hub.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError
@@ -17,9 +18,27 @@ from diglot.core.errors import ConfigError
 from diglot.embedded.archive import file_sha256
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.models.encoder import RGB, Resample
+from diglot.models.encoders._random_start import randomise
 
-WIDTH = 1280
-STRIDE_PX = 32
+STRIDE_PX = 32  # of the last layer: views are multiples of it whichever layer is read
+RANDOM = re.compile(r"random:(\d{1,9})")
+Layer = Literal["head", "stride_32", "stride_16", "stride_8"]
+
+
+class Cut(NamedTuple):
+    """Where a layer is read: after so many blocks, at this stride, with so many channels."""
+
+    blocks: int
+    stride_px: int
+    width: int
+
+
+CUTS: dict[Layer, Cut] = {
+    "head": Cut(16, 32, 1280),
+    "stride_32": Cut(16, 32, 320),
+    "stride_16": Cut(11, 16, 112),
+    "stride_8": Cut(5, 8, 40),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +46,12 @@ class Config:
     """Settings of the encoder."""
 
     image_px: int = 448  # side of a view; a multiple of 32
-    weights: str | None = None  # safetensors file; None = the embedded ImageNet-1k weights
+    # Which feature map: head = the one that is pooled and classified (1280 channels, ReLU6);
+    # stride_N = the last block's output at that stride (320, 112, 40 channels, linear).
+    layer: Layer = "head"
+    # safetensors file; None = the embedded ImageNet-1k weights; random:SEED = weights never
+    # trained, the floor of a comparison
+    weights: str | None = None
     channels_last: bool = True  # memory layout; the faster one on CPUs and on tensor cores
 
     def __post_init__(self) -> None:
@@ -47,20 +71,17 @@ class EfficientNetLite0(nn.Module):
     and with them a frozen encoder, and drop-connect would add noise.
     """
 
-    width: int = WIDTH
-    patch_px: int = STRIDE_PX
     # Of the original TensorFlow training: (pixel - 127) / 128 on 0..255, bicubic.
     mean: RGB = (127 / 255, 127 / 255, 127 / 255)
     std: RGB = (128 / 255, 128 / 255, 128 / 255)
     resample: Resample = "bicubic"
 
-    def __init__(self, config: Config, state: dict[str, torch.Tensor], *, revision: str) -> None:
+    def __init__(self, config: Config, net: Any, *, revision: str) -> None:
         super().__init__()
-        self.image_px = config.image_px
-        self.revision = revision
-        # The size sets the padding of the strided convolutions, the same for all multiples of 32.
-        self.net = _network(config.image_px)
-        self.net.load_state_dict(state)
+        self.image_px, self.layer = config.image_px, config.layer
+        self._blocks, self.patch_px, self.width = CUTS[config.layer]
+        self.revision = revision if config.layer == "head" else f"{revision}-{config.layer}"
+        self.net = net
         self.memory_format = (
             torch.channels_last if config.channels_last else torch.contiguous_format
         )
@@ -72,7 +93,7 @@ class EfficientNetLite0(nn.Module):
         return self
 
     def forward(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
-        """features_VhwE: h = H // 32, w = W // 32, E = 1280, values in [0, 6] (ReLU6).
+        """features_VhwE: h = H // patch_px, w = W // patch_px, E = width; head's are in [0, 6].
 
         pixels_V3HW: float, already normalised with `mean` and `std`, sides multiples of 32.
         Raises ConfigError for another shape.
@@ -86,14 +107,30 @@ class EfficientNetLite0(nn.Module):
                 where="efficientnet_lite0",
             )
         pixels_V3HW = pixels_V3HW.contiguous(memory_format=self.memory_format)
-        features_VEhw: torch.Tensor = self.net.extract_features(pixels_V3HW)
-        return features_VEhw.permute(0, 2, 3, 1).contiguous()
+        read = self.net.extract_features if self.layer == "head" else self._block_output
+        return read(pixels_V3HW).permute(0, 2, 3, 1).contiguous()
+
+    def _block_output(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
+        """The map (V, E, h, w) after the layer's last block."""
+        net = self.net
+        x_VEhw = net._swish(net._bn0(net._conv_stem(pixels_V3HW)))
+        for block in net._blocks[: self._blocks]:
+            x_VEhw = block(x_VEhw)
+        return x_VEhw
 
     def classifier_rows(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(weight, bias), (1000, E) and (1000,): ImageNet's classes in the space of the features.
 
         The class scores of a view are the mean of its cells' features times weight, plus bias.
+        Raises ConfigError for another layer.
         """
+        if self.layer != "head":
+            raise ConfigError(
+                "only the last layer is classified",
+                expected="layer: head",
+                got=self.layer,
+                where="efficientnet_lite0.layer",
+            )
         return self.net._fc.weight.detach(), self.net._fc.bias.detach()
 
 
@@ -114,14 +151,25 @@ def build(config: Config) -> EfficientNetLite0:
 
     Raises ConfigError for a weights file that is missing, no safetensors, or of another network.
     """
-    path = efficientnet_weights() if config.weights is None else Path(config.weights)
+    # The size sets the padding of the strided convolutions, the same for all multiples of 32.
+    net = _network(config.image_px)
+    revision = _fill(net, config.weights)
+    return EfficientNetLite0(config, net, revision=f"{revision}-{config.image_px}px")
+
+
+def _fill(net: Any, weights: str | None) -> str:
+    """Give the network its weights; returns what names them: the file's digest, or random:SEED."""
+    if weights and (drawn := RANDOM.fullmatch(weights)):
+        randomise(net, seed=int(drawn[1]))
+        return weights
+    path = efficientnet_weights() if weights is None else Path(weights)
     try:
-        revision = f"{file_sha256(path)[:16]}-{config.image_px}px"
-        return EfficientNetLite0(config, load_file(path), revision=revision)
+        net.load_state_dict(load_file(path))
+        return file_sha256(path)[:16]
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ConfigError(
             f"cannot use these weights: {' '.join(str(error).split())[:300]}",
-            expected="a safetensors file with the state dict of EfficientNet-Lite0",
+            expected="a safetensors file with the state dict of EfficientNet-Lite0, or random:SEED",
             got=str(path),
             where="efficientnet_lite0.weights",
         ) from error
