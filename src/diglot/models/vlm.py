@@ -30,7 +30,8 @@ class VLMConfig:
     """The three parts and how an image becomes views."""
 
     encoder: Part = "efficientnet_lite0"
-    """clip, dinov2, efficientnet_lite0, siglip, siglip2, or a module of your own."""
+    """clip, combined, dinov2, efficientnet_lite0, mobilesam, siglip, siglip2, or a module of your
+    own."""
     projector: Part = "mlp"
     """mlp, or a module of your own."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -175,13 +176,14 @@ def resolve(config: VLMConfig) -> VLMConfig:
     )
 
 
-def build_vlm(config: VLMConfig, *, seed: int = 0) -> VLM:
+def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = None) -> VLM:
     """Load the encoder and the LLM, and start a projector from `seed`.
 
-    Raises ConfigError where a part is unknown, cannot be loaded, or two do not fit.
+    `language` saves loading the LLM again; it must be that of `config.language`. Raises ConfigError
+    where a part is unknown, cannot be loaded, or two do not fit.
     """
     encoder = build_part("diglot.models.encoders", config.encoder, where="encoder")
-    language = load_language(config.language)
+    language = language or load_language(config.language)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         projector = build_part(
