@@ -74,7 +74,7 @@ def test_a_record_becomes_a_pair(spair, tmp_path):
     assert pair.source.points_K2.tolist() == [[7, 9], [20, 21], [59, 39]]
     assert pair.target.points_K2.tolist() == [[12, 6], [25, 20], [49, 29]]
     assert pair.scored_K.tolist() == [True] * 3
-    assert pair.groups[:2] == ("viewpoint_variation 1", "scale_variation 0")
+    assert pair.groups[:2] == ("viewpoint 1", "scale 0")
     assert (len(rejected), told) == (0, [(1, 1)])
 
 

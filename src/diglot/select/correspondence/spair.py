@@ -83,7 +83,11 @@ def _pair(folder: Path, split: str, name: str) -> Pair:
             target=sides[1],
             box=_box(told["trg_bndbox"]),
             visible_K=np.ones(len(sides[0].points_K2), bool),
-            groups=tuple(f"{key} {told[key]}" for key in _DIFFERENCES if key in told),
+            groups=tuple(
+                f"{key.removesuffix('_variation')} {told[key]}"
+                for key in _DIFFERENCES
+                if key in told
+            ),
         )
     except KeyError as error:
         raise DataError(f"record has no {error.args[0]!r}", where=name) from error
