@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.core.errors import ConfigError
 from diglot.select import figures, tables
@@ -192,6 +193,7 @@ SUB_VERBS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "c-score": c_score,
     "scene-pairs": scene_pairs,
+    "ocr-pairs": ocr_pairs,
 }
 
 
