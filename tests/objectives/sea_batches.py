@@ -1,6 +1,7 @@
 """Batches of labelled visual tokens, and samples whose patches have labels."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from diglot.core.patch_labels import PatchLabels
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Sample
 from diglot.data.collate import collate, lay
+from diglot.data.labels import LabelWriter
+from diglot.data.records import Dataset
 from diglot.objectives.token_contrastive import Pair
 from tiny import tiny_tokenizer
 
@@ -43,3 +46,14 @@ def labelled(sample: Sample, *, seed: int = 0, labels: int = 3) -> Sample:
     grid = Preprocess(image_px=32).token_grid(sample.size_hw, patch_px=8)
     cells = PatchLabels(cells_M4=grid.cells_P4, words=words, scores=scores)
     return replace(sample, patch_labels=cells)
+
+
+def save_labels(folder: Path, dataset: Dataset) -> Path:
+    """Random labels of a dataset, as `diglot label` leaves them."""
+    grid = {"preprocess": Preprocess(image_px=32), "patch_px": 8}
+    with LabelWriter(folder, dataset, words=WORDS, about={"labeller": "random"}, **grid) as writer:
+        for index in range(len(dataset)):
+            random = np.random.default_rng(index)
+            words = [random.permutation(len(WORDS))[:3].tolist() for _ in range(16)]
+            writer.add(words, [np.sort(random.random(3) + 0.1)[::-1].tolist() for _ in range(16)])
+    return folder

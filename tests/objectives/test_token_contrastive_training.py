@@ -1,21 +1,22 @@
 """SEA in the training loop: processes change nothing, no LLM pass of its own, mistakes told."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from outcome import figures, losses, rows, steps, write_rows
-from sea_batches import labelled
+from sea_batches import save_labels
 from test_processes import assert_near, train_by_two
 
 from diglot.core.errors import ConfigError
-from diglot.core.types import PatchLabels
+from diglot.data.records import open_dataset
 from diglot.models.language import Language
 from diglot.models.trainable import Trainable
 from diglot.train import loop
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from tiny_folders import save_world, tiny_samples, tiny_stage
+from tiny_folders import save_world, tiny_stage
 
 SAMPLES = 12
 
@@ -25,21 +26,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_world(tmp_path_factory.mktemp("world"), samples=SAMPLES)
 
 
-@pytest.fixture(autouse=True)
-def labels(monkeypatch: pytest.MonkeyPatch) -> list[PatchLabels | None]:
-    told = [labelled(s, seed=i).patch_labels for i, s in enumerate(tiny_samples(SAMPLES))]
-    monkeypatch.setattr(loop, "_labels", lambda config, dataset: told)
-    return told
-
-
-def contrast(**options: Any) -> dict[str, Any]:
-    return {"plus": {"token_contrastive": {"weight": 0.7, **options}}, "objective": "caption"}
+def contrast(data: Path, **options: Any) -> dict[str, Any]:
+    """Settings of SEA on a dataset, for which labels are made where there are none."""
+    dataset = open_dataset(data)
+    labels = data / f"labels {dataset.fingerprint[:8]}"
+    if not labels.exists():
+        save_labels(labels, dataset)
+    plus = {"token_contrastive": {"weight": 0.7, **options}}
+    return {"objective": "caption", "plus": plus, "labels": str(labels)}
 
 
 @pytest.mark.parametrize("learns", [Trainable(), Trainable(language=True)], ids=["few", "words"])
 def test_gathered_negatives_are_those_of_one_large_batch(world, tmp_path, learns):
     # 11 samples in steps of 4, 4 and 3
-    settings = {**contrast(negatives="gathered"), "max_samples": 11, "trainable": learns}
+    settings = {
+        **contrast(world / "data", negatives="gathered"),
+        "max_samples": 11,
+        "trainable": learns,
+    }
     train(tiny_stage(world, tmp_path / "one", **settings, micro_batch=4))
     told = train_by_two(tiny_stage(world, tmp_path / "two", **settings, micro_batch=2))
     assert told == {0: (3, ""), 1: (0, "")}
@@ -50,7 +54,7 @@ def test_gathered_negatives_are_those_of_one_large_batch(world, tmp_path, learns
 
 
 def test_negatives_of_a_process_are_those_of_a_micro_batch(world, tmp_path):
-    settings = {**contrast(window=1), "max_samples": 11, "micro_batch": 1}
+    settings = {**contrast(world / "data", window=1), "max_samples": 11, "micro_batch": 1}
     train(tiny_stage(world, tmp_path / "one", **settings))
     train_by_two(tiny_stage(world, tmp_path / "two", **settings))
     assert_near(tmp_path / "two", tmp_path / "one")
@@ -61,7 +65,8 @@ def test_gathered_with_a_process_that_has_nothing(world, tmp_path):
     for row in spoilt[::2]:
         row["image"] = {"bytes": b"x"}
     data = str(write_rows(tmp_path / "data", spoilt))
-    settings = {**contrast(negatives="gathered"), "data": data, "global_batch": 2}
+    options = contrast(Path(data), negatives="gathered")
+    settings = {**options, "data": data, "global_batch": 2}
     train(tiny_stage(world, tmp_path / "one", **settings, micro_batch=2))
     train_by_two(tiny_stage(world, tmp_path / "two", **settings, micro_batch=1))
     pairs = zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True)
@@ -69,13 +74,13 @@ def test_gathered_with_a_process_that_has_nothing(world, tmp_path):
         assert ours == pytest.approx(expected, rel=1e-5)
 
 
-
 def test_alone_it_learns_without_the_language_model(world, tmp_path, monkeypatch):
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("no LLM pass is needed")
 
     options = {"name": "token_contrastive", "window": 1, "logit_scale_init": 2.0}
-    settings = {"objective": options, "epochs": 30, "max_samples": 4}
+    labels = contrast(world / "data")["labels"]
+    settings = {"objective": options, "labels": labels, "epochs": 30, "max_samples": 4}
     optim = OptimConfig(lr=1e-2)
     stage = tiny_stage(world, tmp_path / "run", **settings, optim=optim, checkpoint_every=99)
     vlm = loop.build_vlm(stage.model)
@@ -86,8 +91,25 @@ def test_alone_it_learns_without_the_language_model(world, tmp_path, monkeypatch
     assert all(line["items/contrast"] > 0 for line in figures(tmp_path / "run"))
 
 
-def test_without_labels_the_run_does_not_start(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_labels", lambda config, dataset: None)
+def test_without_labels_the_run_does_not_start(world, tmp_path):
+    settings = contrast(world / "data") | {"labels": None}
     with pytest.raises(ConfigError, match="diglot label"):
-        train(tiny_stage(world, tmp_path / "run", **contrast()))
+        train(tiny_stage(world, tmp_path / "run", **settings))
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    with pytest.raises(ConfigError, match="no patch labels here"):
+        train(tiny_stage(world, tmp_path / "run", **settings | {"labels": "nowhere"}))
+
+
+def test_other_labels_are_another_run(world, tmp_path):
+    settings = contrast(world / "data")
+    train(tiny_stage(world, tmp_path / "run", **settings))
+    dataset = open_dataset(world / "data")
+    other = save_labels(tmp_path / "other", dataset)
+    moved = tiny_stage(world, tmp_path / "run", **settings | {"labels": str(other)})
+    train(moved)  # the same labels elsewhere
+    (other / "words.txt").write_text("\n".join(["x"] * 8) + "\n")
+    manifest = json.loads((other / "labels.json").read_text())
+    manifest["splits"]["train"]["digest"] = "0" * 64
+    (other / "labels.json").write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="data_fingerprint"):
+        train(moved)

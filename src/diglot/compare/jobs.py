@@ -10,10 +10,11 @@ from diglot.compare.config import CompareConfig
 from diglot.compare.measured import kept_measures
 from diglot.compare.rows import Row
 from diglot.core.errors import ConfigError
+from diglot.data.labels import open_labels
 from diglot.data.records import Dataset
 from diglot.measure.config import MeasureConfig
 from diglot.train.config import StageConfig
-from diglot.train.run_folder import open_run
+from diglot.train.run_folder import data_fingerprint, open_run
 from diglot.train.trackers import read_metrics
 
 FAILED = "failed.json"
@@ -84,4 +85,5 @@ def check_begun(jobs: Sequence[Job], dataset: Dataset) -> None:
     """Raises ConfigError where a job's folder holds a run with other settings or other data."""
     for job in jobs:
         if read_metrics(job.folder / "metrics.jsonl"):
-            open_run(job.stage, fingerprint=dataset.fingerprint)
+            labels = job.stage.labels and open_labels(Path(job.stage.labels), dataset)
+            open_run(job.stage, fingerprint=data_fingerprint(dataset, labels or None))

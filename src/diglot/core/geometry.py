@@ -100,8 +100,14 @@ class TokenGrid:
         """
         if mask_HW.shape != tuple(self.size_hw):
             raise ValueError(f"mask is {mask_HW.shape}, image is {self.size_hw}")
-        mask = np.asarray(mask_HW, np.float64)
-        rows, columns = (_pixel_spans(n) for n in self.size_hw)
+        y, x = (np.flatnonzero(mask_HW.any(axis)) for axis in (1, 0))
+        if not len(y):
+            return np.zeros(len(self))
+        top, left = y[0], x[0]  # only the part that holds the mask: the rest adds nothing
+        mask = np.asarray(mask_HW[top : y[-1] + 1, left : x[-1] + 1], np.float64)
+        rows, columns = (
+            _pixel_spans(n) + at for n, at in zip(mask.shape, (top, left), strict=True)
+        )
         covers = [
             _overlap(y, rows) @ mask @ _overlap(x, columns).T / _cell_area(y, x)
             for y, x in self._edges

@@ -64,6 +64,11 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
+    @property
+    def shard_sizes(self) -> list[int]:
+        """How many samples each shard holds, in order."""
+        return [shard.samples for shard in self._shards]
+
     @cached_property
     def ids(self) -> list[str]:
         """The id of every sample, in order, without reading a picture."""

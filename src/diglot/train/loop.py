@@ -13,6 +13,7 @@ from accelerate.utils import set_seed
 
 from diglot.core.errors import ConfigError
 from diglot.data.features import FeatureCache
+from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.checkpoint import PARTS, load_weights, save_vlm
@@ -24,7 +25,7 @@ from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
 from diglot.train.features import open_features
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order
-from diglot.train.run_folder import open_run
+from diglot.train.run_folder import data_fingerprint, open_run
 from diglot.train.samples import PreparedSamples
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
@@ -66,12 +67,13 @@ def train(
         logging.getLogger("diglot").setLevel(logging.ERROR)
     config = resolve_stage(config)
     dataset = open_dataset(Path(config.data), config.split)
+    labels = open_labels(Path(config.labels), dataset) if config.labels else None
     with accelerator.main_process_first():
-        folder = open_run(config, fingerprint=dataset.fingerprint)
+        folder = open_run(config, fingerprint=data_fingerprint(dataset, labels))
     if (folder / "model").exists():
         log.info("%s is finished", folder)
         return folder / "model"
-    run = _Run(config, folder, dataset, vlm, accelerator, report)
+    run = _Run(config, folder, dataset, labels, vlm, accelerator, report)
     return run.finish(probe)
 
 
@@ -83,6 +85,7 @@ class _Run:
         config: StageConfig,
         folder: Path,
         dataset: Dataset,
+        labels: Labels | None,
         vlm: VLM | None,
         accelerator: Accelerator,
         report: Report,
@@ -95,7 +98,7 @@ class _Run:
         self.report: Report = report if accelerator.is_main_process else _silent
         self.objective = build_mixture(config.objective, config.plus, config.mix)
         self.dataset = dataset
-        self.labels = _labels(config, dataset)
+        self.labels = labels
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
@@ -222,14 +225,6 @@ class _Run:
         before = Path(self.config.start_from) if self.config.start_from else None
         given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)
-
-
-def _labels(config: StageConfig, dataset: Dataset) -> Any:
-    if config.labels is None:
-        return None
-    from diglot.data.labels import open_labels
-
-    return open_labels(Path(config.labels), dataset)
 
 
 def _due(step: int, every: int, steps: int) -> bool:

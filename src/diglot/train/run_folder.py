@@ -20,11 +20,13 @@ from typing import Any
 import torch
 
 from diglot.core.errors import ConfigError
+from diglot.data.labels import Labels
+from diglot.data.records import Dataset
 from diglot.data.shards import replace_text
 from diglot.train.config import StageConfig
 
 # Settings that may differ when a run goes on: they change no figure.
-MAY_CHANGE = {"out", "workers", "checkpoint_every", "features.folder"}
+MAY_CHANGE = {"out", "workers", "checkpoint_every", "features.folder", "labels"}
 PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
@@ -50,6 +52,11 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
     return folder
+
+
+def data_fingerprint(dataset: Dataset, labels: Labels | None) -> str:
+    """Names the data that a run learns from: a dataset's split, and its patch labels if any."""
+    return dataset.fingerprint + (f" with labels {labels.fingerprint}" if labels else "")
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

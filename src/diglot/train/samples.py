@@ -1,14 +1,15 @@
 """From a place in the order to a sample laid out for the model; a bad record never stops a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
 from diglot.core.errors import DataError
-from diglot.core.types import PatchLabels, Sample
+from diglot.core.types import Sample
 from diglot.data.collate import Laid, lay
 from diglot.data.features import FeatureCache, sample_picture
+from diglot.data.labels import Labels
 from diglot.data.records import Dataset
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
@@ -36,7 +37,7 @@ class PreparedSamples(torch.utils.data.Dataset):
         objective: Mixture,
         seed: int,
         cache: FeatureCache | None,
-        labels: Sequence[PatchLabels] | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.dataset, self.objective, self.seed = dataset, objective, seed
         self.cache, self.labels = cache, labels

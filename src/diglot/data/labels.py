@@ -1,0 +1,279 @@
+"""Patch labels beside a dataset: words for every patch of every image, in the dataset's own shards.
+
+    FOLDER/labels.json          how they were made, and which splits are done
+    FOLDER/words.txt            the words, one a line; shards hold their numbers
+    FOLDER/train-00000.parquet  one row a sample, in the order of the dataset's train-00000.parquet
+
+`diglot label` writes such a folder; a stage's `labels` names it (see train/config).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.preprocess import Preprocess
+from diglot.core.types import PatchLabels, SizeHW
+from diglot.data import shards
+from diglot.data.records import Dataset
+
+MANIFEST, WORDS = "labels.json", "words.txt"
+FORMAT = {"format": "diglot labels", "format_version": 1}
+ROW_GROUP_SAMPLES = 8
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("words", pa.list_(pa.list_(pa.int32()))),  # per patch, best first
+        ("scores", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+
+class LabelWriter:
+    """Appends the labels of a dataset's samples, in order. Use as a context manager.
+
+    A killed writer leaves whole shards; the same call again goes on after them: `done` samples
+    are there. Raises ConfigError for a folder of other labels (another `about`, other words, or
+    another dataset under the same split).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dataset: Dataset,
+        *,
+        words: Iterable[str],
+        preprocess: Preprocess,
+        patch_px: int,
+        about: Mapping[str, Any],
+    ) -> None:
+        self.folder, self.dataset, self._words = Path(folder), dataset, words
+        grid = {"preprocess": asdict(preprocess), "patch_px": patch_px}
+        self._about = json.loads(json.dumps({**grid, "about": dict(about)}))
+        self._sizes = dataset.shard_sizes
+        self._rows: list[dict[str, Any]] = []
+        self._shard = 0
+        self._open = ExitStack()
+
+    @property
+    def done(self) -> int:
+        """Samples whose labels are there: written, or waiting for their shard to be full."""
+        return sum(self._sizes[: self._shard]) + len(self._rows)
+
+    def __enter__(self) -> "LabelWriter":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the folder ({error})", where=str(self.folder)
+            ) from error
+        lock = shards.locked(self.folder / f".{self.dataset.split}.lock", wait=False)
+        self._open.enter_context(lock)
+        try:
+            self._resume()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        with self._open:
+            if kind is None and self.done == len(self.dataset):
+                self._note(complete=True)
+
+    def add(self, words: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]) -> None:
+        """The labels of the next sample: per patch the words' numbers and scores, best first.
+
+        Without a single patch the sample is noted as one that could not be labelled.
+        """
+        row = {"id": self.dataset.ids[self.done], "words": words, "scores": scores}
+        self._rows.append(row)
+        if len(self._rows) == self._sizes[self._shard]:
+            path = self.folder / f"{self.dataset.split}-{self._shard:05d}.parquet"
+            with shards.replacing(path) as temporary:
+                table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+                pq.write_table(
+                    table, temporary, row_group_size=ROW_GROUP_SAMPLES, compression="zstd"
+                )
+            self._rows, self._shard = [], self._shard + 1
+
+    def _resume(self) -> None:
+        manifest = read_labels_manifest(self.folder)
+        entry = manifest["splits"].get(self.dataset.split)
+        same_words = _write_words(self.folder, self._words, keep=bool(manifest["splits"]))
+        same = all(manifest.get(key, value) == value for key, value in self._about.items())
+        fingerprint = self.dataset.fingerprint
+        if manifest["splits"] and not (same and same_words):
+            raise _other("labels made in another way, or of other words", self.folder)
+        if entry and entry["fingerprint"] != fingerprint:
+            raise _other("labels of another dataset", self.folder)
+        found = shards.shard_paths(self.folder, self.dataset.split) if entry else []
+        self._shard = len(found)
+        if not (entry and entry["complete"]):
+            self._note(complete=False)
+
+    def _note(self, *, complete: bool) -> None:
+        with shards.locked(self.folder / ".labels.lock", wait=True):
+            manifest = read_labels_manifest(self.folder) | self._about
+            manifest["splits"][self.dataset.split] = {
+                "fingerprint": self.dataset.fingerprint,
+                "samples": self.done,
+                "complete": complete,
+                "digest": _digest(self.folder, self.dataset.split) if complete else None,
+            }
+            text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+            shards.replace_text(self.folder / MANIFEST, text)
+
+
+def _other(what: str, folder: Path) -> ConfigError:
+    return ConfigError(
+        f"the folder holds {what}",
+        where=str(folder),
+        fix="Choose another folder, or delete this one.",
+    )
+
+
+def _write_words(folder: Path, words: Iterable[str], *, keep: bool) -> bool:
+    """Write the list, or, to `keep` the one that is there, tell whether it is the same."""
+    path, digest = folder / WORDS, hashlib.sha256()
+    lines = (f"{_line(word)}\n".encode() for word in words)
+    if keep:
+        for line in lines:
+            digest.update(line)
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest() == digest.digest()
+    with shards.replacing(path) as temporary, open(temporary, "wb") as file:
+        file.writelines(lines)
+    return True
+
+
+def _line(word: str) -> str:
+    if not word.strip() or "\n" in word or "\r" in word:
+        raise DataError("not a word", expected="one line of text", got=repr(word))
+    return word
+
+
+def _digest(folder: Path, split: str) -> str:
+    """Names the labels of a split: their bytes, and the words'."""
+    total = hashlib.sha256()
+    for path in [folder / WORDS, *shards.shard_paths(folder, split)]:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def read_labels_manifest(folder: Path) -> dict[str, Any]:
+    """`labels.json`, or an empty one. Raises DataError where it is not ours."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {**FORMAT, "splits": {}}
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        known = manifest["format"] == FORMAT["format"] and isinstance(manifest["splits"], dict)
+        known = known and manifest["format_version"] == FORMAT["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("not a description of patch labels", where=str(path)) from error
+    if not known:
+        raise DataError("not labels that this version knows", expected=FORMAT, where=str(path))
+    return manifest
+
+
+class Labels:
+    """The patch labels of a dataset: `labels[i]` are those of `dataset[i]`; see open_labels.
+
+    Safe to send to other processes.
+    """
+
+    def __init__(self, folder: Path, dataset: Dataset, manifest: Mapping[str, Any]) -> None:
+        self.folder, self.dataset, self.manifest = folder, dataset, manifest
+        self.preprocess = Preprocess(**manifest["preprocess"])
+        self._starts = [0, *accumulate(dataset.shard_sizes)]
+        self._reset()
+
+    def _reset(self) -> None:
+        self._words: pa.StringArray | None = None
+        self._group = lru_cache(maxsize=16)(self._read_group)
+        self._cells = lru_cache(maxsize=64)(self._make_cells)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"args": (self.folder, self.dataset, self.manifest)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["args"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the labels of this split."""
+        return self.manifest["splits"][self.dataset.split]["digest"]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[PatchLabels]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> PatchLabels:
+        """The labels of sample `index`. Raises DataError where it could not be labelled."""
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        group, row = divmod(index - self._starts[shard], ROW_GROUP_SAMPLES)
+        table = self._group(shard, group)
+        where = f"sample {self.dataset.ids[index]!r}, labels"
+        found = table.column("id")[row].as_py()
+        if found != self.dataset.ids[index]:
+            raise DataError("labels of another sample", got=repr(found), where=where)
+        numbers, scores = (table.column(name)[row].as_py() for name in ("words", "scores"))
+        cells_M4 = self._cells(self.dataset.sizes_hw[index])
+        if not numbers:
+            raise DataError("the image could not be labelled", where=where)
+        if len(numbers) != len(cells_M4):
+            raise DataError("not one entry a patch", expected=len(cells_M4), where=where)
+        flat = self._vocabulary.take(pa.array([n for row in numbers for n in row], pa.int32()))
+        words = iter(flat.to_pylist())
+        return PatchLabels(
+            cells_M4=cells_M4,
+            words=tuple(tuple(next(words) for _ in row) for row in numbers),
+            scores=tuple(tuple(row) for row in scores),
+        )
+
+    @property
+    def _vocabulary(self) -> pa.StringArray:
+        if self._words is None:
+            lines = (self.folder / WORDS).read_text("utf-8").split("\n")[:-1]
+            self._words = pa.array(lines, pa.string())
+        return self._words
+
+    def _read_group(self, shard: int, group: int) -> pa.Table:
+        path = self.folder / f"{self.dataset.split}-{shard:05d}.parquet"
+        try:
+            return pq.ParquetFile(path).read_row_group(group, use_threads=False)
+        except (OSError, pa.ArrowException, IndexError) as error:
+            raise DataError(f"labels cannot be read ({error})", where=str(path)) from error
+
+    def _make_cells(self, size_hw: SizeHW) -> np.ndarray:
+        grid = self.preprocess.token_grid(size_hw, patch_px=self.manifest["patch_px"])
+        return grid.cells_P4
+
+
+def open_labels(folder: Path, dataset: Dataset) -> Labels:
+    """The labels of a dataset's split. Raises ConfigError where there are none of this data."""
+    fix = f"Make them: diglot label {dataset.folder} --split {dataset.split} --out {folder}"
+    if not (folder / MANIFEST).exists():
+        raise ConfigError("no patch labels here", where=str(folder), fix=fix)
+    manifest = read_labels_manifest(folder)
+    entry = manifest["splits"].get(dataset.split)
+    if entry is None or not entry["complete"]:
+        what = "no labels" if entry is None else "unfinished labels"
+        raise ConfigError(f"{what} of split {dataset.split!r}", where=str(folder), fix=fix)
+    if entry["fingerprint"] != dataset.fingerprint:
+        raise ConfigError("labels of another dataset", where=str(folder), fix=fix)
+    return Labels(folder, dataset, manifest)
