@@ -9,6 +9,7 @@ from typing import Any
 from diglot.compare.config import CompareConfig
 from diglot.compare.jobs import Job
 from diglot.compare.rows import Row
+from diglot.compare.summary import costs, meetings, table
 from diglot.train.order import Order
 from diglot.train.trackers import read_metrics
 
@@ -24,16 +25,22 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         for key, entry in (measures or {}).items():
             if entry["results"][job.row]["n"]:  # a measure left out has no items
                 heads.setdefault(key, {k: v for k, v in entry.items() if k != "results"})
+    labels, baseline = [row.label for row in rows], config.baseline or rows[0].label
+    entries = [_entry(job, measures, list(heads)) for job, measures in told]
     return {
         "title": config.title,
         "about": config.about,
         "data": config.data,
-        "baseline": config.baseline or rows[0].label,
+        "set": config.set,
+        "baseline": baseline,
         "rows": {row.label: {"config": list(row.config), "set": dict(row.set)} for row in rows},
         "samples": sorted({job.samples for job in jobs}),
         "seeds": list(config.seeds),
         "measures": heads,
-        "jobs": [_entry(job, measures, list(heads)) for job, measures in told],
+        "table": table(entries, list(heads)),
+        "meetings": meetings(entries, heads, labels, baseline),
+        "costs": costs(entries),
+        "jobs": entries,
     }
 
 

@@ -3,14 +3,18 @@
 import contextlib
 import json
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from diglot.compare.config import CompareConfig
 from diglot.compare.jobs import Job, check_begun, plan_jobs
 from diglot.compare.measured import Tell
+from diglot.compare.page import comparison
 from diglot.compare.pool import how_many, run_jobs
 from diglot.compare.results import as_csv, collect
 from diglot.compare.rows import Row, read_rows
@@ -20,6 +24,7 @@ from diglot.data.records import Dataset, open_dataset
 from diglot.data.shards import locked, replace_text
 from diglot.measure.groups import check_apart, group_of
 from diglot.models.vlm import VLMConfig, build_vlm
+from diglot.report.comparison import write_comparison
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +57,31 @@ class Study:
             return self.write()
 
     def write(self) -> dict[str, Any]:
-        """Write what is there by now: results.json, results.csv; returns the results.
+        """Write what is there by now; returns the results.
 
+        compare.yaml is the comparison itself, so that it can be given again without its options.
         Raises ConfigError where no study was begun.
         """
         if not self.out.is_dir():
             raise ConfigError("no study was begun here", where=str(self.out))
         results = collect(self.config, self.rows, self.jobs)
+        config = json.loads(json.dumps(asdict(self.config)))
+        replace_text(self.out / "compare.yaml", yaml.safe_dump(config, sort_keys=False))
         replace_text(self.out / "results.json", json.dumps(results, indent=2) + "\n")
         replace_text(self.out / "results.csv", as_csv(results))
+        command = f"diglot compare --config {shlex.quote(str(self.out / 'compare.yaml'))}"
+        page = comparison(results, self._environment(), command)
+        write_comparison(page, self.out / "report.html")
         return results
+
+    def _environment(self) -> dict[str, str]:
+        """Where the first of the runs that are done was trained."""
+        paths = [job.folder / "environment.json" for job in self.jobs]
+        path = next((path for path in paths if path.exists()), None)
+        told = json.loads(path.read_text()) if path else {}
+        packages = told.pop("packages", {})
+        plain = {name: str(value) for name, value in told.items() if value is not None}
+        return {**plain, **packages}
 
     def _check(self, todo: Sequence[Job]) -> None:
         """Raises ConfigError or DataError for what no job should begin with."""
@@ -71,7 +91,6 @@ class Study:
         training, held_out = (
             open_dataset(data, s) for s in (self.config.split, self.config.held_out)
         )
-        check_begun(self.jobs, training)
         _check_apart(held_out, training)
         left = {job.row for job in todo}
         _check_models([row for row in self.rows if row.label in left])
@@ -90,7 +109,9 @@ def open_study(config: CompareConfig) -> Study:
     Raises ConfigError or DataError for what cannot work, naming the row.
     """
     rows = read_rows(config)
-    jobs = plan_jobs(config, rows, len(open_dataset(Path(config.data), config.split)))
+    dataset = open_dataset(Path(config.data), config.split)
+    jobs = plan_jobs(config, rows, len(dataset))
+    check_begun(jobs, dataset)
     return Study(config, rows, jobs)
 
 
