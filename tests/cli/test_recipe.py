@@ -55,6 +55,19 @@ def test_options_of_parts_lie_over_all_recipes(recipes):
     assert told["model"]["encoder"] == {"name": "efficientnet_lite0", "image_px": 256}
 
 
+def test_added_objectives_are_set_field_by_field(recipes):
+    told = settled(
+        f"--config={recipes}/a.yaml",
+        "--plus.patch_aligned.weight.schedule=linear",
+        "--plus.patch_aligned.weight.end",
+        "5",
+        "--mix.reconstruction.share=0.5",
+    )
+    weight = {"schedule": "linear", "end": 5}
+    assert told["plus"] == {"patch_aligned": {"weight": weight}}
+    assert told["mix"] == {"reconstruction": {"share": 0.5}}
+
+
 def test_another_name_starts_anew_and_the_same_name_goes_on(recipes):
     start = [f"--config={recipes}/a.yaml"]
     assert settled(*start, "--objective", "caption")["objective"] == {"name": "caption"}

@@ -4,6 +4,7 @@ A part (objective, encoder, projector) is a name, or a mapping with its name and
 over fields as long as the name stays the same; another name starts anew.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -135,9 +136,16 @@ def find(name: str) -> Path:
         return carried
     raise ConfigError(
         f"no recipe {name!r}",
-        expected="a YAML file, or one of " + ", ".join(carried_recipes()),
+        expected="a YAML file, or a recipe that diglot carries, such as " + _like(name),
         where="--config",
     )
+
+
+def _like(name: str) -> str:
+    """The carried recipes that a wrong name may have meant."""
+    known = carried_recipes()
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return ", ".join(close or [n for n in known if n.startswith("embedded/")])
 
 
 def carried_recipes() -> list[str]:
