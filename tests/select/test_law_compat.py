@@ -74,6 +74,7 @@ def test_the_mean_over_categories_weighted_by_pairs_is_the_mean_over_pairs():
     pairs = random_pairs(rng, 3) + random_pairs(rng, 5, category="d")
     made = batch(pairs, *rng.normal(size=(2, 8, 6, 6, 4)), mode="squash", image_px=48)
     score = c_score(matches([made], match_law_compat, (0.5,)))
+    assert score.overall[0.5].ceiling is None
     by_category = [score.categories[name][0.5].pair_mean.value for name in ("c", "d")]
     assert score.overall[0.5].pair_mean.value == pytest.approx(
         np.average(by_category, weights=[3, 5])

@@ -30,7 +30,7 @@ RESAMPLE = "bicubic"  # what Pillow takes where none is named
 def match_law_compat(batch: Batch, alphas: Sequence[float], *, window: int = WINDOW_CELLS) -> Found:
     """Predict every target point of a batch; errors as shares of the letterboxed box's side.
 
-    `best` is 0: a soft-argmax lies anywhere. Raises ConfigError for maps that are not square.
+    `best` is NaN: a soft-argmax may lie anywhere. Raises ConfigError for maps that are not square.
     """
     _, height, width, _ = batch.target_BhwE.shape
     if height != width:
@@ -52,7 +52,7 @@ def match_law_compat(batch: Batch, alphas: Sequence[float], *, window: int = WIN
         share_within(points, (centres, centres), float(side), alphas)
         for points, (side,) in zip(true, side_B1, strict=True)
     ]
-    return Found(ratio_BK, np.zeros_like(ratio_BK), batch.padded(chance))
+    return Found(ratio_BK, np.full_like(ratio_BK, np.nan), batch.padded(chance))
 
 
 def soft_argmax(cosine_BKhw: torch.Tensor, window: int) -> torch.Tensor:

@@ -75,7 +75,7 @@ class Found:
     """
 
     ratio_BK: np.ndarray  # of the predicted place
-    best_BK: np.ndarray  # of the nearest place there is: what a perfect matcher would reach
+    best_BK: np.ndarray  # of the nearest place there is; NaN where any can be
     chance_BKA: np.ndarray  # share of all cells that would be right, for each alpha
 
 

@@ -34,7 +34,7 @@ class Matches:
     alphas: tuple[float, ...]
     pair_M: np.ndarray  # int64
     ratio_M: np.ndarray  # error as a share of the target box's longer side
-    best_M: np.ndarray  # the least error there could be
+    best_M: np.ndarray  # the least error there could be; NaN where any place can be predicted
     chance_MA: np.ndarray
 
 
@@ -129,10 +129,11 @@ def _score(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> Score:
     right_M = found.ratio_M[mask_M] < alpha
     pair_N, index_M = np.unique(pair_M, return_inverse=True)
     share_N = np.bincount(index_M, weights=right_M) / np.bincount(index_M)
+    best_M = found.best_M[mask_M]
     return Score(
         pooled=mean_interval(right_M, pair_M, generator=np.random.default_rng(seed)),
         pair_mean=mean_interval(share_N, pair_N, generator=np.random.default_rng(seed)),
-        ceiling=float((found.best_M[mask_M] < alpha).mean()),
+        ceiling=None if np.isnan(best_M).any() else float((best_M < alpha).mean()),
         chance=float(found.chance_MA[mask_M, a].mean()),
     )
 
