@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from diglot.cli.select_a_score import a_score
 from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.core.errors import ConfigError
@@ -191,6 +192,7 @@ SUB_VERBS: dict[str, Callable[..., None]] = {
     "paper": paper,
     "fit": fit,
     "plan": plan,
+    "a-score": a_score,
     "c-score": c_score,
     "scene-pairs": scene_pairs,
     "ocr-pairs": ocr_pairs,

@@ -1,0 +1,161 @@
+"""`diglot select a-score`: how well encoders' projected features foretell captions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import Tell, bars
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.records import open_dataset
+from diglot.data.rejected import Rejected
+from diglot.models.language import Language, load_language
+from diglot.models.prompt import Frame
+from diglot.select.a_score import AScoreConfig
+from diglot.select.a_scores import Outcome, score_settings
+from diglot.select.captions import Captions, choose_captions
+from diglot.select.output import write_json
+from diglot.select.settings import Setting, check_settings, read_settings
+
+
+def a_score(
+    *,
+    data: Path,
+    settings: str,
+    out: Path,
+    split: str = "test",
+    recipe: str | None = None,
+    train_split: str = "train",
+    images: int = 100,
+    average: Literal["images", "tokens"] = "images",
+    end: bool = False,
+    features: Path | None = None,
+    seed: int = 0,
+    json: Path | None = None,
+) -> None:
+    """The A score: log-likelihood per caption token, behind each encoder's projected images.
+
+    Every projector that a setting does not bring is trained by the recipe, all with the same
+    budget, under one frozen language model. Run it again to go on after an interruption.
+
+    The settings file is YAML: label: {encoder: ..., projector: ..., preprocess: ...}, laid over
+    the recipe's model, or label: {checkpoint: FOLDER} for one that is trained.
+
+    Examples:
+        diglot scenes data/scenes --count 256
+        diglot scenes data/scenes --count 100 --split test
+        diglot select a-score --data data/scenes --recipe embedded/caption \\
+            --settings select/embedded_settings --out runs/a
+
+    Args:
+        data: Dataset folder.
+        settings: A YAML file, or the name of one that diglot carries.
+        out: Folder of the trainings and scores, one folder a setting.
+        split: Held-out split that the scores are taken on.
+        recipe: How missing projectors are trained: a recipe as for `diglot train --config`.
+        train_split: Split that they are trained on.
+        images: Images of the score, drawn at random; fewer where the split has fewer.
+        average: images (the mean of each caption's mean, as the paper's formula) or tokens.
+        end: Count the end of the text as a token of the caption.
+        features: Folder of the encoders' features; OUT/features where not given.
+        seed: Of the images and of the intervals.
+        json: Also write the scores to this file.
+    """
+    named = {"data": data, "split": train_split, "out": out}
+    tried = read_settings(settings, recipe, features=features or out / "features", **named)
+    config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
+    language = load_language(tried[0].stage.model.language)
+    with bars() as tell:
+        captions = prepare(tried, language, data, split, config, out, tell)
+        outcomes = score_settings(tried, captions, language, config, tell)
+    console = Console()
+    console.print(_table(outcomes, config))
+    _warn_of_unequal_tokens(outcomes, console)
+    if json is not None:
+        write_json(json, scores_record(outcomes, captions, config))
+    failed = [outcome.label for outcome in outcomes if outcome.error]
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)
+        )
+
+
+def prepare(
+    settings: Sequence[Setting],
+    language: Language,
+    data: Path,
+    split: str,
+    config: AScoreConfig,
+    out: Path,
+    tell: Tell,
+) -> Captions:
+    """All that can be found wrong before the first training; the captions."""
+    if any(setting.checkpoint is None for setting in settings):
+        open_dataset(data, settings[0].stage.split)
+    held_out = open_dataset(data, split)
+    language.to("cuda" if torch.cuda.is_available() else "cpu")
+    captions = choose_captions(
+        held_out,
+        language.tokenizer,
+        Rejected(out / "rejected.jsonl"),
+        images=config.images,
+        longest=language.longest,
+        seed=config.seed,
+    )
+    for number, _ in enumerate(check_settings(settings, language), start=1):
+        tell("settings checked", number, len(settings), "")
+    return captions
+
+
+def scores_record(
+    outcomes: Sequence[Outcome], captions: Captions, config: AScoreConfig
+) -> dict[str, Any]:
+    """Plain JSON: what was measured, and by setting the score or the error."""
+    return {
+        "unit": "nats per token",
+        "average": config.average,
+        "end": config.end,
+        "images": len(captions),
+        "settings": {o.label: o.score or {"error": o.error} for o in outcomes},
+    }
+
+
+def _frame(settings: Sequence[Setting]) -> Frame:
+    """The text around image and caption that the projectors are trained with."""
+    trained = [s.stage.objective for s in settings if s.checkpoint is None]
+    told = trained[0].get("frame") if trained and isinstance(trained[0], dict) else None
+    try:
+        return Frame(**told) if told else Frame()
+    except TypeError as error:  # an objective of the user's own may call something else a frame
+        raise ConfigError(f"not a frame: {error}", where="recipe, objective.frame") from error
+
+
+def _table(outcomes: Sequence[Outcome], config: AScoreConfig) -> Table:
+    table = Table(title=f"A score in nats per token, mean over {config.average} [95% interval]")
+    table.add_column("setting")
+    for name in ("A", "interval", "images", "visual tokens"):
+        table.add_column(name, justify="right")
+    done = [o.score["value"] for o in outcomes if o.score]
+    for outcome in sorted(outcomes, key=_rank):
+        score = outcome.score
+        if score is None:
+            table.add_row(outcome.label, "failed", "", "", "")
+            continue
+        best = "bold" if score["value"] == max(done) else ""
+        interval = f"{score['low']:.3f} to {score['high']:.3f}"
+        cells = f"{score['value']:.3f}", interval, str(score["n"]), f"{score['visual_tokens']:g}"
+        table.add_row(outcome.label, *cells, style=best)
+    return table
+
+
+def _rank(outcome: Outcome) -> float:
+    return float("inf") if outcome.score is None else -outcome.score["value"]
+
+
+def _warn_of_unequal_tokens(outcomes: Sequence[Outcome], console: Console) -> None:
+    if len({o.score["visual_tokens"] for o in outcomes if o.score}) > 1:
+        told = "the settings differ in visual tokens: A tells of both, encoder and budget"
+        console.print(f"[yellow]warning:[/] {told}", highlight=False)

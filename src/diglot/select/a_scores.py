@@ -1,0 +1,136 @@
+"""A scores of a list of settings: one LLM, one set of captions, missing projectors trained.
+
+Every setting leaves its score in its folder, so that a killed call goes on where it was.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from diglot.core.errors import DiglotError
+from diglot.core.types import Sample
+from diglot.data.records import Dataset
+from diglot.data.rejected import Rejected
+from diglot.data.shards import locked, replace_text
+from diglot.embedded.archive import file_sha256
+from diglot.models.checkpoint import load_weights
+from diglot.models.language import Language
+from diglot.models.vlm import VLM
+from diglot.select.a_score import AScoreConfig, a_score
+from diglot.select.captions import Captions
+from diglot.select.settings import Setting, build_setting, features_of
+from diglot.train.features import open_features
+from diglot.train.loop import Progress, train
+
+log = logging.getLogger(__name__)
+
+KEPT = "a_score.json"
+Tell = Callable[[str, int, int, str], None]  # stage, done, total, note
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a setting: its score as plain JSON, or the reason that it has none."""
+
+    label: str
+    score: dict[str, Any] | None = None  # value, low, high, n, tokens, visual_tokens, checkpoint
+    error: str | None = None
+
+
+def score_settings(
+    settings: Sequence[Setting],
+    captions: Captions,
+    language: Language,
+    config: AScoreConfig,
+    tell: Tell,
+) -> list[Outcome]:
+    """Every setting's A score, projectors trained where there is none.
+
+    A setting that fails is told and does not stop the others.
+    """
+    outcomes = []
+    for number, setting in enumerate(settings):
+        tell("settings", number, len(settings), setting.label)
+        outcomes.append(_outcome(setting, captions, language, config, tell))
+    tell("settings", len(settings), len(settings), "")
+    return outcomes
+
+
+def _outcome(
+    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, tell: Tell
+) -> Outcome:
+    try:
+        return Outcome(label=setting.label, score=_score(setting, captions, language, config, tell))
+    except Exception as error:  # of whatever kind: the others have nothing to do with it
+        reason = " ".join(str(error).split())
+        told = reason if isinstance(error, DiglotError) else f"{type(error).__name__}: {reason}"
+        log.warning("setting %r: %s", setting.label, told)
+        return Outcome(label=setting.label, error=told)
+
+
+def _score(
+    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, tell: Tell
+) -> dict[str, Any]:
+    setting.folder.mkdir(parents=True, exist_ok=True)
+    with locked(setting.folder / ".lock", wait=False):
+        vlm = build_setting(setting, language)
+        checkpoint = setting.checkpoint or _train(setting, vlm, tell)
+        about = {
+            "config": json.loads(json.dumps(asdict(config))),
+            "captions": captions.fingerprint,
+            "checkpoint": checkpoint_digest(checkpoint),
+        }
+        path = setting.folder / KEPT
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if kept.get("about") == about:
+            return kept["score"]
+        score = _measure(setting, vlm, captions, config, tell) | {"checkpoint": str(checkpoint)}
+        replace_text(path, json.dumps({"about": about, "score": score}, indent=1) + "\n")
+        return score
+
+
+def _train(setting: Setting, vlm: VLM, tell: Tell) -> Path:
+    """Train the setting's projector, or go on with it; the model has it then."""
+
+    def report(progress: Progress) -> None:
+        note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+        tell(f"{setting.label}: {progress.stage}", progress.done, progress.total, note)
+
+    checkpoint = train(setting.stage, vlm=vlm, report=report)
+    load_weights(vlm, checkpoint)  # a run that was finished before has not touched the model
+    return checkpoint
+
+
+def _measure(
+    setting: Setting, vlm: VLM, captions: Captions, config: AScoreConfig, tell: Tell
+) -> dict[str, Any]:
+    rejected = Rejected(setting.folder / "a_score.rejected.jsonl")
+    cache = open_features(
+        vlm,
+        cast(Dataset, captions),
+        features_of(setting),
+        rejected,
+        lambda done, total: tell(f"{setting.label}: features, captions", done, total, ""),
+    )
+    place = {id(sample): index for index, sample in enumerate(captions.samples)}
+
+    def views(sample: Sample) -> Any:
+        return cache.views(place[id(sample)])
+
+    stage = f"{setting.label}: A score"
+    scored = a_score(
+        vlm, captions, views, config, done=lambda done: tell(stage, done, len(captions), "")
+    )
+    told = {"tokens": scored.tokens, "visual_tokens": scored.visual_tokens}
+    return {**scored.estimate.to_json(), **told}
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Changes with the settings and the weights of a checkpoint."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    told = json.dumps([[path.name, file_sha256(path)] for path in files])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""The images and captions that A scores are taken on: chosen once, tokenised once for all encoders.
+
+Source: "Law of Vision Representation in MLLMs", section 5.2: images drawn at random.
+"""
+
+import hashlib
+import json
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.errors import DataError
+from diglot.core.types import Sample, SizeHW
+from diglot.data.features import sample_picture
+from diglot.data.records import Dataset
+from diglot.data.rejected import Rejected
+from diglot.models.prompt import caption_of
+
+
+class Captions:
+    """Samples with their captions' tokens; to the feature cache, the samples of a dataset."""
+
+    def __init__(
+        self, samples: list[Sample], tokens: list[tuple[int, ...]], fingerprint: str
+    ) -> None:
+        self.samples, self.tokens, self.fingerprint = samples, tokens, fingerprint
+        self.ids = [sample.id for sample in samples]
+        self.sizes_hw: list[SizeHW] = [sample.size_hw for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+def choose_captions(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerFast,
+    rejected: Rejected,
+    *,
+    images: int,
+    longest: int,
+    seed: int,
+) -> Captions:
+    """So many samples of a dataset, drawn at random without repeats; fewer where it has no more.
+
+    A record without a readable picture or caption, or with one of `longest` tokens or more, goes to
+    `rejected` and another is drawn. Raises DataError where none is left.
+    """
+    chosen: dict[int, tuple[Sample, tuple[int, ...]]] = {}
+    for index in np.random.default_rng(seed).permutation(len(dataset)).tolist():
+        if len(chosen) == images:
+            break
+        try:
+            chosen[index] = _readable(dataset[index], tokenizer, longest)
+        except DataError as error:
+            name = dataset.ids[index] or f"#{index}"
+            rejected.add(name, error.what, where=error.where or "", detail=str(error))
+    if not chosen:
+        raise DataError("no usable image with a caption", where=f"{dataset.folder}")
+    told = json.dumps([dataset.fingerprint, sorted(chosen)])
+    pairs = [chosen[index] for index in sorted(chosen)]
+    return Captions(
+        [sample for sample, _ in pairs],
+        [tokens for _, tokens in pairs],
+        hashlib.sha256(told.encode()).hexdigest(),
+    )
+
+
+def _readable(
+    sample: Sample, tokenizer: PreTrainedTokenizerFast, longest: int
+) -> tuple[Sample, tuple[int, ...]]:
+    sample_picture(sample)
+    tokens = caption_of(sample, tokenizer).ids
+    if len(tokens) >= longest:
+        raise DataError(
+            "the caption is longer than the language model reads",
+            expected=f"fewer than {longest} tokens",
+            got=len(tokens),
+            where=f"sample {sample.id!r}, caption",
+        )
+    return sample, tokens

@@ -1,0 +1,156 @@
+"""Settings: the encoders under test, each with how its projector is trained or where it lies.
+
+A settings file is YAML: label -> {encoder, projector, preprocess}, laid over the model of the
+recipe that all projectors are trained by, or label -> {checkpoint} of one that is trained already.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diglot.core.errors import ConfigError, DiglotError
+from diglot.models.checkpoint import load_config, load_weights
+from diglot.models.language import Language, LanguageConfig
+from diglot.models.trainable import Trainable
+from diglot.models.vlm import VLM, build_vlm, resolve
+from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
+from diglot.train.recipe import merge, read, stage_config
+
+PARTS = ("encoder", "projector", "preprocess")
+LONGEST_LABEL = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One encoder under test; `stage.out` is its folder."""
+
+    label: str
+    stage: StageConfig  # resolved; with a checkpoint, only its model and out mean something
+    checkpoint: Path | None = None  # of a projector that is trained already
+
+    @property
+    def folder(self) -> Path:
+        """Where the setting's run and score lie."""
+        return Path(self.stage.out)
+
+
+def read_settings(
+    name: str, recipe: str | None, *, data: Path, split: str, out: Path, features: Path
+) -> list[Setting]:
+    """The settings of a file (or of one that diglot carries) over a recipe, every part resolved.
+
+    Raises ConfigError naming the setting that cannot work.
+    """
+    told = read(name)
+    if not told:
+        raise ConfigError("no settings", expected="label: {encoder: ...} lines", where=name)
+    base = {} if recipe is None else read(recipe)
+    ours = {"data": str(data), "split": split, "probe_every": 0}
+    common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
+    settings = [_setting(label, entry, common, recipe, out) for label, entry in told.items()]
+    _check_one_language(settings)
+    return settings
+
+
+def _setting(
+    label: Any, told: Any, common: Mapping[str, Any], recipe: str | None, out: Path
+) -> Setting:
+    where = f"setting {str(label)!r}"
+    _check_label(label)
+    entry = {"encoder": told} if isinstance(told, str) else told
+    known = {"checkpoint"} if isinstance(entry, Mapping) and "checkpoint" in entry else set(PARTS)
+    if not isinstance(entry, Mapping) or not entry or set(entry) - known:
+        expected = "{encoder, projector, preprocess}, or {checkpoint} alone"
+        raise ConfigError("not a setting", expected=expected, got=told, where=where)
+    try:
+        stage = {**common, "out": str(out / label)}
+        if "checkpoint" in entry:
+            return _trained(label, Path(str(entry["checkpoint"])), stage)
+        if recipe is None:
+            raise ConfigError(
+                "no checkpoint, and no recipe to train one by",
+                fix="Give --recipe, or a checkpoint.",
+            )
+        merged = merge(stage, {"model": dict(entry)})
+        return Setting(label=label, stage=_checked(resolve_stage(stage_config(merged))))
+    except DiglotError as error:
+        raise ConfigError(str(error), where=where) from error
+
+
+def _trained(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> Setting:
+    model = resolve(load_config(checkpoint))
+    if (checkpoint / "language.safetensors").exists():
+        raise ConfigError(
+            "the language model of this checkpoint was trained too",
+            expected="a projector under a frozen language model",
+            where=str(checkpoint),
+        )
+    plain = {name: stage[name] for name in ("data", "split", "out", "features")}
+    return Setting(
+        label=label, stage=replace(stage_config(plain), model=model), checkpoint=checkpoint
+    )
+
+
+def _checked(stage: StageConfig) -> StageConfig:
+    """The stage. Raises ConfigError where it trains more than a projector from its start."""
+    if stage.trainable != Trainable() or stage.start_from is not None:
+        raise ConfigError(
+            "an A score is of a projector alone, trained from its start",
+            expected="trainable: {projector: true}, no start_from",
+            where="recipe",
+        )
+    return stage
+
+
+def _check_label(label: Any) -> None:
+    """A label names a folder."""
+    fine = isinstance(label, str) and label.isprintable() and not set(label) & set("/\\,")
+    if not fine or label.strip(" .") != label or not 0 < len(label) <= LONGEST_LABEL:
+        expected = f"at most {LONGEST_LABEL} characters, no slash or comma, no dot at its ends"
+        raise ConfigError("not a label", expected=expected, got=repr(label), where="settings")
+
+
+def _check_one_language(settings: Sequence[Setting]) -> None:
+    first: LanguageConfig = settings[0].stage.model.language
+    for setting in settings:
+        if setting.stage.model.language != first:
+            raise ConfigError(
+                "another language model: A scores under different ones cannot be compared",
+                expected=first.path,
+                got=setting.stage.model.language.path,
+                where=f"setting {setting.label!r}",
+            )
+
+
+def build_setting(setting: Setting, language: Language) -> VLM:
+    """The setting's model over the shared LLM, its projector trained or at its start.
+
+    Raises ConfigError naming the setting where a part cannot be built.
+    """
+    try:
+        vlm = build_vlm(setting.stage.model, seed=setting.stage.seed, language=language)
+        if setting.checkpoint:
+            load_weights(vlm, setting.checkpoint)
+    except DiglotError as error:
+        raise ConfigError(str(error), where=f"setting {setting.label!r}") from error
+    return vlm.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_settings(settings: Sequence[Setting], language: Language) -> Iterator[int]:
+    """Build every setting once and let it go; yields how many visual tokens a square image gets.
+
+    Raises ConfigError as `build_setting`.
+    """
+    for setting in settings:
+        vlm = build_setting(setting, language)
+        side = vlm.preprocess.image_px
+        yield len(vlm.token_grid((side, side)))
+
+
+def features_of(setting: Setting) -> FeaturesConfig:
+    """Where and how the encoder's features are kept."""
+    assert setting.stage.features is not None  # `read_settings` gives every one a folder
+    return setting.stage.features
