@@ -1,0 +1,45 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from diglot.cli.main import main
+from diglot.data.records import write_dataset
+from tiny_folders import tiny_samples
+
+pytest.importorskip("textblob")
+
+
+def test_words_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tiny_samples(6), tmp_path / "data")
+    out, summary = tmp_path / "made" / "words.tsv", tmp_path / "summary.json"
+    assert main(["words", str(tmp_path / "data"), "--out", str(out), "--json", str(summary)]) == 0
+    told = json.loads(summary.read_text())
+    lines = out.read_text().splitlines()
+    assert told["words"] == len(lines) > 5
+    assert told["first"][0] == lines[0].split("\t")[0]
+    captured = capsys.readouterr()
+    assert f"{len(lines)} words in" in captured.out
+    assert "captions data" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["nowhere"], "no captions here"),
+        (["captions.txt", "--min_count", "0"], "must be at least 1"),
+        (["captions.txt", "--common", "nofile"], "no such file of common words"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    args: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("captions.txt").write_text("a fox\n")
+    assert main(["words", *args, "--out", "words.tsv"]) == 2
+    assert told in capsys.readouterr().err
+    assert not Path("words.tsv").exists()
