@@ -13,8 +13,9 @@ from diglot.data.rejected import Rejected
 from diglot.data.scenes.pools import ArrayPool
 from diglot.select.correspondence.folder import LINES, PairWriter, read_info, read_pairs
 from diglot.select.correspondence.scene_config import LEVELS, ScenePairsConfig
-from diglot.select.correspondence.scenes import ScenePairMaker, write_scene_pairs
+from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.warp import Placement, paste
+from diglot.select.correspondence.write_scenes import write_scene_pairs
 
 KINDS = ("ant", "bee", "cow", "dog", "eel")
 SMALL = ScenePairsConfig(

@@ -23,9 +23,10 @@ from diglot.select.correspondence.run import (
     split_parts,
 )
 from diglot.select.correspondence.scene_config import ScenePairsConfig
-from diglot.select.correspondence.scenes import ScenePairMaker, write_scene_pairs
+from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.spair import Split
 from diglot.select.correspondence.table import c_score_table
+from diglot.select.correspondence.write_scenes import write_scene_pairs
 from diglot.select.output import write_json
 
 _SCENE_DEFAULTS = ScenePairsConfig()

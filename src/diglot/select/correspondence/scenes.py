@@ -7,7 +7,7 @@ SPair-71k, whose pairs show two instances of a kind.
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,20 +17,16 @@ import numpy as np
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.rejected import Rejected
 from diglot.data.scenes.backgrounds import background, photos_of_side
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.place import tight_box
 from diglot.data.scenes.pools import Pool
-from diglot.select.correspondence.folder import PairWriter
 from diglot.select.correspondence.pairs import Pair, PairImage
 from diglot.select.correspondence.scene_config import LEVELS, VERSION, ScenePairsConfig
 from diglot.select.correspondence.warp import Placement, paste
 
 _SOLID_ALPHA = 128  # of 255: a pixel is the object's where it is at least half opaque
 _TRIES = 40
-_HOPELESS = 50  # pairs in a row that fail: the settings cannot work
-REJECTED = "rejected.jsonl"
 
 
 class ScenePairMaker:
@@ -215,41 +211,6 @@ def _seen(
     scene.canvas.save(stream, "JPEG", quality=quality)
     image = PairImage(image=stream.getvalue(), size_hw=(side, side), points_K2=points_K2)
     return image, inside_K & scene.visible[y_K, x_K], tight_box(scene.visible)
-
-
-def write_scene_pairs(
-    maker: ScenePairMaker,
-    folder: Path,
-    count: int,
-    *,
-    on_pair: Callable[[int, int], None] = lambda done, total: None,
-) -> Rejected:
-    """Bring a folder to `count` pairs; what is there stays. `on_pair(done, total)` after each.
-
-    A pair that cannot be made goes to `rejected.jsonl`, which comes back, and the next takes its
-    turn. Raises ConfigError where the folder holds other pairs, or none can be made.
-    """
-    if count < 1:
-        raise ConfigError("count must be at least 1", got=count, where="--count")
-    rejected, failed = Rejected(folder / REJECTED), 0
-    with PairWriter(folder, info=maker.info) as writer:
-        index = pair_index(writer.ids[-1]) + 1 if writer.ids else 0
-        on_pair(min(len(writer), count), count)
-        while len(writer) < count:
-            try:
-                writer.add(maker.pair(index))
-                failed = 0
-                on_pair(len(writer), count)
-            except DataError as error:
-                rejected.add(maker.pair_id(index), error.what, where=error.where or "")
-                failed += 1
-                if failed > _HOPELESS:
-                    raise ConfigError(
-                        f"{failed} pairs in a row could not be made; the last: {error.what}",
-                        fix="Ask for smaller objects, fewer others, or less that must be visible.",
-                    ) from error
-            index += 1
-    return rejected
 
 
 def pair_index(id: str) -> int:
