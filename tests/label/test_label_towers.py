@@ -9,6 +9,7 @@ from diglot.label.listed import Listed
 from diglot.label.towers import load_towers
 from diglot.label.word_vectors import WordVectors
 
+CPU = torch.device("cpu")
 WORDS = ["dog", "red car", "hot air balloon", "guitar"]
 
 
@@ -25,10 +26,38 @@ def test_vectors_are_those_of_the_published_model(tmp_path, family):
         assert torch.allclose(pair.model.visual_projection(whole[:, 0]), projected, atol=1e-5)
         expected = pair.model.visual_projection(whole[:, 1:])
     else:
-        expected = told.last_hidden_state
+        # attention over one token is its value: what the whole image's vector is made of
+        alone = told.last_hidden_state.flatten(0, 1)[:, None]
+        expected = pair.model.vision_model.head(alone).view_as(told.last_hidden_state)
     found = pair.patches(pixels)
     assert found.shape == (2, 4, 4, pair.width)
     assert torch.allclose(found.flatten(1, 2), normalize(expected, dim=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+@torch.no_grad()
+def test_a_value_is_what_the_patch_alone_would_attend_to(tmp_path, family):
+    pair = load_towers(family, str(save_pair(tmp_path, family)), patch="value")
+    pixels = torch.randn(2, 3, 32, 32)
+    vision = pair.model.vision_model
+    told = vision(pixel_values=pixels, output_hidden_states=True)
+    last = vision.encoder.layers[-1]
+    normed = last.layer_norm1(told.hidden_states[-2])
+    alone, _ = last.self_attn(normed.flatten(0, 1)[:, None], attention_mask=None)
+    features = vision.post_layernorm(alone.view_as(normed))
+    if family == "clip":
+        expected = pair.model.visual_projection(features[:, 1:])
+    else:
+        expected = vision.head(features.flatten(0, 1)[:, None]).view_as(features)
+    found = pair.patches(pixels)
+    assert torch.allclose(found.flatten(1, 2), normalize(expected, dim=-1), atol=1e-5)
+
+
+def test_a_tower_alone_is_refused(tmp_path):
+    pair = load_towers("clip", str(save_pair(tmp_path / "pair", "clip")))
+    pair.model.vision_model.save_pretrained(tmp_path / "alone")
+    with pytest.raises(ConfigError, match="no text tower"):
+        load_towers("clip", str(tmp_path / "alone"))
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip"])
@@ -71,9 +100,28 @@ def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
     again = WordVectors(tmp_path, words, 2, key="tower")
     again.build(embed, lambda done, total: None)
     assert seen[0] == "word 32"  # the last that were safe on the disk
-    vectors = torch.cat([piece for _, piece in again.pieces()])
-    assert vectors[:, 0].tolist() == list(range(70))
+    assert columns(again) == list(range(70))
+    assert again.pieces(CPU) is not again.pieces(CPU)
+    assert next(again.pieces(CPU))[1] is next(again.pieces(CPU))[1]  # read once
     assert WordVectors(tmp_path, words, 2, key="other").path != again.path
+
+
+def test_vectors_without_room_in_memory_are_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("diglot.label.word_vectors.CPU_ROOM_BYTES", 10)
+    monkeypatch.setattr("diglot.label.word_vectors.PIECE_WORDS", 3)
+    words = Listed(pa.array([f"word {i}" for i in range(8)]))
+    kept = WordVectors(tmp_path, words, 2, key="tower")
+    kept.build(
+        lambda part: torch.tensor([[float(w.split()[1]), 1.0] for w in part]),
+        lambda done, total: None,
+    )
+    assert columns(kept) == list(range(8))
+    assert [first for first, _ in kept.pieces(CPU)] == [0, 3, 6]
+    assert next(kept.pieces(CPU))[1] is not next(kept.pieces(CPU))[1]
+
+
+def columns(kept: WordVectors) -> list[float]:
+    return torch.cat([piece for _, piece in kept.pieces(CPU)])[:, 0].tolist()
 
 
 def test_a_long_list_is_kept_as_arrow(tmp_path):

@@ -1,8 +1,9 @@
 """`diglot label`: words for every patch of every image of a dataset."""
 
 import json as json_text
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +23,15 @@ from diglot.label.labeller import Labeller
 from diglot.label.listed import Listed
 from diglot.label.regions import RegionLabeller
 from diglot.label.run import first_usable, label_dataset
-from diglot.label.sign import choose_sign
-from diglot.label.towers import load_towers
+from diglot.label.settle import settle
+from diglot.label.towers import Family, Patch, load_towers
 from diglot.label.word_labeller import WordLabeller
 from diglot.label.word_list import read_word_list
 from diglot.label.word_vectors import WordVectors
 
-SIGN_IMAGES, SHOWN_IMAGES = 64, 256
+log = logging.getLogger(__name__)
+
+SETTLE_IMAGES, SHOWN_IMAGES = 64, 256
 By = Literal["embedded", "regions", "clip", "siglip", "siglip2"]
 
 
@@ -43,6 +46,8 @@ def label(
     revision: str | None = None,
     keep: int = 10,
     sign: Literal["auto", "1", "-1"] = "auto",
+    centre: bool | None = None,
+    patch: Patch = "token",
     template: str = "{}",
     json: Path | None = None,
 ) -> None:
@@ -76,6 +81,10 @@ def label(
         revision: Git revision of a hub id.
         keep: n, so many words of a patch are kept.
         sign: auto = what agrees better with known regions, else the paper's: -1 for CLIP, +1 else.
+        centre: Take the mean patch of the first images and the mean word off before the cosine. Not
+            in the paper; it helps embedded (drawing a right label more often), the default there.
+        patch: token = a patch's token of the last layer; value = its value there, attention left
+            out (MaskCLIP). Of clip, siglip and siglip2.
         template: Text around a word for the text tower, where {} stands.
         json: Write the summary to this file too.
     """
@@ -83,76 +92,88 @@ def label(
         raise ConfigError("must be at least 1", got=keep, where="keep")
     dataset = open_dataset(data, split)
     rejected = Rejected(out / "rejected.jsonl")
-    told = {"keep": keep, "template": template}
+    listed = None if words is None else Listed(read_word_list(words))
     with bars() as tell:
-        made = _labeller(labeller, dataset, rejected, words, path, revision, sign, told, out, tell)
+        if labeller == "regions":
+            made: Labeller = RegionLabeller(dataset, keep=keep)
+        else:
+            if labeller == "embedded":
+                made = _embedded(listed, keep)
+            else:
+                checkpoint = _Checkpoint(labeller, path, revision, template, patch)
+                made = _towers(checkpoint, listed, keep, out, tell)
+            settle(
+                made,
+                out,
+                lambda: first_usable(dataset, SETTLE_IMAGES, rejected),
+                sign=None if sign == "auto" else int(sign),
+                centre=labeller == "embedded" if centre is None else centre,
+            )
         label_dataset(dataset, made, out, rejected, lambda d, t: tell("images", d, t, ""))
     summary = _summary(dataset, out, rejected) | dict(made.about)
-    _show(summary, out)
+    _show(summary)
+    if not summary["patches with a label"]:
+        log.warning("no patch has a label: every score is 0 or less (try the other --sign)")
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
 
 
-def _labeller(
-    by: By,
-    dataset: Dataset,
-    rejected: Rejected,
-    words: Path | None,
-    path: str | None,
-    revision: str | None,
-    sign: str,
-    told: dict[str, Any],
-    out: Path,
-    tell: Tell,
-) -> Labeller:
-    if by == "regions":
-        return RegionLabeller(dataset, keep=told["keep"])
-    listed = None if words is None else Listed(read_word_list(words))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if by == "embedded":
-        known = None if listed is None else set(listed)
-        pair = EmbeddedTowers(known=known)
-        pair.encoder.to(device)
-        vectors = pair.vectors()
-        made = _word_labeller(pair, pair.names, lambda: [(0, vectors)], told)
-        made.about = {"labeller": by, "revision": pair.encoder.revision, **told}
-    else:
-        if listed is None or path is None:
-            raise ConfigError(
-                f"{by} needs a checkpoint and a word list",
-                where="path, words",
-                fix="Make a list: diglot words.",
-            )
-        towers = load_towers(by, path, revision=revision, template=told["template"])
-        towers.model.to(device)
-        key = f"{path} {revision} {towers.encoder.revision} {told['template']}"
-        kept = WordVectors(out / "vectors", listed, towers.width, key=key)
-        kept.build(towers.words, lambda d, t: tell("words", d, t, ""))
-        made = _word_labeller(towers, listed, kept.pieces, told)
-        made.about = {"labeller": by, "path": path, "revision": towers.encoder.revision, **told}
-    if sign != "auto":
-        made.sign = int(sign)
-        made.about = {**made.about, "sign": made.sign}
-        return made
-    seen = first_usable(dataset, SIGN_IMAGES, rejected)
-    chosen = choose_sign(made, [s for s, _ in seen], [p for _, p in seen], by)
-    made.sign = chosen.value
-    made.about = {**made.about, "sign": chosen.value, "why": chosen.told()}
-    return made
+@dataclass(frozen=True)
+class _Checkpoint:
+    """The towers to load, and how they are used."""
+
+    family: Family
+    path: str | None
+    revision: str | None
+    template: str
+    patch: Patch
 
 
-def _word_labeller(
-    pair: Any, names: Iterable[str], pieces: Callable[[], Any], told: dict[str, Any]
-) -> WordLabeller:
+def _embedded(listed: Listed | None, keep: int) -> WordLabeller:
+    pair = EmbeddedTowers(known=listed)
+    pair.encoder.to(_device())
+    vectors = pair.vectors().to(_device())
     return WordLabeller(
         encoder=pair.encoder,
         patches=pair.patches,
-        words=names,
-        pieces=pieces,
-        keep=told["keep"],
+        words=pair.names,
+        pieces=lambda: [(0, vectors)],
+        keep=keep,
         sign=1,
-        about={},
+        about={"labeller": "embedded", "revision": pair.encoder.revision, "keep": keep},
     )
+
+
+def _towers(
+    checkpoint: _Checkpoint, listed: Listed | None, keep: int, out: Path, tell: Tell
+) -> WordLabeller:
+    family, path, revision = checkpoint.family, checkpoint.path, checkpoint.revision
+    template, patch = checkpoint.template, checkpoint.patch
+    if listed is None or path is None:
+        raise ConfigError(
+            f"{family} needs a checkpoint and a word list",
+            where="path, words",
+            fix="Make a list: diglot words.",
+        )
+    towers = load_towers(family, path, revision=revision, template=template, patch=patch)
+    towers.model.to(_device())
+    key = f"{path} {revision} {towers.encoder.revision} {template}"
+    kept = WordVectors(out / "vectors", listed, towers.width, key=key)
+    kept.build(towers.words, lambda done, total: tell("words", done, total, ""))
+    about = {"labeller": family, "path": path, "revision": towers.encoder.revision}
+    return WordLabeller(
+        encoder=towers.encoder,
+        patches=towers.patches,
+        words=listed,
+        pieces=lambda: kept.pieces(towers.device),
+        keep=keep,
+        sign=1,
+        about={**about, "template": template, "patch": patch, "keep": keep},
+    )
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _summary(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
@@ -178,7 +199,7 @@ def _summary(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
     }
 
 
-def _show(summary: dict[str, Any], out: Path) -> None:
+def _show(summary: dict[str, Any]) -> None:
     table = Table(show_header=False)
     for name, value in summary.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value

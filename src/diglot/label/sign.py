@@ -65,7 +65,7 @@ def choose_sign(
 def _vectors(labeller: WordLabeller, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
     """The vectors of some words, picked out of the whole list's pieces."""
     found = {}
-    for first, piece in labeller.pieces():
+    for first, piece in labeller.word_pieces():
         for number in wanted:
             if first <= number < first + len(piece):
                 found[number] = piece[number - first].float().cpu()

@@ -1,9 +1,13 @@
 """Pairs of an image and a text tower of `transformers` in one space: CLIP, SigLIP, SigLIP2.
 
-A patch is its token of the last layer, after the tower's final norm; CLIP's goes through the
-projection that its class token goes through. SEA does not say how it takes patch features; this is
-the reading in which image and text tower meet without anything learned anew. SigLIP has no
-projection, and its pooling head is left out: it mixes all patches into one.
+SEA does not say how it takes patch features. Here every patch goes the way by which the tower's own
+image vector comes to meet the text vectors: the final norm, then CLIP's projection, or SigLIP's
+pooling head, which is given one patch at a time (attention over one token is its value). What goes
+that way is `patch`:
+
+- token  the patch's token of the last layer: the paper's reading, which needs the sign -1 for CLIP.
+- value  the last layer's value of the patch, attention left out (MaskCLIP, Zhou et al. 2022): for
+         CLIP the reading in which patches and words agree without a sign.
 """
 
 from dataclasses import dataclass
@@ -13,11 +17,13 @@ import torch
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
+from diglot.core.errors import ConfigError
 from diglot.core.plugin import build_part
 from diglot.models.encoder import Encoder
 from diglot.models.pretrained import load_pretrained, reading
 
 Family = Literal["clip", "siglip", "siglip2"]
+Patch = Literal["token", "value"]
 
 
 @dataclass
@@ -29,6 +35,7 @@ class Towers:
     tokenizer: Any
     family: Family
     template: str  # around each word, where "{}" stands
+    patch: Patch = "token"
 
     @property
     def device(self) -> torch.device:
@@ -46,10 +53,19 @@ class Towers:
     def patches(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
         """(V, h, w, C)."""
         tower = self.model.vision_model
-        features = tower.post_layernorm(self.encoder(pixels_V3HW.to(self.device)))
+        features = self.encoder(pixels_V3HW.to(self.device))
+        if self.patch == "value":
+            last = tower.encoder.layers[-1]
+            attention = last.self_attn
+            features = attention.out_proj(attention.v_proj(last.layer_norm1(features)))
+        return normalize(self._joint(tower.post_layernorm(features)).float(), dim=-1)
+
+    def _joint(self, features: torch.Tensor) -> torch.Tensor:
+        """Into the space of the text vectors, each patch by itself."""
         if self.family == "clip":
-            features = self.model.visual_projection(features)
-        return normalize(features.float(), dim=-1)
+            return self.model.visual_projection(features)
+        alone = features.reshape(-1, 1, features.shape[-1])
+        return self.model.vision_model.head(alone).reshape(features.shape)
 
     @torch.no_grad()
     def words(self, words: list[str]) -> torch.Tensor:
@@ -69,14 +85,30 @@ class Towers:
 
 
 def load_towers(
-    family: Family, path: str, *, revision: str | None = None, template: str = "{}"
+    family: Family,
+    path: str,
+    *,
+    revision: str | None = None,
+    template: str = "{}",
+    patch: Patch = "token",
 ) -> Towers:
     """Both towers of a checkpoint. Raises ConfigError for another family, or a tower alone."""
-    part = {"name": family, "path": path, "layer": -1, "revision": revision}
+    layer = -1 if patch == "token" else -2  # the input of the last layer
+    part = {"name": family, "path": path, "layer": layer, "revision": revision}
     encoder: Any = build_part("diglot.models.encoders", part, where="labeller")
-    tokenizer = reading(
-        lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"
-    )
     model: Any = load_pretrained(AutoModel, path, where="path", revision=revision).eval()
+    if not hasattr(model, "text_model"):
+        raise ConfigError("the checkpoint has no text tower", got=path, where="path")
     model.vision_model = encoder.tower  # the same weights, once
-    return Towers(encoder, model, tokenizer, family, template)
+    tokenizer = _tokenizer(path, revision)
+    return Towers(encoder, model, tokenizer, family, template, patch)
+
+
+def _tokenizer(path: str, revision: str | None) -> Any:
+    try:
+        return reading(
+            lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"
+        )
+    except ImportError as error:  # SigLIP's needs sentencepiece
+        told = " ".join(str(error).split())[:200]
+        raise ConfigError(f"the tokenizer needs a package: {told}", where=path) from error
