@@ -5,7 +5,6 @@ size. Between the sizes that were run a score is taken to change linearly with l
 of them nothing is said.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,7 +44,7 @@ def _first_at_least(told: list[tuple[int, float]], target: float) -> float | Non
     for (size, score), (next_size, next_score) in pairwise(told):
         if next_score >= target > score:
             share = (target - score) / (next_score - score)
-            return math.exp(math.log(size) + share * math.log(next_size / size))
+            return size * (next_size / size) ** share
     return None
 
 
