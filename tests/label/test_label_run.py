@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from labellers import word_labeller
 from outcome import rows, write_rows
 from torch.nn.functional import normalize
 
@@ -17,8 +18,7 @@ from diglot.label import run
 from diglot.label.regions import RegionLabeller
 from diglot.label.run import label_dataset
 from diglot.label.sign import choose_sign
-from diglot.label.word_labeller import WordLabeller
-from tiny import NAMES, TinyEncoder
+from tiny import NAMES
 from tiny_folders import tiny_samples
 
 
@@ -27,26 +27,6 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_dataset(tiny_samples(11), folder, shard_samples=4)
     return open_dataset(folder)
-
-
-def word_labeller(words=NAMES, *, keep=3, sign=1) -> WordLabeller:
-    encoder = TinyEncoder()
-    torch.manual_seed(1)
-    vectors = normalize(torch.randn(len(words), encoder.width), dim=1)
-
-    @torch.no_grad()
-    def patches(pixels: torch.Tensor) -> torch.Tensor:
-        return normalize(encoder(pixels), dim=-1)
-
-    return WordLabeller(
-        encoder=encoder,
-        patches=patches,
-        words=words,
-        pieces=lambda: [(0, vectors[:2]), (2, vectors[2:])],
-        keep=keep,
-        sign=sign,
-        about={"labeller": "tiny", "sign": sign},
-    )
 
 
 def labelled(dataset, labeller, folder):
