@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipes": set(),
 }
 INNER = set(MAY_IMPORT)
-MAY_IMPORT |= {"demo": INNER, "cli": {*INNER, "demo"}, "__main__": {"cli"}}
+WHOLE = {"demo", "studies"}  # everything below, put together
+MAY_IMPORT |= {**dict.fromkeys(WHOLE, INNER), "cli": {*INNER, *WHOLE}, "__main__": {"cli"}}
 
 FILES = {
     ".".join(("diglot", *path.relative_to(ROOT).with_suffix("").parts)): path

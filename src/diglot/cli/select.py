@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from diglot.cli.select_a_score import a_score
 from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
+from diglot.cli.select_study import study
 from diglot.core.errors import ConfigError
 from diglot.select import figures, tables
 from diglot.select.choose import NEW, Choice, candidates, choose_for, stored_choice
@@ -196,6 +197,7 @@ SUB_VERBS: dict[str, Callable[..., None]] = {
     "c-score": c_score,
     "scene-pairs": scene_pairs,
     "ocr-pairs": ocr_pairs,
+    "study": study,
 }
 
 

@@ -68,7 +68,7 @@ def _setting(
     try:
         stage = {**common, "out": str(out / label)}
         if "checkpoint" in entry:
-            return _trained(label, Path(str(entry["checkpoint"])), stage)
+            return trained_setting(label, Path(str(entry["checkpoint"])), stage)
         if recipe is None:
             raise ConfigError(
                 "no checkpoint, and no recipe to train one by",
@@ -80,7 +80,11 @@ def _setting(
         raise ConfigError(str(error), where=where) from error
 
 
-def _trained(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> Setting:
+def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> Setting:
+    """A setting whose projector is there; `stage` tells data, split, out and features.
+
+    Raises ConfigError for a folder that is no checkpoint, or holds a trained LLM.
+    """
     model = resolve(load_config(checkpoint))
     if (checkpoint / "language.safetensors").exists():
         raise ConfigError(

@@ -1,0 +1,115 @@
+"""`diglot select study`: do A and C foretell what the settings reach after equal training?"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import bars
+from diglot.cli.scenes import embedded_backgrounds, embedded_pools
+from diglot.compare.config import cheap_measures
+from diglot.core.errors import DataError
+from diglot.measure.config import MeasureConfig
+from diglot.select.output import write_json
+from diglot.select.predictions import FITS
+from diglot.studies.encoders import EncoderStudy, StudySizes
+
+_SIZE, _MEASURE = StudySizes(), cheap_measures()
+
+
+def study(
+    *,
+    out: Path,
+    settings: str = "select/embedded_settings",
+    recipe: str = "embedded/caption",
+    result_recipe: str = "embedded/code_switch",
+    size: StudySizes = _SIZE,
+    seeds: tuple[int, ...] = (0,),
+    jobs: int | None = None,
+    measure: MeasureConfig = _MEASURE,
+    json: Path | None = None,
+) -> None:
+    """Train every setting alike, measure it, take its A and C, and see what foretells what.
+
+    Composes scenes; trains each setting's projector by the recipe, for A, and by result_recipe, for
+    the results, on the same scenes; measures both on held-out scenes; takes A on other scenes and C
+    on pairs of scenes; fits the law to every measure, with leave-one-out R² and ranks. Writes
+    scores.csv (for `diglot select fit` and `plan`) and study.json into --out.
+
+    Run it again to go on after an interruption.
+
+    Example:
+        diglot select study --out runs/law --seeds '[0, 1]'
+
+    Args:
+        out: Folder of everything the study makes.
+        settings: A settings file, or the name of one that diglot carries; no checkpoints.
+        recipe: How projectors are trained that A is taken with.
+        result_recipe: How those are trained whose results are to be foretold.
+        size: Scenes and pairs.
+        seeds: Every setting is trained once with each; scores and results are means.
+        jobs: Trainings side by side; as many as the machine suggests where not given.
+        measure: Scenes of each measure, as in `diglot compare`.
+        json: Also write study.json to this file.
+    """
+    planned = EncoderStudy(
+        out=out,
+        settings=settings,
+        recipe=recipe,
+        result_recipe=result_recipe,
+        size=size,
+        seeds=seeds,
+        measure=measure,
+        jobs=jobs,
+        pools=embedded_pools(),
+        photos=embedded_backgrounds(),
+    )
+    with bars() as tell:
+        record = planned.run(tell)
+    console = Console()
+    console.print(_scores_table(record["settings"]))
+    for name, told in record["predictions"].items():
+        console.print(_predictions_table(told, name))
+    console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
+    if json is not None:
+        write_json(json, record)
+    lacking = [row["setting"] for row in record["settings"] if None in row.values()]
+    if lacking:
+        raise DataError("some settings lack a score or a result", got=", ".join(lacking))
+
+
+def _scores_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = [name for name in rows[0] if name != "details"]
+    table = Table(title="Scores and results, means over seeds")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "setting" else "right")
+    for row in rows:
+        table.add_row(*[_cell(row[name]) for name in columns])
+    return table
+
+
+def _predictions_table(told: Mapping[str, Mapping[str, Any]], name: str) -> Table:
+    title = f"{name}: rank correlation (place of the best); R² (leave-one-out R²) in per cent"
+    table = Table(title=title)
+    for head in ("result", "settings", "A ranks", "C ranks", *FITS):
+        table.add_column(head, justify="left" if head == "result" else "right")
+    for column, found in told.items():
+        ranks = [
+            f"{_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
+            for score in ("A", "C")
+        ]
+        fits = [
+            f"{_percent(fit['r2'])} ({_percent(fit['loo_r2'])})" for fit in found["fits"].values()
+        ]
+        table.add_row(column, str(found["settings"]), *ranks, *fits)
+    return table
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.0f}"

@@ -1,0 +1,86 @@
+"""C scores of a list of settings, each kept in its folder; a combination's parts are joined."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from diglot.core.errors import DiglotError
+from diglot.data.rejected import Rejected
+from diglot.data.shards import replace_text
+from diglot.select.a_scores import Tell
+from diglot.select.correspondence.features import Pictures
+from diglot.select.correspondence.pairs import Pair
+from diglot.select.correspondence.run import CScoreConfig, build_encoders, score_pairs
+
+log = logging.getLogger(__name__)
+
+KEPT = "c_score.json"
+
+
+def score_encoders(
+    encoders: Mapping[str, Mapping[str, Any]],
+    pairs: Sequence[Pair],
+    config: CScoreConfig,
+    *,
+    out: Path,
+    features: Path,
+    device: str,
+    tell: Tell,
+) -> dict[str, dict[str, Any]]:
+    """By label: value, low, high, n, ceiling and chance of the pooled PCK at the first alpha.
+
+    `encoders` are resolved parts. One that fails is told and left out.
+    """
+    found = {}
+    for label, encoder in encoders.items():
+        about = json.loads(
+            json.dumps([encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)])
+        )
+        path = out / label / KEPT
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if kept.get("about") != about:
+            try:
+                score = _score(encoder, pairs, config, path.parent, features, device, label, tell)
+            except (DiglotError, OSError, RuntimeError) as error:
+                log.warning("C score of %r: %s", label, " ".join(str(error).split()))
+                continue
+            kept = {"about": about, "score": score}
+            replace_text(path, json.dumps(kept, indent=1) + "\n")
+        found[label] = kept["score"]
+    return found
+
+
+def _score(
+    encoder: Mapping[str, Any],
+    pairs: Sequence[Pair],
+    config: CScoreConfig,
+    folder: Path,
+    features: Path,
+    device: str,
+    label: str,
+    tell: Tell,
+) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    scored = score_pairs(
+        pairs,
+        build_encoders(parts_of(encoder), device),
+        config,
+        features=features,
+        rejected=Rejected(folder / "c_score.rejected.jsonl"),
+        report=lambda stage, done, total: tell(f"{label}: C, {stage}", done, total, ""),
+    )
+    overall = scored.overall[config.alphas[0]]
+    return {
+        **overall.pooled.to_json(),
+        "ceiling": overall.ceiling,
+        "chance": overall.chance,
+        "pairs": scored.pairs,
+    }
+
+
+def parts_of(encoder: Mapping[str, Any]) -> list[Any]:
+    """The encoders whose maps are joined, each at unit length: a combination's, or the one."""
+    return list(encoder["encoders"]) if encoder["name"] == "combined" else [encoder]

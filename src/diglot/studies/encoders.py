@@ -1,0 +1,279 @@
+"""Do A and C foretell what encoders reach after equal training? Every step, on composed scenes.
+
+After "Law of Vision Representation in MLLMs", section 5, with encoders that are at hand: each
+setting's projector is trained by captions, as the paper's stage 1, for its A score; its features
+are matched for its C score; and what it reaches is measured on held-out scenes, after training by a
+recipe of its own, in the place of the paper's fine-tuning. The study goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from diglot.compare.config import CompareConfig
+from diglot.compare.study import open_study
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.records import open_dataset
+from diglot.data.rejected import Rejected
+from diglot.data.scenes.compose import SceneMaker
+from diglot.data.scenes.config import ScenesConfig
+from diglot.data.scenes.pools import Pool
+from diglot.data.scenes.write import write_scenes
+from diglot.data.shards import replace_text
+from diglot.measure.config import MeasureConfig
+from diglot.models.language import load_language
+from diglot.select.a_score import AScoreConfig
+from diglot.select.a_scores import Tell, score_settings
+from diglot.select.c_scores import parts_of, score_encoders
+from diglot.select.captions import choose_captions
+from diglot.select.correspondence.folder import read_pairs
+from diglot.select.correspondence.run import CScoreConfig
+from diglot.select.correspondence.scene_config import ScenePairsConfig
+from diglot.select.correspondence.scenes import ScenePairMaker
+from diglot.select.correspondence.write_scenes import write_scene_pairs
+from diglot.select.output import write_json
+from diglot.select.predictions import as_csv, predictions, study_rows
+from diglot.select.settings import Setting, read_settings, trained_setting
+from diglot.select.table import read_table
+from diglot.train.recipe import read
+
+# Seeds of what A and C are taken on: other pictures than the benchmark's.
+CAPTION_SEED, PAIR_SEED = 1001, 1002
+C_ALPHA = 0.1  # the paper's
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySizes:
+    """How much of everything."""
+
+    scenes: int = 256
+    """To train on."""
+    held_out: int = 96
+    """To measure on."""
+    images: int = 100
+    """Scenes that A is taken on."""
+    pairs: int = 160
+    """Pairs of scenes that C is taken on."""
+
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            if size < 1:
+                raise ConfigError("must be at least 1", got=size, where=f"size.{name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderStudy:
+    """A study in its folder."""
+
+    out: Path
+    settings: str  # a settings file, as `diglot select a-score` takes it
+    recipe: str  # trains the projectors that A is taken with
+    result_recipe: str  # trains those whose results are foretold
+    size: StudySizes
+    seeds: Sequence[int]
+    measure: MeasureConfig
+    jobs: int | None
+    pools: list[Pool]
+    photos: list[Path]
+
+    def run(self, tell: Tell) -> dict[str, Any]:
+        """All of it; returns what stands in study.json. Raises DataError where nothing trained."""
+        recipes, tried = self._recipes, self._read()
+        self._make_data(tell)
+        done = {name: self._train(name, recipe, tried, tell) for name, recipe in recipes.items()}
+        a_scores = self._a_scores(tried, tell)
+        c_scores = self._c_scores(tried, tell)
+        columns = {
+            f"{name}.{key}": {line["row"]: line for line in told["table"] if line["measure"] == key}
+            for name, told in done.items()
+            for key in told["measures"]
+        }
+        rows = study_rows([s.label for s in tried], a_scores, c_scores, columns)
+        higher = {
+            f"{name}.{key}": head["higher_is_better"]
+            for name, told in done.items()
+            for key, head in told["measures"].items()
+        }
+        return self._write(rows, higher, {s.label for s in tried if _never_trained(s)})
+
+    @property
+    def _recipes(self) -> dict[str, str]:
+        """Name of a column's first half -> recipe; one where both are the same."""
+        named = {Path(recipe).stem: recipe for recipe in (self.recipe, self.result_recipe)}
+        if len(named) < 2 and self.recipe != self.result_recipe:
+            raise ConfigError(
+                "two recipes of one name", got=self.result_recipe, where="result_recipe"
+            )
+        return named
+
+    @property
+    def _scenes(self) -> Path:
+        return self.out / "scenes"
+
+    @property
+    def _captions(self) -> Path:
+        return self.out / "captions"
+
+    @property
+    def _pairs(self) -> Path:
+        return self.out / "pairs"
+
+    @property
+    def _features(self) -> Path:
+        return self.out / "features"
+
+    def _read(self) -> list[Setting]:
+        tried = read_settings(
+            self.settings,
+            self.recipe,
+            data=self._scenes,
+            split="train",
+            out=self.out / "a",
+            features=self._features,
+        )
+        trained = [setting.label for setting in tried if setting.checkpoint]
+        if trained:
+            raise ConfigError(
+                "a study trains every setting alike",
+                expected="settings without a checkpoint",
+                got=trained[0],
+                where=self.settings,
+            )
+        return tried
+
+    def _make_data(self, tell: Tell) -> None:
+        """Scenes to train and to measure on, scenes for A, pairs for C; what is there stays."""
+        parts = (
+            (self._scenes, "train", 0, self.size.scenes),
+            (self._scenes, "test", 0, self.size.held_out),
+            (self._captions, "test", CAPTION_SEED, self.size.images),
+        )
+        for folder, split, seed, count in parts:
+            maker = SceneMaker(
+                self.pools, ScenesConfig(), split=split, seed=seed, photos=self.photos
+            )
+            stage = f"make {folder.name}, {split}"
+            write_scenes(
+                maker, folder, count, on_scene=lambda n, s=stage, t=count: tell(s, n, t, "")
+            )
+        write_scene_pairs(
+            ScenePairMaker(self.pools, ScenePairsConfig(), seed=PAIR_SEED, photos=self.photos),
+            self._pairs,
+            self.size.pairs,
+            on_pair=lambda n, total: tell("make pairs", n, total, ""),
+        )
+
+    def _train(
+        self, name: str, recipe: str, tried: Sequence[Setting], tell: Tell
+    ) -> dict[str, Any]:
+        """Train and measure every setting by one recipe: a comparison whose rows are settings."""
+        told = read(self.settings)
+        config = CompareConfig(
+            data=str(self._scenes),
+            out=str(self.out / name),
+            rows={s.label: _row(recipe, told[s.label]) for s in tried},
+            samples=[self.size.scenes],
+            seeds=list(self.seeds),
+            title=f"Settings trained by {recipe}",
+            features=str(self._features),
+            jobs=self.jobs,
+            measure=self.measure,
+        )
+        return open_study(config).run(lambda *told: tell(f"{name}: {told[0]}", *told[1:]))
+
+    def _a_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, list[dict[str, Any]]]:
+        """A of every checkpoint that is there, by label, one a seed."""
+        runs = {
+            f"{setting.label}-{seed}": (setting.label, checkpoint)
+            for setting in tried
+            for seed in self.seeds
+            if (checkpoint := self._checkpoint(setting, seed)).exists()  # a failure leaves none
+        }
+        if not runs:
+            raise DataError("no training came to its end", where=str(self.out))
+        checkpoints = [self._trained(name, checkpoint) for name, (_, checkpoint) in runs.items()]
+        language = load_language(checkpoints[0].stage.model.language)
+        language.to(_device())
+        config = AScoreConfig(images=self.size.images)
+        captions = choose_captions(
+            open_dataset(self._captions, "test"),
+            language.tokenizer,
+            Rejected(self.out / "a" / "rejected.jsonl"),
+            images=config.images,
+            longest=language.longest,
+            seed=config.seed,
+        )
+        found: dict[str, list[dict[str, Any]]] = {}
+        for outcome in score_settings(checkpoints, captions, language, config, tell):
+            if outcome.score:
+                found.setdefault(runs[outcome.label][0], []).append(outcome.score)
+        return found
+
+    def _checkpoint(self, setting: Setting, seed: int) -> Path:
+        folder = self.out / Path(self.recipe).stem / "runs" / setting.label
+        return folder / f"{self.size.scenes}-{seed}" / "model"
+
+    def _trained(self, name: str, checkpoint: Path) -> Setting:
+        stage = {
+            "data": str(self._captions),
+            "split": "test",
+            "out": str(self.out / "a" / name),
+            "features": {"folder": str(self._features)},
+        }
+        return trained_setting(name, checkpoint, stage)
+
+    def _c_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, dict[str, Any]]:
+        return score_encoders(
+            {setting.label: _encoder(setting) for setting in tried},
+            read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl")),
+            CScoreConfig(alphas=(C_ALPHA,)),
+            out=self.out / "c",
+            features=self._features,
+            device=_device(),
+            tell=tell,
+        )
+
+    def _write(
+        self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]
+    ) -> dict[str, Any]:
+        replace_text(self.out / "scores.csv", as_csv(rows))
+        table = read_table(self.out / "scores.csv")
+        found = {"all settings": predictions(table, higher)}
+        if never_trained:  # a floor far below can alone make a law look true
+            trained_K = np.array([label not in never_trained for label in table.settings])
+            found["without encoders never trained"] = predictions(table.only(trained_K), higher)
+        record = {
+            "seeds": list(self.seeds),
+            "size": asdict(self.size),
+            "recipe": self.recipe,
+            "result_recipe": self.result_recipe,
+            "settings": rows,
+            "predictions": found,
+        }
+        write_json(self.out / "study.json", record)
+        return record
+
+
+def _row(recipe: str, entry: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A setting as a row of a comparison."""
+    parts = {"encoder": entry} if isinstance(entry, str) else entry
+    return {"config": recipe, "set": {f"model.{name}": part for name, part in parts.items()}}
+
+
+def _encoder(setting: Setting) -> dict[str, Any]:
+    encoder = setting.stage.model.encoder
+    assert isinstance(encoder, dict)  # resolved
+    return encoder
+
+
+def _never_trained(setting: Setting) -> bool:
+    parts = parts_of(_encoder(setting))
+    return all(str(part.get("weights", "")).startswith("random:") for part in parts)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

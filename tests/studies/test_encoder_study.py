@@ -1,0 +1,128 @@
+"""The study of encoders from scenes to fits, small: every column is there, and it goes on."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from diglot.compare.config import cheap_measures
+from diglot.core.errors import ConfigError
+from diglot.studies.encoders import EncoderStudy, StudySizes
+from shapes import pools
+from tiny_folders import save_clip, save_language
+
+LABELS = ["last", "first", "middle", "untrained"]
+KEYS = ["region_matching", "region_naming", "pointing", "iou", "caption_nll"]
+COLUMNS = [f"{recipe}.{key}" for recipe in ("caption", "code_switch") for key in KEYS]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    save_language(root / "language")
+    save_clip(root / "clip")
+    clip = {"name": "clip", "path": str(root / "clip")}
+    settings = {
+        "last": {"encoder": {**clip, "layer": -1}},
+        "first": {"encoder": {**clip, "layer": 1}},
+        "middle": {"encoder": {**clip, "layer": 0}},
+        "untrained": {
+            "encoder": {"name": "efficientnet_lite0", "image_px": 64, "weights": "random:0"}
+        },
+    }
+    (root / "settings.yaml").write_text(json.dumps(settings))
+    for objective in ("caption", "code_switch"):
+        recipe = {
+            "objective": {"name": objective},
+            "model": {
+                "encoder": clip,
+                "projector": {"name": "mlp", "hidden": 24},
+                "language": {"path": str(root / "language")},
+            },
+            "optim": {"lr": 3e-3},
+            "global_batch": 4,
+            "micro_batch": 4,
+        }
+        (root / f"{objective}.yaml").write_text(json.dumps(recipe))
+    return root
+
+
+def planned(world: Path, out: Path, **changes) -> EncoderStudy:
+    told = {
+        "settings": str(world / "settings.yaml"),
+        "recipe": str(world / "caption.yaml"),
+        "result_recipe": str(world / "code_switch.yaml"),
+        "size": StudySizes(scenes=4, held_out=4, images=3, pairs=4),
+        "seeds": (0,),
+        "measure": cheap_measures(),
+        "jobs": 1,
+        "pools": pools(),
+        "photos": [],
+    }
+    return EncoderStudy(out=out, **told | changes)
+
+
+def quiet(stage: str, done: int, total: int, note: str = "") -> None:
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "law"
+    return out, planned(world, out).run(quiet)
+
+
+def test_every_setting_has_scores_and_results(finished):
+    out, record = finished
+    with open(out / "scores.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["setting"] for line in lines] == LABELS
+    assert list(lines[0]) == ["setting", "A", "C", *COLUMNS]
+    assert all(line[name] for line in lines for name in lines[0])
+    assert json.loads((out / "study.json").read_text()) == record
+    assert len({row["A"] for row in record["settings"]}) == len(LABELS)
+    assert all(0 <= row["C"] <= 1 and row["A"] < 0 for row in record["settings"])
+
+
+def test_predictions_with_and_without_the_untrained(finished):
+    _, record = finished
+    everything = record["predictions"]["all settings"]
+    assert list(everything) == COLUMNS
+    told = everything["code_switch.caption_nll"]
+    assert told["settings"] == 4
+    assert set(told["fits"]) >= {"A linear", "AC quadratic"}
+    trained = record["predictions"]["without encoders never trained"]["code_switch.caption_nll"]
+    assert trained["settings"] == 3
+
+
+def test_a_second_call_does_nothing_again(world, finished):
+    out, record = finished
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
+    assert len(stamps) >= 8
+    assert planned(world, out).run(quiet) == record
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == stamps
+
+
+def test_one_recipe_for_both_trains_once(world, tmp_path):
+    recipe = str(world / "caption.yaml")
+    record = planned(world, tmp_path / "law", result_recipe=recipe).run(quiet)
+    assert [c for c in record["settings"][0] if "." in c] == COLUMNS[:5]
+
+
+def test_what_cannot_work_is_told_before_any_training(world, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "caption.yaml").write_text("{}")
+    broken = {"a": {"encoder": {"name": "clip", "path": str(tmp_path / "none")}}}
+    (tmp_path / "broken.yaml").write_text(json.dumps(broken))
+    out = tmp_path / "law"
+    for changes, told in (
+        ({"result_recipe": str(tmp_path / "other" / "caption.yaml")}, "two recipes of one name"),
+        ({"settings": str(tmp_path / "broken.yaml")}, "rows.a"),
+        ({"settings": str(tmp_path / "none.yaml")}, "none.yaml"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            planned(world, out, **changes).run(quiet)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    with pytest.raises(ConfigError, match=r"size\.pairs"):
+        StudySizes(pairs=0)
