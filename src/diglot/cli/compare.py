@@ -1,6 +1,10 @@
 """`diglot compare`: recipes on the same data, sizes and seeds, in one table and one page."""
 
+import difflib
 import json as json_text
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,10 @@ from rich.console import Console
 
 from diglot.cli.progress import bars
 from diglot.compare.config import CompareConfig
-from diglot.compare.study import open_study
+from diglot.compare.study import Study, open_study
+from diglot.core.errors import ConfigError
 from diglot.data.shards import replace_text
+from diglot.train.config import StageConfig
 from diglot.train.recipe import merge, read
 
 
@@ -27,20 +33,30 @@ def compare(**settings: Any) -> None:
     Examples:
         diglot compare --config compare/objectives --data data/scenes --out runs/objectives
         diglot compare --config compare/objectives --data data/scenes --out runs/objectives \\
-            --report_only true
+            --report_only
     """
     json: Path | None = settings.pop("json")
     report_only: bool = settings.pop("report_only")
     study = open_study(CompareConfig(**settings))
+    if json:  # found out before the work, not after it
+        json.parent.mkdir(parents=True, exist_ok=True)
     if report_only:
         results = study.write()
     else:
         with bars() as tell:
             results = study.run(tell)
-    console = Console()
-    console.print(f"figures   {study.out / 'results.json'}", soft_wrap=True)
+    _tell(study, results)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
+
+
+def _tell(study: Study, results: Mapping[str, Any]) -> None:
+    console = Console(markup=False)
+    states = Counter(job["state"] for job in results["jobs"])
+    failed = f", {states['failed']} failed" if states["failed"] else ""
+    console.print(f"runs      {states['done']} of {states.total()} done{failed}", soft_wrap=True)
+    console.print(f"figures   {study.out / 'results.json'}", soft_wrap=True)
+    console.print(f"page      {study.out / 'report.html'}", soft_wrap=True)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -48,7 +64,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action="config", help="a YAML comparison; may repeat")
     parser.add_class_arguments(CompareConfig, as_group=False)
     parser.add_argument(
-        "--report_only", type=bool, default=False, help="train nothing: table and page as of now"
+        "--report_only",
+        type=bool,
+        default=False,
+        nargs="?",
+        const=True,
+        help="train nothing: table and page as of now",
     )
     parser.add_argument(
         "--json", type=Path | None, default=None, help="also write the results to this file"
@@ -63,7 +84,22 @@ def rewrite(args: list[str]) -> list[str]:
     for word in words:
         name, equals, value = word.partition("=")
         if name == "--config":
-            told = merge(told, read(value if equals else next(words, "")))
+            told = merge(told, _comparison(value if equals else next(words, "")))
         else:
             rest.append(word)
-    return [f"--config={json_text.dumps(told)}", *rest] if told else rest
+    return [f"--config={json_text.dumps(told, default=str)}", *rest] if told else rest
+
+
+def _comparison(name: str) -> Mapping[str, Any]:
+    """A --config file. Raises ConfigError where it cannot be read, or is no comparison."""
+    told = read(name)
+    known = [*(field.name for field in fields(CompareConfig)), "json", "report_only"]
+    for key in told:
+        first = str(key).partition(".")[0]
+        if first not in known:
+            close = difflib.get_close_matches(first, known, n=1)
+            fix = f"A recipe of one training is a row: {{rows: {{LABEL: {name}}}}}."
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            one = any(first == field.name for field in fields(StageConfig))
+            raise ConfigError(f"unknown field {key!r}{meant}", where=name, fix=fix if one else None)
+    return told

@@ -54,5 +54,7 @@ class CompareConfig:
                 raise ConfigError("cannot be used", expected=expected, got=values, where=name)
         if not self.seeds:
             raise ConfigError("no seed", where="seeds")
+        if self.split == self.held_out:
+            raise ConfigError("the split that is trained on", got=self.held_out, where="held_out")
         if self.jobs is not None and self.jobs < 1:
             raise ConfigError("must be at least 1", got=self.jobs, where="jobs")

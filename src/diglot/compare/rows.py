@@ -1,6 +1,6 @@
 """The rows of a comparison: recipes laid over one another, as settings of one training stage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,8 @@ from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
 from diglot.train.recipe import merge, read, stage_config
 
 LONGEST_LABEL = 80
+# Fields of a stage that are the same for all rows, and the comparison's fields that set them.
+OURS = {"data": "data", "out": "out", "split": "split", "seed": "seeds", "max_samples": "samples"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +26,13 @@ class Row:
 
 def read_rows(config: CompareConfig) -> list[Row]:
     """Every row, resolved. Raises ConfigError naming the row whose settings cannot work."""
-    rows = [_row(config, label, told) for label, told in config.rows.items() if told is not None]
+    told = {str(label): row for label, row in config.rows.items() if row is not None}
+    _check_ours(config.set, where="set")
+    rows = [_row(config, label, row) for label, row in told.items()]
     if not rows:
         raise ConfigError("nothing to compare", expected="label: recipe lines", where="rows")
     labels = [row.label for row in rows]
+    _check_apart(labels)
     if config.baseline is not None and config.baseline not in labels:
         expected = "one of " + ", ".join(labels)
         raise ConfigError("no such row", expected=expected, got=config.baseline, where="baseline")
@@ -38,6 +43,7 @@ def _row(config: CompareConfig, label: str, told: Any) -> Row:
     where = f"rows.{label}"
     _check_label(label)
     recipes, settings = _told(told, where=where)
+    _check_ours(settings, where=f"{where}.set")
     try:
         merged: Any = {}
         single = [nested(*item) for item in (*config.set.items(), *settings.items())]
@@ -70,6 +76,25 @@ def _check_label(label: str) -> None:
     if not label or not fine or len(label) > LONGEST_LABEL:
         expected = f"at most {LONGEST_LABEL} characters, no slash, no dot or blank at its ends"
         raise ConfigError("not a label", expected=expected, got=repr(label), where="rows")
+
+
+def _check_apart(labels: Sequence[str]) -> None:
+    """Labels that some disks take for the same folder are refused on all."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        twin = seen.setdefault(label.casefold(), label)
+        if twin != label:
+            expected = "labels that differ in more than capital letters"
+            raise ConfigError("too alike", expected=expected, got=[twin, label], where="rows")
+
+
+def _check_ours(settings: Mapping[str, Any], *, where: str) -> None:
+    """Raises ConfigError for a setting that the comparison makes for all rows: it had no say."""
+    for field in settings:
+        ours = OURS.get(str(field).partition(".")[0])
+        if ours:
+            fix = f"Give the comparison's `{ours}`."
+            raise ConfigError("the same for all rows", where=f"{where}.{field}", fix=fix)
 
 
 def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:

@@ -5,12 +5,13 @@ import json
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from diglot.compare.checks import check_rows, check_scenes_apart
 from diglot.compare.config import CompareConfig
 from diglot.compare.jobs import Job, check_begun, plan_jobs
 from diglot.compare.measured import Tell
@@ -18,12 +19,9 @@ from diglot.compare.page import comparison
 from diglot.compare.pool import how_many, run_jobs
 from diglot.compare.results import as_csv, collect
 from diglot.compare.rows import Row, read_rows
-from diglot.core.errors import ConfigError, DataError
-from diglot.core.types import Sample
-from diglot.data.records import Dataset, open_dataset
+from diglot.core.errors import ConfigError
+from diglot.data.records import open_dataset
 from diglot.data.shards import locked, replace_text
-from diglot.measure.groups import check_apart, group_of
-from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.report.comparison import write_comparison
 
 log = logging.getLogger(__name__)
@@ -87,13 +85,13 @@ class Study:
         """Raises ConfigError or DataError for what no job should begin with."""
         if not todo:
             return
-        data = Path(self.config.data)
         training, held_out = (
-            open_dataset(data, s) for s in (self.config.split, self.config.held_out)
+            open_dataset(Path(self.config.data), split)
+            for split in (self.config.split, self.config.held_out)
         )
-        _check_apart(held_out, training)
+        check_scenes_apart(held_out, training)
         left = {job.row for job in todo}
-        _check_models([row for row in self.rows if row.label in left])
+        check_rows([row for row in self.rows if row.label in left], training)
 
     def _run(self, todo: Sequence[Job], tell: Tell) -> Iterator[tuple[Job, str | None]]:
         def hear(slot: int, job: Job, stage: str, done: int, total: int, note: str) -> None:
@@ -113,32 +111,6 @@ def open_study(config: CompareConfig) -> Study:
     jobs = plan_jobs(config, rows, len(dataset))
     check_begun(jobs, dataset)
     return Study(config, rows, jobs)
-
-
-def _check_models(rows: Sequence[Row]) -> None:
-    """Every different model is built once: a path that leads nowhere is found before all jobs."""
-    checked: list[VLMConfig] = []
-    for row in rows:
-        if row.stage.model not in checked:
-            try:
-                build_vlm(row.stage.model)
-            except ConfigError as error:
-                raise ConfigError(str(error), where=f"rows.{row.label}") from error
-            checked.append(row.stage.model)
-
-
-def _check_apart(held_out: Dataset, training: Dataset) -> None:
-    """Training records are read only where there is something that they must not show."""
-    samples = list(_without_pictures(held_out))
-    if any(group_of(r.source).startswith("unseen") for sample in samples for r in sample.regions):
-        check_apart(samples, list(_without_pictures(training)))
-
-
-def _without_pictures(dataset: Dataset) -> Iterator[Sample]:
-    """The records that can be read: the others are set aside when their turn comes."""
-    for index in range(len(dataset)):
-        with contextlib.suppress(DataError):
-            yield replace(dataset[index], image=b"")
 
 
 @contextlib.contextmanager
