@@ -20,7 +20,7 @@ test: $(VENV)/made
 check: $(VENV)/made
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/made
 	$(BIN)/diglot fetch
