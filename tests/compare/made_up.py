@@ -14,18 +14,15 @@ ROWS = ("caption", "patch_aligned", "reconstruction", "token_contrastive", "mmcs
 SIZES = (64, 128, 256, 512, 1024)
 
 
-def score(key: str, row: int, samples: int, seed: int) -> float:
-    """Smooth in log(samples), higher for later rows, a little apart by seed."""
+def smooth(key: str, row: int, samples: int, seed: int) -> float | None:
+    """Smooth in log(samples), better for later rows, a little apart by seed."""
     rise = 0.07 * math.log2(samples / 32) + 0.05 * row + 0.04 * math.sin(7 * seed + row + samples)
     return 2.6 - rise if key == "caption_nll" else min(1.0, 0.2 + rise)
 
 
-def job(row: int, samples: int, seed: int, state: str = "done") -> dict[str, Any]:
-    scores = {}
-    if state == "done":
-        for key in HEADS:
-            value = score(key, row, samples, seed)
-            scores[key] = {"value": value, "low": value - 0.05, "high": value + 0.04, "n": 90}
+def job(row: int, samples: int, seed: int, state: str, score=smooth) -> dict[str, Any]:
+    """One entry of `jobs`; only a job that is done has scores."""
+    told = {key: score(key, row, samples, seed) for key in HEADS if state == "done"}
     return {
         "row": ROWS[row],
         "samples": samples,
@@ -38,25 +35,29 @@ def job(row: int, samples: int, seed: int, state: str = "done") -> dict[str, Any
             "documents": samples * (2 if row == 2 else 1),
             "learned": {"text": samples * 31.0},
         },
-        "scores": scores,
+        "scores": {key: interval(value) for key, value in told.items()},
     }
 
 
-def made_up(*, rows: int = len(ROWS), sizes=SIZES, seeds=(0, 1), states=None) -> dict[str, Any]:
-    """results.json; `states` says what became of the jobs (row, samples, seed) that are not done."""
+def interval(value: float | None) -> dict[str, Any]:
+    """A score of 90 items, or of none."""
+    if value is None:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    return {"value": value, "low": value - 0.05, "high": value + 0.04, "n": 90}
+
+
+def made_up(
+    *, rows: int = len(ROWS), sizes=SIZES, seeds=(0, 1), states=None, score=smooth
+) -> dict[str, Any]:
+    """results.json; `states` says what became of the jobs (row, size, seed) that are not done."""
     states = states or {}
     jobs = [
-        job(row, samples, seed, states.get((row, samples, seed), "done"))
+        job(row, samples, seed, states.get((row, samples, seed), "done"), score)
         for seed in seeds
         for samples in sizes
         for row in range(rows)
     ]
-    keys = [key for key in HEADS if any(key in told["scores"] for told in jobs)]
-    heads = {}
-    for key in keys:
-        title, unit, higher, chance = HEADS[key]
-        heads[key] = {"key": key, "title": title, "what": f"How {title} is measured.", "unit": unit}
-        heads[key] |= {"higher_is_better": higher, "chance": chance}
+    heads = {key: head(key) for key in HEADS if any(told["scores"] for told in jobs)}
     labels = list(ROWS[:rows])
     return {
         "title": "Data efficiency & <more>",
@@ -68,8 +69,21 @@ def made_up(*, rows: int = len(ROWS), sizes=SIZES, seeds=(0, 1), states=None) ->
         "samples": list(sizes),
         "seeds": list(seeds),
         "measures": heads,
-        "table": table(jobs, keys),
+        "table": table(jobs, list(heads)),
         "meetings": meetings(jobs, heads, labels, "caption"),
         "costs": costs(jobs),
         "jobs": jobs,
+    }
+
+
+def head(key: str) -> dict[str, Any]:
+    """What a measure is."""
+    title, unit, higher, chance = HEADS[key]
+    return {
+        "key": key,
+        "title": title,
+        "what": f"How {title} is measured.",
+        "unit": unit,
+        "higher_is_better": higher,
+        "chance": chance,
     }

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up import ROWS, made_up
 
+from diglot.compare.page import comparison
+from diglot.report.comparison import write_comparison
 from diglot.report.dataset_page import write_dataset_page
 from diglot.report.page import write_report
 from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
@@ -185,3 +188,75 @@ def test_a_dataset_page_shows_boxes_masks_and_captions(
         assert box == word
     for text in ("<script>", "<img>", "<b> 1"):
         assert page.get_by_text(text, exact=True).is_visible()
+
+
+UNFINISHED = {(5, 1024, 1): "failed", (4, 1024, 1): "waiting", (3, 1024, 0): "waiting"}
+
+
+def write_made_up(results: dict[str, Any], out: Path) -> Path:
+    return write_comparison(comparison(results, {"torch": "2"}, "diglot compare --config x"), out)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"states": UNFINISHED},
+        {"sizes": (64,), "seeds": (0,)},
+        {"rows": 1, "sizes": (8,), "seeds": (0,), "states": {(0, 8, 0): "waiting"}},
+    ],
+    ids=["unfinished", "one size and seed", "nothing done"],
+)
+def test_a_comparison_fits_its_window(
+    open_page: Opener, results: dict[str, Any], width: int, scheme: str
+) -> None:
+    told = made_up(**results)
+    told["title"] = told["about"] = told["rows"]["caption"]["set"]["y" * 120] = "x" * 200
+    page = open_page(told, width=width, scheme=scheme, write=write_made_up)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("svg[role=img]:not([aria-label])").count() == 0
+    assert page.locator("table:not(:has(th[scope]))").count() == 0
+    headings = page.eval_on_selector_all("h1, h2, h3, h4", "h => h.map(e => +e.tagName[1])")
+    assert all(b - a <= 1 for a, b in pairwise(headings))
+    (ground,) = style(page, "body", "background-color")
+    assert to_hex(ground) == (LIGHT_GROUND if scheme == "light" else DARK_GROUND)
+
+
+def test_a_comparison_shows_hostile_text_and_a_legend_beside_every_figure(
+    open_page: Opener,
+) -> None:
+    page = open_page(made_up(states=UNFINISHED), write=write_made_up)
+    assert page.locator("h1").inner_text() == "Data efficiency & <more>"
+    assert page.locator("body script, body img, body b").count() == 0
+    assert page.get_by_text("<script>alert(1)</script>").is_visible()
+    for card in page.locator(".compared-measure").all():
+        assert card.locator(".legend li").all_inner_texts() == list(ROWS)
+        colours = style(page, ".compared-measure .legend li", "--run")
+        assert len(set(colours)) == len(ROWS)
+        assert card.locator("svg[role=img]").bounding_box()["width"] > 400
+
+
+def test_labels_of_a_comparison_do_not_overlap(open_page: Opener) -> None:
+    for width in (390, 1280):
+        page = open_page(made_up(), width=width, write=write_made_up)
+        for plot in page.locator(".plot").all():
+            boxes = [text.bounding_box() for text in plot.locator("text").all()]
+            for i, a in enumerate(boxes):
+                assert not any(overlap(a, b) for b in boxes[i + 1 :])
+
+
+def overlap(a: dict[str, float], b: dict[str, float]) -> bool:
+    return all(
+        a[start] < b[start] + b[size] and b[start] < a[start] + a[size]
+        for start, size in (("x", "width"), ("y", "height"))
+    )
+
+
+def test_row_names_stay_while_a_narrow_table_is_scrolled(open_page: Opener) -> None:
+    page = open_page(made_up(), width=390, write=write_made_up)
+    table, name = page.locator("#results .wide"), page.locator("#results tbody th").first
+    before = name.bounding_box()["x"]
+    table.evaluate("e => e.scrollLeft = 200")
+    assert table.evaluate("e => e.scrollLeft") > 100
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1)

@@ -36,15 +36,15 @@ def comparison(results: Results, environment: Mapping[str, str], command: str) -
         measures=tuple(_sized(results, key) for key in results["measures"]),
         meetings=tuple(_meeting(told) for told in results["meetings"]),
         costs=tuple(RowCost(**told) for told in results["costs"]),
-        settings={
-            "command": command,
-            "data": results["data"],
-            "samples": _text(results["samples"]),
-            "seeds": _text(results["seeds"]),
-            "over every row's recipes": _text(results["set"]),
-        },
+        settings=_settings(results, command),
         environment=environment,
     )
+
+
+def _settings(results: Results, command: str) -> dict[str, str]:
+    told = {"command": command, "data": results["data"]}
+    told |= {name: _text(results[name]) for name in ("samples", "seeds")}
+    return told | ({"over every row's recipes": _text(results["set"])} if results["set"] else {})
 
 
 def _sized(results: Results, key: str) -> SizedMeasure:
@@ -77,6 +77,7 @@ def _meeting(told: Mapping[str, Any]) -> RowMeeting:
         ratio=told["ratio"],
         at_least=told["at_least"],
         lowest=told["lowest_ratio"],
+        lowest_at_least=told["lowest_at_least"],
         highest=told["highest_ratio"],
         highest_at_least=told["highest_at_least"],
         seeds=told["seeds"],

@@ -72,6 +72,7 @@ def _plain(found: Meetings) -> dict[str, Any]:
         "at_least": found.mean.at_most,  # at most so many samples is at least such a ratio
         "seeds": len(found.by_seed),
         "lowest_ratio": low,
+        "lowest_at_least": any(m.at_most and m.ratio == low for m in found.by_seed.values()),
         "highest_ratio": high,
         "highest_at_least": any(m.at_most and m.ratio == high for m in found.by_seed.values()),
     }

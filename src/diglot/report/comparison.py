@@ -35,6 +35,7 @@ class RowMeeting:
     ratio: float | None
     at_least: bool
     lowest: float | None  # ratio of any seed alone
+    lowest_at_least: bool
     highest: float | None
     highest_at_least: bool
     seeds: int
@@ -90,17 +91,23 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
 def render_comparison(comparison: Comparison) -> str:
     """The page as text."""
     rows, base = tuple(comparison.rows), comparison.baseline
+    most = _most_samples(comparison)
     return render(
         "comparison.html.j2",
         {
             "told": comparison,
             "rows": rows,
             "index": {row: index for index, row in enumerate(rows)},
-            "largest": _largest(comparison),
-            "measures": [_view(m, rows, comparison) for m in comparison.measures],
+            "most": most,
+            "measures": [_view(m, rows, most) for m in comparison.measures],
+            "failed": {(run.row, run.samples) for run in comparison.failed},
             "costs": {(cost.row, cost.samples): cost for cost in comparison.costs},
             "met": {(m.measure, m.row): m for m in comparison.meetings if m.other == base},
             "met_by": {(m.measure, m.other): m for m in comparison.meetings if m.row == base},
+            "hopeless": _hopeless(comparison),
+            "score_text": score_text,
+            "spread_text": spread_text,
+            "near_chance": near_chance,
             "ratio_text": ratio_text,
             "samples_text": samples_text,
             "range_text": range_text,
@@ -108,16 +115,26 @@ def render_comparison(comparison: Comparison) -> str:
     )
 
 
-def _largest(comparison: Comparison) -> int:
-    """The largest number of samples with any score by now; 0 without any."""
-    sizes = (s for m in comparison.measures for told in m.scores.values() for s in told)
-    return max(sizes, default=0)
+def _most_samples(comparison: Comparison) -> int:
+    """The largest number of samples at which every row has a score by now, or failed.
+
+    Where there is none, the largest with any score; 0 without any.
+    """
+    ended = {(run.row, run.samples) for run in comparison.failed}
+    scored = {
+        (row, size)
+        for sized in comparison.measures
+        for row, told in sized.scores.items()
+        for size in told
+    }
+    sizes = {size for _, size in scored}
+    whole = {n for n in sizes if all((row, n) in scored | ended for row in comparison.rows)}
+    return max(whole or sizes, default=0)
 
 
-def _view(sized: SizedMeasure, rows: tuple[str, ...], comparison: Comparison) -> dict[str, Any]:
-    largest = _largest(comparison)
-    at_largest = {r: s[largest] for r, s in sized.scores.items() if largest in s}
-    results = {row: Result(score=score, groups={}) for row, score in at_largest.items()}
+def _view(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
+    at_most = {row: told[most] for row, told in sized.scores.items() if most in told}
+    results = {row: Result(score=score, groups={}) for row, score in at_most.items()}
     measure = replace(sized.measure, results=results)
     several = len({size for told in sized.scores.values() for size in told}) > 1
     axis, chance = measure_axis(measure), measure.chance
@@ -126,8 +143,44 @@ def _view(sized: SizedMeasure, rows: tuple[str, ...], comparison: Comparison) ->
         "sized": sized,
         "verdicts": judge(measure),
         "lines": size_chart(sized.scores, rows, chance=chance) if several else None,
-        "whiskers": whisker_chart(axis, at_largest, rows, chance=chance),
+        "whiskers": whisker_chart(axis, at_most, rows, chance=chance),
     }
+
+
+def near_chance(sized: SizedMeasure, score: Score | None) -> bool:
+    """Whether a mean is no better than chance by more than held-out items leave a run."""
+    chance = sized.measure.chance
+    if chance is None or score is None or score.value is None:
+        return False
+    gain = score.value - chance
+    gain = gain if sized.measure.higher_is_better else -gain
+    return gain <= (sized.half_width or 0.0)
+
+
+def _hopeless(comparison: Comparison) -> set[tuple[str, str]]:
+    """(measure, row) whose score at its most samples is near chance: nothing to be as good as."""
+    return {
+        (sized.measure.key, row)
+        for sized in comparison.measures
+        for row, told in sized.scores.items()
+        if told and near_chance(sized, told[max(told)])
+    }
+
+
+def score_text(value: float) -> str:
+    """A score with two decimals, or three below 0.1, where shares of many candidates lie."""
+    return f"{value:.3f}" if 0.005 <= value < 0.0995 else format_value(value)
+
+
+def spread_text(score: Score, seeds: int) -> str:
+    """The seeds of a mean: "0.28 to 0.36", "1 of 2 seeds"; nothing where one is all there are."""
+    ends = "" if score.low is None or score.high is None else _ends(score.low, score.high)
+    some = f"{score.n} of {seeds} seeds" if score.n < seeds else ""
+    return ", ".join(part for part in (ends, some) if part)
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{score_text(low)} to {score_text(high)}"
 
 
 def samples_text(meeting: RowMeeting) -> str:
@@ -138,19 +191,27 @@ def samples_text(meeting: RowMeeting) -> str:
 
 
 def ratio_text(ratio: float | None, *, at_least: bool) -> str:
-    """ "8.0×", "at least 16×", or a dash."""
+    """ "8×", "1.46×", "at least 16×", or a dash."""
     if ratio is None or not math.isfinite(ratio):
         return "–"
-    return f"{'at least ' if at_least else ''}{format_value(ratio)}×"
+    told = f"{ratio:,.0f}" if abs(ratio - round(ratio)) < 1e-9 else format_value(ratio)
+    return f"{'at least ' if at_least else ''}{told}×"
 
 
-def range_text(meeting: RowMeeting) -> str:
-    """The ratios of single seeds: "2.0× to 8.0×", "not in every seed; up to 8.0×"."""
-    if meeting.seeds < 2:
-        return "one seed"
+def range_text(meeting: RowMeeting, seeds: int) -> str:
+    """The ratios of single seeds: "2× to 8×", "not in every seed; up to 8×".
+
+    Nothing for a study of one seed, and where neither the mean nor any seed has a ratio.
+    """
+    none = meeting.samples is None and meeting.highest is None
+    if seeds == 1 or meeting.seeds == 0 or none:
+        return ""
+    if meeting.seeds == 1:
+        return f"1 of {seeds} seeds"
     if meeting.highest is None:
-        return "not in any seed"
+        return "in no seed alone"
     high = ratio_text(meeting.highest, at_least=meeting.highest_at_least)
     if meeting.lowest is None:
         return f"not in every seed; up to {high}"
-    return f"{ratio_text(meeting.lowest, at_least=False)} to {high}"
+    low = ratio_text(meeting.lowest, at_least=meeting.lowest_at_least)
+    return f"{high} in every seed" if low == high else f"{low} to {high}"

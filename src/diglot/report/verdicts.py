@@ -52,11 +52,14 @@ def _meets_another(run: str, scores: dict[str, Score]) -> bool:
 
 
 def _meet(one: Score, other: Score) -> bool:
-    ends = (one.low, one.high, other.low, other.high)
-    if any(end is None for end in ends):
-        return False
-    low_1, high_1, low_2, high_2 = (end or 0.0 for end in ends)
+    (low_1, high_1), (low_2, high_2) = _reach(one), _reach(other)
     return low_1 <= high_2 and low_2 <= high_1
+
+
+def _reach(score: Score) -> tuple[float, float]:
+    """The ends of a score's interval; its value where it has none."""
+    low, high = (score.value if end is None else end for end in (score.low, score.high))
+    return low or 0.0, high or 0.0
 
 
 def _holds(score: Score, chance: float | None) -> bool:
