@@ -2,6 +2,7 @@
 
 import json as json_format
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -11,7 +12,7 @@ from diglot.cli.progress import bars
 from diglot.core.errors import ConfigError
 from diglot.data import shards
 from diglot.data.rejected import Rejected
-from diglot.label.word_list import build_word_list, read_word_list
+from diglot.label.word_list import build_word_list
 
 _SHOWN = 12
 
@@ -63,10 +64,10 @@ def words(
             rejected=rejected,
             progress=lambda name, done, total: tell(f"captions {name}", done, total, ""),
         )
-    first = read_word_list(out)[:_SHOWN].to_pylist() if count else []
+    first = _first(out)
     summary = {"out": str(out), "words": count, "first": first, "rejected": rejected.counts}
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{count:,} words in {out}: {', '.join(map(str, first))} ...", markup=False)
+    console.print(f"{count:,} words in {out}: {', '.join(first)} ...", markup=False)
     for reason, number in rejected.counts.items():
         console.print(f"{number:,} records set aside, {rejected.path}: {reason}", markup=False)
     if json:
@@ -77,6 +78,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments by hand: a list of positional paths is not to be had from a signature."""
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders, .txt or .jsonl files")
     parser.add_function_arguments(words, as_group=False, skip={"data"})
+
+
+def _first(path: Path) -> list[str]:
+    """The commonest words of a list just written."""
+    with open(path, encoding="utf-8") as file:
+        return [line.partition("\t")[0] for line in islice(file, _SHOWN)]
 
 
 def _common(common: str | None) -> int | Path | None:
