@@ -2,6 +2,7 @@
 
 import multiprocessing
 import socket
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -88,12 +89,14 @@ def one_process(rank: int, port: int, work: Callable[[int], Any], answers: Any) 
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
     )
     try:
-        answers.put((rank, work(rank)))
+        answers.put((rank, work(rank), ""))
+    except Exception:
+        answers.put((rank, None, traceback.format_exc()))
     finally:
         torch.distributed.destroy_process_group()
 
 
-def by_two(work: Callable[[int], Any]) -> list[Any]:
+def by_two(work: Callable[[int], Any], *, timeout_s: float = TIMEOUT_S) -> list[Any]:
     """What each of two processes answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -105,10 +108,13 @@ def by_two(work: Callable[[int], Any]) -> list[Any]:
     ]
     for process in processes:
         process.start()
+    told = {}
     try:
-        told = dict(answers.get(timeout=TIMEOUT_S) for _ in processes)
+        for _ in processes:
+            rank, told[rank], error = answers.get(timeout=timeout_s)
+            assert not error, error
         for process in processes:
-            process.join(TIMEOUT_S)
+            process.join(timeout_s)
     finally:
         for process in processes:
             process.kill()
