@@ -69,7 +69,7 @@ def naive_losses(
     if prefix:
         trunk += [*visual_PD, *(word(t) for t in newline)]
         labels += [None] * (len(visual_PD) + len(newline))
-    entity_sum = torch.zeros(())
+    entity_sum = torch.zeros((), dtype=visual_PD.dtype)
     entity_tokens = at = 0
     for start, stop, visual in switched:
         trunk += [word(t) for t in ids[at:start]] + [visual_PD[v] for v in visual]
