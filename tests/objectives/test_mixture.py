@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from sea_batches import labelled
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.collate import collate, lay
@@ -61,10 +62,10 @@ def own(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def batch_of(vlm, mixture, turns):
+def batch_of(vlm, mixture, turns, sample_of=tiny_sample):
     laid = []
     for seed, turn in enumerate(turns):
-        sample = tiny_sample(seed)
+        sample = sample_of(seed)
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
         made = mixture.prepare(sample, grid, vlm.language.tokenizer, rng, turn=turn)
         views = tiny_views(sample, vlm)
@@ -88,6 +89,32 @@ def test_a_sum_is_the_sum_of_what_each_gives_alone(own):
     assert batch.counts["size"] == 3 * 8  # `select` kept half of 16
     assert terms.logs["head"] == pytest.approx(both.heads["plus_size"].weight.item())
     assert both.weights_at(0) == {"text": 1, "entity": 1, "size": 1.0}  # 0.5 of its own 2.0
+
+
+@pytest.mark.parametrize(
+    ("objective", "plus", "passes"),
+    [
+        ("caption", {}, 1),
+        ("caption", {"patch_aligned": {}, "token_contrastive": {}}, 1),
+        ("patch_aligned", {"token_contrastive": {}}, 0),
+    ],
+)
+def test_what_reads_embeddings_alone_adds_no_pass_through_the_llm(
+    monkeypatch, objective, plus, passes
+):
+    vlm, seen = tiny_vlm(), []
+    decode = vlm.language.decode
+
+    def counted(*args, **kwargs):
+        seen.append(1)
+        return decode(*args, **kwargs)
+
+    monkeypatch.setattr(vlm.language, "decode", counted)
+    mixture = build_mixture(objective, plus, {})
+    batch = batch_of(vlm, mixture, [0, 0], sample_of=lambda seed: labelled(tiny_sample(seed)))
+    sums = mixture.loss(vlm(batch, mixture.reads), batch).sums
+    assert all(sums[term].requires_grad and batch.counts[term] for term in mixture.terms)
+    assert len(seen) == passes
 
 
 def test_turns_share_a_batch_and_terms_of_one_name_stay_apart():
@@ -153,6 +180,12 @@ def test_what_cannot_be_mixed_is_refused(plus, mix, message):
     with pytest.raises(ConfigError, match=r"plus|mix|part") as error:
         batch_of(vlm, build_mixture("caption", plus, mix), [0])
     assert message in str(error.value)
+
+
+def test_one_with_a_sequence_is_not_added_to_one_without(own):
+    vlm = tiny_vlm()
+    with pytest.raises(ConfigError, match="change places: objective: caption, and the other one"):
+        batch_of(vlm, build_mixture(own, {"caption": {}}, {}), [0])
 
 
 def test_one_without_a_sequence_needs_no_turn(own):

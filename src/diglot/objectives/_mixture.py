@@ -85,7 +85,7 @@ class Mixture:
                 targets.append(None)
                 continue
             prepared = member.objective.prepare(sample, grid, tokenizer, rng)
-            _check_sequence(member, prepared)
+            _check_sequence(member, prepared, has_one=sequence is not None)
             if prepared.sequence is not None:
                 sequence = tuple(_renamed(s, member.names) for s in prepared.sequence)
             targets.append(prepared.targets)
@@ -144,8 +144,15 @@ def _renamed(segment: Segment, names: Mapping[str, str]) -> Segment:
     return segment if learn is None else replace(segment, learn=names[learn])  # type: ignore[arg-type]
 
 
-def _check_sequence(member: Member, prepared: Prepared) -> None:
+def _check_sequence(member: Member, prepared: Prepared, *, has_one: bool) -> None:
+    """`has_one`: has an objective before this one supplied the sample's sequence?"""
     where, _, name = member.where.partition(".")
+    if where == "plus" and prepared.sequence is not None and not has_one:
+        raise ConfigError(
+            f"{name!r} supplies a sequence, and the objective it is added to has none",
+            where=member.where,
+            fix=f"Let them change places: objective: {name}, and the other one under plus.",
+        )
     if where == "plus" and prepared.sequence is not None:
         raise ConfigError(
             f"{name!r} supplies a sequence of its own, and a sample can have only one",
