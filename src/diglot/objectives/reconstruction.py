@@ -13,13 +13,14 @@ causal; so there is nothing after it, unless the caption is to be learned as wel
 
 What the paper leaves open is an option of `Config`.
 - Is X a fixed target? Detached (the default), X cannot be shrunk to lower the loss; but hidden
-  states after the final norm have a fixed length, and nothing pulls X back to it: in image mode
-  alone X grows without end, and only the text mode holds it. Not detached, X settles at that
-  length. The mean lengths of X and X^h are logged.
+  states after the final norm have the length that it gives them, and nothing pulls X back to it: in
+  image mode alone X grows without end, and only the text mode holds it. Not detached, X settles at
+  that length. The mean lengths of X and X^h are logged.
 - Mean or sum? Means keep alpha's meaning the same for every image size and LLM width. Eq. 6 as it
   is written is `reduction: sum, channels: sum`, larger by tokens times channels.
 Of the losses of Tables 8 to 10, 1/L2 is lowest where L2 is largest: as the paper writes it, it
-drives X^h away from X.
+drives X^h away from X. And sigmoid(L2) learns from means alone: a sum is soon above 17, from where
+on the sigmoid is 1 in float32 and its gradient 0.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +55,8 @@ class Config:
     detach_target: bool = True
     """Is X a fixed target? False lets the gradient flow into it too."""
     reduction: Reduction = "mean"
-    """Over the tokens of an image. Images always enter as a mean."""
+    """Over the tokens of an image; images then enter as a mean. With l2 the mean is over the tokens
+    of all images at once, so that every token counts alike, whatever the size of its image."""
     channels: Reduction = "mean"
     """Over the channels of a token."""
     eps: float = 1e-6
