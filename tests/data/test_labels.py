@@ -115,6 +115,18 @@ def test_labels_of_another_dataset_are_refused(tmp_path, dataset):
         pass
 
 
+def test_a_datasets_own_folder_is_left_alone(tmp_path):
+    write_dataset(tiny_samples(3), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with (
+        pytest.raises(ConfigError, match="Parquet files that are no labels"),
+        writer(tmp_path, open_dataset(tmp_path)),
+    ):
+        pass
+    assert before.items() <= {p.name: p.read_bytes() for p in tmp_path.iterdir()}.items()
+    assert not (tmp_path / "labels.json").exists()
+
+
 def test_mistakes_are_named(tmp_path, dataset):
     with pytest.raises(ConfigError, match=r"no patch labels here.*diglot label"):
         open_labels(tmp_path, dataset)

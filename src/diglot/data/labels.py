@@ -110,6 +110,8 @@ class LabelWriter:
     def _resume(self) -> None:
         manifest = read_labels_manifest(self.folder)
         entry = manifest["splits"].get(self.dataset.split)
+        if not entry and shards.shard_paths(self.folder, self.dataset.split):
+            raise _other("Parquet files that are no labels", self.folder, "Choose another folder.")
         same_words = _write_words(self.folder, self._words, keep=bool(manifest["splits"]))
         same = all(manifest.get(key, value) == value for key, value in self._about.items())
         fingerprint = self.dataset.fingerprint
@@ -135,12 +137,10 @@ class LabelWriter:
             shards.replace_text(self.folder / MANIFEST, text)
 
 
-def _other(what: str, folder: Path) -> ConfigError:
-    return ConfigError(
-        f"the folder holds {what}",
-        where=str(folder),
-        fix="Choose another folder, or delete this one.",
-    )
+def _other(
+    what: str, folder: Path, fix: str = "Choose another folder, or delete this one."
+) -> ConfigError:
+    return ConfigError(f"the folder holds {what}", where=str(folder), fix=fix)
 
 
 def _write_words(folder: Path, words: Iterable[str], *, keep: bool) -> bool:
