@@ -43,9 +43,14 @@ class Loudness:
         assert out.words_VD is not None
         own = torch.tensor([target is not None for target in batch.targets])
         own_N = own.repeat_interleave(torch.tensor([len(grid) for grid in batch.grids]))
-        wanted = self.config.ratio * out.words_VD.detach().float().square().mean().sqrt()
-        rms_N = out.visual_ND[own_N.to(out.visual_ND.device)].float().square().mean(dim=1).sqrt()
+        wanted = self.config.ratio * rms(out.words_VD.detach()).square().mean().sqrt()
+        rms_N = rms(out.visual_ND[own_N.to(out.visual_ND.device)])
         return LossTerms({"loudness": (rms_N / wanted - 1).square().sum()})
+
+
+def rms(values: torch.Tensor) -> torch.Tensor:
+    """Of each row, float32: by the norm, whose gradient is 0 at 0, where a square root's is NaN."""
+    return torch.linalg.vector_norm(values.float(), dim=-1) / values.shape[-1] ** 0.5
 
 
 def build(config: Config) -> Loudness:

@@ -55,3 +55,19 @@ def test_its_loss_is_that_of_its_own_documents():
     factor = torch.cat([torch.full((16, 1), 1.5), torch.full((16, 1), 7.0)])
     out = ForwardOutput(visual_ND=factor * rms * torch.ones(32, 5), words_VD=words)
     assert objective.loss(out, batch).sums["loudness"].item() == pytest.approx(16 * 0.25, rel=1e-5)
+
+
+def test_a_silent_token_has_a_gradient_that_is_a_number():
+    objective, vlm = build_part("diglot.objectives", OWN, where="plus.loudness"), tiny_vlm()
+    sample = tiny_sample(0)
+    grid = vlm.token_grid(sample.size_hw)
+    laid = lay("x", None, grid, (), views_are="pixels", terms=(), targets=True)
+    visual = torch.zeros(len(grid), 5, requires_grad=True)
+    out = ForwardOutput(visual_ND=visual, words_VD=torch.randn(9, 5))
+    objective.loss(out, collate([laid], row_tokens=64)).sums["loudness"].backward()
+    assert visual.grad is not None
+    assert not visual.grad.any()
+
+
+def test_the_example_is_short():
+    assert len((ROOT / "examples" / "own_objective.py").read_text("utf-8").splitlines()) < 60
