@@ -1,6 +1,7 @@
 """What is tried before any job begins: a record by every row, no held-out picture in training."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from diglot.models.checkpoint import load_weights
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from diglot.objectives._mixture import build_mixture
 from diglot.train.samples import PreparedSamples
+
+log = logging.getLogger(__name__)
 
 
 def check_rows(rows: Sequence[Row], training: Dataset) -> None:
@@ -33,7 +36,7 @@ def check_rows(rows: Sequence[Row], training: Dataset) -> None:
         with _named(alike[0]):
             vlm = build_vlm(model)
         for row in alike:
-            with _named(row):
+            with _named(row), _own_mistakes_left(row):
                 _try_record(row, vlm, training)
 
 
@@ -43,6 +46,17 @@ def _named(row: Row) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(str(error), where=f"rows.{row.label}") from error
+
+
+@contextlib.contextmanager
+def _own_mistakes_left(row: Row) -> Iterator[None]:
+    """A user's own part may fail as it likes: its run will tell, and the other rows go on."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        log.warning("row %s will fail: %s: %s", row.label, type(error).__name__, error)
 
 
 def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
