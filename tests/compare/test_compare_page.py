@@ -211,7 +211,7 @@ def test_the_best_row_has_ranges_that_meet_where_another_reaches_its_only_seed()
         score=lambda key, row, samples, seed: scores[row, seed],
     )
     shown = Page(told).cells["results", "patch_aligned", "pointing"]
-    assert shown == "0.75 best, ranges meet 1 of 2 seeds"
+    assert shown == "0.75 best so far, ranges meet 1 of 2 seeds"
 
 
 def test_meetings_are_told_both_ways():
