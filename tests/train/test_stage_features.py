@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 from outcome import figures, losses, weights
@@ -46,6 +47,15 @@ def test_the_size_is_told_before_the_features_are_made(world, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="diglot"):
         train(tiny_stage(world, tmp_path / "run", features=cached(tmp_path)), report=report)
     assert seen == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_what_no_record_can_work_with_is_told_before_the_features_are_made(
+    world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(FeatureCache, "_encode", lambda *args: pytest.fail("encoded"))
+    stage = tiny_stage(world, tmp_path / "run", features=cached(tmp_path), objective="caption")
+    with pytest.raises(ConfigError, match="labels of patches, and none are given"):
+        train(replace(stage, plus={"token_contrastive": {"weight": 1.0}}))
 
 
 def test_runs_share_a_cache(world, tmp_path, monkeypatch):

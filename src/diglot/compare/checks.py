@@ -15,7 +15,7 @@ from diglot.measure.groups import check_apart, group_of
 from diglot.models.checkpoint import load_weights
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from diglot.objectives._mixture import build_mixture
-from diglot.train.samples import PreparedSamples
+from diglot.train.samples import PreparedSamples, try_record
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,7 @@ def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
         load_weights(vlm, Path(stage.start_from))  # the rows of this model lay records out alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
-    samples = PreparedSamples(training, vlm, objective, stage.seed, None, labels)
-    for turn in range(1 + len(objective.shares)):
-        samples[0, turn, 0]
+    try_record(PreparedSamples(training, vlm, objective, stage.seed, None, labels))
 
 
 def check_scenes_apart(held_out: Dataset, training: Dataset) -> None:

@@ -26,7 +26,7 @@ from diglot.train.features import open_features
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order
 from diglot.train.run_folder import data_fingerprint, open_run
-from diglot.train.samples import PreparedSamples
+from diglot.train.samples import PreparedSamples, try_record
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.trackers import Tracker
@@ -115,13 +115,13 @@ class _Run:
         self.spare = self.batches.first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
-        config, cache = self.config, None
+        parts = self.dataset, self.vlm, self.objective, self.config.seed
         self.vlm.to(self.accelerator.device)
-        if config.features:
-            cache = self._features(config.features)
-        return PreparedSamples(
-            self.dataset, self.vlm, self.objective, config.seed, cache, self.labels
-        )
+        plain = PreparedSamples(*parts, None, self.labels)
+        try_record(plain)
+        if self.config.features is None:
+            return plain
+        return PreparedSamples(*parts, self._features(self.config.features), self.labels)
 
     def _features(self, config: FeaturesConfig) -> FeatureCache:
         return open_features(

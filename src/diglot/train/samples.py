@@ -83,3 +83,11 @@ class PreparedSamples(torch.utils.data.Dataset):
                 where=f"sample {sample.id!r}",
             )
         return laid
+
+
+def try_record(samples: PreparedSamples) -> None:
+    """Prepare the first record in every turn, so that settings that cannot work fail before long
+    work. A bad record says nothing. Raises ConfigError.
+    """
+    for turn in range(1 + len(samples.objective.shares)):
+        samples[0, turn, 0]
