@@ -79,8 +79,9 @@ def test_a_failed_run_is_counted_and_the_reason_stands_in_the_page(world, tmp_pa
     changes = {"rows": {"caption": None, "mmcs": None} | rows, "set": {"optim.clip": 0}}
     (tmp_path / "changes.yaml").write_text(json.dumps(changes))
     out = tmp_path / "study"
-    assert run(world, out, f"--config={tmp_path}/changes.yaml") == 0
+    assert run(world, out, f"--config={tmp_path}/changes.yaml") == 2
     shown = capsys.readouterr()
+    assert "1 of 1 runs failed; the first: the loss is not finite" in shown.err
     assert shown.out.splitlines()[0] == "runs      0 of 1 done, 1 failed"
     assert "loss is not finite" in (out / "report.html").read_text()
 

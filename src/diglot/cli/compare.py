@@ -14,7 +14,7 @@ from rich.console import Console
 from diglot.cli.progress import bars
 from diglot.compare.config import CompareConfig
 from diglot.compare.study import Study, open_study
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.data.shards import replace_text
 from diglot.train.config import StageConfig
 from diglot.train.recipe import merge, read
@@ -48,6 +48,13 @@ def compare(**settings: Any) -> None:
     _tell(study, results)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
+    failed = [job for job in results["jobs"] if job["state"] == "failed"]
+    if failed and not report_only:
+        raise DataError(
+            f"{len(failed)} of {len(results['jobs'])} runs failed; the first: {failed[0]['reason']}",
+            where=f"{failed[0]['row']}, {failed[0]['samples']} samples, seed {failed[0]['seed']}",
+            fix="The same command tries them again.",
+        )
 
 
 def _tell(study: Study, results: Mapping[str, Any]) -> None:
