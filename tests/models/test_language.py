@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GemmaConfig,
+    GemmaForCausalLM,
+)
 
 from diglot.core.errors import ConfigError
 from diglot.models.language import Language, LanguageConfig, load_language
@@ -23,6 +29,27 @@ def test_words_decoder_and_head_make_the_model(kind) -> None:
     assert language.head(hidden).equal(language.model(input_ids=ids).logits)
     assert language.width == 32
     assert language.words.num_embeddings == len(language.tokenizer)
+
+
+@torch.no_grad()
+def test_the_size_of_words_is_of_those_that_enter() -> None:
+    language = tiny_language()
+    weights = language.words.weight
+    assert language.words_rms() == pytest.approx(weights.square().mean().sqrt().item())
+    config = GemmaConfig(
+        vocab_size=len(language.tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    gemma = Language(GemmaForCausalLM(config), language.tokenizer)
+    entering = gemma.words(torch.arange(len(language.tokenizer)))
+    assert gemma.words_rms() == pytest.approx(entering.square().mean().sqrt().item())
+    weights = gemma.words.weight.square().mean().sqrt().item()
+    assert gemma.words_rms() == pytest.approx(32**0.5 * weights)
 
 
 def test_loads_what_was_saved(language_folder: Path) -> None:

@@ -47,4 +47,4 @@ class ForwardOutput:
     hidden: tuple[torch.Tensor, ...] | None = None  # (B, T, D): embeddings, then every layer
     last_BTD: torch.Tensor | None = None  # hidden states after the final norm
     unnormed_BTD: torch.Tensor | None = None  # hidden states before the final norm
-    words_VD: torch.Tensor | None = None  # the LLM's input embeddings themselves, no copy
+    words_VD: torch.Tensor | None = None  # the LLM's input embeddings' weights, no copy

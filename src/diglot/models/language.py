@@ -40,6 +40,16 @@ class Language(nn.Module):
         """The input embeddings (V, D)."""
         return self.model.get_input_embeddings()
 
+    @torch.no_grad()
+    def words_rms(self) -> float:
+        """Root mean square of the word vectors that enter the LLM.
+
+        Not of the embedding's weights alone: Gemma's embedding scales them on their way.
+        """
+        first = torch.arange(min(1024, self.words.num_embeddings), device=self.words.weight.device)
+        scale = _rms(self.words(first)) / _rms(self.words.weight[first])
+        return (scale * _rms(self.words.weight)).item()
+
     @property
     def width(self) -> int:
         """D."""
@@ -78,6 +88,10 @@ class Language(nn.Module):
     def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
         """The decoder's output, without the head. kwargs: attention_mask, position_ids, ..."""
         return self.model.base_model(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
+
+
+def _rms(values: torch.Tensor) -> torch.Tensor:
+    return values.float().square().mean().sqrt()
 
 
 def load_language(config: LanguageConfig) -> Language:

@@ -192,7 +192,7 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
             where="projector",
             encoder_width=encoder.width,
             llm_width=language.width,
-            words_rms=language.words.weight.detach().float().square().mean().sqrt().item(),
+            words_rms=language.words_rms(),
         )
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
     vlm = VLM(encoder, projector, language, preprocess, config.attention)
