@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,15 @@ def test_shares_are_disjoint_and_complete_with_as_many_passes_each(order, micro,
         together = [key for share in shares for batch in share for key in batch]
         assert sorted(together) == sorted(order.step(step))
         assert any(share[-1] for share in shares)  # no pass that is empty everywhere
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_every_process_gets_turns_of_every_kind(processes):
+    order = Order(samples=64, global_batch=32, epochs=1, seed=0, shares=(1.0,))
+    for step in range(order.steps):
+        for process in range(processes):
+            for batch in order.micro_batches(step, 4, process, processes):
+                assert sum(turn for _, turn, _ in batch) == 2
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,7 @@ def generator(*told: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+T = TypeVar("T")
 Key = tuple[int, int, int]  # epoch, turn (see objectives/_mixture), sample index
 
 
@@ -90,11 +92,20 @@ class Order:
     def micro_batches(
         self, step: int, micro_batch: int, process: int, processes: int
     ) -> list[list[Key]]:
-        """This process's share of a step, cut into forward passes; every process gets as many.
+        """This process's share of a step, cut into forward passes; see `deal`."""
+        return deal(self.step(step), micro_batch, process, processes)
 
-        Shares may be empty where a step has fewer documents than there are processes.
-        """
-        keys = self.step(step)
-        share = keys[process::processes]
-        passes = -(-len(keys[0::processes]) // micro_batch)
-        return [share[i * micro_batch : (i + 1) * micro_batch] for i in range(passes)]
+
+def deal(documents: list[T], micro_batch: int, process: int, processes: int) -> list[list[T]]:
+    """One process's share of a step's documents, cut into passes; every process gets as many.
+
+    The i-th passes of all processes together are the i-th of one process with passes so much
+    larger. A pass may be empty where there are fewer documents than processes.
+    """
+    together = micro_batch * processes
+    groups = [documents[i : i + together] for i in range(0, len(documents), together)]
+    # one stretch each: a stride of two would give every process turns of one kind alone
+    return [
+        group[len(group) * process // processes : len(group) * (process + 1) // processes]
+        for group in groups
+    ]

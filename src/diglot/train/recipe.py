@@ -101,12 +101,14 @@ def check_sections(told: Mapping[str, Any]) -> None:
             raise ConfigError("expected fields", got=value, where=path)
 
 
-def read(name: str) -> Mapping[str, Any]:
+def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
     """The settings of a recipe: a file of the user's, or one that diglot carries.
+
+    `option` is the argument that named it.
 
     Raises ConfigError for one that is not there or is no YAML.
     """
-    path = find(name)
+    path = find(name, option=option)
     try:
         told = parse(path.read_text("utf-8"), where=name)
     except (OSError, UnicodeDecodeError) as error:
@@ -125,7 +127,7 @@ def parse(text: str, *, where: str) -> Any:
         raise ConfigError(f"not valid YAML: {told}", where=where) from error
 
 
-def find(name: str) -> Path:
+def find(name: str, *, option: str = "--config") -> Path:
     """The file of a recipe: the user's own, or one that diglot carries ("embedded/caption").
 
     Raises ConfigError for a name that is neither.
@@ -139,7 +141,7 @@ def find(name: str) -> Path:
     raise ConfigError(
         f"no recipe {name!r}",
         expected="a YAML file, or a recipe that diglot carries, such as " + _like(name),
-        where="--config",
+        where=option,
     )
 
 

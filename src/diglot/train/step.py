@@ -133,6 +133,8 @@ def _global_counts(
 
 def _over_processes(value: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
     """The sum over all processes, on the CPU."""
+    if accelerator.num_processes == 1:  # and not every device has float64
+        return value
     reduced: Any = accelerator.reduce(value.to(accelerator.device))
     return reduced.cpu()
 
@@ -162,9 +164,7 @@ def _backward(
             sums[index] = value.item()
             loss = loss + weight * value
     if accelerator.num_processes > 1:  # all that learns must get a gradient on every process
-        loss = loss + 0.0 * sum(
-            (p.sum() for p in objective.heads.parameters()), out.visual_ND.sum()
-        )
+        loss = loss + 0.0 * sum(p.sum() for p in model.parameters() if p.requires_grad)
     if loss.requires_grad:
         # data parallelism averages gradients over processes; the mean is already over all of them
         accelerator.backward(loss * accelerator.num_processes)
