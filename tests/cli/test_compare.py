@@ -81,7 +81,8 @@ def test_a_failed_run_is_counted_and_the_reason_stands_in_the_page(world, tmp_pa
     out = tmp_path / "study"
     assert run(world, out, f"--config={tmp_path}/changes.yaml") == 2
     shown = capsys.readouterr()
-    assert "1 of 1 runs failed; the first: the loss is not finite" in shown.err
+    told = " ".join(shown.err.split())
+    assert "error: diverges, 4 samples, seed 0: 1 of 1 runs failed; the first: " in told
     assert shown.out.splitlines()[0] == "runs      0 of 1 done, 1 failed"
     assert "loss is not finite" in (out / "report.html").read_text()
 

@@ -50,9 +50,10 @@ def compare(**settings: Any) -> None:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
     failed = [job for job in results["jobs"] if job["state"] == "failed"]
     if failed and not report_only:
+        first = failed[0]
         raise DataError(
-            f"{len(failed)} of {len(results['jobs'])} runs failed; the first: {failed[0]['reason']}",
-            where=f"{failed[0]['row']}, {failed[0]['samples']} samples, seed {failed[0]['seed']}",
+            f"{len(failed)} of {len(results['jobs'])} runs failed; the first: {first['reason']}",
+            where=f"{first['row']}, {first['samples']} samples, seed {first['seed']}",
             fix="The same command tries them again.",
         )
 
