@@ -25,7 +25,7 @@ def scores(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("columns", ["[A, C]", "[A]"])
+@pytest.mark.parametrize("columns", ["[A, C]", "[A]", "A,C", "A"])
 def test_fit_prints_baselines_and_writes_plot_and_json(scores, tmp_path, capsys, columns):
     plot, out = tmp_path / "law.png", tmp_path / "fit.json"
     run("fit", scores, "--results", "mmbench", "--columns", columns, "--plot", plot, "--json", out)
@@ -67,6 +67,52 @@ def test_mistakes_are_one_message(scores, tmp_path, capsys):
     assert "expected .png, .svg or .pdf; got .xyz" in said
     assert "--runs: no runs; expected at least 1; got 0" in said
     assert "cannot read the table" in said
+
+
+MISTAKES = {
+    "--seed: a seed is not negative; expected at least 0; got -1": [
+        ("paper", "--seed", -1),
+        ("plan", "scores.csv", "--results", "mmbench", "--budget", 3, "--seed", -1),
+    ],
+    "seed: a seed is not negative; expected at least 0; got -1": [
+        ("c-score", "--pairs", "nowhere", "--seed", -1)
+    ],
+    "column 'A' is named twice; got A, C, A": [
+        ("fit", "scores.csv", "--results", "mmbench", "--columns", "A,C,A"),
+        ("plan", "scores.csv", "--results", "mmbench", "--budget", 3, "--columns", "[A, C, A]"),
+    ],
+    "--columns: the results are among the columns they are fitted on; got mmbench": [
+        ("fit", "scores.csv", "--results", "mmbench", "--columns", "A,mmbench")
+    ],
+    "the header is a single cell": [("fit", "semicolons.csv", "--results", "mmbench")],
+    "scores.csv/a.png: cannot write": [
+        ("fit", "scores.csv", "--results", "mmbench", "--plot", "scores.csv/a.png")
+    ],
+    "the scores are the same for every setting": [
+        ("plan", "alike.csv", "--results", "R", "--budget", 3)
+    ],
+    "--settings: no recipe 'select/embeded_settings'": [
+        ("a-score", "--data", "d", "--out", "o", "--settings", "select/embeded_settings")
+    ],
+    "--recipe: no recipe 'embedded/captoin'": [
+        (
+            *("a-score", "--data", "d", "--out", "o", "--recipe", "embedded/captoin"),
+            *("--settings", "select/embedded_settings"),
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_each_mistake_is_named(scores, monkeypatch, capsys, message):
+    monkeypatch.chdir(scores.parent)
+    (scores.parent / "semicolons.csv").write_text(scores.read_text("utf-8").replace(",", ";"))
+    (scores.parent / "alike.csv").write_text("setting,A,C,R\na,1,2,3\nb,1,2,\nc,1,2,\n")
+    for args in MISTAKES[message]:
+        assert run(*args) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert "Traceback" not in told
 
 
 def test_help_shows_examples(capsys):

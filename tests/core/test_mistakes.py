@@ -45,6 +45,20 @@ def test_a_parsers_complaint_in_one_line_that_names_the_field(args, told):
     assert mistake(*args) == told
 
 
+def test_lists_are_told_as_they_are_written():
+    def function(*, alpha: float | tuple[float, ...] = 0.1, names: tuple[str, ...] = ()): ...
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(function, as_group=False)
+    for args, told in (
+        (["--alpha", "x"], "alpha: expected number or [number, ...], got x"),
+        (["--names", "A"], "names: expected a list in brackets, got A"),
+    ):
+        with pytest.raises(ArgumentError) as error:
+            parser.parse_args(args)
+        assert one_line(str(error.value)) == told
+
+
 def test_whatever_else_it_says_comes_in_one_line():
     assert one_line("something\n  quite   else\n") == "something quite else"
     assert one_line('Parser key "a.b":\n  No   idea\n') == "a.b: No idea"

@@ -85,6 +85,22 @@ def test_the_budget_and_the_table_can_be_exhausted():
     assert (made.next, made.reason) == (None, "every setting has its result")
 
 
+def test_a_budget_beyond_the_settings_is_that_of_the_settings():
+    made = make_plan(table_with({}), results="y", columns=("A", "C"), budget=1000)
+    assert made.reason == "fine-tune 1 of 15"
+
+
+def test_a_score_that_is_alike_everywhere_is_told_and_all_of_them_are_refused():
+    table = ScoreTable(
+        settings=("a", "b", "c"),
+        cells={"A": ("1", "1", "1"), "C": ("3", "2", "1"), "y": ("", "", "")},
+    )
+    made = make_plan(table, results="y", columns=("A", "C"), budget=3)
+    assert made.warnings[0] == "column 'A' is the same for every setting: it tells nothing"
+    with pytest.raises(DataError, match="the scores are the same for every setting"):
+        make_plan(table, results="y", columns=("A",), budget=3)
+
+
 def test_warnings_say_what_the_ranking_rests_on():
     none = make_plan(table_with({}), results="y", columns=("A", "C"), budget=3)
     assert "fewer than two results" in none.warnings[0]

@@ -104,6 +104,15 @@ def test_broken_records_are_set_aside_with_their_reason(spair, tmp_path):
     assert len(rejected) == len(BROKEN) + 2
 
 
+def test_a_name_that_no_file_can_have_takes_only_its_record_along(spair, tmp_path):
+    write(spair, {"a:cat": record(src_imname="x" * 5000), NAME: record()})
+    with open(spair / "Layout" / "large" / "test.txt", "a") as layout:
+        layout.write("y" * 5000 + "\n")
+    pairs, rejected = read(spair, tmp_path)
+    assert [pair.id for pair in pairs] == [NAME]
+    assert rejected.counts == {"cannot be read: File name too long": 2}
+
+
 def test_the_layout_says_which_pairs_and_in_which_order(spair, tmp_path):
     write(spair, {"b:cat": record(), "a:cat": record(), "c:cat": record()})
     (spair / "Layout" / "large" / "test.txt").write_text("b:cat\na:cat\n")

@@ -15,6 +15,7 @@ from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.cli.select_study import study
 from diglot.core.errors import ConfigError
+from diglot.core.seed import check_seed
 from diglot.select import figures, tables
 from diglot.select.choose import NEW, Choice, candidates, choose_for, stored_choice
 from diglot.select.law import fit_law, random_r2
@@ -25,7 +26,7 @@ from diglot.select.paper_range import variants
 from diglot.select.plan import Plan, make_plan
 from diglot.select.records import fits_record, plan_record, study_record
 from diglot.select.study import recall_curves, results_json, table_2
-from diglot.select.table import read_table
+from diglot.select.table import column_names, read_table
 
 BUDGETS = range(2, 9)
 RANGE_BUDGET = 4
@@ -62,6 +63,7 @@ def paper(
     """
     if runs < 1:
         raise ConfigError("no runs", expected="at least 1", got=runs, where="--runs")
+    check_seed(seed, where="--seed")
     law, console = paper_law(), Console()
     choices = _choices(law, seed, choose, console)
     fits = table_2(law, seed=seed)
@@ -92,7 +94,7 @@ def fit(
     table: Path,
     *,
     results: str,
-    columns: tuple[str, ...] = ("A", "C"),
+    columns: str | tuple[str, ...] = ("A", "C"),
     degree: int = 2,
     plot: Path | None = None,
     json: Path | None = None,
@@ -104,26 +106,30 @@ def fit(
 
     Examples:
         diglot select fit scores.csv --results mmbench
-        diglot select fit scores.csv --results mmbench --columns '[A, C, ocr_C]' --plot law.png
+        diglot select fit scores.csv --results mmbench --columns A,C,ocr_C --plot law.png
 
     Args:
         table: The CSV file.
         results: Column with a benchmark's results.
-        columns: Columns to fit them on.
+        columns: Columns to fit them on; one, several joined by commas, or a list.
         degree: 1 (linear) or 2 (quadratic).
         plot: Draw the results and the fitted surface into this file (.png, .svg, .pdf).
         json: Also write the fits to this file.
     """
-    console = Console()
+    console, names = Console(), column_names(columns)
+    if results in names:
+        raise ConfigError(
+            "the results are among the columns they are fitted on", got=results, where="--columns"
+        )
     whole = read_table(table)
     known = whole.only(~np.isnan(whole.column(results)))
-    scores_KF, results_K = known.complete(columns), known.column(results)
-    fits = {", ".join(columns): fit_law(columns, scores_KF, results_K, degree=degree)}
-    if len(columns) > 1:
-        for index, column in enumerate(columns):
+    scores_KF, results_K = known.complete(names), known.column(results)
+    fits = {", ".join(names): fit_law(names, scores_KF, results_K, degree=degree)}
+    if len(names) > 1:
+        for index, column in enumerate(names):
             alone_K1 = scores_KF[:, [index]]
             fits[f"{column} alone"] = fit_law([column], alone_K1, results_K, degree=degree)
-    main = fits[", ".join(columns)]
+    main = fits[", ".join(names)]
     random = random_r2(main.points, main.parameters)
     console.print(tables.fit_table(fits, random, results))
     console.print(tables.coefficient_table(main))
@@ -142,9 +148,9 @@ def plan(
     *,
     results: str,
     budget: int,
-    columns: tuple[str, ...] = ("A", "C"),
+    columns: str | tuple[str, ...] = ("A", "C"),
     policy: str = "own_policy",
-    known: tuple[str, ...] = (),
+    known: str | tuple[str, ...] = (),
     stop_below: float = 0.05,
     seed: int = 0,
     json: Path | None = None,
@@ -161,11 +167,12 @@ def plan(
         table: The CSV file, as for `diglot select fit`; empty results are not fine-tuned yet.
         results: Column with the benchmark's results so far.
         budget: Fine-tunes you can afford, those done included.
-        columns: Score columns; two are taken as A and C, in this order.
+        columns: Score columns, as for fit; two are taken as A and C, in this order.
         policy: own_policy, related_policy, paper_policy, a_ranking, a_greedy or random.
         known: Columns with the same settings' results on other benchmarks: own_policy learns the
             law's shape from them, related_policy expects the settings to do as there.
-        stop_below: Stop when the top 3 would change with a probability below this.
+        stop_below: Stop when the top 3 would change with a probability below this (own_policy and
+            related_policy; the others have no probabilities).
         seed: Of the draws.
         json: Also write the plan to this file.
     """
@@ -173,10 +180,10 @@ def plan(
     made: Plan = make_plan(
         read_table(table),
         results=results,
-        columns=columns,
+        columns=column_names(columns),
         budget=budget,
         policy=policy,
-        known=known,
+        known=column_names(known),
         stop_below=stop_below,
         seed=seed,
     )

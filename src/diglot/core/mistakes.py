@@ -4,7 +4,14 @@ import difflib
 import re
 from collections.abc import Collection
 
-_KINDS = {"NoneType": "null", "str": "text", "float": "number", "int": "whole number"}
+_KINDS = {
+    "NoneType": "null",
+    "str": "text",
+    "float": "number",
+    "int": "whole number",
+    "tuple": "a list in brackets",
+    "list": "a list in brackets",
+}
 
 
 def one_line(message: str, known: Collection[str] = ()) -> str:
@@ -35,7 +42,7 @@ def _unknown(text: str, field: str) -> str:
 def _expectation(text: str) -> str:
     """ "expected ..., got ..." out of a message on a wrong type."""
     if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
-        kinds, got = re.split(r", (?=<|typing)", found.group(1)), found.group(2)
+        kinds, got = re.split(r", (?=<|typing|tuple|list|dict)", found.group(1)), found.group(2)
         return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
     if found := re.search(r"Expected an? (.*)\. Got value: (.*)", text, re.DOTALL):
         return f"expected {_kind(found.group(1))}, got {found.group(2).strip()}"
@@ -46,5 +53,7 @@ def _kind(told: str) -> str:
     """A type as people say it."""
     if found := re.search(r"Literal\[(.*)\]", told):
         return " or ".join(re.findall(r"'([^']*)'", found.group(1)) or [found.group(1)])
+    if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", told):
+        return f"[{_kind(found.group(1))}, ...]"
     name = re.sub(r"<class '(.*)'>", r"\1", told).rpartition(".")[2]
     return _KINDS.get(name, name)

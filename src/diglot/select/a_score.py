@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.seed import check_seed
 from diglot.core.types import Sample, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods
 from diglot.measure.seen import eval_mode, see
@@ -48,6 +49,7 @@ class AScoreConfig:
         for name in ("images", "bootstrap_draws"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,5 +36,6 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         write(part)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be had makes this fail as well
+            part.unlink(missing_ok=True)
         raise ConfigError(f"cannot write: {error.strerror or error}", where=str(path)) from error

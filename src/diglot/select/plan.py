@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.seed import check_seed
 from diglot.select.choose import stored_choice
 from diglot.select.paper_data import paper_law
 from diglot.select.policies.baselines import ColumnOrder, RandomOrder
@@ -58,7 +59,13 @@ def make_plan(
     table that cannot work.
     """
     _check(table, policy, budget, stop_below)
+    budget = min(budget, len(table))
+    check_seed(seed, where="--seed")
     scores_KF = table.complete(columns)
+    ranges_F = np.ptp(scores_KF, axis=0)
+    alike = [name for name, wide in zip(columns, ranges_F, strict=True) if wide == 0]
+    if len(alike) == len(columns):
+        raise DataError("the scores are the same for every setting: there is nothing to choose by")
     state = State(
         scores_KF=scores_KF,
         results_PK=table.column(results)[None],
@@ -80,7 +87,7 @@ def make_plan(
         next=following,
         reason=reason,
         change=change,
-        warnings=tuple(warnings) + tuple(_warnings(policy, state)),
+        warnings=tuple(warnings) + tuple(_warnings(policy, state, alike)),
     )
 
 
@@ -177,8 +184,10 @@ def _next(
     return int(policy.choose(state, ranking, rng)[0]), f"fine-tune {done + 1} of {budget}"
 
 
-def _warnings(policy: str, state: State):
+def _warnings(policy: str, state: State, alike: Sequence[str]):
     done = state.observed_count
+    for name in alike:
+        yield f"column {name!r} is the same for every setting: it tells nothing"
     if policy == "paper_policy" and done < 6:
         yield f"6 parameters are fitted to {done} results: the ranking is one of many that fit"
     if policy in ("own_policy", "related_policy") and done < 2:

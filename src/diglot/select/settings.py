@@ -44,10 +44,10 @@ def read_settings(
 
     Raises ConfigError naming the setting that cannot work.
     """
-    told = read(name)
+    told = read(name, option="--settings")
     if not told:
         raise ConfigError("no settings", expected="label: {encoder: ...} lines", where=name)
-    base = {} if recipe is None else read(recipe)
+    base = {} if recipe is None else read(recipe, option="--recipe")
     ours = {"data": str(data), "split": split, "probe_every": 0}
     common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
     settings = [_setting(label, entry, common, recipe, out) for label, entry in told.items()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diglot.core.errors import DataError
+from diglot.core.errors import ConfigError, DataError
 
 Floats = NDArray[np.floating]  # float64 in fact; numpy types linear algebra no closer
 
@@ -82,6 +82,19 @@ class ScoreTable:
         return value
 
 
+def column_names(told: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of columns: a list of them, or a text with commas between.
+
+    Raises ConfigError for one that stands twice.
+    """
+    names = tuple(name.strip() for name in (told.split(",") if isinstance(told, str) else told))
+    names = tuple(name for name in names if name)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"column {repeated[0]!r} is named twice", got=", ".join(names))
+    return names
+
+
 def read_table(path: Path) -> ScoreTable:
     """The table in CSV file `path`: a header line, then one line per setting.
 
@@ -98,6 +111,7 @@ def read_table(path: Path) -> ScoreTable:
             "the table has no settings", expected="a header and one line each", where=str(path)
         )
     header = [cell.strip() for cell in rows[0]]
+    _check_separator(header, where=str(path))
     _check_shape(header, rows[1:], where=str(path))
     name_at = header.index(NAME_COLUMN) if NAME_COLUMN in header else 0
     names = tuple(row[name_at].strip() for row in rows[1:])
@@ -108,6 +122,17 @@ def read_table(path: Path) -> ScoreTable:
         if index != name_at
     }
     return ScoreTable(settings=names, cells=cells, where=str(path))
+
+
+def _check_separator(header: list[str], *, where: str) -> None:
+    """A spreadsheet may write semicolons or tabs where its commas are decimal."""
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise DataError(
+            "the header is a single cell",
+            expected="cells separated by commas, numbers with a decimal point",
+            got=f"{header[0]!r:.80}",
+            where=where,
+        )
 
 
 def _check_shape(header: list[str], rows: list[list[str]], *, where: str) -> None:

@@ -138,6 +138,8 @@ def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
             pairs.append(_pair(folder, _parsed(line)))
         except DataError as error:
             rejected.add(where, error.what, where=error.where or where, detail=str(error))
+        except OSError as error:  # a name that no file can have
+            rejected.add(where, f"cannot be read: {error.strerror}", where=where)
     return pairs
 
 

@@ -10,6 +10,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.plugin import build_part, resolved_part
+from diglot.core.seed import check_seed
 from diglot.data.rejected import Rejected
 from diglot.select.correspondence.features import Features, Geometry, Pictures
 from diglot.select.correspondence.folder import MANIFEST, read_pairs
@@ -44,6 +45,7 @@ class CScoreConfig:
             raise ConfigError("no pairs", expected="1 or more", got=self.first, where="first")
         if self.window < 0:
             raise ConfigError("negative window", got=self.window, where="window")
+        check_seed(self.seed)
         self.match()
 
     def match(self) -> Match:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.seed import check_seed
 from diglot.data.scenes.backgrounds import background, photos_of_side
 from diglot.data.scenes.config import ScenesConfig
 from diglot.data.scenes.place import tight_box
@@ -40,7 +41,7 @@ class ScenePairMaker:
         seed: int = 0,
         photos: Sequence[Path] = (),
     ) -> None:
-        self.config, self.seed = config, seed
+        self.config, self.seed = config, check_seed(seed, where="--seed")
         self._kinds = [(pool, name) for pool in pools for name in pool.names]
         self._odds = [1 / len(pools) / len(pool.names) for pool, _ in self._kinds]
         if len(self._kinds) < 2 + config.others[1]:

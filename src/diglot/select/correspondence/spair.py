@@ -52,6 +52,8 @@ def read_spair(
             pairs.append(_pair(folder, split, name))
         except DataError as error:
             rejected.add(name, error.what, where=error.where or name, detail=str(error))
+        except OSError as error:  # a name that no file can have
+            rejected.add(name, f"cannot be read: {error.strerror}", where=name)
         on_pair(number, len(names))
     return pairs
 
