@@ -21,6 +21,7 @@ from diglot.select.ocr_pairs.compose import OcrPairMaker
 from diglot.select.ocr_pairs.config import LEVELS, WHAT, OcrPairsConfig
 from diglot.select.ocr_pairs.drawn import Drawn
 from diglot.select.ocr_pairs.latin import bundled_folder
+from diglot.select.ocr_pairs.preview import _spread
 from diglot.select.ocr_pairs.write import PREVIEW, write_ocr_pairs
 
 ALL = OcrPairsConfig(what=WHAT)
@@ -196,6 +197,24 @@ def test_the_command_makes_pairs(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out.replace("\n", "")
     pairs = read_pairs(out, Rejected(tmp_path / "rejected.jsonl"))
     assert [pair.category for pair in pairs] == ["charts/bar", "charts/line"]
+
+
+def test_a_preview_of_few_pairs_shows_every_level_and_category(made):
+    shown = _spread(made[:100], 12)
+    assert {group for pair in shown for group in pair.groups} == {level.name for level in LEVELS}
+    assert len({pair.category for pair in shown}) == 12
+    assert _spread(made[:3], 12) == made[:3]
+
+
+def test_a_folder_without_fonts_is_told(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    for folder in ("none", "nowhere"):
+        out = str(tmp_path / "pairs")
+        assert main(["select", "ocr-pairs", out, "--fonts", str(tmp_path / folder)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "too few font families" in told
+    assert "Install the Debian packages" in told
+    assert "no such folder of fonts" in told
 
 
 @pytest.mark.parametrize(

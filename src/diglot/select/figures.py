@@ -56,7 +56,8 @@ def recall_figure(law: PaperLaw, curves: Mapping[str, Curve], *, top: int) -> Fi
             recall_BN = curves[name].at3_BN if top == 3 else curves[name].at1_BN
             recall_N = recall_BN[rows].mean(axis=0)
             count = np.arange(1, len(recall_N))
-            axes.plot(count, recall_N[1:], dashes, color=colour, label=name, linewidth=1.6)
+            wide = 3.6 if name == "own_policy" else 1.6  # drawn first: others may lie on it
+            axes.plot(count, recall_N[1:], dashes, color=colour, label=name, linewidth=wide)
         axes.set_title(title, fontsize=10)
         axes.set_ylim(-3, 103)
         axes.set_xticks(range(1, len(law.settings) + 1, 2))
@@ -87,10 +88,24 @@ def law_figure(
         axes.axline((float(results_K[0]), float(results_K[0])), slope=1, color="#777777")
         axes.set_xlabel(f"{unit}, fitted")
         axes.set_ylabel(f"{unit}, measured")
-    for name, point in zip(names, points, strict=True):
-        axes.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    _name_points(axes, names, points)
     axes.set_title(_title(fit), fontsize=10)
     return figure
+
+
+def _name_points(axes: Axes, names: Sequence[str], points_K2: Floats) -> None:
+    """Names right of their points, but left of those at the right edge."""
+    low, high = axes.get_xlim()
+    for name, (x, y) in zip(names, points_K2, strict=True):
+        right = x < low + 0.85 * (high - low)
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(5 if right else -5, 3),
+            ha="left" if right else "right",
+            textcoords="offset points",
+            fontsize=7,
+        )
 
 
 def _curve(axes: Axes, fit: LawFit, score_K: Floats, results_K: Floats, unit: str) -> None:

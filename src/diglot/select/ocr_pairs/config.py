@@ -19,7 +19,8 @@ class OcrPairsConfig:
 
     what: tuple[str, ...] = ("words", "charts")
     """words: keypoints are texts' middles, the target box holds all text. characters: the letters
-    of one word, and its box. charts: labels, legends, ends of bars, points, slices; all of it."""
+    of one word, and its box. charts: labels, legends, ends of bars, points, slices; the
+    box that holds these."""
     texts: tuple[int, int] = (8, 11)
     """Fewest and most texts that stand on both pages of a pair."""
     min_keypoints: int = 4

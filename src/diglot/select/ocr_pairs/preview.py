@@ -2,6 +2,7 @@
 
 import colorsys
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,10 +34,14 @@ def preview(pairs: Sequence[Pair], *, most: int = 12) -> Image.Image:
 
 
 def _spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """Pairs of every category in turn, each time of another group where pairs come in turns."""
-    step = len({pair.category for pair in pairs}) + 1
-    order = range(0, step * most, step) if len(pairs) > step * most else range(len(pairs))
-    return [pairs[i] for i in order][:most]
+    """One after another of the categories and groups that were shown least, as they come."""
+    shown: Counter[str] = Counter()
+    rest, chosen = list(pairs), list[Pair]()
+    while rest and len(chosen) < most:
+        least = [shown[pair.category] + sum(shown[group] for group in pair.groups) for pair in rest]
+        chosen.append(rest.pop(least.index(min(least))))
+        shown.update([chosen[-1].category, *chosen[-1].groups])
+    return chosen
 
 
 def _drawn(pair: Pair) -> Image.Image:
