@@ -48,6 +48,7 @@ def test_every_measure_of_every_row_size_and_seed(one_by_one):
         assert set(scores) == KEYS
         assert scores["caption_nll"]["low"] <= scores["caption_nll"]["value"]
     assert json.loads((study.out / "results.json").read_text()) == results
+    assert (study.out / "sizes.png").exists()
     with open(study.out / "results.csv") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 8 * len(KEYS)

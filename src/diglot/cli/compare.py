@@ -25,8 +25,8 @@ def compare(**settings: Any) -> None:
 
     A comparison is a YAML file (--config, again and again: later ones lie over earlier ones), your
     own or one that diglot carries (compare/objectives, compare/data_efficiency, ...); options lie
-    over it. Rows that share a frozen encoder share its features. Writes results.json, results.csv
-    and report.html into --out, anew after every training.
+    over it. Rows that share a frozen encoder share its features. Writes results.json, results.csv,
+    report.html and, of several sizes, sizes.png into --out, anew after every training.
 
     A comparison that was stopped goes on where it was when the same command is given again.
 

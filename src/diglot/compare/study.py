@@ -13,6 +13,7 @@ import yaml
 
 from diglot.compare.checks import check_rows, check_scenes_apart
 from diglot.compare.config import CompareConfig
+from diglot.compare.figure import write_sizes_figure
 from diglot.compare.jobs import Job, check_begun, plan_jobs
 from diglot.compare.measured import Tell
 from diglot.compare.page import comparison
@@ -67,6 +68,7 @@ class Study:
         replace_text(self.out / "compare.yaml", yaml.safe_dump(config, sort_keys=False))
         replace_text(self.out / "results.json", json.dumps(results, indent=2) + "\n")
         replace_text(self.out / "results.csv", as_csv(results))
+        write_sizes_figure(results, self.out / "sizes.png")
         command = f"diglot compare --config {shlex.quote(str(self.out / 'compare.yaml'))}"
         page = comparison(results, self._environment(), command)
         write_comparison(page, self.out / "report.html")
