@@ -15,7 +15,7 @@ from diglot.select.correspondence.folder import LINES, PairWriter, read_info, re
 from diglot.select.correspondence.scene_config import LEVELS, ScenePairsConfig
 from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.warp import Placement, paste
-from diglot.select.correspondence.write_scenes import write_scene_pairs
+from diglot.select.correspondence.write_pairs import write_pairs
 
 KINDS = ("ant", "bee", "cow", "dog", "eel")
 SMALL = ScenePairsConfig(
@@ -156,11 +156,11 @@ def test_a_seed_repeats_and_another_differs(pairs):
 
 def test_a_folder_reads_back_and_a_killed_run_goes_on(pairs, tmp_path):
     folder = tmp_path / "pairs"
-    write_scene_pairs(maker(), folder, 3)
+    write_pairs(maker(), folder, 3)
     with open(folder / LINES, "ab") as lines:
         lines.write(b'{"id": "torn')
     steps = []
-    write_scene_pairs(maker(), folder, 5, on_pair=lambda done, total: steps.append((done, total)))
+    write_pairs(maker(), folder, 5, on_pair=lambda done, total: steps.append((done, total)))
     assert steps == [(3, 5), (4, 5), (5, 5)]
     rejected = Rejected(tmp_path / "rejected.jsonl")
     for read, made in zip(read_pairs(folder, rejected), pairs[:5], strict=True):
@@ -175,14 +175,14 @@ def test_a_folder_reads_back_and_a_killed_run_goes_on(pairs, tmp_path):
 
 
 def test_another_seed_does_not_mix_into_a_folder(tmp_path):
-    write_scene_pairs(maker(), tmp_path / "pairs", 1)
+    write_pairs(maker(), tmp_path / "pairs", 1)
     with pytest.raises(ConfigError, match="other settings: seed; expected seed = 0"):
-        write_scene_pairs(maker(seed=1), tmp_path / "pairs", 2)
+        write_pairs(maker(seed=1), tmp_path / "pairs", 2)
 
 
 def test_broken_lines_are_set_aside(tmp_path):
     folder = tmp_path / "pairs"
-    write_scene_pairs(maker(), folder, 1)
+    write_pairs(maker(), folder, 1)
     line = json.loads((folder / LINES).read_text())
     escaping = line | {"source": line["source"] | {"image": "../../secret.jpg"}}
     wrong = ["nonsense", json.dumps([1]), json.dumps({"id": "a"}), json.dumps(escaping)]
@@ -207,4 +207,4 @@ def test_settings_that_cannot_work_are_told(tmp_path):
     with pytest.raises(ConfigError, match="too few kinds"):
         maker(ScenePairsConfig(others=(8, 9)))
     with pytest.raises(ConfigError, match="count must be at least 1"):
-        write_scene_pairs(maker(), tmp_path, 0)
+        write_pairs(maker(), tmp_path, 0)

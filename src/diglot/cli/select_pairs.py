@@ -26,7 +26,7 @@ from diglot.select.correspondence.scene_config import ScenePairsConfig
 from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.spair import Split
 from diglot.select.correspondence.table import c_score_table
-from diglot.select.correspondence.write_scenes import write_scene_pairs
+from diglot.select.correspondence.write_pairs import write_pairs
 from diglot.select.output import write_json
 
 _SCENE_DEFAULTS = ScenePairsConfig()
@@ -138,7 +138,7 @@ def scene_pairs(
     """
     maker = ScenePairMaker(embedded_pools(), scene, seed=seed, photos=embedded_backgrounds())
     with bars() as tell:
-        rejected = write_scene_pairs(
+        rejected = write_pairs(
             maker, out, count, on_pair=lambda done, total: tell("scene pairs", done, total, "")
         )
     console = Console()

@@ -34,7 +34,7 @@ from diglot.select.correspondence.folder import read_pairs
 from diglot.select.correspondence.run import CScoreConfig
 from diglot.select.correspondence.scene_config import ScenePairsConfig
 from diglot.select.correspondence.scenes import ScenePairMaker
-from diglot.select.correspondence.write_scenes import write_scene_pairs
+from diglot.select.correspondence.write_pairs import write_pairs
 from diglot.select.output import write_json
 from diglot.select.predictions import as_csv, predictions, study_rows
 from diglot.select.settings import Setting, read_settings, trained_setting
@@ -160,7 +160,7 @@ class EncoderStudy:
             write_scenes(
                 maker, folder, count, on_scene=lambda n, s=stage, t=count: tell(s, n, t, "")
             )
-        write_scene_pairs(
+        write_pairs(
             ScenePairMaker(self.pools, ScenePairsConfig(), seed=PAIR_SEED, photos=self.photos),
             self._pairs,
             self.size.pairs,

@@ -69,8 +69,13 @@ class ScenePairMaker:
             "pictures": f"{zlib.crc32(told.encode()):08x}",
         }
 
+    @property
+    def if_none_fits(self) -> str:
+        """What to change where no pair can be made."""
+        return "Ask for smaller objects, fewer others, or less that must be visible."
+
     def pair_id(self, index: int) -> str:
-        """The id of pair `index`; `pair_index` undoes it."""
+        """The id of pair `index`."""
         return f"scenes-{self.seed}-{index:06d}"
 
     def pair(self, index: int) -> Pair:
@@ -212,8 +217,3 @@ def _seen(
     scene.canvas.save(stream, "JPEG", quality=quality)
     image = PairImage(image=stream.getvalue(), size_hw=(side, side), points_K2=points_K2)
     return image, inside_K & scene.visible[y_K, x_K], tight_box(scene.visible)
-
-
-def pair_index(id: str) -> int:
-    """Which pair an id of `ScenePairMaker.pair_id` names."""
-    return int(id.rsplit("-", 1)[1])

@@ -49,8 +49,13 @@ class OcrPairMaker:
             "pillow": PIL.__version__,
         }
 
+    @property
+    def if_none_fits(self) -> str:
+        """What to change where no pair can be made."""
+        return "Ask for fewer texts or keypoints."
+
     def pair_id(self, index: int) -> str:
-        """The id of pair `index`; `pair_index` undoes it."""
+        """The id of pair `index`."""
         return f"{_PREFIX}-{self.seed}-{index:06d}"
 
     def pair(self, index: int) -> Pair:
@@ -128,11 +133,6 @@ class OcrPairMaker:
         photo.save(stream, "JPEG", quality=self.config.jpeg_quality)
         points_K2 = warp.forward(np.array([mark.point for mark in marks]).reshape(-1, 2))
         return PairImage(image=stream.getvalue(), size_hw=warp.image_hw, points_K2=points_K2)
-
-
-def pair_index(id: str) -> int:
-    """Which pair an id of `OcrPairMaker.pair_id` names."""
-    return int(id.rsplit("-", 1)[1])
 
 
 def _inside(box: Box, size_hw: tuple[int, int]) -> bool:

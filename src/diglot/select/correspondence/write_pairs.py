@@ -1,19 +1,42 @@
-"""Writing pairs of composed scenes to a folder, and going on where a killed run stopped."""
+"""Writing made pairs to a folder, and going on where a killed run stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.rejected import Rejected
 from diglot.select.correspondence.folder import PairWriter
-from diglot.select.correspondence.scenes import ScenePairMaker, pair_index
+from diglot.select.correspondence.pairs import Pair
 
 REJECTED = "rejected.jsonl"
 _HOPELESS = 50  # pairs in a row that fail: the settings cannot work
 
 
-def write_scene_pairs(
-    maker: ScenePairMaker,
+class PairMaker(Protocol):
+    """Makes pair after pair, each from its index alone."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """How pairs are made, as JSON."""
+        ...
+
+    @property
+    def if_none_fits(self) -> str:
+        """What to change where no pair can be made."""
+        ...
+
+    def pair_id(self, index: int) -> str:
+        """The id of pair `index`; it ends in "-INDEX"."""
+        ...
+
+    def pair(self, index: int) -> Pair:
+        """Pair `index`. Raises DataError where it cannot be made."""
+        ...
+
+
+def write_pairs(
+    maker: PairMaker,
     folder: Path,
     count: int,
     *,
@@ -41,7 +64,12 @@ def write_scene_pairs(
                 if failed > _HOPELESS:
                     raise ConfigError(
                         f"{failed} pairs in a row could not be made; the last: {error.what}",
-                        fix="Ask for smaller objects, fewer others, or less that must be visible.",
+                        fix=maker.if_none_fits,
                     ) from error
             index += 1
     return rejected
+
+
+def pair_index(id: str) -> int:
+    """Which pair a maker's id names."""
+    return int(id.rsplit("-", 1)[1])
