@@ -19,7 +19,12 @@ from diglot.models.prompt import Frame
 from diglot.models.vlm import VLM
 from diglot.select.a_score import AScoreConfig, a_score, average
 from diglot.select.captions import Captions, choose_captions
+from diglot.select.correspondence.scene_config import ScenePairsConfig
+from diglot.select.correspondence.scenes import ScenePairMaker
+from diglot.select.correspondence.write_pairs import write_pairs
 from diglot.select.settings import read_settings
+from diglot.select.table import read_table
+from shapes import pools
 from tiny import tiny_sample, tiny_views, tiny_vlm
 from tiny_folders import save_world
 
@@ -217,6 +222,28 @@ def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:
         want = a_score(vlm, chosen, features(vlm), AScoreConfig(images=3))
     assert early["value"] == pytest.approx(want.estimate.value, rel=1e-3)  # float16 features
     assert (files["out"] / "last" / "a_score.json").exists()
+
+
+def test_c_scores_stand_beside_in_the_table_that_fit_reads(files, world, tmp_path, capsys) -> None:
+    small = ScenePairsConfig(image_px=96, object_px=(40, 60), other_px=(20, 30), keypoints=6)
+    write_pairs(ScenePairMaker(pools(), small), tmp_path / "pairs", 4)
+    assert run(files, f"--pairs={tmp_path}/pairs") == 0
+    shown = capsys.readouterr().out
+    table = read_table(files["out"] / "scores.csv")
+    scores = table.complete(["A", "C"])
+    assert table.settings == ("last", "early")
+    assert (scores[:, 0] < 0).all()
+    assert ((scores[:, 1] >= 0) & (scores[:, 1] <= 1)).all()
+    told = json.loads(files["json"].read_text())
+    alone = tmp_path / "c.json"
+    encoder = json.dumps({"name": "clip", "path": str(world / "clip"), "layer": 0})
+    arguments = ["--pairs", f"{tmp_path}/pairs", "--encoder", encoder, "--alpha", "0.1"]
+    kept = [*arguments, "--features", f"{tmp_path}/other", "--json", str(alone)]
+    assert main(["select", "c-score", *kept]) == 0
+    same = json.loads(alone.read_text())["overall"]["0.1"]["pooled"]["value"]
+    assert told["c_scores"]["early"]["value"] == pytest.approx(same)
+    assert f"{same:.3f}" in shown
+    assert run(files, f"--pairs={tmp_path}/none") == 2
 
 
 def test_given_again_it_neither_trains_nor_measures(files, monkeypatch) -> None:

@@ -81,3 +81,8 @@ def bars() -> Iterator[Tell]:
     finally:
         if tasks:
             progress.stop()
+
+
+def no_note(tell: Tell) -> Callable[[str, int, int], None]:
+    """The same without a note."""
+    return lambda stage, done, total: tell(stage, done, total, "")

@@ -1,6 +1,6 @@
 """`diglot select a-score`: how well encoders' projected features foretell captions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,17 +8,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import Tell, bars
+from diglot.cli.progress import Tell, bars, no_note
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
+from diglot.data.shards import replace_text
 from diglot.models.language import Language, load_language
 from diglot.models.prompt import Frame
 from diglot.select.a_score import AScoreConfig
 from diglot.select.a_scores import Outcome, score_settings
+from diglot.select.c_scores import score_encoders
 from diglot.select.captions import Captions, choose_captions
+from diglot.select.correspondence.pairs import Pair
+from diglot.select.correspondence.run import CScoreConfig, open_pairs
 from diglot.select.output import write_json
-from diglot.select.settings import Setting, check_settings, read_settings
+from diglot.select.predictions import as_csv, study_rows
+from diglot.select.settings import Setting, check_settings, encoder_of, read_settings
+
+C_SCORE = CScoreConfig(alphas=(0.1,))  # the paper's
 
 
 def a_score(
@@ -32,6 +39,7 @@ def a_score(
     images: int = 100,
     average: Literal["images", "tokens"] = "images",
     end: bool = False,
+    pairs: Path | None = None,
     features: Path | None = None,
     seed: int = 0,
     json: Path | None = None,
@@ -45,11 +53,17 @@ def a_score(
     The settings file is YAML: label: {encoder: ..., projector: ..., preprocess: ...}, laid over
     the recipe's model, or label: {checkpoint: FOLDER} for one that is trained.
 
+    OUT/scores.csv holds the scores, with C where --pairs are given: add a column of results, and
+    `diglot select fit` and `plan` read it.
+
     Examples:
         diglot scenes data/scenes --count 256
         diglot scenes data/scenes --count 100 --split test
         diglot select a-score --data data/scenes --recipe embedded/caption \\
             --settings select/embedded_settings --out runs/a
+        diglot select scene-pairs data/scene_pairs --count 300
+        diglot select a-score --data data/scenes --recipe embedded/caption \\
+            --settings select/embedded_settings --out runs/a --pairs data/scene_pairs
 
     Args:
         data: Dataset folder.
@@ -61,27 +75,53 @@ def a_score(
         images: Images of the score, drawn at random; fewer where the split has fewer.
         average: images (the mean of each caption's mean, as the paper's formula) or tokens.
         end: Count the end of the text as a token of the caption.
+        pairs: Pairs as for `diglot select c-score`: take every encoder's C score too (PCK@0.1).
         features: Folder of the encoders' features; OUT/features where not given.
         seed: Of the images and of the intervals.
         json: Also write the scores to this file.
     """
     named = {"data": data, "split": train_split, "out": out}
-    tried = read_settings(settings, recipe, features=features or out / "features", **named)
+    features = features or out / "features"
+    tried = read_settings(settings, recipe, features=features, **named)
     config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
     language = load_language(tried[0].stage.model.language)
     with bars() as tell:
+        found = pairs and open_pairs(pairs, C_SCORE, Rejected(out / "pairs.jsonl"), no_note(tell))
         captions = prepare(tried, language, data, split, config, out, tell)
         outcomes = score_settings(tried, captions, language, config, tell)
+        c_scores = _c_scores(tried, found, out, features, tell) if found else {}
     console = Console()
-    console.print(_table(outcomes, config))
+    console.print(_table(outcomes, c_scores, config))
     _warn_of_unequal_tokens(outcomes, console)
+    rows = study_rows(
+        [o.label for o in outcomes],
+        {o.label: [o.score] for o in outcomes if o.score},
+        c_scores,
+        {},
+    )
+    replace_text(out / "scores.csv", as_csv(rows))
+    console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True, markup=False)
     if json is not None:
-        write_json(json, scores_record(outcomes, captions, config))
-    failed = [outcome.label for outcome in outcomes if outcome.error]
+        write_json(json, scores_record(outcomes, captions, config) | {"c_scores": c_scores})
+    failed = [o.label for o in outcomes if o.error or (found and o.label not in c_scores)]
     if failed:
         raise DataError(
             f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)
         )
+
+
+def _c_scores(
+    settings: Sequence[Setting], pairs: Sequence[Pair], out: Path, features: Path, tell: Tell
+) -> dict[str, dict[str, Any]]:
+    return score_encoders(
+        {setting.label: encoder_of(setting) for setting in settings},
+        pairs,
+        C_SCORE,
+        out=out,
+        features=features,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        tell=tell,
+    )
 
 
 def prepare(
@@ -134,21 +174,24 @@ def _frame(settings: Sequence[Setting]) -> Frame:
         raise ConfigError(f"not a frame: {error}", where="recipe, objective.frame") from error
 
 
-def _table(outcomes: Sequence[Outcome], config: AScoreConfig) -> Table:
+def _table(
+    outcomes: Sequence[Outcome], c_scores: Mapping[str, Mapping[str, Any]], config: AScoreConfig
+) -> Table:
     table = Table(title=f"A score in nats per token, mean over {config.average} [95% interval]")
     table.add_column("setting")
-    for name in ("A", "interval", "images", "visual tokens"):
+    for name in ("A", "interval", "images", "visual tokens", *(("C",) if c_scores else ())):
         table.add_column(name, justify="right")
     done = [o.score["value"] for o in outcomes if o.score]
     for outcome in sorted(outcomes, key=_rank):
-        score = outcome.score
+        score, c = outcome.score, c_scores.get(outcome.label)
+        own_c = [f"{c['value']:.3f}" if c else "failed"] if c_scores else []
         if score is None:
-            table.add_row(outcome.label, "failed", "", "", "")
+            table.add_row(outcome.label, "failed", "", "", "", *own_c)
             continue
         best = "bold" if score["value"] == max(done) else ""
         interval = f"{score['low']:.3f} to {score['high']:.3f}"
         cells = f"{score['value']:.3f}", interval, str(score["n"]), f"{score['visual_tokens']:g}"
-        table.add_row(outcome.label, *cells, style=best)
+        table.add_row(outcome.label, *cells, *own_c, style=best)
     return table
 
 

@@ -1,13 +1,12 @@
 """`diglot select c-score` and `scene-pairs`: how well an encoder's features correspond."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from diglot.cli.progress import Tell, bars
+from diglot.cli.progress import bars, no_note
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.data.rejected import Rejected
 from diglot.select.correspondence.features import Geometry
@@ -88,7 +87,7 @@ def c_score(
     told = resolved_encoders(parts)
     rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
     with bars() as tell:
-        report = _without_note(tell)
+        report = no_note(tell)
         found = open_pairs(pairs, config, rejected, report)
         encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
         score = score_pairs(
@@ -145,10 +144,6 @@ def scene_pairs(
     console.print(f"pairs: {out}", highlight=False, markup=False)
     for reason, number in rejected.counts.items():
         console.print(f"set aside: {number} {reason}", highlight=False, markup=False)
-
-
-def _without_note(tell: Tell) -> Callable[[str, int, int], None]:
-    return lambda stage, done, total: tell(stage, done, total, "")
 
 
 def _fresh(path: Path) -> Rejected:

@@ -154,6 +154,13 @@ def check_settings(settings: Sequence[Setting], language: Language) -> Iterator[
         yield len(vlm.token_grid((side, side)))
 
 
+def encoder_of(setting: Setting) -> dict[str, Any]:
+    """The encoder, every field of it spelled out."""
+    encoder = setting.stage.model.encoder
+    assert isinstance(encoder, dict)  # resolved
+    return encoder
+
+
 def features_of(setting: Setting) -> FeaturesConfig:
     """Where and how the encoder's features are kept."""
     assert setting.stage.features is not None  # `read_settings` gives every one a folder

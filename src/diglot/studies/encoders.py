@@ -37,7 +37,7 @@ from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.write_pairs import write_pairs
 from diglot.select.output import write_json
 from diglot.select.predictions import as_csv, predictions, study_rows
-from diglot.select.settings import Setting, read_settings, trained_setting
+from diglot.select.settings import Setting, encoder_of, read_settings, trained_setting
 from diglot.select.table import read_table
 from diglot.train.recipe import read
 
@@ -228,7 +228,7 @@ class EncoderStudy:
 
     def _c_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, dict[str, Any]]:
         return score_encoders(
-            {setting.label: _encoder(setting) for setting in tried},
+            {setting.label: encoder_of(setting) for setting in tried},
             read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl")),
             CScoreConfig(alphas=(C_ALPHA,)),
             out=self.out / "c",
@@ -264,14 +264,8 @@ def _row(recipe: str, entry: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"config": recipe, "set": {f"model.{name}": part for name, part in parts.items()}}
 
 
-def _encoder(setting: Setting) -> dict[str, Any]:
-    encoder = setting.stage.model.encoder
-    assert isinstance(encoder, dict)  # resolved
-    return encoder
-
-
 def _never_trained(setting: Setting) -> bool:
-    parts = parts_of(_encoder(setting))
+    parts = parts_of(encoder_of(setting))
     return all(str(part.get("weights", "")).startswith("random:") for part in parts)
 
 
