@@ -87,8 +87,8 @@ def stage_config(told: Mapping[str, Any], *, where: str = "recipe") -> StageConf
         raise ConfigError(str(error), where=where) from error
     except (ArgumentError, TypeError, ValueError) as error:
         names = [name.lstrip("-") for a in parser._actions for name in a.option_strings]
-        told = one_line(str(error), names)
-        raise ConfigError(re.sub(r"(?<![\w.])stage\.", "", told), where=where) from error
+        message = one_line(str(error), names)
+        raise ConfigError(re.sub(r"(?<![\w.])stage\.", "", message), where=where) from error
 
 
 def check_sections(told: Mapping[str, Any]) -> None:
