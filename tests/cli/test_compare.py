@@ -122,7 +122,7 @@ SEA = {"plus.token_contrastive.weight": 1.0}
         (["--sampels=[4]"], "unknown argument '--sampels' (did you mean 'samples'?)"),
         (["--measure.regions=4"], "unknown argument '--measure.regions'"),
         (["--samples=[4,5000]"], "samples: not so many samples; expected at most the 20"),
-        (["--samples=4"], "samples: expected list, got 4"),
+        (["--samples=4"], "samples: expected a list in brackets, got 4"),
         (["--samples=[0]"], "samples: cannot be used; expected numbers of at least 1"),
         (
             ["--seeds=[1,1]"],
