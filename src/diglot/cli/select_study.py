@@ -69,7 +69,9 @@ def study(
     with bars() as tell:
         record = planned.run(tell)
     console = Console()
-    console.print(_scores_table(record["settings"]))
+    recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
+    for stem in sorted(recipes):
+        console.print(_scores_table(record["settings"], stem))
     for name, told in record["predictions"].items():
         console.print(_predictions_table(told, name))
     console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
@@ -80,35 +82,41 @@ def study(
         raise DataError("some settings lack a score or a result", got=", ".join(lacking))
 
 
-def _scores_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = [name for name in rows[0] if name != "details"]
-    table = Table(title="Scores and results, means over seeds")
-    for name in columns:
-        table.add_column(name, justify="left" if name == "setting" else "right")
+def _scores_table(rows: Sequence[Mapping[str, Any]], recipe: str) -> Table:
+    """The scores, and the results after training by one of the recipes."""
+    columns = [name for name in rows[0] if name.startswith(f"{recipe}.")]
+    table = Table(title=f"Means over seeds, trained by {recipe}")
+    for name in ("setting", "A", "C", *columns):
+        head = name.removeprefix(f"{recipe}.").replace("_", " ")
+        left = name == "setting"
+        table.add_column(head, justify="left" if left else "right", no_wrap=left)
     for row in rows:
-        table.add_row(*[_cell(row[name]) for name in columns])
+        table.add_row(row["setting"], *[_cell(row[name]) for name in ("A", "C", *columns)])
     return table
 
 
 def _predictions_table(told: Mapping[str, Mapping[str, Any]], name: str) -> Table:
-    title = f"{name}: rank correlation (place of the best); R² (leave-one-out R²) in per cent"
-    table = Table(title=title)
-    for head in ("result", "settings", "A ranks", "C ranks", *FITS):
+    table = Table(
+        title=f"What foretells what, {name}",
+        caption="A, C: rank correlation with the result (place of the best setting). "
+        "Quadratics: R² (leave-one-out R²), per cent.",
+    )
+    quadratics = [fit for fit in FITS if fit.endswith("quadratic")]
+    for head in ("result", "A", "C", *quadratics):
         table.add_column(head, justify="left" if head == "result" else "right")
     for column, found in told.items():
         ranks = [
             f"{_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
             for score in ("A", "C")
         ]
-        fits = [
-            f"{_percent(fit['r2'])} ({_percent(fit['loo_r2'])})" for fit in found["fits"].values()
-        ]
-        table.add_row(column, str(found["settings"]), *ranks, *fits)
+        fits = [found["fits"][fit] for fit in quadratics]
+        shown = [f"{_percent(fit['r2'])} ({_percent(fit['loo_r2'])})" for fit in fits]
+        table.add_row(column, *ranks, *shown)
     return table
 
 
 def _cell(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _percent(fraction: float | None) -> str:
