@@ -17,15 +17,12 @@ from diglot.models.language import Language, load_language
 from diglot.models.prompt import Frame
 from diglot.select.a_score import AScoreConfig
 from diglot.select.a_scores import Outcome, score_settings
-from diglot.select.c_scores import score_encoders
+from diglot.select.c_scores import PAPER, score_encoders
 from diglot.select.captions import Captions, choose_captions
-from diglot.select.correspondence.pairs import Pair
-from diglot.select.correspondence.run import CScoreConfig, open_pairs
+from diglot.select.correspondence.run import open_pairs
 from diglot.select.output import write_json
 from diglot.select.predictions import as_csv, study_rows
-from diglot.select.settings import Setting, check_settings, encoder_of, read_settings
-
-C_SCORE = CScoreConfig(alphas=(0.1,))  # the paper's
+from diglot.select.settings import Setting, check_settings, read_settings
 
 
 def a_score(
@@ -86,10 +83,11 @@ def a_score(
     config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
     language = load_language(tried[0].stage.model.language)
     with bars() as tell:
-        found = pairs and open_pairs(pairs, C_SCORE, Rejected(out / "pairs.jsonl"), no_note(tell))
+        found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), no_note(tell))
         captions = prepare(tried, language, data, split, config, out, tell)
         outcomes = score_settings(tried, captions, language, config, tell)
-        c_scores = _c_scores(tried, found, out, features, tell) if found else {}
+        where = {"out": out, "features": features}
+        c_scores = score_encoders(tried, found, **where, tell=tell) if found else {}
     console = Console()
     console.print(_table(outcomes, c_scores, config))
     _warn_of_unequal_tokens(outcomes, console)
@@ -108,20 +106,6 @@ def a_score(
         raise DataError(
             f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)
         )
-
-
-def _c_scores(
-    settings: Sequence[Setting], pairs: Sequence[Pair], out: Path, features: Path, tell: Tell
-) -> dict[str, dict[str, Any]]:
-    return score_encoders(
-        {setting.label: encoder_of(setting) for setting in settings},
-        pairs,
-        C_SCORE,
-        out=out,
-        features=features,
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        tell=tell,
-    )
 
 
 def prepare(

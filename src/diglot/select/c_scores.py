@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from diglot.core.errors import DiglotError
 from diglot.data.rejected import Rejected
 from diglot.data.shards import replace_text
@@ -14,28 +16,30 @@ from diglot.select.a_scores import Tell
 from diglot.select.correspondence.features import Pictures
 from diglot.select.correspondence.pairs import Pair
 from diglot.select.correspondence.run import CScoreConfig, build_encoders, score_pairs
+from diglot.select.settings import Setting, encoder_of
 
 log = logging.getLogger(__name__)
 
 KEPT = "c_score.json"
+PAPER = CScoreConfig(alphas=(0.1,))
 
 
 def score_encoders(
-    encoders: Mapping[str, Mapping[str, Any]],
+    settings: Sequence[Setting],
     pairs: Sequence[Pair],
-    config: CScoreConfig,
     *,
     out: Path,
     features: Path,
-    device: str,
     tell: Tell,
+    config: CScoreConfig = PAPER,
 ) -> dict[str, dict[str, Any]]:
     """By label: value, low, high, n, ceiling and chance of the pooled PCK at the first alpha.
 
-    `encoders` are resolved parts. One that fails is told and left out.
+    On the GPU where there is one. A setting that fails is told and left out.
     """
-    found = {}
-    for label, encoder in encoders.items():
+    device, found = "cuda" if torch.cuda.is_available() else "cpu", {}
+    for setting in settings:
+        label, encoder = setting.label, encoder_of(setting)
         about = json.loads(
             json.dumps([encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)])
         )

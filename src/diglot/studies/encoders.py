@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from diglot.compare.config import CompareConfig
+from diglot.compare.measured import device
 from diglot.compare.study import open_study
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
@@ -31,7 +31,6 @@ from diglot.select.a_scores import Tell, score_settings
 from diglot.select.c_scores import parts_of, score_encoders
 from diglot.select.captions import choose_captions
 from diglot.select.correspondence.folder import read_pairs
-from diglot.select.correspondence.run import CScoreConfig
 from diglot.select.correspondence.scene_config import ScenePairsConfig
 from diglot.select.correspondence.scenes import ScenePairMaker
 from diglot.select.correspondence.write_pairs import write_pairs
@@ -43,7 +42,6 @@ from diglot.train.recipe import read
 
 # Seeds of what A and C are taken on: other pictures than the benchmark's.
 CAPTION_SEED, PAIR_SEED = 1001, 1002
-C_ALPHA = 0.1  # the paper's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +195,7 @@ class EncoderStudy:
             raise DataError("no training came to its end", where=str(self.out))
         checkpoints = [self._trained(name, checkpoint) for name, (_, checkpoint) in runs.items()]
         language = load_language(checkpoints[0].stage.model.language)
-        language.to(_device())
+        language.to(device())
         config = AScoreConfig(images=self.size.images)
         captions = choose_captions(
             open_dataset(self._captions, "test"),
@@ -227,15 +225,9 @@ class EncoderStudy:
         return trained_setting(name, checkpoint, stage)
 
     def _c_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, dict[str, Any]]:
-        return score_encoders(
-            {setting.label: encoder_of(setting) for setting in tried},
-            read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl")),
-            CScoreConfig(alphas=(C_ALPHA,)),
-            out=self.out / "c",
-            features=self._features,
-            device=_device(),
-            tell=tell,
-        )
+        pairs = read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl"))
+        where = {"out": self.out / "c", "features": self._features}
+        return score_encoders(tried, pairs, **where, tell=tell)
 
     def _write(
         self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]
@@ -267,7 +259,3 @@ def _row(recipe: str, entry: str | Mapping[str, Any]) -> dict[str, Any]:
 def _never_trained(setting: Setting) -> bool:
     parts = parts_of(encoder_of(setting))
     return all(str(part.get("weights", "")).startswith("random:") for part in parts)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
