@@ -86,8 +86,9 @@ def a_score(
         found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), no_note(tell))
         captions = prepare(tried, language, data, split, config, out, tell)
         outcomes = score_settings(tried, captions, language, config, tell)
-        where = {"out": out, "features": features}
-        c_scores = score_encoders(tried, found, **where, tell=tell) if found else {}
+        c_scores = (
+            score_encoders(tried, found, out=out, features=features, tell=tell) if found else {}
+        )
     console = Console()
     console.print(_table(outcomes, c_scores, config))
     _warn_of_unequal_tokens(outcomes, console)

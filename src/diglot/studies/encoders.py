@@ -226,8 +226,8 @@ class EncoderStudy:
 
     def _c_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, dict[str, Any]]:
         pairs = read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl"))
-        where = {"out": self.out / "c", "features": self._features}
-        return score_encoders(tried, pairs, **where, tell=tell)
+        out = self.out / "c"
+        return score_encoders(tried, pairs, out=out, features=self._features, tell=tell)
 
     def _write(
         self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]
