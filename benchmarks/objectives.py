@@ -25,7 +25,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, Region, Sample
 from diglot.data.collate import collate, lay
 from diglot.models.vlm import VLM
-from diglot.objectives._mixture import Mixture, build_mixture
+from diglot.train.mixture import Mixture, build_mixture
 
 ROW_TOKENS = 16384
 REPEATS = {PAPER.name: 3, EMBEDDED.name: 15}

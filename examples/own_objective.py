@@ -11,8 +11,8 @@ import torch
 
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Prepared
 from diglot.core.types import LossTerms, Sample
-from diglot.objectives._objective import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)

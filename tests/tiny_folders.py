@@ -11,7 +11,7 @@ from diglot.data.records import write_dataset
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig
 from diglot.train.config import OptimConfig, StageConfig
-from tiny import tiny_language, tiny_sample
+from tests.tiny import tiny_language, tiny_sample
 
 # Captions with one to six objects: very different numbers of supervised tokens.
 SHAPES = ((48, 64), (32, 32), (40, 24), (64, 64))

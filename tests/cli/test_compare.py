@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_study import study_settings, write_recipe
 
 from diglot.cli.main import main
-from tiny_folders import save_world
+from tests.studies.compare.small_study import study_settings, write_recipe
+from tests.tiny_folders import save_world
 
 
 @pytest.fixture(scope="module")

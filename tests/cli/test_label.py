@@ -1,12 +1,12 @@
 import json
 
 import pytest
-from pairs import save_pair
 
 from diglot.cli.main import main
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
-from tiny_folders import tiny_samples
+from tests.synth.patch_labels.pairs import save_pair
+from tests.tiny_folders import tiny_samples
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
-from outcome import figures, losses
 
 from diglot.cli import train as verb
 from diglot.cli.main import main
-from diglot.core.plugin import load_part, part_config, split_part
+from diglot.config.parts import load_part, part_config, split_part
+from diglot.config.recipes import carried_recipes
 from diglot.models.checkpoint import load_config
 from diglot.train.config import StageConfig
-from diglot.train.recipe import carried_recipes
-from tiny_folders import save_world
+from tests.tiny_folders import save_world
+from tests.train.outcome import figures, losses
 
 RECIPE = """
 objective: {{name: code_switch, text_weight: 0.5}}

@@ -5,7 +5,7 @@ import pytest
 
 from diglot.cli.main import main
 from diglot.data.records import write_dataset
-from tiny_folders import tiny_samples
+from tests.tiny_folders import tiny_samples
 
 pytest.importorskip("textblob")
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from diglot.data.collate import collate, lay
 from diglot.objectives import code_switch
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 VLM = tiny_vlm()
 OBJECTIVE = code_switch.build(code_switch.Config())

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pictures import jpeg, sample
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
@@ -17,6 +16,7 @@ from diglot.data.features import FeatureCache, FeatureSpec, sample_picture
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.rejected import Rejected
 from diglot.data.schema import arrow_schema, to_row
+from tests.data.pictures import jpeg, sample
 
 WIDTH = 3
 

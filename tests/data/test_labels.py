@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.data.labels import LabelWriter, open_labels
 from diglot.data.records import open_dataset, write_dataset
-from tiny_folders import tiny_samples
+from tests.tiny_folders import tiny_samples
 
 WORDS = ("dog", "red car", "Straße", "x")
 GRID = {"preprocess": Preprocess(image_px=32), "patch_px": 16}  # 2 x 2 patches

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import jpeg, sample
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Rle, Sample
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.schema import arrow_schema, from_row, row_digest, to_row
+from tests.data.pictures import jpeg, sample
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import jpeg, sample
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import DatasetWriter, open_dataset, write_dataset
+from tests.data.pictures import jpeg, sample
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 def shard_bytes(folder):
@@ -41,13 +41,13 @@ def test_the_manifest_says_how_it_was_made(tmp_path):
 def test_a_killed_writer_goes_on_to_the_identical_dataset(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     script = (
-        "import os, signal, sys; from pathlib import Path; from pictures import sample\n"
+        "import os, signal, sys; from pathlib import Path; from tests.data.pictures import sample\n"
         "from diglot.data.records import DatasetWriter\n"
         "with DatasetWriter(Path(sys.argv[1]), shard_samples=4, info={'a': 1}) as writer:\n"
         "    for i in range(11): writer.add(sample(i))\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    path = os.pathsep.join([str(TESTS), *sys.path])
+    path = os.pathsep.join([str(ROOT), *sys.path])
     killed = subprocess.run(
         [sys.executable, "-c", script, str(cut)], env={**os.environ, "PYTHONPATH": path}
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from diglot.embedded.asset import Asset
-from toy_index import CONTENT, ToyIndex, toy_asset, write_wheel
+from tests.toy_index import CONTENT, ToyIndex, toy_asset, write_wheel
 
 
 @pytest.fixture

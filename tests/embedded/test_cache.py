@@ -6,7 +6,7 @@ import pytest
 
 from diglot.embedded import cache as cache_module
 from diglot.embedded.cache import asset_folder, cache_root, is_cached, write_marker
-from toy_index import ToyIndex
+from tests.toy_index import ToyIndex
 
 
 def test_root_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded import fetch as fetch_module
 from diglot.embedded.cache import asset_folder, is_cached
 from diglot.embedded.fetch import ensure, fetch, fetch_assets
-from toy_index import CONTENT, ToyIndex
+from tests.toy_index import CONTENT, ToyIndex
 
 
 def left_over(cache: Path) -> list[str]:

@@ -12,7 +12,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded import registry
 from diglot.embedded.asset import Asset
 from diglot.embedded.mobilesam import mobilesam_weights
-from toy_index import CONTENT, ToyIndex
+from tests.toy_index import CONTENT, ToyIndex
 
 BACKEND = """
 import pathlib

@@ -8,7 +8,7 @@ import pytest
 
 from diglot.core.errors import ConfigError
 from diglot.embedded import registry
-from toy_index import ToyIndex
+from tests.toy_index import ToyIndex
 
 
 def test_pip_downloads_the_wheel(toy: ToyIndex, tmp_path: Path) -> None:

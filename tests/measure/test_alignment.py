@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.measure.alignment import measure_alignment, probe
 from diglot.measure.config import MeasureConfig
-from diglot.measure.seen import see
-from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+from diglot.measure.projected import see
+from diglot.measure.runner import measure_alignment, probe
+from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 KEYS = [

@@ -6,9 +6,9 @@ from diglot.data.collate import collate, lay
 from diglot.measure.caption_nll import plan_caption_nll
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
-from diglot.measure.seen import see
+from diglot.measure.projected import see
 from diglot.objectives import caption
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 

@@ -1,9 +1,9 @@
 import pytest
 
 from diglot.core.errors import DataError
+from diglot.core.result import Estimate
 from diglot.measure.groups import by_group, check_apart, group_of
-from diglot.metrics.estimate import Estimate
-from tiny import tiny_sample
+from tests.tiny import tiny_sample
 
 
 def counted(indices):

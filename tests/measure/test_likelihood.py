@@ -6,9 +6,9 @@ from diglot.core.errors import ConfigError
 from diglot.core.types import Image, Patches, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods, without_image
 from diglot.measure.names import name_ids
-from diglot.measure.seen import see
+from diglot.measure.projected import see
 from diglot.models.prompt import tokenize
-from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 
 def seen_by(vlm, count=3):

@@ -10,8 +10,8 @@ from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.localisation import cosines, plan_localisation, region_mask
 from diglot.measure.names import name_vectors
-from diglot.measure.seen import Seen, see
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from diglot.measure.projected import Seen, see
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 

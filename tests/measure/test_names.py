@@ -1,7 +1,7 @@
 import torch
 
 from diglot.measure.names import name_ids, name_vectors
-from tiny import tiny_language
+from tests.tiny import tiny_language
 
 
 def test_a_name_is_tokenised_as_in_running_text():

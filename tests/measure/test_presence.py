@@ -4,8 +4,8 @@ import pytest
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.presence import plan_presence
-from diglot.measure.seen import see
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from diglot.measure.projected import see
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 MANY = tuple(f"{colour} {thing}" for colour in ("red", "green", "blue") for thing in "abcdef")

@@ -8,10 +8,10 @@ from diglot.core.types import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.names import name_ids
+from diglot.measure.projected import object_tokens, see
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
-from diglot.measure.seen import object_tokens, see
 from diglot.metrics.name_score import LENGTHS, name_scores
-from tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 

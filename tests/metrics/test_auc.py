@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diglot.core.result import NOT_MEASURED
 from diglot.metrics.auc import auc, auc_interval, weighted_auc
-from diglot.metrics.estimate import NOT_MEASURED
 
 ITEMS = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 3)), min_size=1, max_size=20

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.metrics.bootstrap import (
     cluster_draws,
     estimate,
@@ -10,7 +11,6 @@ from diglot.metrics.bootstrap import (
     ratio_interval,
     weighted_interval,
 )
-from diglot.metrics.estimate import NOT_MEASURED, Estimate
 
 
 def rng(seed=0):

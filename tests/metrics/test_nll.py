@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diglot.metrics.estimate import NOT_MEASURED
+from diglot.core.result import NOT_MEASURED
 from diglot.metrics.nll import nll_interval
 
 

@@ -20,7 +20,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from tiny import tiny_language
+from tests.tiny import tiny_language
 
 SHAPE = {
     "hidden_size": 32,

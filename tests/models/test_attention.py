@@ -8,7 +8,7 @@ from diglot.core.layout import Packed, encode, pack
 from diglot.models.attention import pieces_of
 from diglot.models.vlm import VLM
 from diglot.objectives import code_switch
-from tiny import tiny_sample, tiny_vlm
+from tests.tiny import tiny_sample, tiny_vlm
 
 KINDS = ("llama", "qwen2", "qwen3")
 

@@ -17,7 +17,7 @@ from transformers import (
 from diglot.core.errors import ConfigError
 from diglot.models.language import Language, LanguageConfig, load_language
 from diglot.models.prompt import tokenize
-from tiny import EOS, tiny_language, tiny_tokenizer
+from tests.tiny import EOS, tiny_language, tiny_tokenizer
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])

@@ -8,7 +8,7 @@ import torch
 from diglot.core.layout import Packed, encode, pack
 from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
 from diglot.models.vlm import VLM
-from tiny import tiny_language, tiny_vlm
+from tests.tiny import tiny_language, tiny_vlm
 
 TERMS = ("text", "entity")
 VISUAL = 5

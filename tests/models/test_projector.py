@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part
 from diglot.models.encoder import unshuffle
 
 sides = st.integers(1, 4)

@@ -11,7 +11,7 @@ from diglot.core.layout import encode, pack
 from diglot.core.types import Image, Tokens
 from diglot.models.trainable import PartCount, Trainable, set_trainable, train_mode
 from diglot.models.vlm import VLM
-from tiny import tiny_vlm
+from tests.tiny import tiny_vlm
 
 PARTS = ("encoder", "projector", "language")
 

@@ -17,7 +17,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import Image, Sample, Tokens
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 MODES = ("squash", "centre_crop", "pad", "tiles", "native")
 VLMS = {factor: tiny_vlm(unshuffle=factor) for factor in (1, 2)}

@@ -14,7 +14,7 @@ from diglot.data.collate import collate, lay
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
 from diglot.objectives.token_contrastive import Pair
-from tiny import tiny_tokenizer
+from tests.tiny import tiny_tokenizer
 
 GRID = Preprocess(image_px=32).token_grid((48, 64), patch_px=8)  # 4 x 4
 WORDS = ("dog", "red car", "guitar", "frog", "hot air balloon", "cat", "green", "left")

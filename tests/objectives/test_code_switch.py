@@ -12,8 +12,8 @@ from diglot.core.types import Branch, Patches, Region, Sample, Tokens
 from diglot.data.collate import collate, lay
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
-from objectives.naive import naive_losses, random_sample_boxes
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.objectives.naive import naive_losses, random_sample_boxes
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 KINDS = ("llama", "qwen2", "qwen3")
 CAPTION = "a red dog cat beside a small guitar, the dog and a very small frog."

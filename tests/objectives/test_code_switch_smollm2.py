@@ -8,9 +8,9 @@ from diglot.models.language import LanguageConfig, load_language
 from diglot.models.projectors import mlp
 from diglot.models.vlm import VLM
 from diglot.objectives import code_switch
-from objectives.naive import naive_losses
-from objectives.test_code_switch import batch_of, gradient, sample_with, views_of
-from tiny import TinyEncoder
+from tests.objectives.naive import naive_losses
+from tests.objectives.test_code_switch import batch_of, gradient, sample_with, views_of
+from tests.tiny import TinyEncoder
 
 
 @pytest.fixture(scope="module")

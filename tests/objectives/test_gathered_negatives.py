@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sea_batches import batch_of, pair
-from sea_naive import naive_losses
 
-from diglot.objectives._gathered import gathered_info_nce
-from diglot.objectives._label_words import label_means
+from diglot.core.contrastive import gathered_info_nce
+from diglot.models.words import label_means
 from diglot.objectives.token_contrastive import Config, Pair, build
+from tests.objectives.sea_batches import batch_of, pair
+from tests.objectives.sea_naive import naive_losses
 
 TIMEOUT_S = 60
 # How many pairs each of the processes has.

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from outcome import losses, steps
 
+from diglot.config.parts import build_part
 from diglot.core.batch import ForwardOutput
-from diglot.core.plugin import build_part
 from diglot.data.collate import collate, lay
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from tiny import tiny_sample, tiny_tokenizer, tiny_vlm
-from tiny_folders import save_world, tiny_stage
+from tests.tiny import tiny_sample, tiny_tokenizer, tiny_vlm
+from tests.tiny_folders import save_world, tiny_stage
+from tests.train.outcome import losses, steps
 
 ROOT = Path(__file__).parents[2]
 OWN = "examples.own_objective"

@@ -17,8 +17,8 @@ from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.objectives import patch_aligned
 from diglot.objectives.patch_aligned import Config, PatchAlignedObjective
-from objectives.patch_naive import naive_patch_loss
-from tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
+from tests.objectives.patch_naive import naive_patch_loss
+from tests.tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
 
 MODES = ("squash", "centre_crop", "pad", "tiles", "native")
 WIDTH = 6

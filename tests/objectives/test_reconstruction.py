@@ -14,8 +14,8 @@ from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, reconstruction
 from diglot.objectives.reconstruction import Config
-from objectives.vdep_naive import naive_image_loss, naive_text_loss, pairs
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.objectives.vdep_naive import naive_image_loss, naive_text_loss, pairs
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 OPTIONS = {
     "means": {},

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from outcome import figures, weights
-from test_processes import train_by_two
 
 from diglot.models.trainable import Trainable
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from tiny_folders import save_world, tiny_stage
+from tests.tiny_folders import save_world, tiny_stage
+from tests.train.outcome import figures, weights
+from tests.train.test_processes import train_by_two
 
 TOKENS = 16  # of an image: 32 px in cells of 8
 TWO_SAMPLES = {"max_samples": 2, "epochs": 25, "optim": OptimConfig(lr=2e-2)}

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from sea_naive import shares, window_of
 
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.patch_labels import Labels
 from diglot.objectives._patch_sampling import draw_pairs, windows
+from tests.objectives.sea_naive import shares, window_of
 
 UNLIKELY = 1e-3
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sea_batches import GRID, WORDS, alone, batch_of, labelled, pair
-from sea_naive import naive_losses, one_per_label
 
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError
 from diglot.core.patch_labels import PatchLabels
 from diglot.data.collate import collate, lay
 from diglot.objectives.token_contrastive import Config, Pair, TokenContrastiveObjective, build
-from tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
+from tests.objectives.sea_batches import GRID, WORDS, alone, batch_of, labelled, pair
+from tests.objectives.sea_naive import naive_losses, one_per_label
+from tests.tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
 
 
 def placed(batch: Batch) -> list[tuple[int, Pair]]:

@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outcome import figures, losses, rows, steps, write_rows
-from sea_batches import save_labels
-from test_processes import assert_near, train_by_two
 
 from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset
@@ -16,7 +13,10 @@ from diglot.models.trainable import Trainable
 from diglot.train import loop
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from tiny_folders import save_world, tiny_stage
+from tests.objectives.sea_batches import save_labels
+from tests.tiny_folders import save_world, tiny_stage
+from tests.train.outcome import figures, losses, rows, steps, write_rows
+from tests.train.test_processes import assert_near, train_by_two
 
 SAMPLES = 12
 

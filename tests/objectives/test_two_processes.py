@@ -9,8 +9,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from sea_batches import labelled
-from test_gathered_negatives import by_two
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError
@@ -18,10 +16,12 @@ from diglot.core.preprocess import Preprocess
 from diglot.data.collate import Laid, collate, lay
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
-from diglot.objectives._mixture import Mixture, build_mixture
+from diglot.train.mixture import Mixture, build_mixture
 from diglot.train.order import deal
 from diglot.train.step import StepResult, train_step
-from tiny import tiny_sample, tiny_views, tiny_vlm
+from tests.objectives.sea_batches import labelled
+from tests.objectives.test_gathered_negatives import by_two
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 TIMEOUT_S = 300
 # negatives of both processes' passes, which are as many as one process has in a pass twice as large

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_scenes import RUNS, make_example
+
+from tests.report.drawn_scenes import RUNS, make_example
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_FLAGS = [

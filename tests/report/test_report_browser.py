@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import ROWS, made_up
 
-from diglot.compare.page import comparison
 from diglot.report.comparison import write_comparison
 from diglot.report.dataset_page import write_dataset_page
 from diglot.report.page import write_report
 from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
+from diglot.studies.compare.page import comparison
+from tests.studies.compare.made_up import ROWS, made_up
 
 Opener = Callable[..., Any]
 

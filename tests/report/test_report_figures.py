@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from diglot.report.axes import fit_axis, format_tick, format_value
 from diglot.report.curves import line_chart, running_mean, thin_out
+from diglot.report.interval_chart import measure_axis, whisker_chart
 from diglot.report.palette import (
     DARK_GROUND,
     ENTITY_COLOURS,
@@ -20,8 +21,7 @@ from diglot.report.palette import (
     luminance,
 )
 from diglot.report.schema import Curve, Measure, Result, Score
-from diglot.report.verdicts import judge
-from diglot.report.whiskers import measure_axis, whisker_chart
+from diglot.report.significance import judge
 
 REAL = st.floats(-1e12, 1e12)
 

@@ -15,8 +15,8 @@ from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Region, Sample
 from diglot.report.dataset_page import render_dataset_page
 from diglot.report.dataset_schema import read_dataset_page
+from diglot.report.dataset_stats import SampleTally, binned
 from diglot.report.samples import sample_json
-from diglot.report.tallies import SampleTally, binned
 from diglot.report.thumbnails import jpeg_uri, mask_uri
 
 

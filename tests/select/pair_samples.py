@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import normalize
 
 from diglot.core.preprocess import Preprocess
-from diglot.select.correspondence.matching import Batch
-from diglot.select.correspondence.pairs import Pair, PairImage, points
+from diglot.data.pairs import Pair, PairImage, points
+from diglot.measure.correspondence.matching import Batch
 
 
 def side(size_hw, xy) -> PairImage:

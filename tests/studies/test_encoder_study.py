@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from diglot.compare.config import cheap_measures
 from diglot.core.errors import ConfigError
+from diglot.studies.compare.config import cheap_measures
 from diglot.studies.encoders import EncoderStudy, StudySizes
-from shapes import pools
-from tiny_folders import save_clip, save_language
+from tests.synth.scenes.shapes import pools
+from tests.tiny_folders import save_clip, save_language
 
 LABELS = ["last", "first", "middle", "untrained"]
 KEYS = ["region_matching", "region_naming", "pointing", "iou", "caption_nll"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny_folders import save_world
+from tests.tiny_folders import save_world
 
 
 @pytest.fixture(scope="session")

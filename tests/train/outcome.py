@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from diglot.data.schema import arrow_schema, to_row
 from diglot.train.trackers import read_metrics
-from tiny_folders import tiny_samples
+from tests.tiny_folders import tiny_samples
 
 
 def figures(out: Path) -> list[dict[str, Any]]:

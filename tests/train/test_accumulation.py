@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from outcome import figures, weights
 
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, weights
 
 
 def run(world, out, **changes):

@@ -6,13 +6,13 @@ import struct
 import zlib
 
 import pytest
-from outcome import figures, losses, rejected, rows, steps, write_rows
 from PIL import Image
 
 from diglot.core.errors import DataError
-from diglot.train.config import FeaturesConfig
+from diglot.data.features import FeaturesConfig
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, losses, rejected, rows, steps, write_rows
 
 
 def png(width: int, height: int) -> bytes:

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 import torch
-from outcome import losses
 
 from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_vlm
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import losses
 
 ENCODER = """
 from dataclasses import dataclass

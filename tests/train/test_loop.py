@@ -1,7 +1,6 @@
 """What a run does beside its steps: probes, workers, learning, messages before step 0."""
 
 import pytest
-from outcome import figures, losses, weights
 
 from diglot.core.errors import ConfigError
 from diglot.measure.probe import KEYS, probe_on
@@ -9,7 +8,8 @@ from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLMConfig
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, losses, weights
 
 
 def test_two_samples_are_learned_by_heart(world, tmp_path):

@@ -3,12 +3,12 @@
 import sys
 
 import pytest
-from outcome import figures
 
 from diglot.train.loop import train
 from diglot.train.order import Order
 from diglot.train.step import NonFiniteLossError
-from tiny_folders import tiny_samples, tiny_stage
+from tests.tiny_folders import tiny_samples, tiny_stage
+from tests.train.outcome import figures
 
 OBJECTIVE = """
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.train.config import OptimConfig
 from diglot.train.optim import lr_at, make_optimizer
-from tiny import tiny_vlm
+from tests.tiny import tiny_vlm
 
 
 def test_warm_up_then_cosine():

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diglot.train.order import Order, generator
+from diglot.core.rng import generator
+from diglot.train.order import Order
 
 orders = st.builds(
     Order,

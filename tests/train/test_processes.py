@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from outcome import figures, rejected, rows, steps, weights, write_rows
 
+from diglot.data.features import FeaturesConfig
 from diglot.models.trainable import Trainable
-from diglot.train.config import FeaturesConfig, StageConfig
+from diglot.train.config import StageConfig
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, rejected, rows, steps, weights, write_rows
 
 TIMEOUT_S = 60
 

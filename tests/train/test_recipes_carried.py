@@ -16,11 +16,11 @@ from transformers import (
     PhiForCausalLM,
 )
 
+from diglot.config.recipes import read
 from diglot.core.preprocess import Preprocess
 from diglot.models.language import Language
-from diglot.train.config import StageConfig, resolve_stage
-from diglot.train.recipe import merge, read, stage_config
-from tiny import tiny_tokenizer
+from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
+from tests.tiny import tiny_tokenizer
 
 FOLDER = Path(str(files("diglot.recipes")))
 EMBEDDED, FULL, ABLATIONS = (
@@ -42,7 +42,7 @@ RISING = {"schedule": "linear", "start": 0, "end": 5}
 def stage(*names: str) -> StageConfig:
     told: Any = {}
     for name in names:
-        told = merge(told, read(name))
+        told = merge_stage(told, read(name))
     return resolve_stage(stage_config({**told, "data": "d", "out": "o"}))
 
 

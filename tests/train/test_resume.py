@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from outcome import figures, weights
 
 from diglot.core.errors import ConfigError
 from diglot.train import state
 from diglot.train.config import StageConfig
 from diglot.train.loop import train
 from diglot.train.trackers import read_metrics
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, weights
 
 # Partial last steps, accumulation, random choices of each sample, two epochs.
 HARD = {

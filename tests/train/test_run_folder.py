@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 
 from diglot.core.errors import ConfigError
+from diglot.data.features import FeaturesConfig
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig
-from diglot.train.config import FeaturesConfig, OptimConfig
+from diglot.train.config import OptimConfig
 from diglot.train.run_folder import environment, open_run
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
 
 BASE = {"language": LanguageConfig(path="l"), "encoder": {"name": "clip", "path": "c"}}
 

@@ -2,7 +2,7 @@ import pytest
 
 from diglot.core.errors import ConfigError
 from diglot.train.config import OptimConfig, resolve_stage
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,13 @@ from collections import namedtuple
 from dataclasses import replace
 
 import pytest
-from outcome import figures, losses, weights
 
 from diglot.core.errors import ConfigError
-from diglot.data.features import FeatureCache
+from diglot.data.features import FeatureCache, FeaturesConfig
 from diglot.models.trainable import Trainable
-from diglot.train.config import FeaturesConfig
 from diglot.train.loop import train
-from tiny_folders import tiny_stage
+from tests.tiny_folders import tiny_stage
+from tests.train.outcome import figures, losses, weights
 
 
 def cached(tmp_path, dtype="float32"):

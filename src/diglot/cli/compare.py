@@ -12,12 +12,12 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from diglot.cli.progress import bars
-from diglot.compare.config import CompareConfig
-from diglot.compare.study import Study, open_study
+from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.shards import replace_text
-from diglot.train.config import StageConfig
-from diglot.train.recipe import merge, read
+from diglot.files import replace_text
+from diglot.studies.compare.config import CompareConfig
+from diglot.studies.compare.study import Study, open_study
+from diglot.train.config import StageConfig, merge_stage
 
 
 def compare(**settings: Any) -> None:
@@ -92,7 +92,7 @@ def rewrite(args: list[str]) -> list[str]:
     for word in words:
         name, equals, value = word.partition("=")
         if name == "--config":
-            told = merge(told, _comparison(value if equals else next(words, "")))
+            told = merge_stage(told, _comparison(value if equals else next(words, "")))
         else:
             rest.append(word)
     return [f"--config={json_text.dumps(told, default=str)}", *rest] if told else rest

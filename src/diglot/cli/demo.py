@@ -10,11 +10,11 @@ from rich.table import Table
 
 from diglot.cli.progress import bars
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
-from diglot.compare.measured import Measures
-from diglot.data.shards import replace_text
-from diglot.demo.flow import Demo
-from diglot.demo.results import write_results
-from diglot.demo.sizes import RUNS, demo_size
+from diglot.files import replace_text
+from diglot.measure.checkpoint import Measures
+from diglot.studies.demo.flow import Demo
+from diglot.studies.demo.results import write_results
+from diglot.studies.demo.sizes import RUNS, demo_size
 
 
 def demo(

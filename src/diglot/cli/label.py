@@ -17,17 +17,17 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.labels import open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
-from diglot.data.shards import replace_text
-from diglot.label.embedded import EmbeddedTowers
-from diglot.label.labeller import Labeller
-from diglot.label.listed import Listed
-from diglot.label.regions import RegionLabeller
-from diglot.label.run import first_usable, label_dataset
-from diglot.label.settle import settle
-from diglot.label.towers import Family, Patch, load_towers
-from diglot.label.word_labeller import WordLabeller
-from diglot.label.word_list import read_word_list
-from diglot.label.word_vectors import WordVectors
+from diglot.files import replace_text
+from diglot.synth.patch_labels.calibration import settle
+from diglot.synth.patch_labels.embedded import EmbeddedTowers
+from diglot.synth.patch_labels.labeller import Labeller
+from diglot.synth.patch_labels.regions import RegionLabeller
+from diglot.synth.patch_labels.run import first_usable, label_dataset
+from diglot.synth.patch_labels.towers import Family, Patch, load_towers
+from diglot.synth.patch_labels.word_labeller import WordLabeller
+from diglot.synth.patch_labels.word_vectors import WordVectors
+from diglot.synth.words.listed import Listed
+from diglot.synth.words.word_list import read_word_list
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from diglot import __version__
+from diglot.config.messages import one_line
 from diglot.core.errors import ConfigError, DiglotError
-from diglot.core.mistakes import one_line
 
 VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",

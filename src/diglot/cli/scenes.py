@@ -11,13 +11,13 @@ from diglot.cli.progress import bars
 from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
-from diglot.data.scenes.compose import SceneMaker
-from diglot.data.scenes.config import ScenesConfig
-from diglot.data.scenes.pools import ArrayPool, FolderPool, Pool, SvgPool
-from diglot.data.scenes.write import write_scenes
 from diglot.embedded.cifar10 import cifar10
 from diglot.embedded.emoji import emoji_files
 from diglot.embedded.photos import photo_files
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.pools import ArrayPool, FolderPool, Pool, SvgPool
+from diglot.synth.scenes.write import write_scenes
 
 _DEFAULTS = ScenesConfig()
 
@@ -90,7 +90,7 @@ def embedded_backgrounds() -> list[Path]:
 
 def _emoji_by_name() -> dict[str, Path]:
     drawings = emoji_files()
-    text = files("diglot.data.scenes").joinpath("emoji.txt").read_text("utf-8")
+    text = files("diglot.synth.scenes").joinpath("emoji.txt").read_text("utf-8")
     found = {}
     for line in text.splitlines():
         if not line or line.startswith("#"):

@@ -15,12 +15,13 @@ from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.cli.select_study import study
 from diglot.core.errors import ConfigError
-from diglot.core.seed import check_seed
+from diglot.core.rng import check_seed
+from diglot.files import write_json
+from diglot.report.figure_file import write_figure
 from diglot.select import figures, tables
 from diglot.select.choose import NEW, Choice, candidates, choose_for, stored_choice
 from diglot.select.law import fit_law, random_r2
 from diglot.select.new_settings import new_settings_curves
-from diglot.select.output import write_figure, write_json
 from diglot.select.paper_data import PaperLaw, paper_law
 from diglot.select.paper_range import variants
 from diglot.select.plan import Plan, make_plan

@@ -12,15 +12,14 @@ from diglot.cli.progress import Tell, bars, no_note
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
-from diglot.data.shards import replace_text
+from diglot.files import replace_text, write_json
+from diglot.measure.a_score import AScoreConfig
+from diglot.measure.a_score_captions import Captions, choose_captions
+from diglot.measure.correspondence.run import open_pairs
 from diglot.models.language import Language, load_language
 from diglot.models.prompt import Frame
-from diglot.select.a_score import AScoreConfig
 from diglot.select.a_scores import Outcome, score_settings
 from diglot.select.c_scores import PAPER, score_encoders
-from diglot.select.captions import Captions, choose_captions
-from diglot.select.correspondence.run import open_pairs
-from diglot.select.output import write_json
 from diglot.select.predictions import as_csv, study_rows
 from diglot.select.settings import Setting, check_settings, read_settings
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from rich.console import Console
 
 from diglot.cli.progress import bars
-from diglot.select.ocr_pairs.compose import OcrPairMaker
-from diglot.select.ocr_pairs.config import OcrPairsConfig
-from diglot.select.ocr_pairs.fonts import find_families
-from diglot.select.ocr_pairs.write import PREVIEW, write_ocr_pairs
+from diglot.synth.text_pairs.compose import OcrPairMaker
+from diglot.synth.text_pairs.config import OcrPairsConfig
+from diglot.synth.text_pairs.fonts import find_families
+from diglot.synth.text_pairs.write import PREVIEW, write_ocr_pairs
 
 _DEFAULTS = OcrPairsConfig()
 

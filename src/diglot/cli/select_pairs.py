@@ -8,12 +8,14 @@ from rich.console import Console
 
 from diglot.cli.progress import bars, no_note
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
+from diglot.data.formats.spair import Split
 from diglot.data.rejected import Rejected
-from diglot.select.correspondence.features import Geometry
-from diglot.select.correspondence.law_compat import WINDOW_CELLS
-from diglot.select.correspondence.maps import Read
-from diglot.select.correspondence.pck import ALPHAS, score_record
-from diglot.select.correspondence.run import (
+from diglot.files import write_json
+from diglot.measure.correspondence.features import Geometry
+from diglot.measure.correspondence.law_compat import WINDOW_CELLS
+from diglot.measure.correspondence.maps import Read
+from diglot.measure.correspondence.pck import ALPHAS, score_record
+from diglot.measure.correspondence.run import (
     CScoreConfig,
     build_encoders,
     open_pairs,
@@ -21,12 +23,10 @@ from diglot.select.correspondence.run import (
     score_pairs,
     split_parts,
 )
-from diglot.select.correspondence.scene_config import ScenePairsConfig
-from diglot.select.correspondence.scenes import ScenePairMaker
-from diglot.select.correspondence.spair import Split
-from diglot.select.correspondence.table import c_score_table
-from diglot.select.correspondence.write_pairs import write_pairs
-from diglot.select.output import write_json
+from diglot.measure.correspondence.table import c_score_table
+from diglot.synth.scene_pairs.compose import ScenePairMaker
+from diglot.synth.scene_pairs.config import ScenePairsConfig
+from diglot.synth.scene_pairs.write import write_pairs
 
 _SCENE_DEFAULTS = ScenePairsConfig()
 

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from diglot.cli.progress import bars
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
-from diglot.compare.config import cheap_measures
 from diglot.core.errors import DataError
+from diglot.files import write_json
 from diglot.measure.config import MeasureConfig
-from diglot.select.output import write_json
 from diglot.select.predictions import FITS
+from diglot.studies.compare.config import cheap_measures
 from diglot.studies.encoders import EncoderStudy, StudySizes
 
 _SIZE, _MEASURE = StudySizes(), cheap_measures()

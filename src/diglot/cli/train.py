@@ -10,9 +10,9 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.options import settle
 from diglot.cli.progress import bars
-from diglot.cli.recipe import settle
-from diglot.data.shards import replace_text
+from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
 from diglot.models.prompt import Frame
 from diglot.train.config import StageConfig, resolve_stage

@@ -18,9 +18,9 @@ from diglot.data.images import decode_image, image_size, resolve_inside
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.schema import from_row
 from diglot.report.dataset_page import write_dataset_page
+from diglot.report.dataset_stats import SampleTally
 from diglot.report.page import write_report
 from diglot.report.samples import sample_json
-from diglot.report.tallies import SampleTally
 
 _REPORT, _REJECTED = "report.json", "rejected.jsonl"
 _REASONS = 20

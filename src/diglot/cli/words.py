@@ -10,9 +10,9 @@ from rich.console import Console
 
 from diglot.cli.progress import bars
 from diglot.core.errors import ConfigError
-from diglot.data import shards
 from diglot.data.rejected import Rejected
-from diglot.label.word_list import build_word_list
+from diglot.files import replace_text
+from diglot.synth.words.word_list import build_word_list
 
 _SHOWN = 12
 
@@ -71,7 +71,7 @@ def words(
     for reason, number in rejected.counts.items():
         console.print(f"{number:,} records set aside, {rejected.path}: {reason}", markup=False)
     if json:
-        shards.replace_text(json, json_format.dumps(summary, indent=2) + "\n")
+        replace_text(json, json_format.dumps(summary, indent=2) + "\n")
 
 
 def add_arguments(parser: ArgumentParser) -> None:

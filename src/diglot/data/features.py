@@ -26,6 +26,18 @@ from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 
 FeatureDtype = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """The cache of a frozen encoder's features."""
+
+    folder: str
+    """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
+    dtype: FeatureDtype = "float16"
+    """How features are kept; float32 rounds nothing, at twice the size."""
+
+
 # Features of several pictures at once: (h, w, E) grids of every view of each.
 Encode = Callable[[Sequence[Image.Image]], list[list[torch.Tensor]]]
 MISSING, DONE, REJECTED = 0, 1, 2

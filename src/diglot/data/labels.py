@@ -26,6 +26,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, SizeHW
 from diglot.data import shards
 from diglot.data.records import Dataset
+from diglot.files import locked, replace_text, replacing
 
 MANIFEST, WORDS = "labels.json", "words.txt"
 FORMAT = {"format": "diglot labels", "format_version": 1}
@@ -77,7 +78,7 @@ class LabelWriter:
             raise ConfigError(
                 f"cannot make the folder ({error})", where=str(self.folder)
             ) from error
-        lock = shards.locked(self.folder / f".{self.dataset.split}.lock", wait=False)
+        lock = locked(self.folder / f".{self.dataset.split}.lock", wait=False)
         self._open.enter_context(lock)
         try:
             self._resume()
@@ -100,7 +101,7 @@ class LabelWriter:
         self._rows.append(row)
         if len(self._rows) == self._sizes[self._shard]:
             path = self.folder / f"{self.dataset.split}-{self._shard:05d}.parquet"
-            with shards.replacing(path) as temporary:
+            with replacing(path) as temporary:
                 table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
                 pq.write_table(
                     table, temporary, row_group_size=ROW_GROUP_SAMPLES, compression="zstd"
@@ -125,7 +126,7 @@ class LabelWriter:
             self._note(complete=False)
 
     def _note(self, *, complete: bool) -> None:
-        with shards.locked(self.folder / ".labels.lock", wait=True):
+        with locked(self.folder / ".labels.lock", wait=True):
             manifest = read_labels_manifest(self.folder) | self._about
             manifest["splits"][self.dataset.split] = {
                 "fingerprint": self.dataset.fingerprint,
@@ -134,7 +135,7 @@ class LabelWriter:
                 "digest": _digest(self.folder, self.dataset.split) if complete else None,
             }
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-            shards.replace_text(self.folder / MANIFEST, text)
+            replace_text(self.folder / MANIFEST, text)
 
 
 def _other(
@@ -152,7 +153,7 @@ def _write_words(folder: Path, words: Iterable[str], *, keep: bool) -> bool:
             digest.update(line)
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest() == digest.digest()
-    with shards.replacing(path) as temporary, open(temporary, "wb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         file.writelines(lines)
     return True
 

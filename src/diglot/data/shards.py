@@ -1,11 +1,7 @@
 """The files of a dataset folder: Parquet shards of each split, `dataset.json`, a card."""
 
-import contextlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ import pyarrow.parquet as pq
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
+from diglot.files import locked, replace_text
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
@@ -106,49 +103,3 @@ def _write_card(folder: Path, splits: list[str]) -> None:
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n{_CARD_MARK}\n"
         "Images with captions and grounded regions; `dataset.json` says how they were made.\n",
     )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, "utf-8")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which takes its place if the block ends well."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock that ends with the process. Raises ConfigError if taken and not to `wait`."""
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: one writer at a time is up to the user
-        yield
-        return
-    with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise ConfigError(
-                "another process is writing this split", where=str(path.parent)
-            ) from error
-        yield

@@ -15,6 +15,7 @@ from diglot.core.types import Sample
 from diglot.data import shards
 from diglot.data.images import image_size
 from diglot.data.schema import arrow_schema, row_digest, to_row
+from diglot.files import locked, replacing
 
 SHARD_SAMPLES = 256
 # A random read costs one row group: few enough to be cheap, enough to read fast in order.
@@ -59,7 +60,7 @@ class DatasetWriter:
             raise ConfigError(
                 f"cannot make the folder ({error})", where=str(self.folder)
             ) from error
-        lock = shards.locked(self.folder / f".{self.split}.lock", wait=False)
+        lock = locked(self.folder / f".{self.split}.lock", wait=False)
         self._open.enter_context(lock)
         try:
             self._resume()
@@ -109,7 +110,7 @@ class DatasetWriter:
         if not self._rows:
             return
         path = self.folder / f"{self.split}-{self._shards:05d}.parquet"
-        with shards.replacing(path) as temporary:
+        with replacing(path) as temporary:
             _write_shard(temporary, self._rows, self._pending)
         self._digest = (self._digest + self._pending) % _MODULUS
         self._rows, self._pending = [], 0

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from diglot.core.errors import ConfigError
+from diglot.files import file_sha256
 
 # No member of the catalogue is near this; a larger one is a damaged or hostile package.
 MAX_MEMBER_BYTES = 1 << 30
@@ -111,9 +112,3 @@ def digest(files: list[Path], folder: Path) -> str:
         return next(iter(sums.values()))
     listing = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
     return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from diglot.core.result import Measure
 from diglot.core.types import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import Question
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.result import Measure
-from diglot.measure.seen import Seen
+from diglot.measure.projected import Seen
 from diglot.metrics.nll import nll_interval
 from diglot.models.prompt import caption_of, ending, opening
 from diglot.models.vlm import VLM

@@ -7,8 +7,8 @@ shows; any other split is shown in training too, where only the scene around it 
 from collections.abc import Callable, Sequence
 
 from diglot.core.errors import DataError
+from diglot.core.result import Estimate
 from diglot.core.types import Sample
-from diglot.metrics.estimate import Estimate
 
 UNSEEN_SPLIT = "test"
 OTHER = "other"

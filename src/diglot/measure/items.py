@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.core.result import Estimate
 from diglot.measure.groups import by_group
 from diglot.metrics.bootstrap import mean_interval
-from diglot.metrics.estimate import Estimate
 
 
 @dataclass(frozen=True)

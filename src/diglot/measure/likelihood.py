@@ -14,7 +14,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
 from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
-from diglot.measure.seen import Seen
+from diglot.measure.projected import Seen
 from diglot.models.vlm import VLM
 
 TERM = "name"

@@ -13,14 +13,14 @@ import torch
 
 from diglot.core import masks
 from diglot.core.geometry import TokenGrid
+from diglot.core.result import Measure
 from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.groups import group_of
 from diglot.measure.items import Item, mean_chance, summarise
 from diglot.measure.names import name_vectors
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.result import Measure
-from diglot.measure.seen import Seen
+from diglot.measure.projected import Seen
 from diglot.metrics.choice import choice_chance, choice_credit
 from diglot.metrics.iou import (
     Target,

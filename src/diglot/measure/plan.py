@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.core.result import Measure
 from diglot.measure.likelihood import Question
-from diglot.measure.result import Measure
 
 Answers = Sequence[np.ndarray]
 

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.core.result import Estimate, Measure
 from diglot.core.types import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.groups import by_group, group_of
 from diglot.measure.likelihood import Question, without_image
 from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.result import Measure
-from diglot.measure.seen import Seen
+from diglot.measure.projected import Seen
 from diglot.metrics.auc import auc_interval
-from diglot.metrics.estimate import Estimate
 from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.models.prompt import opening, tokenize
 from diglot.models.vlm import VLM

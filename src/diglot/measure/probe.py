@@ -11,9 +11,9 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
-from diglot.measure.alignment import probe
 from diglot.measure.config import MeasureConfig
-from diglot.measure.seen import see
+from diglot.measure.projected import see
+from diglot.measure.runner import probe
 from diglot.models.prompt import Frame
 from diglot.models.views import encode_pictures, picture_views
 from diglot.models.vlm import VLM

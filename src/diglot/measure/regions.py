@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from diglot.core.result import Measure
 from diglot.core.types import Patches, Region, Segment, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.items import mean_chance, summarise
 from diglot.measure.likelihood import Question, without_image
 from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
+from diglot.measure.projected import Seen, object_tokens
 from diglot.measure.region_table import Row, matching_items, naming_items
 from diglot.measure.region_texts import ALONE, UNSEEN_PROMPT, Texts
-from diglot.measure.result import Measure
-from diglot.measure.seen import Seen, object_tokens
 from diglot.metrics.name_score import LENGTHS, name_scores
 from diglot.models.prompt import beginning, opening, tokenize
 from diglot.models.vlm import VLM

@@ -10,7 +10,7 @@ import torch
 
 from diglot.core.types import Region
 from diglot.measure.names import name_vectors
-from diglot.measure.seen import Seen
+from diglot.measure.projected import Seen
 from diglot.models.language import Language
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from diglot.core.result import Estimate
 from diglot.metrics.bootstrap import DRAWS, weighted_interval
-from diglot.metrics.estimate import Estimate
 
 
 def weighted_auc(score_N: np.ndarray, positive_N: np.ndarray, weight_KN: np.ndarray) -> np.ndarray:

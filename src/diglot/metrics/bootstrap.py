@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from diglot.metrics.estimate import NOT_MEASURED, Estimate
+from diglot.core.result import NOT_MEASURED, Estimate
 
 LEVEL = 0.95
 DRAWS = 1000

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from diglot.core.result import Estimate
 from diglot.metrics.bootstrap import DRAWS, ratio_interval
-from diglot.metrics.estimate import Estimate
 
 
 def nll_interval(

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from diglot.config.parts import build_part, resolved_part
 from diglot.core.attention import additive_mask, block_mask
 from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import Packed
-from diglot.core.plugin import build_part, resolved_part
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.attention import NAME, pieces_of, register

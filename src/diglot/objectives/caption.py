@@ -7,10 +7,9 @@ from transformers import PreTrainedTokenizerFast
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
 from diglot.core.types import LossTerms, Sample, Tokens
 from diglot.models.prompt import Frame, caption_of, ending, opening
-from diglot.objectives._objective import Prepared, Reduction
-from diglot.objectives._text import count_learned, token_loss
 
 
 @dataclass(frozen=True, kw_only=True)

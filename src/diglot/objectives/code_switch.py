@@ -16,11 +16,10 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, ViewKind
+from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
 from diglot.core.spans import drop_overlaps, token_slice
 from diglot.core.types import Branch, LossTerms, Patches, Sample, Segment, Tokens
 from diglot.models.prompt import Caption, Frame, caption_of, ending, opening
-from diglot.objectives._objective import Prepared, Reduction
-from diglot.objectives._text import count_learned, token_loss
 
 OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
     "all": ("image", "tile", "thumbnail"),

@@ -21,9 +21,9 @@ from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Prepared, Reduction
 from diglot.core.types import LossTerms, Region, Sample
-from diglot.objectives._label_words import label_ids, label_means, row_means
-from diglot.objectives._objective import Prepared, Reduction
+from diglot.models.words import label_ids, label_means, row_means
 
 # A cell covered by exactly the least share may come out a rounding error below it.
 ROUNDING = 1e-9

@@ -16,13 +16,14 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.contrastive import gathered_info_nce, info_nce
+from diglot.core.distributed import rank_and_world_size
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Gather, Prepared, Reduction
 from diglot.core.patch_labels import labels_on
 from diglot.core.types import LossTerms, Sample
-from diglot.objectives._gathered import gathered_info_nce, info_nce, place
-from diglot.objectives._label_words import label_ids, label_means
-from diglot.objectives._objective import Gather, Prepared, Reduction
+from diglot.models.words import label_ids, label_means
 from diglot.objectives._patch_sampling import draw_pairs
 
 
@@ -124,7 +125,7 @@ class TokenContrastiveObjective:
         gathered = self.config.negatives == "gathered"
         own = [(pair.ids, pair.key) for pairs in batch.targets for pair in pairs or ()]
         everyone = gather(own) if gathered else [own]
-        keep = kept(everyone, place()[0] if gathered else 0)
+        keep = kept(everyone, rank_and_world_size()[0] if gathered else 0)
         numbers = iter(range(len(own)))
         targets = tuple(
             pairs and tuple(pair for pair in pairs if next(numbers) in keep)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.axes import format_value
+from diglot.report.interval_chart import measure_axis, whisker_chart
 from diglot.report.render import render, write_page
 from diglot.report.schema import Measure, Result, Score
+from diglot.report.significance import judge
 from diglot.report.size_chart import size_chart
-from diglot.report.verdicts import judge
-from diglot.report.whiskers import measure_axis, whisker_chart
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.curves import line_chart
+from diglot.report.interval_chart import measure_axis, whisker_chart
 from diglot.report.render import render, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, Measure, Report, read_report
+from diglot.report.significance import judge
 from diglot.report.token_maps import view_token_map
-from diglot.report.verdicts import judge
-from diglot.report.whiskers import measure_axis, whisker_chart
 
 
 def write_report(data: Mapping[str, Any], out: Path) -> Path:

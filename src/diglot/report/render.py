@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from diglot.core.errors import ConfigError
 from diglot.report.axes import format_value
+from diglot.report.interval_chart import interval_text
 from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colours
-from diglot.report.whiskers import interval_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

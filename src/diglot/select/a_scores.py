@@ -15,15 +15,14 @@ from diglot.core.errors import DiglotError
 from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
-from diglot.data.shards import locked, replace_text
-from diglot.embedded.archive import file_sha256
+from diglot.files import file_sha256, locked, replace_text
+from diglot.measure.a_score import AScoreConfig, a_score
+from diglot.measure.a_score_captions import Captions
 from diglot.models.checkpoint import load_weights
+from diglot.models.features import open_features
 from diglot.models.language import Language
 from diglot.models.vlm import VLM
-from diglot.select.a_score import AScoreConfig, a_score
-from diglot.select.captions import Captions
 from diglot.select.settings import Setting, build_setting, features_of
-from diglot.train.features import open_features
 from diglot.train.loop import Progress, train
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from diglot.core.errors import DiglotError
+from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
-from diglot.data.shards import replace_text
+from diglot.files import replace_text
+from diglot.measure.correspondence.features import Pictures
+from diglot.measure.correspondence.run import CScoreConfig, build_encoders, score_pairs
 from diglot.select.a_scores import Tell
-from diglot.select.correspondence.features import Pictures
-from diglot.select.correspondence.pairs import Pair
-from diglot.select.correspondence.run import CScoreConfig, build_encoders, score_pairs
 from diglot.select.settings import Setting, encoder_of
 
 log = logging.getLogger(__name__)

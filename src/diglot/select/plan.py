@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.core.seed import check_seed
+from diglot.core.rng import check_seed
 from diglot.select.choose import stored_choice
 from diglot.select.paper_data import paper_law
 from diglot.select.policies.baselines import ColumnOrder, RandomOrder

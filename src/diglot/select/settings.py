@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DiglotError
+from diglot.data.features import FeaturesConfig
 from diglot.models.checkpoint import load_config, load_weights
 from diglot.models.language import Language, LanguageConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLM, build_vlm, resolve
-from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
-from diglot.train.recipe import merge, read, stage_config
+from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 
 PARTS = ("encoder", "projector", "preprocess")
 LONGEST_LABEL = 80
@@ -74,7 +75,7 @@ def _setting(
                 "no checkpoint, and no recipe to train one by",
                 fix="Give --recipe, or a checkpoint.",
             )
-        merged = merge(stage, {"model": dict(entry)})
+        merged = merge_stage(stage, {"model": dict(entry)})
         return Setting(label=label, stage=_checked(resolve_stage(stage_config(merged))))
     except DiglotError as error:
         raise ConfigError(str(error), where=where) from error

@@ -13,32 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from diglot.compare.config import CompareConfig
-from diglot.compare.measured import device
-from diglot.compare.study import open_study
+from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
+from diglot.data.pair_folder import read_pairs
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
-from diglot.data.scenes.compose import SceneMaker
-from diglot.data.scenes.config import ScenesConfig
-from diglot.data.scenes.pools import Pool
-from diglot.data.scenes.write import write_scenes
-from diglot.data.shards import replace_text
+from diglot.files import replace_text, write_json
+from diglot.measure.a_score import AScoreConfig
+from diglot.measure.a_score_captions import choose_captions
+from diglot.measure.checkpoint import device
 from diglot.measure.config import MeasureConfig
 from diglot.models.language import load_language
-from diglot.select.a_score import AScoreConfig
 from diglot.select.a_scores import Tell, score_settings
 from diglot.select.c_scores import parts_of, score_encoders
-from diglot.select.captions import choose_captions
-from diglot.select.correspondence.folder import read_pairs
-from diglot.select.correspondence.scene_config import ScenePairsConfig
-from diglot.select.correspondence.scenes import ScenePairMaker
-from diglot.select.correspondence.write_pairs import write_pairs
-from diglot.select.output import write_json
 from diglot.select.predictions import as_csv, predictions, study_rows
 from diglot.select.settings import Setting, encoder_of, read_settings, trained_setting
 from diglot.select.table import read_table
-from diglot.train.recipe import read
+from diglot.studies.compare.config import CompareConfig
+from diglot.studies.compare.study import open_study
+from diglot.synth.scene_pairs.compose import ScenePairMaker
+from diglot.synth.scene_pairs.config import ScenePairsConfig
+from diglot.synth.scene_pairs.write import write_pairs
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.pools import Pool
+from diglot.synth.scenes.write import write_scenes
 
 # Seeds of what A and C are taken on: other pictures than the benchmark's.
 CAPTION_SEED, PAIR_SEED = 1001, 1002

@@ -9,10 +9,11 @@ from accelerate import Accelerator
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError
+from diglot.core.rng import generator
 from diglot.data.collate import Laid, collate
 from diglot.data.rejected import Rejected
 from diglot.train.config import StageConfig
-from diglot.train.order import Order, generator
+from diglot.train.order import Order
 from diglot.train.samples import PreparedSamples, Rejection
 
 # A run looks for a usable record among its first ones, and stops at once if there is none.

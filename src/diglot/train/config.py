@@ -1,13 +1,19 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from diglot.core.errors import ConfigError
-from diglot.data.features import FeatureDtype
+from jsonargparse import ArgumentError, ArgumentParser
+
+from diglot.config.messages import one_line
+from diglot.config.recipes import merge
+from diglot.core.errors import ConfigError, DiglotError
+from diglot.data.features import FeaturesConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import Part, VLMConfig, resolve
-from diglot.objectives._mixture import resolve_member, resolve_members
+from diglot.train.mixture import resolve_member, resolve_members
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +44,6 @@ class OptimConfig:
         for name, is_fine in fine.items():
             if not is_fine:
                 raise ConfigError("out of range", got=getattr(self, name), where=f"optim.{name}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """The cache of a frozen encoder's features."""
-
-    folder: str
-    """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
-    dtype: FeatureDtype = "float16"
-    """How features are kept; float32 rounds nothing, at twice the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,3 +127,42 @@ def resolve_stage(config: StageConfig) -> StageConfig:
         mix=resolve_members(config.mix, where="mix"),
         model=resolve(config.model),
     )
+
+
+PARTS = {
+    "objective": StageConfig.__dataclass_fields__["objective"].default,
+    "model.encoder": VLMConfig().encoder,
+    "model.projector": VLMConfig().projector,
+}
+SECTIONS = ("model", "model.language", "optim", "plus", "mix", "trainable")
+
+
+def merge_stage(below: Any, above: Any) -> Any:
+    """One stage's settings laid over another's. Raises ConfigError for a part that is none."""
+    return merge(below, above, parts=PARTS)
+
+
+def stage_config(told: Mapping[str, Any], *, where: str = "recipe") -> StageConfig:
+    """The stage that merged settings describe. Raises ConfigError naming `where` and the field."""
+    check_sections(told)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(StageConfig, "stage")
+    try:
+        made: Any = parser.instantiate_classes(parser.parse_object({"stage": dict(told)}))
+        return made.stage
+    except DiglotError as error:
+        raise ConfigError(str(error), where=where) from error
+    except (ArgumentError, TypeError, ValueError) as error:
+        names = [name.lstrip("-") for a in parser._actions for name in a.option_strings]
+        message = one_line(str(error), names)
+        raise ConfigError(re.sub(r"(?<![\w.])stage\.", "", message), where=where) from error
+
+
+def check_sections(told: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a section of the stage is no mapping."""
+    for path in SECTIONS:
+        value: Any = told
+        for key in path.split("."):
+            value = value.get(key, {}) if isinstance(value, Mapping) else {}
+        if not isinstance(value, Mapping):
+            raise ConfigError("expected fields", got=value, where=path)

@@ -12,17 +12,17 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from diglot.core.errors import ConfigError
-from diglot.data.features import FeatureCache
+from diglot.data.features import FeatureCache, FeaturesConfig
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.checkpoint import PARTS, load_weights, save_vlm
+from diglot.models.features import open_features
 from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
-from diglot.objectives._mixture import build_mixture
 from diglot.train.batches import Batches
-from diglot.train.config import FeaturesConfig, StageConfig, resolve_stage
-from diglot.train.features import open_features
+from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.mixture import build_mixture
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order
 from diglot.train.run_folder import data_fingerprint, open_run

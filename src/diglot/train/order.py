@@ -1,18 +1,12 @@
 """Which samples make which step: a pure function of seed, epoch and step, so nothing to save."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 
-
-def generator(*told: object) -> torch.Generator:
-    """A generator seeded by what is told: the same on every machine and in every process."""
-    digest = hashlib.sha256(repr(told).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
+from diglot.core.rng import generator
 
 T = TypeVar("T")
 Key = tuple[int, int, int]  # epoch, turn (see objectives/_mixture), sample index

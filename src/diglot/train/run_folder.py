@@ -22,7 +22,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
-from diglot.data.shards import replace_text
+from diglot.files import replace_text
 from diglot.train.config import StageConfig
 
 # Settings that may differ when a run goes on: they change no figure.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from diglot.core.errors import DataError
+from diglot.core.rng import generator
 from diglot.core.types import Sample
 from diglot.data.collate import Laid, lay
 from diglot.data.features import FeatureCache, sample_picture
@@ -13,8 +14,8 @@ from diglot.data.labels import Labels
 from diglot.data.records import Dataset
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
-from diglot.objectives._mixture import Mixture
-from diglot.train.order import Key, generator
+from diglot.train.mixture import Mixture
+from diglot.train.order import Key
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import nn
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DiglotError
-from diglot.objectives._mixture import Mixture
-from diglot.objectives._objective import Gather
+from diglot.core.objective import Gather
+from diglot.train.mixture import Mixture
 
 
 class NonFiniteLossError(DiglotError):

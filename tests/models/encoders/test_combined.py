@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from diglot.config.parts import part_config, resolved_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import part_config, resolved_part
 from diglot.models.encoder import Encoder
 from diglot.models.encoders import combined
 from diglot.models.encoders.combined import Combined, Config, on_grid
-from tiny import TinyEncoder
+from tests.tiny import TinyEncoder
 
 TWO: list = ["efficientnet_lite0", "mobilesam"]
 

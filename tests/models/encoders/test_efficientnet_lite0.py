@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.embedded.photos import photo_files
 from diglot.models.encoder import Encoder

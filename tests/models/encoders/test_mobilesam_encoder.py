@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part
 from diglot.embedded.cifar10 import cifar10
 from diglot.models.encoder import Encoder
 from diglot.models.encoders._tinyvit import Block, Bottleneck, TinyViT, WindowAttention

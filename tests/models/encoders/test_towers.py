@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from transformers import AutoModel, Siglip2ImageProcessorPil
 
+from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part
 
 PATCH, SIDE, WIDTH, LAYERS = 8, 32, 32, 3
 # checkpoint folder -> (encoder, tokens before the patches)

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from diglot.config.parts import build_part, resolved_part
 from diglot.core.errors import ConfigError
-from diglot.core.plugin import build_part, resolved_part
 from diglot.core.types import SizeHW
 from diglot.models.encoder import RGB, Encoder, Resample
 

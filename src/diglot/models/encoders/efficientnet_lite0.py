@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.archive import file_sha256
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
+from diglot.files import file_sha256
 from diglot.models.encoder import RGB, Resample
 from diglot.models.encoders._random_start import randomise
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.archive import file_sha256
 from diglot.embedded.mobilesam import mobilesam_weights
+from diglot.files import file_sha256
 from diglot.models.encoder import RGB, Resample
 from diglot.models.encoders._tinyvit import NECK, STRIDE_PX, WIDTHS, TinyViT
 from diglot.models.encoders._tower import IMAGENET_MEAN, IMAGENET_STD

@@ -1,0 +1,125 @@
+"""Recipes: YAML files that lie one over another, and the stage that they describe.
+
+A part (objective, encoder, projector) is a name, or a mapping with its name and fields. Fields lie
+over fields as long as the name stays the same; another name starts anew.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from diglot.core.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's plain values: 1e-3 is a number, and no and off are words."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|false|True|False|TRUE|FALSE)$"), list("tfTF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^([-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.inf|\.nan)$"),
+    list("-+.0123456789"),
+)
+
+
+def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -> Any:
+    """`above` laid over `below`, mapping by mapping.
+
+    `parts` gives the paths at which a part stands, each with its default. Raises ConfigError for a
+    part that is none.
+    """
+    if path in parts:
+        return _merge_part(_part(parts[path] if below is None else below, path), above, path)
+    if not (isinstance(below, Mapping | None) and isinstance(above, Mapping)):
+        return above
+    merged = dict(below or {})
+    for key, value in above.items():
+        inner = f"{path}.{key}" if path else str(key)
+        merged[key] = merge(merged.get(key), value, parts=parts, path=inner)
+    return merged
+
+
+def _merge_part(below: dict[str, Any], above: Any, path: str) -> dict[str, Any]:
+    over = _part(above, path)
+    if over.get("name", below.get("name")) != below.get("name"):
+        return over
+    return merge(below, over, parts={})
+
+
+def _part(told: Any, path: str) -> dict[str, Any]:
+    if isinstance(told, str):
+        return {"name": told}
+    if isinstance(told, Mapping):
+        return dict(told)
+    raise ConfigError(
+        "not a part", expected="a name, or name: ... and fields", got=told, where=path
+    )
+
+
+def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
+    """The settings of a recipe: a file of the user's, or one that diglot carries.
+
+    `option` is the argument that named it.
+
+    Raises ConfigError for one that is not there or is no YAML.
+    """
+    path = find(name, option=option)
+    try:
+        told = parse(path.read_text("utf-8"), where=name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe cannot be read ({error})", where=name) from error
+    if not isinstance(told, Mapping | None):
+        raise ConfigError("not a recipe", expected="field: value lines", got=told, where=name)
+    return told or {}
+
+
+def parse(text: str, *, where: str) -> Any:
+    """A value in YAML. Raises ConfigError naming `where`."""
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise ConfigError(f"not valid YAML: {told}", where=where) from error
+
+
+def find(name: str, *, option: str = "--config") -> Path:
+    """The file of a recipe: the user's own, or one that diglot carries ("embedded/caption").
+
+    Raises ConfigError for a name that is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folder = Path(str(files("diglot.recipes"))).resolve()
+    carried = (folder / f"{name}.yaml").resolve()
+    if carried.is_relative_to(folder) and carried.is_file():
+        return carried
+    raise ConfigError(
+        f"no recipe {name!r}",
+        expected="a YAML file, or a recipe that diglot carries, such as " + _like(name),
+        where=option,
+    )
+
+
+def _like(name: str) -> str:
+    """The carried recipes that a wrong name may have meant."""
+    known = carried_recipes()
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return ", ".join(close or [n for n in known if n.startswith("embedded/")])
+
+
+def carried_recipes() -> list[str]:
+    """Names of the recipes that diglot carries, sorted."""
+    folder = Path(str(files("diglot.recipes")))
+    return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))

@@ -1,0 +1,32 @@
+"""What processes know of one another: rank, world size, and the rows of all of them."""
+
+import torch
+from torch import distributed
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """The rank of this process and the number of processes; (0, 1) outside torch.distributed."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def gather_rows(own_NKD: torch.Tensor) -> tuple[torch.Tensor, slice]:
+    """The rows of all processes in their order, the others' detached; and which are our own."""
+    rank, world_size = rank_and_world_size()
+    if world_size == 1:
+        return own_NKD, slice(None)
+    count = torch.tensor([len(own_NKD)], device=own_NKD.device)
+    counts = [torch.empty_like(count) for _ in range(world_size)]
+    distributed.all_gather(counts, count)
+    sizes = [int(n) for n in counts]
+    if not max(sizes):
+        return own_NKD, slice(None)
+    padded = own_NKD.new_zeros(max(sizes), *own_NKD.shape[1:])  # all must send as much
+    padded[: len(own_NKD)] = own_NKD.detach()
+    sent = [torch.empty_like(padded) for _ in range(world_size)]
+    distributed.all_gather(sent, padded)
+    rows = [part[:size] for part, size in zip(sent, sizes, strict=True)]
+    rows[rank] = own_NKD
+    start = sum(sizes[:rank])
+    return torch.cat(rows), slice(start, start + len(own_NKD))

@@ -1,0 +1,64 @@
+"""A measure and its result: what the report shows of it, with the protocol in words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its 95% interval over `n` items. None = nothing to measure; never NaN."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Plain JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+NOT_MEASURED = Estimate(value=None, low=None, high=None, n=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One measure of one model."""
+
+    key: str
+    title: str
+    what: str  # protocol, why it is fair, where it leans to one objective
+    unit: str
+    higher_is_better: bool
+    chance: float | None  # what a blind guess gets on these items
+    estimate: Estimate
+    groups: Mapping[str, Estimate] = field(default_factory=dict)  # of the items, by their pictures
+    details: Mapping[str, float] = field(default_factory=dict)  # further figures, and what was left
+
+    def head(self) -> dict[str, Any]:
+        """What does not depend on the model, as plain JSON."""
+        names = ("key", "title", "what", "unit", "higher_is_better", "chance")
+        return {name: getattr(self, name) for name in names}
+
+    def result(self) -> dict[str, Any]:
+        """What was measured, as plain JSON: value, low, high, n, groups, details."""
+        groups = {label: estimate.to_json() for label, estimate in self.groups.items()}
+        return {**self.estimate.to_json(), "groups": groups, "details": dict(self.details)}
+
+    def to_json(self, run: str = "model") -> dict[str, Any]:
+        """The measure as the report takes it, with this one run."""
+        return {**self.head(), "results": {run: self.result()}}
+
+
+def side_by_side(runs: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Measures of several runs as `Measure.to_json` tells them, as one entry per key.
+
+    The heads are those of the first run that has the measure.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    for measures in runs:
+        for key, told in measures.items():
+            entry = entries.setdefault(key, {**told, "results": {}})
+            entry["results"] = entry["results"] | told["results"]
+    return entries

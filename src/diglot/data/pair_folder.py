@@ -1,0 +1,192 @@
+"""Pairs on disk: `pairs.json` says how they were made, `pairs.jsonl` holds one a line, `images/`.
+
+A line is {"id", "category", "groups", "box": xyxy, "visible": [bool], "source" and "target":
+{"image": path inside the folder, "size_hw", "points": [xy]}}.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.images import resolve_inside
+from diglot.data.pairs import Pair, PairImage, points
+from diglot.data.rejected import Rejected
+from diglot.files import locked, replace_text, replacing
+
+LINES, MANIFEST, IMAGES = "pairs.jsonl", "pairs.json", "images"
+_FORMAT, _VERSION = "diglot pairs", 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class PairWriter:
+    """Appends pairs to a folder; use as a context manager. A killed writer is gone on with.
+
+    `ids` holds what is there. `info` is how the pairs are made (seed, settings; anything JSON): a
+    folder made with another is refused with ConfigError.
+    """
+
+    def __init__(self, folder: Path, *, info: Mapping[str, Any]) -> None:
+        self.folder, self.ids = folder, list[str]()
+        self._info = json.loads(json.dumps(info))
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> "PairWriter":
+        (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.folder / ".pairs.lock", wait=False))
+            self._check_manifest()
+            self.ids = _whole_lines(self.folder / LINES)
+            self._lines = stack.enter_context(open(self.folder / LINES, "ab"))
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, pair: Pair) -> None:
+        """Write the pair, whose pictures are bytes. Raises DataError for an id that names no file.
+
+        The pictures go first, so that a line on disk never lacks them.
+        """
+        if not _ID.fullmatch(pair.id):
+            raise DataError("id cannot name a file", expected=_ID.pattern, got=pair.id)
+        sides = {}
+        for name, side in (("source", pair.source), ("target", pair.target)):
+            sides[name] = {
+                "image": self._write_image(f"{pair.id}-{name}", side.image),
+                "size_hw": list(side.size_hw),
+                "points": side.points_K2.tolist(),
+            }
+        told = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
+        told |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
+        self._lines.write(json.dumps(told).encode("ascii") + b"\n")
+        self._lines.flush()
+        os.fsync(self._lines.fileno())
+        self.ids.append(pair.id)
+
+    def _write_image(self, stem: str, image: bytes | Path) -> str:
+        if isinstance(image, Path):
+            raise DataError("a written pair holds its pictures", expected="bytes", where=stem)
+        suffix = ".png" if image.startswith(b"\x89PNG") else ".jpg"
+        inside = f"{IMAGES}/{stem}{suffix}"
+        with replacing(self.folder / inside) as temporary:
+            temporary.write_bytes(image)
+        return inside
+
+    def _check_manifest(self) -> None:
+        path = self.folder / MANIFEST
+        if path.exists():
+            before = read_info(self.folder)
+            other = sorted(
+                k for k in before.keys() | self._info.keys() if before.get(k) != self._info.get(k)
+            )
+            if other:
+                raise ConfigError(
+                    f"the pairs there were made with other settings: {', '.join(other)}",
+                    expected=f"{other[0]} = {before.get(other[0])!r} to go on with them",
+                    got=repr(self._info.get(other[0])),
+                    where=str(self.folder),
+                    fix="Choose another folder, or delete this one.",
+                )
+            return
+        told = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}
+        replace_text(path, json.dumps(told, indent=1, sort_keys=True) + "\n")
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """How the pairs of a folder were made. Raises DataError where `pairs.json` is not ours."""
+    path = folder / MANIFEST
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        fine = told["format"] == _FORMAT and told["format_version"] <= _VERSION
+        info = dict(told["info"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("not a description of pairs", where=str(path)) from error
+    if not fine:
+        raise DataError(
+            "pairs of another format",
+            expected=f"{_FORMAT}, version up to {_VERSION}",
+            got=f"{told['format']}, version {told['format_version']}",
+            where=str(path),
+        )
+    return info
+
+
+def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
+    """The pairs of a folder, in order; a broken line goes to `rejected` with its reason.
+
+    A torn last line, of a writer still at work or killed, is passed over.
+    Raises DataError where the folder has no pairs of ours.
+    """
+    read_info(folder)
+    path = folder / LINES
+    content = path.read_bytes() if path.exists() else b""
+    pairs = []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        where = f"{path.name}:{number}"
+        try:
+            pairs.append(_pair(folder, _parsed(line)))
+        except DataError as error:
+            rejected.add(where, error.what, where=error.where or where, detail=str(error))
+        except OSError as error:  # a name that no file can have
+            rejected.add(where, f"cannot be read: {error.strerror}", where=where)
+    return pairs
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(line)
+    except ValueError as error:
+        raise DataError("line is no JSON") from error
+    if not isinstance(told, dict):
+        raise DataError("line is no record", got=f"{told!r:.80}")
+    return told
+
+
+def _pair(folder: Path, told: dict[str, Any]) -> Pair:
+    try:
+        x0, y0, x1, y1 = (float(v) for v in told["box"])
+        return Pair(
+            id=str(told["id"]),
+            category=str(told["category"]),
+            groups=tuple(str(group) for group in told.get("groups", ())),
+            source=_side(folder, told["source"]),
+            target=_side(folder, told["target"]),
+            box=(x0, y0, x1, y1),
+            visible_K=np.asarray(told["visible"], bool).reshape(-1),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"record is not whole ({type(error).__name__}: {error})",
+            where=f"pair {told.get('id')!r}",
+        ) from error
+
+
+def _side(folder: Path, told: dict[str, Any]) -> PairImage:
+    height, width = told["size_hw"]
+    path = resolve_inside(folder, told["image"])
+    if not path.is_file():
+        raise DataError("no such picture", where=str(path))
+    size_hw = (int(height), int(width))
+    return PairImage(image=path, size_hw=size_hw, points_K2=points(told["points"]))
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The ids in the file, after cutting off a line torn by a kill."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+    return [str(_parsed(line)["id"]) for line in content[:whole].splitlines()]

@@ -1,0 +1,62 @@
+"""The frozen-feature cache of a run: its size is told first, then it is filled."""
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from diglot.data.features import FeatureCache, FeaturesConfig, FeatureSpec
+from diglot.data.records import Dataset
+from diglot.data.rejected import Rejected
+from diglot.models.views import encode_pictures, feature_key
+from diglot.models.vlm import VLM
+
+log = logging.getLogger(__name__)
+
+
+def open_features(
+    vlm: VLM,
+    dataset: Dataset,
+    config: FeaturesConfig,
+    rejected: Rejected,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    accelerator: Accelerator | None = None,
+    *,
+    first: int | None = None,
+) -> FeatureCache:
+    """The features of a dataset, or of its `first` samples; `report(done, total)` counts samples.
+
+    Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
+    has no room.
+    """
+    spec = FeatureSpec(
+        key=feature_key(vlm),
+        grid_of=vlm.feature_grid,
+        width=vlm.encoder.width,
+        dtype=config.dtype,
+    )
+    cache = FeatureCache(Path(config.folder), dataset, spec)
+    total = len(dataset) if first is None else min(first, len(dataset))
+    missing = len(cache.missing(total))
+    done, size_gb = total - missing, cache.size_bytes / 1e9
+    if missing:
+        told = "features of %d images, %d of them to make: %.3f GB in %s"
+        log.info(told, total, missing, size_gb, cache.folder)
+    with accelerator.main_process_first() if accelerator else contextlib.nullcontext():
+        cache.make_room()
+    vlm.encoder.eval()
+    process, processes = _place(accelerator)
+    encode = functools.partial(encode_pictures, vlm)
+    for count in cache.build(encode, rejected, first=total, process=process, processes=processes):
+        done += count * processes  # the others go at the same pace
+        report(min(done, total), total)
+    if accelerator:
+        accelerator.wait_for_everyone()
+    return cache
+
+
+def _place(accelerator: Accelerator | None) -> tuple[int, int]:
+    return (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)

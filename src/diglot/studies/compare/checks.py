@@ -1,0 +1,83 @@
+"""What is tried before any job begins: a record by every row, no held-out picture in training."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Sample
+from diglot.data.labels import open_labels
+from diglot.data.records import Dataset
+from diglot.measure.groups import check_apart, group_of
+from diglot.models.checkpoint import load_weights
+from diglot.models.vlm import VLM, VLMConfig, build_vlm
+from diglot.studies.compare.rows import Row
+from diglot.train.mixture import build_mixture
+from diglot.train.samples import PreparedSamples, try_record
+
+log = logging.getLogger(__name__)
+
+
+def check_rows(rows: Sequence[Row], training: Dataset) -> None:
+    """Raises ConfigError for a row with a model, labels or objectives that cannot work.
+
+    Every different model is built once, and every row's objectives prepare a record with it.
+    """
+    by_model: list[tuple[VLMConfig, list[Row]]] = []
+    for row in rows:
+        alike = next((found for model, found in by_model if model == row.stage.model), None)
+        if alike is None:
+            by_model.append((row.stage.model, [row]))
+        else:
+            alike.append(row)
+    for model, alike in by_model:
+        with _named(alike[0]):
+            vlm = build_vlm(model)
+        for row in alike:
+            with _named(row), _own_mistakes_left(row):
+                _try_record(row, vlm, training)
+
+
+@contextlib.contextmanager
+def _named(row: Row) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error), where=f"rows.{row.label}") from error
+
+
+@contextlib.contextmanager
+def _own_mistakes_left(row: Row) -> Iterator[None]:
+    """A user's own part may fail as it likes: its run will tell, and the other rows go on."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        log.warning("row %s will fail: %s: %s", row.label, type(error).__name__, error)
+
+
+def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
+    """Prepare the first record by every objective. A bad record says nothing of the row."""
+    stage = row.stage
+    if stage.start_from:
+        load_weights(vlm, Path(stage.start_from))  # the rows of this model lay records out alike
+    labels = open_labels(Path(stage.labels), training) if stage.labels else None
+    objective = build_mixture(stage.objective, stage.plus, stage.mix)
+    try_record(PreparedSamples(training, vlm, objective, stage.seed, None, labels))
+
+
+def check_scenes_apart(held_out: Dataset, training: Dataset) -> None:
+    """Training records are read only where there is something that they must not show."""
+    samples = list(_without_pictures(held_out))
+    if any(group_of(r.source).startswith("unseen") for sample in samples for r in sample.regions):
+        check_apart(samples, list(_without_pictures(training)))
+
+
+def _without_pictures(dataset: Dataset) -> Iterator[Sample]:
+    """The records that can be read: the others are set aside when their turn comes."""
+    for index in range(len(dataset)):
+        with contextlib.suppress(DataError):
+            yield replace(dataset[index], image=b"")

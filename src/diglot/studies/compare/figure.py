@@ -1,0 +1,76 @@
+"""Scores against numbers of training samples as a picture, after MMCS Fig. 4.
+
+Lines are means over seeds, bands reach from the worst seed to the best; the page has the same.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from diglot.files import replacing
+from diglot.report.palette import RUN_COLOURS
+
+COLUMNS = 3
+MARKERS = "osD^vP"
+
+
+def write_sizes_figure(results: Mapping[str, Any], path: Path) -> None:
+    """Draw results.json as a PNG, one panel a measure, whole or not at all.
+
+    Nothing is drawn where there is but one size.
+    """
+    if len({line["samples"] for line in results["table"]}) < 2:
+        return
+    figure = sizes_figure(results)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def sizes_figure(results: Mapping[str, Any]) -> Figure:
+    """The figure; a row without scores has no line."""
+    measures = results["measures"]
+    lines = ceil(len(measures) / COLUMNS)
+    figure = Figure(figsize=(4.2 * COLUMNS, 3.4 * lines), layout="constrained")
+    panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for axes, (key, head) in zip(panels, measures.items(), strict=False):
+        _panel(axes, head)
+        for number, row in enumerate(results["rows"]):
+            told = [t for t in results["table"] if (t["row"], t["measure"]) == (row, key)]
+            _line(axes, number, row, sorted(told, key=lambda line: line["samples"]))
+    for axes in panels[len(measures) :]:
+        axes.set_axis_off()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def _panel(axes: Axes, head: Mapping[str, Any]) -> None:
+    better = "" if head["higher_is_better"] else ", lower is better"
+    axes.set_title(head["title"], fontsize=10)
+    axes.set_ylabel(f"{head['unit']}{better}", fontsize=9)
+    axes.set_xlabel("training samples", fontsize=9)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
+    axes.grid(alpha=0.3)
+    if head["chance"] is not None:
+        axes.axhline(head["chance"], color="#777777", linestyle=":", linewidth=1)
+
+
+def _line(axes: Axes, number: int, row: str, told: list[Mapping[str, Any]]) -> None:
+    sizes = [line["samples"] for line in told]
+    colour, marker = RUN_COLOURS[number % len(RUN_COLOURS)], MARKERS[number % len(MARKERS)]
+    axes.plot(
+        sizes, [line["mean"] for line in told], color=colour, marker=marker, label=_plain(row)
+    )
+    low, high = ([line[end] for line in told] for end in ("min", "max"))
+    axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _plain(text: str) -> str:
+    """A label as it stands: matplotlib reads $ as mathematics, and hides one that begins with _."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown

@@ -1,0 +1,111 @@
+"""Jobs side by side: worker processes, each with its share of the machine."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+import torch
+
+from diglot.studies.compare.jobs import Job
+from diglot.studies.compare.worker import LOG, note_failure, serve
+
+CORES_A_JOB = 4
+# Called with (slot, job, stage, samples done, samples, note) as a job goes on.
+Hear = Callable[[int, Job, str, int, int, str], None]
+
+
+@dataclass
+class _Worker:
+    """One process, the pipe to it, and what it is at."""
+
+    slot: int
+    process: SpawnProcess
+    pipe: Connection
+    job: Job | None = None
+
+
+def how_many(jobs: int | None) -> int:
+    """The jobs to run side by side, where the user leaves it to the machine."""
+    if jobs is not None:
+        return jobs
+    return torch.cuda.device_count() or max(1, (os.cpu_count() or 1) // CORES_A_JOB)
+
+
+def run_jobs(
+    jobs: Sequence[Job], side_by_side: int, hear: Hear
+) -> Generator[tuple[Job, str | None]]:
+    """Do all jobs; yields each as it ends, with the reason where it failed.
+
+    Workers are stopped where the caller stops. A worker that dies takes its job along, no more.
+    """
+    waiting = list(reversed(jobs))
+    slots = min(side_by_side, len(waiting))
+    with _workers() as workers:
+        for slot in range(slots):
+            workers.append(_start(slot, slots))
+            _give(workers[-1], waiting)
+        while busy := {w.pipe: w for w in workers if w.job}:
+            for pipe in wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]
+                job, ended = worker.job, _hear(worker, hear)
+                if ended is None or job is None:
+                    continue
+                if not worker.process.is_alive() and waiting:
+                    workers.remove(worker)
+                    worker = _start(worker.slot, slots)
+                    workers.append(worker)
+                _give(worker, waiting)
+                yield job, ended[0]
+
+
+def _hear(worker: _Worker, hear: Hear) -> tuple[str | None] | None:
+    """Take one message; (reason or None,) where it ends the job."""
+    job = worker.job
+    assert job is not None
+    try:
+        kind, told = worker.pipe.recv()
+    except (EOFError, ConnectionError):
+        worker.process.join()
+        reason = f"its process died (exit code {worker.process.exitcode}); see {job.folder / LOG}"
+        note_failure(job, reason)
+        return (reason,)
+    if kind == "progress":
+        hear(worker.slot, job, *told)
+        return None
+    return (told,)
+
+
+def _give(worker: _Worker, waiting: list[Job]) -> None:
+    worker.job = waiting.pop() if waiting else None
+    if worker.job:
+        worker.pipe.send(worker.job)
+
+
+def _start(slot: int, slots: int) -> _Worker:
+    """A fresh process with its share of threads and one of the GPUs; no fork, as it may use one."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    gpus = torch.cuda.device_count()
+    threads = max(1, torch.get_num_threads() // slots)
+    process = context.Process(target=serve, args=(theirs, threads, slot % gpus if gpus else None))
+    process.start()
+    theirs.close()  # so that its death closes the pipe
+    return _Worker(slot, process, ours)
+
+
+@contextmanager
+def _workers() -> Iterator[list[_Worker]]:
+    """A list of workers, all of them stopped at the end."""
+    workers: list[_Worker] = []
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+            worker.pipe.close()
+        for worker in workers:
+            worker.process.join()

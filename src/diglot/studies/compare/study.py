@@ -1,0 +1,130 @@
+"""A comparison from start to end; killed and given again, it goes on where it was."""
+
+import contextlib
+import json
+import logging
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from diglot.core.errors import ConfigError
+from diglot.data.records import open_dataset
+from diglot.files import locked, replace_text
+from diglot.measure.checkpoint import Tell
+from diglot.report.comparison import write_comparison
+from diglot.studies.compare.checks import check_rows, check_scenes_apart
+from diglot.studies.compare.config import CompareConfig
+from diglot.studies.compare.figure import write_sizes_figure
+from diglot.studies.compare.jobs import Job, check_begun, plan_jobs
+from diglot.studies.compare.page import comparison
+from diglot.studies.compare.pool import how_many, run_jobs
+from diglot.studies.compare.results import as_csv, collect
+from diglot.studies.compare.rows import Row, read_rows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison whose settings and data were found to work."""
+
+    config: CompareConfig
+    rows: list[Row]
+    jobs: list[Job]
+
+    @property
+    def out(self) -> Path:
+        """Folder of the study."""
+        return Path(self.config.out)
+
+    def run(self, tell: Tell) -> dict[str, Any]:
+        """Do the jobs that are not done, results written after each; returns the results."""
+        todo = [job for job in self.jobs if job.measures() is None]
+        with _alone(self.out):
+            self._check(todo)
+            ended = len(self.jobs) - len(todo)
+            tell("study", ended, len(self.jobs), "")
+            for job, reason in self._run(todo, tell):
+                ended += 1
+                tell("study", ended, len(self.jobs), "")
+                log.info("%s: %s", job.name, f"failed: {reason}" if reason else "done")
+                self.write()
+            return self.write()
+
+    def write(self) -> dict[str, Any]:
+        """Write what is there by now; returns the results.
+
+        compare.yaml is the comparison itself, so that it can be given again without its options.
+        Raises ConfigError where no study was begun.
+        """
+        if not self.out.is_dir():
+            raise ConfigError("no study was begun here", where=str(self.out))
+        results = collect(self.config, self.rows, self.jobs)
+        config = json.loads(json.dumps(asdict(self.config)))
+        replace_text(self.out / "compare.yaml", yaml.safe_dump(config, sort_keys=False))
+        replace_text(self.out / "results.json", json.dumps(results, indent=2) + "\n")
+        replace_text(self.out / "results.csv", as_csv(results))
+        write_sizes_figure(results, self.out / "sizes.png")
+        command = f"diglot compare --config {shlex.quote(str(self.out / 'compare.yaml'))}"
+        page = comparison(results, self._environment(), command)
+        write_comparison(page, self.out / "report.html")
+        return results
+
+    def _environment(self) -> dict[str, str]:
+        """Where the first of the runs that are done was trained."""
+        paths = [job.folder / "environment.json" for job in self.jobs]
+        path = next((path for path in paths if path.exists()), None)
+        told = json.loads(path.read_text()) if path else {}
+        packages = told.pop("packages", {})
+        plain = {name: str(value) for name, value in told.items() if value is not None}
+        return {**plain, **packages}
+
+    def _check(self, todo: Sequence[Job]) -> None:
+        """Raises ConfigError or DataError for what no job should begin with."""
+        if not todo:
+            return
+        training, held_out = (
+            open_dataset(Path(self.config.data), split)
+            for split in (self.config.split, self.config.held_out)
+        )
+        check_scenes_apart(held_out, training)
+        left = {job.row for job in todo}
+        check_rows([row for row in self.rows if row.label in left], training)
+
+    def _run(self, todo: Sequence[Job], tell: Tell) -> Iterator[tuple[Job, str | None]]:
+        def hear(slot: int, job: Job, stage: str, done: int, total: int, note: str) -> None:
+            tell(f"job {slot + 1}", done, total, f"{job.name}: {stage} {note}")
+
+        with contextlib.closing(run_jobs(todo, how_many(self.config.jobs), hear)) as outcomes:
+            yield from outcomes
+
+
+def open_study(config: CompareConfig) -> Study:
+    """The settings of all rows, resolved, and the jobs they make.
+
+    Raises ConfigError or DataError for what cannot work, naming the row.
+    """
+    rows = read_rows(config)
+    dataset = open_dataset(Path(config.data), config.split)
+    jobs = plan_jobs(config, rows, len(dataset))
+    check_begun(jobs, dataset)
+    return Study(config, rows, jobs)
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the study's folder. Raises ConfigError where another `diglot compare` works in it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the study's folder ({error})", where="out") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(out / ".lock", wait=False))
+        except ConfigError as error:
+            raise ConfigError("another diglot compare is at work here", where=str(out)) from error
+        yield

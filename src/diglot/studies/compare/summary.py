@@ -1,0 +1,111 @@
+"""Out of the scores of all jobs: means with their spread over seeds, costs, and where rows meet."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, median
+from typing import Any
+
+from diglot.studies.compare.crossover import Meetings, meet_over_seeds
+
+Jobs = Sequence[Mapping[str, Any]]  # as results.json tells them
+
+
+def table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """For each row, size and measure: mean, min and max over the seeds that are there.
+
+    `half_width` is the mean half width of the 95% intervals over held-out items, of single runs.
+    """
+    told: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+    for key in keys:
+        for job in jobs:
+            if (score := _score(job, key)) is not None:
+                told.setdefault((job["row"], job["samples"], key), []).append(score)
+    return [
+        {"row": row, "samples": samples, "measure": key, **_over_seeds(scores)}
+        for (row, samples, key), scores in told.items()
+    ]
+
+
+def _over_seeds(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values = [score["value"] for score in scores]
+    widths = [(s["high"] - s["low"]) / 2 for s in scores if None not in (s["low"], s["high"])]
+    return {
+        "mean": mean(values),
+        "min": min(values),
+        "max": max(values),
+        "seeds": len(values),
+        "half_width": mean(widths) if widths else None,
+    }
+
+
+def meetings(
+    jobs: Jobs, measures: Mapping[str, Mapping[str, Any]], rows: Sequence[str], baseline: str
+) -> list[dict[str, Any]]:
+    """For each measure and row: with how many samples it meets the baseline, and the other way.
+
+    Nothing where there is but one size.
+    """
+    if len({job["samples"] for job in jobs}) < 2:
+        return []
+    pairs = [p for row in rows if row != baseline for p in ((row, baseline), (baseline, row))]
+    return [
+        {"measure": key, "row": row, "other": other, **_meeting(jobs, head, row, other)}
+        for key, head in measures.items()
+        for row, other in pairs
+        if scores_by_seed(jobs, key, row) and scores_by_seed(jobs, key, other)
+    ]
+
+
+def _meeting(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[str, Any]:
+    found = meet_over_seeds(
+        scores_by_seed(jobs, head["key"], row),
+        scores_by_seed(jobs, head["key"], other),
+        higher_is_better=head["higher_is_better"],
+    )
+    return _plain(found)
+
+
+def _plain(found: Meetings) -> dict[str, Any]:
+    low, high = found.spread
+    return {
+        "samples": found.mean.samples,
+        "ratio": found.mean.ratio,
+        "at_least": found.mean.at_most,  # at most so many samples is at least such a ratio
+        "seeds": len(found.by_seed),
+        "lowest_ratio": low,
+        "lowest_at_least": any(m.at_most and m.ratio == low for m in found.by_seed.values()),
+        "highest_ratio": high,
+        "highest_at_least": any(m.at_most and m.ratio == high for m in found.by_seed.values()),
+    }
+
+
+def scores_by_seed(jobs: Jobs, key: str, row: str) -> dict[int, dict[int, float]]:
+    """Seed -> number of samples -> score, of one row on one measure."""
+    found: dict[int, dict[int, float]] = {}
+    for job in jobs:
+        score = _score(job, key)
+        if job["row"] == row and score is not None:
+            found.setdefault(job["seed"], {})[job["samples"]] = score["value"]
+    return found
+
+
+def _score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    score = job["scores"].get(key)
+    return score if score is not None and score["value"] is not None else None
+
+
+def costs(jobs: Jobs) -> list[dict[str, Any]]:
+    """For each row and size: documents of one run, and the median seconds of its training."""
+    told: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for job in jobs:
+        if job["state"] == "done":
+            told.setdefault((job["row"], job["samples"]), []).append(job["cost"])
+    return [
+        {
+            "row": row,
+            "samples": samples,
+            "documents": found[0]["documents"],
+            "learned": found[0]["learned"],
+            "train_seconds": median(cost["train_seconds"] for cost in found),
+        }
+        for (row, samples), found in told.items()
+    ]

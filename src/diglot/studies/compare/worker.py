@@ -1,0 +1,72 @@
+"""A process that does jobs one after another, told over a pipe. It ends with the one who tells."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from diglot.core.errors import DiglotError
+from diglot.files import replace_text
+from diglot.studies.compare.job import run_job
+from diglot.studies.compare.jobs import FAILED, Job
+
+LOG = "log.txt"
+
+
+def serve(pipe: Connection, threads: int, gpu: int | None) -> None:
+    """Do every job that comes: "progress" messages, then "done" or "failed" with the reason."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the one who tells, who stops us
+    torch.set_num_threads(threads)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("diglot").setLevel(logging.INFO)
+    while True:
+        try:
+            job = pipe.recv()
+            pipe.send(_outcome(job, pipe))
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def _visible(gpu: int) -> str:
+    """The number-th of the GPUs that this machine's user may see."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return given.split(",")[gpu] if given else str(gpu)
+
+
+def _outcome(job: Job, pipe: Connection) -> tuple[str, Any]:
+    """Do one job, its messages going to its own log. Raises BrokenPipeError where nobody hears."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    _speak_into(job)
+    try:
+        run_job(job, lambda *told: pipe.send(("progress", told)))
+        return "done", None
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # whatever ends one job, the others go on
+        known = isinstance(error, DiglotError)
+        traceback.print_exc()
+        reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        note_failure(job, reason)
+        return "failed", reason
+
+
+def note_failure(job: Job, reason: str) -> None:
+    """Keep why a job failed in its folder."""
+    replace_text(job.folder / FAILED, json.dumps({"reason": reason}) + "\n")
+
+
+def _speak_into(job: Job) -> None:
+    """From here on all that this process prints, libraries too, goes to the job's log."""
+    with open(job.folder / LOG, "a") as log:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)

@@ -1,0 +1,130 @@
+"""The demo from start to end: scenes, two trainings, measures, report. It goes on where it was."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diglot.core.errors import ConfigError
+from diglot.core.types import Sample
+from diglot.data.records import Dataset, open_dataset
+from diglot.files import replace_text
+from diglot.measure.checkpoint import Measures, Scenes, Tell, kept_measures, measure_run
+from diglot.measure.groups import check_apart
+from diglot.measure.probe import first_usable, make_probe
+from diglot.studies.demo.sizes import RUNS, DemoSize, demo_stage
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.pools import Pool
+from diglot.synth.scenes.write import write_scenes
+from diglot.train.config import StageConfig
+from diglot.train.loop import Progress, train
+
+
+@dataclass
+class Demo:
+    """One demo in its folder."""
+
+    out: Path
+    size_name: str
+    size: DemoSize
+    seed: int
+    pools: list[Pool]
+    photos: list[Path]
+    tell: Tell
+    seconds: dict[str, float] = field(default_factory=dict)  # of each stage, all attempts together
+
+    def run(self) -> dict[str, Measures]:
+        """Do all of it; returns the measures of each run."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._take_up()
+        with self._timed("scenes"):
+            self._scenes()
+        return {run: self._one_run(run) for run in RUNS}
+
+    def dataset(self, split: str) -> Dataset:
+        """One split of the demo's scenes."""
+        return open_dataset(self.out / "scenes", split)
+
+    def stage(self, run: str) -> StageConfig:
+        """The settings of one run."""
+        return demo_stage(run, self.size, self.out, seed=self.seed)
+
+    @property
+    def scenes(self) -> Scenes:
+        """What the runs are measured with."""
+        return Scenes(
+            train=self.dataset("train"),
+            held_out=self.dataset("test"),
+            features=self.stage(RUNS[0]).features,
+            rejected=self.out / "rejected.jsonl",
+        )
+
+    def _scenes(self) -> None:
+        counts = {"train": self.size.train_scenes, "test": self.size.test_scenes}
+        for split, count in counts.items():
+            maker = SceneMaker(
+                self.pools, ScenesConfig(), split=split, seed=self.seed, photos=self.photos
+            )
+            stage = f"scenes, {split}"
+            write_scenes(
+                maker,
+                self.out / "scenes",
+                count,
+                on_scene=lambda done, stage=stage, total=count: self.tell(stage, done, total, ""),
+            )
+
+    def _one_run(self, run: str) -> Measures:
+        with self._timed(f"train {run}"):
+            self._train(run)
+        if kept := kept_measures(self.out / run, self.size.measure):
+            return kept
+        with self._timed(f"measure {run}"):
+            scenes = self.scenes
+            check_apart(list(scenes.held_out), list(scenes.train))
+            return measure_run(
+                self.out / run, run, scenes, self.size.measure, self.tell, seed=self.seed
+            )
+
+    def _train(self, run: str) -> Path:
+        def report(progress: Progress) -> None:
+            note = "" if progress.loss is None else f"loss {progress.loss:.2f}"
+            stage = "features, train" if progress.stage == "features" else f"train {run}"
+            self.tell(stage, progress.done, progress.total, note)
+
+        return train(self.stage(run), probe=make_probe(self._probe_samples()), report=report)
+
+    def _probe_samples(self) -> list[Sample]:
+        """The last test scenes, so that a measure on few scenes meets others."""
+        test = self.dataset("test")
+        return first_usable(test, reversed(range(len(test))), self.size.probe_samples)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+            replace_text(self.out / "demo.json", json.dumps(self._settings(), indent=2) + "\n")
+
+    def _settings(self) -> dict[str, Any]:
+        return {"seed": self.seed, "scenes": self.size.train_scenes, "seconds": self.seconds}
+
+    def _take_up(self) -> None:
+        """Read the times of an earlier attempt. Raises ConfigError where it was another demo."""
+        path = self.out / "demo.json"
+        if not path.exists():
+            return
+        told = json.loads(path.read_text())
+        self.seconds.update(told["seconds"])
+        if (told["seed"], told["scenes"]) != (self.seed, self.size.train_scenes):
+            raise ConfigError(
+                "this folder holds a demo of another size or seed",
+                where=str(self.out),
+                fix="Give another --out, or delete the folder to start over.",
+            )

@@ -1,0 +1,146 @@
+"""What the demo leaves behind: results.json, report.json and the page made of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from diglot.core.result import side_by_side
+from diglot.data.features import sample_picture
+from diglot.files import replace_text
+from diglot.measure.checkpoint import Measures, trained_vlm
+from diglot.measure.projected import Seen
+from diglot.measure.token_maps import token_maps
+from diglot.models.vlm import VLM
+from diglot.report.page import write_report
+from diglot.report.samples import sample_json
+from diglot.studies.demo.flow import Demo
+from diglot.studies.demo.sizes import RUNS
+from diglot.train.trackers import read_metrics
+
+PRIMARY = "region_matching"
+
+
+def write_results(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, dict[str, Any]]:
+    """Write results.json, report.json and report.html; returns the first: run -> key -> value."""
+    results = {
+        run: {key: entry["results"][run]["value"] for key, entry in told.items()}
+        for run, told in measures.items()
+    }
+    replace_text(demo.out / "results.json", json.dumps(results, indent=2) + "\n")
+    data = _report(demo, measures)
+    replace_text(demo.out / "report.json", json.dumps(data) + "\n")
+    write_report(data, demo.out / "report.html")
+    return results
+
+
+def _report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
+    merged = side_by_side(measures.values())
+    return {
+        "title": "Image caption against code-switching",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "summary": _summary(merged[PRIMARY], demo),
+        "runs": list(RUNS),
+        "settings": _settings(demo),
+        "environment": _environment(demo),
+        "measures": list(merged.values()),
+        "curves": _curves(demo),
+        "timings": [{"stage": s, "seconds": t, "note": ""} for s, t in demo.seconds.items()],
+        "examples": _examples(demo),
+    }
+
+
+def _summary(primary: Mapping[str, Any], demo: Demo) -> str:
+    values = {run: primary["results"][run]["value"] for run in RUNS}
+    told = " and ".join(
+        f"{values[run]:.0%} after {run.replace('_', '-')} training"
+        for run in RUNS
+        if values[run] is not None
+    )
+    return (
+        f"The same projector, from the same start, on the same {demo.size.train_scenes} scenes. "
+        f"Given a name, the right one of a held-out scene's objects is chosen in {told} "
+        f"(chance {primary['chance']:.0%}). One seed; the intervals cover the held-out scenes, "
+        "not the training."
+    )
+
+
+def _settings(demo: Demo) -> dict[str, str]:
+    stage = demo.stage(RUNS[0])
+    encoder, projector = stage.model.encoder, stage.model.projector
+    return {
+        "command": f"diglot demo --size {demo.size_name} --seed {demo.seed} --out {demo.out.name}",
+        "training scenes": str(demo.size.train_scenes),
+        "held-out scenes": str(demo.size.test_scenes),
+        "encoder": _told(encoder),
+        "projector": _told(projector),
+        "language model": "SmolLM2-135M-Instruct, frozen",
+        "optimizer": f"AdamW, lr {stage.optim.lr}, warm-up {stage.optim.warmup}, cosine",
+        "batch": f"{stage.global_batch} scenes, one epoch",
+        "seed": str(demo.seed),
+    }
+
+
+def _told(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return ", ".join(str(v) if k == "name" else f"{k} {v}" for k, v in part.items())
+
+
+def _environment(demo: Demo) -> dict[str, str]:
+    """Where the last run was trained."""
+    told = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
+    packages = ", ".join(f"{name} {version}" for name, version in told.pop("packages").items())
+    return {**{k: str(v) for k, v in told.items() if v is not None}, "packages": packages}
+
+
+def _curves(demo: Demo) -> list[dict[str, Any]]:
+    wanted = (
+        ("loss/text", "Training loss, text", "nats per token"),
+        ("loss/entity", "Training loss, entities", "nats per token"),
+        ("probe/region_matching", "Region matching on a small probe set", "accuracy"),
+        ("probe/caption_nll", "Held-out caption loss on a small probe set", "nats per token"),
+    )
+    curves = []
+    for key, title, label in wanted:
+        lines = {run: _series(demo, run, key) for run in RUNS}
+        series = {run: points for run, points in lines.items() if points}
+        if series:
+            curves.append(
+                {"title": title, "x_label": "scenes seen", "y_label": label, "series": series}
+            )
+    return curves
+
+
+def _series(demo: Demo, run: str, key: str) -> list[list[float]]:
+    batch = demo.stage(run).global_batch
+    lines = read_metrics(demo.out / run / "metrics.jsonl")
+    return [[(line["step"] + 1) * batch, line[key]] for line in lines if key in line]
+
+
+def _examples(demo: Demo) -> list[dict[str, Any]]:
+    """Some held-out scenes, and what the visual tokens of each run are near to."""
+    examples: list[dict[str, Any]] = []
+    scenes = demo.scenes
+    names = scenes.names
+    for run in RUNS:
+        vlm = trained_vlm(demo.out / run)
+        chosen = scenes.seen(vlm, scenes.held_out, demo.size.examples, demo.tell)
+        for index, seen in enumerate(chosen):
+            if len(examples) <= index:
+                picture = sample_picture(seen.sample)
+                examples.append({**sample_json(seen.sample, picture), "token_maps": {}})
+            examples[index]["token_maps"][run] = _maps(seen, names, vlm)
+    return examples
+
+
+def _maps(seen: Seen, names: Sequence[str], vlm: VLM) -> dict[str, Any]:
+    maps = token_maps(seen, names, vlm.language)
+    return {
+        "boxes": seen.grid.cells_P4.tolist(),
+        "words": list(maps.nearest_P),
+        "maps": [
+            {"name": region.name, "box": list(region.box), "values": row.tolist()}
+            for region, row in zip(maps.regions, maps.cosine_RP, strict=True)
+        ],
+    }

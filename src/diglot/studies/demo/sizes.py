@@ -1,0 +1,89 @@
+"""How large the demo is: the sizes it comes in, and what each run of it is."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from diglot.core.errors import ConfigError
+from diglot.data.features import FeaturesConfig
+from diglot.measure.config import MeasureConfig
+from diglot.models.vlm import VLMConfig
+from diglot.train.config import OptimConfig, StageConfig
+
+RUNS = ("caption", "code_switch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSize:
+    """Scenes and steps of one size of the demo."""
+
+    train_scenes: int
+    test_scenes: int
+    probe_every: int  # optimizer steps
+    probe_samples: int
+    examples: int  # scenes shown in the report
+    image_px: int  # side of a view
+    measure: MeasureConfig
+
+
+SIZES = {
+    "full": DemoSize(
+        train_scenes=256,
+        test_scenes=96,
+        probe_every=16,
+        probe_samples=8,
+        examples=4,
+        image_px=448,
+        measure=MeasureConfig(),
+    ),
+    "tiny": DemoSize(
+        train_scenes=16,
+        test_scenes=8,
+        probe_every=2,
+        probe_samples=2,
+        examples=2,
+        image_px=256,
+        measure=MeasureConfig(
+            region_scenes=8,
+            unseen_prompt_scenes=2,
+            presence_scenes=4,
+            localisation_scenes=8,
+            threshold_scenes=8,
+            caption_scenes=6,
+            bootstrap_draws=200,
+        ),
+    ),
+}
+
+
+def demo_size(name: str) -> DemoSize:
+    """The size of that name. Raises ConfigError for an unknown one."""
+    if name not in SIZES:
+        raise ConfigError("no such size", expected=" or ".join(SIZES), got=name, where="--size")
+    return SIZES[name]
+
+
+def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig:
+    """The settings of one run; the runs differ in their objective alone."""
+    base = StageConfig(
+        data=str(out / "scenes"),
+        out=str(out / run),
+        model=VLMConfig(
+            encoder={"name": "efficientnet_lite0", "image_px": size.image_px},
+            projector={
+                "name": "mlp",
+                "hidden": 1024,
+                "activation": "quick_gelu",
+                "unshuffle": 2,
+                "input_norm": True,
+            },
+        ),
+        optim=OptimConfig(lr=1e-3, warmup=0.05, clip=1.0),
+        global_batch=4,
+        micro_batch=4,
+        seed=seed,
+        features=FeaturesConfig(folder=str(out / "features")),
+        checkpoint_every=16,
+        probe_every=size.probe_every,
+        probe_samples=size.probe_samples,
+    )
+    return replace(base, objective=run)

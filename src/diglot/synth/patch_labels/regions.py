@@ -1,0 +1,68 @@
+"""Labels from the regions that the records know: a perfect labeller's stand-in, an upper bound.
+
+No model is asked. A patch that a region covers by half or more, by its mask or else its box, has
+the region's name, with the covered share as its score; so its labels are as good as the records.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from diglot.core import masks
+from diglot.core.errors import ConfigError
+from diglot.core.geometry import TokenGrid
+from diglot.core.preprocess import Preprocess
+from diglot.core.types import Region, Sample
+from diglot.data.records import Dataset
+from diglot.synth.patch_labels.labeller import PatchWords
+
+COVER = 0.5  # as Patch-aligned training lays masks on the grid
+
+
+class RegionLabeller:
+    """The names of known regions, on a square grid over the squashed image."""
+
+    def __init__(self, dataset: Dataset, *, keep: int, side: int = 16) -> None:
+        self.keep = keep
+        names = {name for labels in dataset.labels for name in labels if name}
+        if not names:
+            raise ConfigError(
+                "no region of the dataset has a label",
+                where=str(dataset.folder),
+                fix="Choose another labeller.",
+            )
+        self.words = sorted(names)
+        self._number = {word: number for number, word in enumerate(self.words)}
+        self.patch_px = 28
+        self.preprocess = Preprocess(image_px=side * self.patch_px)
+        self.about: dict[str, Any] = {"labeller": "regions", "cover": COVER, "keep": keep}
+
+    def label(self, samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[PatchWords]:
+        """The names of the regions that cover each patch; a region without a label gives none."""
+        return [self._one(sample) for sample in samples]
+
+    def _one(self, sample: Sample) -> PatchWords:
+        grid = self.preprocess.token_grid(sample.size_hw, patch_px=self.patch_px)
+        best_P: list[dict[int, float]] = [{} for _ in range(len(grid))]
+        for region in sample.regions:
+            number = self._number.get(region.label or "")
+            if number is None:
+                continue
+            cover_P = _cover(region, grid)
+            for patch in np.flatnonzero(cover_P >= COVER):
+                known = best_P[patch].get(number, 0.0)
+                best_P[patch][number] = max(known, float(cover_P[patch]))
+        ranked = [sorted(d.items(), key=lambda pair: (-pair[1], pair[0])) for d in best_P]
+        kept = [pairs[: self.keep] for pairs in ranked]
+        return PatchWords(
+            [[number for number, _ in pairs] for pairs in kept],
+            [[score for _, score in pairs] for pairs in kept],
+        )
+
+
+def _cover(region: Region, grid: TokenGrid) -> np.ndarray:
+    if region.mask is None:
+        return grid.box_cover(region.box)
+    return grid.mask_cover(masks.decode(region.mask))

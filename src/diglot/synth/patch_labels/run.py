@@ -1,0 +1,70 @@
+"""Labelling a dataset, shard by shard; a run that was killed goes on, a bad image is set aside."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Sample
+from diglot.data.features import sample_picture
+from diglot.data.labels import LabelWriter
+from diglot.data.records import Dataset
+from diglot.data.rejected import Rejected
+from diglot.synth.patch_labels.labeller import Labeller, PatchWords
+
+BATCH_IMAGES = 8
+Usable = tuple[Sample, Image.Image]
+
+
+def label_dataset(
+    dataset: Dataset,
+    labeller: Labeller,
+    folder: Path,
+    rejected: Rejected,
+    report: Callable[[int, int], None],
+) -> None:
+    """Write the labels of every sample into `folder`. `report(done, total)` counts samples."""
+    settings = {"preprocess": labeller.preprocess, "patch_px": labeller.patch_px}
+    writer = LabelWriter(folder, dataset, words=labeller.words, about=labeller.about, **settings)
+    with writer:
+        report(writer.done, len(dataset))
+        while writer.done < len(dataset):
+            batch = range(writer.done, min(writer.done + BATCH_IMAGES, len(dataset)))
+            opened = [usable(dataset, index, rejected) for index in batch]
+            for words in _label(labeller, opened):
+                writer.add(words.words, words.scores)
+            report(writer.done, len(dataset))
+
+
+def usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:
+    """A sample and its picture; None, and the reason noted, where they cannot be read."""
+    try:
+        sample = dataset[index]
+        return sample, sample_picture(sample)
+    except DataError as error:
+        name = dataset.ids[index] or f"#{index}"
+        rejected.add(name, error.what, where=error.where or "", detail=str(error))
+        return None
+
+
+def first_usable(dataset: Dataset, count: int, rejected: Rejected) -> list[Usable]:
+    """The first samples that can be read. Raises ConfigError where none of many can."""
+    opened: Iterable[Usable | None] = (
+        usable(dataset, index, rejected) for index in range(min(2 * count, len(dataset)))
+    )
+    found = [one for one in opened if one is not None][:count]
+    if not found:
+        raise ConfigError(
+            "no image of the dataset can be read",
+            where=str(dataset.folder),
+            fix=f"The reasons are in {rejected.path}.",
+        )
+    return found
+
+
+def _label(labeller: Labeller, opened: Sequence[Usable | None]) -> list[PatchWords]:
+    there = [one for one in opened if one is not None]
+    samples, pictures = [s for s, _ in there], [p for _, p in there]
+    made = iter(labeller.label(samples, pictures) if there else [])
+    return [PatchWords([], []) if one is None else next(made) for one in opened]

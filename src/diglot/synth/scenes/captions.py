@@ -1,0 +1,139 @@
+"""Captions of scenes with the exact characters of every object's phrase."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from diglot.core.types import Span
+from diglot.synth.scenes import words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """One object as a caption tells of it."""
+
+    name: str  # the plain kind: "dog"
+    phrase: str  # with its attributes, without an article: "small dog"
+    center_xy: tuple[float, float]  # px
+    place: str  # "at the top left"
+
+
+class _Text:
+    """A caption as it grows. `spans[i]` is where the phrase of mention i stands."""
+
+    def __init__(self, mentions: Sequence[Mention]) -> None:
+        self.text = ""
+        self.spans: dict[int, Span] = {}
+        self._mentions = mentions
+
+    def say(self, words: str) -> "_Text":
+        if not self.text or self.text.endswith((". ", "! ")):
+            words = words[:1].upper() + words[1:]
+        self.text += words
+        return self
+
+    def name(self, index: int) -> "_Text":
+        """Add object `index` with its article; "another" after the same phrase."""
+        phrase = self._mentions[index].phrase
+        again = any(self._mentions[other].phrase == phrase for other in self.spans)
+        self.say(("another" if again else words.article(phrase)) + " ")
+        self.spans[index] = (len(self.text), len(self.text) + len(phrase))
+        self.text += phrase
+        return self
+
+    def items(self, indexes: Sequence[int]) -> "_Text":
+        """Add "a dog on the left, an apple at the top, and a key in the center"."""
+        for position, index in enumerate(indexes):
+            if position:
+                last = position == len(indexes) - 1
+                self.say((" and " if len(indexes) == 2 else ", and ") if last else ", ")
+            self.name(index).say(" " + self._mentions[index].place)
+        return self
+
+
+def caption(
+    mentions: Sequence[Mention], style: str, rng: np.random.Generator
+) -> tuple[str, list[Span]]:
+    """A caption in `style` (see config.STYLES) and, per mention, [start, end) of its phrase.
+
+    The objects come in random order; the phrasing is drawn too.
+    """
+    text = _Text(mentions)
+    order = [int(index) for index in rng.permutation(len(mentions))]
+    _STYLES[style](text, mentions, order, rng)
+    return text.text, [text.spans[index] for index in range(len(mentions))]
+
+
+def _list(
+    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+) -> None:
+    openings = ("", "there is ", "a picture of ", "this scene shows ", "here we see ")
+    text.say(openings[int(rng.integers(len(openings)))]).items(order).say(".")
+
+
+def _sentences(
+    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+) -> None:
+    for position, index in enumerate(order):
+        if position:
+            text.say(" ")
+        _sentence(text, mentions, index, rng)
+
+
+def _sentence(
+    text: _Text, mentions: Sequence[Mention], index: int, rng: np.random.Generator
+) -> None:
+    where = mentions[index].place
+    form = int(rng.integers(3))
+    if form == 0:
+        text.say("there is ").name(index).say(f" {where}.")
+    elif form == 1:
+        text.name(index).say(f" is {where}.")
+    else:
+        text.say(f"{where} is ").name(index).say(".")
+
+
+def _relations(
+    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+) -> None:
+    pairs = list(zip(order[::2], order[1::2], strict=False))
+    for position, (first, second) in enumerate(pairs):
+        how = words.relation(mentions[first].center_xy, mentions[second].center_xy)
+        if position:
+            text.say(" ")
+        if rng.random() < 0.5:
+            text.name(first).say(f" is {how} ").name(second).say(".")
+        else:
+            # Said of the second, so that the sentence stands on its head: "above a dog is a key".
+            text.say(f"{how} ").name(second).say(" is ").name(first).say(".")
+    if len(order) % 2:
+        text.say(" " if pairs else "")
+        _sentence(text, mentions, order[-1], rng)
+
+
+def _counts(
+    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+) -> None:
+    names = [mentions[index].name for index in order]
+    repeated = [index for index in order if names.count(mentions[index].name) > 1]
+    if not repeated:
+        things = ("object", "thing")[int(rng.integers(2))]
+        verb = "are" if len(order) > 1 else "is"
+        many = things + "s" if len(order) > 1 else things
+        text.say(f"there {verb} {words.number(len(order))} {many}: ").items(order).say(".")
+        return
+    kind = mentions[repeated[0]].name
+    same = [index for index in order if mentions[index].name == kind]
+    text.say(f"there are {words.number(len(same))} {words.plural(kind)}: ").items(same).say(".")
+    others = [index for index in order if mentions[index].name != kind]
+    if others:
+        text.say(" There is also ").items(others).say(".")
+
+
+_STYLES = {
+    "list": _list,
+    "sentences": _sentences,
+    "relations": _relations,
+    "counts": _counts,
+}

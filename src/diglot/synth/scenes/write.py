@@ -1,0 +1,75 @@
+"""Writing scenes to a dataset folder, and going on where a killed run stopped."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.rejected import Rejected
+from diglot.data.writer import SHARD_SAMPLES, DatasetWriter
+from diglot.synth.scenes.compose import SceneMaker, scene_index
+
+REJECTED = "rejected.jsonl"
+# More rejections in a row than this mean that the settings cannot work, not bad luck.
+_HOPELESS = 50
+
+
+def write_scenes(
+    maker: SceneMaker,
+    folder: Path,
+    count: int,
+    *,
+    shard_samples: int = SHARD_SAMPLES,
+    on_scene: Callable[[int], None] | None = None,
+) -> Rejected:
+    """Bring split `maker.split` of `folder` to `count` scenes; what is there already stays.
+
+    `on_scene(done)` is called at the start and after every scene. A scene that cannot be made is
+    noted in `rejected.jsonl`, which comes back, and the next index takes its turn.
+
+    Raises ConfigError where the folder holds scenes of other settings, or more than `count`, or
+    no scene can be made.
+    """
+    if count < 1:
+        raise ConfigError("count must be at least 1", got=count)
+    writer = DatasetWriter(folder, split=maker.split, shard_samples=shard_samples, info=maker.info)
+    with writer:
+        if len(writer) > count:
+            raise ConfigError(
+                f"the folder holds more scenes of split {maker.split!r}",
+                expected=f"at most {count}",
+                got=len(writer),
+                where=str(folder),
+                fix="Ask for as many, or choose another folder.",
+            )
+        rejected = Rejected(folder / REJECTED)
+        index = scene_index(writer.ids[-1]) + 1 if writer.ids else 0
+        if on_scene:
+            on_scene(len(writer))
+        _fill(maker, writer, rejected, index, count, on_scene or (lambda _: None))
+    return rejected
+
+
+def _fill(
+    maker: SceneMaker,
+    writer: DatasetWriter,
+    rejected: Rejected,
+    index: int,
+    count: int,
+    on_scene: Callable[[int], None],
+) -> None:
+    failed = 0
+    while len(writer) < count:
+        try:
+            writer.add(maker.scene(index))
+            failed = 0
+            on_scene(len(writer))
+        except DataError as error:
+            rejected.add(maker.scene_id(index), error.what, where=error.where or "")
+            failed += 1
+            if failed > _HOPELESS:
+                raise ConfigError(
+                    f"{failed} scenes in a row could not be made; the last: {error.what}",
+                    where=error.where,
+                    fix="Ask for fewer or smaller objects, or more overlap.",
+                ) from error
+        index += 1

@@ -1,0 +1,125 @@
+"""Charts of four kinds: one set of data drawn with another look, order, orientation and scale.
+
+Marks are what the data name: labels, legend entries, ends of bars, points, slices.
+Legend: S series, K categories.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from diglot.core.types import Box
+from diglot.synth.text_pairs.axes import (
+    Around,
+    Axis,
+    draw_edges,
+    draw_point,
+    draw_ticks,
+    label_below,
+    label_left,
+    lay_out,
+    round_axis,
+    widest,
+)
+from diglot.synth.text_pairs.canvas import Canvas, Colour
+from diglot.synth.text_pairs.chart_data import ChartData, Plan
+from diglot.synth.text_pairs.charts_free import pie, scatter
+from diglot.synth.text_pairs.page_style import Look
+
+
+def bar(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+    """Bars side by side, standing or lying."""
+    how = look.lettering(rng, 17, bold=False)
+    axis = round_axis(_all_values(data), from_zero=True, ticks=plan.ticks)
+    names = [data.categories[k] for k in plan.order]
+    thick = 30 if len(data.series) == 1 else 20
+    slot = max(thick * len(data.series) + 14, 0 if plan.turned else widest(names, how) + 12)
+    along, tall = slot * len(names), round(0.6 * plan.size_px)
+    around = _around(data, plan, look, names if plan.turned else axis.labels)
+    plot_wh = (plan.size_px, along) if plan.turned else (along, tall)
+    canvas, box = lay_out(around, plot_wh, look, how, rng)
+    draw_ticks(canvas, axis, box, look, how, upright=not plan.turned, grid=plan.grid)
+    for i, k in enumerate(plan.order):
+        middle = (box[1] if plan.turned else box[0]) + (i + 0.5) * slot
+        label = label_left if plan.turned else label_below
+        label(canvas, data.categories[k], box, middle, how)
+        for s, series in enumerate(data.series):
+            low = round(middle + (s - len(data.series) / 2) * thick)
+            end = axis.share(data.values_SK[s][k])
+            key = f"bar {data.categories[k]} {series}"
+            colour = look.parts[plan.colours[s]]
+            _bar(canvas, key, box, (low + 1, low + thick - 2), end, colour, lies=plan.turned)
+    draw_edges(canvas, box, look, all_sides=plan.all_edges)
+    return canvas
+
+
+def line(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+    """Lines through marked points; categories keep their order, as time would."""
+    how = look.lettering(rng, 17, bold=False)
+    axis = round_axis(_all_values(data), from_zero=plan.turned, ticks=plan.ticks)
+    slot = max(widest(data.categories, how) + 14, plan.size_px // len(data.categories))
+    around = _around(data, plan, look, axis.labels)
+    plot_wh = (slot * len(data.categories), round(0.65 * plan.size_px))
+    canvas, box = lay_out(around, plot_wh, look, how, rng)
+    draw_ticks(canvas, axis, box, look, how, upright=True, grid=plan.grid)
+    draw_edges(canvas, box, look, all_sides=plan.all_edges)
+    x_K = [box[0] + (k + 0.5) * slot for k in range(len(data.categories))]
+    for x, category in zip(x_K, data.categories, strict=True):
+        label_below(canvas, category, box, x, how)
+    corners, width = rng.choice((0, 3, 4)), rng.choice((2, 3, 4))
+    for s in range(len(data.series)):
+        points = [(x, _height(axis, v, box)) for x, v in zip(x_K, data.values_SK[s], strict=True)]
+        colour = look.parts[plan.colours[s]]
+        canvas.draw.line(points, fill=colour, width=width)
+        for point, category in zip(points, data.categories, strict=True):
+            draw_point(canvas, f"point {category} {data.series[s]}", point, colour, corners)
+    return canvas
+
+
+KINDS: dict[str, Callable[[ChartData, Plan, Look, Random], Canvas]] = {
+    "bar": bar,
+    "line": line,
+    "pie": pie,
+    "scatter": scatter,
+}
+
+
+def _all_values(data: ChartData) -> list[float]:
+    return [value for values_K in data.values_SK for value in values_K]
+
+
+def _height(axis: Axis, value: float, box: Box) -> float:
+    return box[3] - axis.share(value) * (box[3] - box[1])
+
+
+def _around(data: ChartData, plan: Plan, look: Look, left: Sequence[str]) -> Around:
+    """One series needs no legend."""
+    entries = [(name, look.parts[plan.colours[s]]) for s, name in enumerate(data.series)]
+    return Around(
+        title=data.title,
+        left=tuple(left),
+        legend=tuple(entries) if len(entries) > 1 else (),
+        legend_right=plan.legend_right,
+    )
+
+
+def _bar(
+    canvas: Canvas,
+    key: str,
+    box: Box,
+    sides: tuple[float, float],
+    end: float,
+    colour: Colour,
+    *,
+    lies: bool,
+) -> None:
+    """A bar up to share `end` of the plot; its mark is the middle of its end."""
+    low, high = sides
+    middle = (low + high + 1) / 2  # Pillow fills both edge pixels
+    if lies:
+        x = round(box[0] + end * (box[2] - box[0]))
+        canvas.draw.rectangle((box[0], low, x - 1, high), fill=colour)
+        canvas.mark(key, (x, middle), (x - 8, low, x + 8, high + 1))
+    else:
+        y = round(box[3] - end * (box[3] - box[1]))
+        canvas.draw.rectangle((low, y, high, box[3]), fill=colour)
+        canvas.mark(key, (middle, y), (low, y - 8, high + 1, y + 8))

@@ -1,0 +1,27 @@
+"""Writing pairs of text to a folder, with a picture of some of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from diglot.data.pair_folder import read_pairs
+from diglot.data.rejected import Rejected
+from diglot.files import replacing
+from diglot.synth.scene_pairs.write import write_pairs
+from diglot.synth.text_pairs.compose import OcrPairMaker
+from diglot.synth.text_pairs.preview import preview
+
+PREVIEW = "preview.png"
+
+
+def write_ocr_pairs(
+    maker: OcrPairMaker,
+    folder: Path,
+    count: int,
+    *,
+    on_pair: Callable[[int, int], None] = lambda done, total: None,
+) -> Rejected:
+    """As `write_pairs`; some of the pairs are drawn into `preview.png`."""
+    rejected = write_pairs(maker, folder, count, on_pair=on_pair)
+    with replacing(folder / PREVIEW) as temporary:
+        preview(read_pairs(folder, rejected)).save(temporary, "PNG")
+    return rejected

@@ -1,0 +1,236 @@
+"""Objectives together: one supplies the sequence, others add their losses or take turns with it.
+
+A stage's `objective` supplies each sample's sequence. What stands under `plus` adds a loss on the
+same samples and needs no sequence of its own; what stands under `mix` has a sequence of its own
+and takes `share` samples for each one of the objective's (VDEP's text and image mode).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from diglot.config.parts import build_part, resolved_part, split_part
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Gather, Objective, Prepared, Reduction
+from diglot.core.types import LossTerms, Sample, Segment
+from diglot.train.schedule import Schedule, read_schedule
+
+PACKAGE = "diglot.objectives"
+Part = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One objective of a mixture."""
+
+    where: str  # its place in the recipe: objective, plus.NAME or mix.NAME
+    objective: Objective
+    weight: Schedule
+    turn: int | None  # 0 = the main objective, from 1 on those that take turns; None = added to all
+    share: float  # of its turn, samples for each sample of the main objective
+    names: Mapping[str, str]  # its own loss terms -> their names in the mixture
+
+    def takes(self, turn: int) -> bool:
+        """Does a document of this turn concern it?"""
+        return self.turn is None or self.turn == turn
+
+
+class Mixture:
+    """A weighted sum of objectives, as the training loop sees it: terms, reads, prepare, loss."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = tuple(members)
+        self.terms = tuple(name for member in members for name in member.names.values())
+        self.reads: frozenset[Reads] = frozenset().union(*(m.objective.reads for m in members))
+        self.shares = tuple(m.share for m in members if m.turn)  # of the turns from 1 on
+        self.reductions: dict[str, Reduction] = {
+            name: m.objective.reduction for m in members for name in m.names.values()
+        }
+        heads = {m.where.replace(".", "_"): getattr(m.objective, "heads", None) for m in members}
+        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+
+    def weights_at(self, progress: float) -> dict[str, float]:
+        """The weight of every term when `progress` in [0, 1] of the run is done."""
+        return {
+            name: member.weight.at(progress) * member.objective.weights[term]
+            for member in self.members
+            for term, name in member.names.items()
+        }
+
+    def prepare(
+        self,
+        sample: Sample,
+        grid: TokenGrid,
+        tokenizer: PreTrainedTokenizerFast,
+        rng: torch.Generator,
+        *,
+        turn: int = 0,
+    ) -> Prepared:
+        """One sample, laid out by the objective whose turn it is, with what the others add.
+
+        Raises DataError where no objective has anything to learn, ConfigError where two of them
+        supply a sequence, or one that takes turns supplies none.
+        """
+        sequence, counts, notes = None, Counter[str](), Counter[str]()
+        targets: list[Any] = []
+        for member in self.members:
+            if not member.takes(turn):
+                targets.append(None)
+                continue
+            prepared = member.objective.prepare(sample, grid, tokenizer, rng)
+            _check_sequence(member, prepared, has_one=sequence is not None)
+            if prepared.sequence is not None:
+                sequence = tuple(_renamed(s, member.names) for s in prepared.sequence)
+            targets.append(prepared.targets)
+            counts.update({member.names[t]: c for t, c in prepared.counts.items()})
+            notes.update(prepared.notes)
+        if not any(counts.values()):
+            raise DataError("nothing to learn from this sample", where=f"sample {sample.id!r}")
+        return Prepared(sequence, tuple(targets), dict(counts), dict(notes))
+
+    def select(self, batch: Batch, gather: Gather) -> Batch:
+        """The batch after the choices that objectives make with all of it in sight."""
+        for index, member in enumerate(self.members):
+            select: Callable[..., Batch] | None = getattr(member.objective, "select", None)
+            if select is None:
+                continue
+            chosen = select(self._own(batch, index), gather)
+            counts = {member.names[t]: c for t, c in chosen.counts.items()}
+            kept = {t: c for t, c in batch.counts.items() if t not in member.names.values()}
+            targets = tuple(
+                (*all_[:index], own, *all_[index + 1 :])
+                for all_, own in zip(_rows(batch, self.members), chosen.targets, strict=True)
+            )
+            batch = replace(batch, targets=targets, counts=kept | counts)
+        return batch
+
+    def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
+        """The summed losses of all members, by their names in the mixture."""
+        sums: dict[str, torch.Tensor] = {}
+        logs: dict[str, float] = {}
+        for index, member in enumerate(self.members):
+            terms = member.objective.loss(out, self._own(batch, index))
+            sums |= {name: terms.sums[t] for t, name in member.names.items() if t in terms.sums}
+            logs |= terms.logs
+        return LossTerms(sums, logs)
+
+    def _own(self, batch: Batch, index: int) -> Batch:
+        """The batch as member `index` knows it: its own targets, counts and names of terms."""
+        names = {name: term for term, name in self.members[index].names.items()}
+        terms = tuple(names.get(t, f"{t} of another") for t in batch.packed.terms)
+        return replace(
+            batch,
+            packed=replace(batch.packed, terms=terms),
+            targets=tuple(row[index] for row in _rows(batch, self.members)),
+            counts={names[t]: c for t, c in batch.counts.items() if t in names},
+        )
+
+
+def _rows(batch: Batch, members: Sequence[Member]) -> list[tuple[Any, ...]]:
+    """Targets of each document by member; a spare document has none."""
+    nothing = (None,) * len(members)
+    return [nothing if row is None else row for row in batch.targets]
+
+
+def _renamed(segment: Segment, names: Mapping[str, str]) -> Segment:
+    learn: Any = getattr(segment, "learn", None)
+    return segment if learn is None else replace(segment, learn=names[learn])  # type: ignore[arg-type]
+
+
+def _check_sequence(member: Member, prepared: Prepared, *, has_one: bool) -> None:
+    """`has_one`: has an objective before this one supplied the sample's sequence?"""
+    where, _, name = member.where.partition(".")
+    if where == "plus" and prepared.sequence is not None and not has_one:
+        raise ConfigError(
+            f"{name!r} supplies a sequence, and the objective it is added to has none",
+            where=member.where,
+            fix=f"Let them change places: objective: {name}, and the other one under plus.",
+        )
+    if where == "plus" and prepared.sequence is not None:
+        raise ConfigError(
+            f"{name!r} supplies a sequence of its own, and a sample can have only one",
+            where=member.where,
+            fix=f"Let samples take turns instead: mix: {{{name}: {{share: 1.0}}}}.",
+        )
+    if where == "mix" and prepared.sequence is None:
+        raise ConfigError(
+            f"{name!r} supplies no sequence, so it needs no samples of its own",
+            where=member.where,
+            fix=f"Add it to the objective instead: plus: {{{name}: {{weight: 1.0}}}}.",
+        )
+
+
+def build_mixture(
+    objective: Part, plus: Mapping[str, Part | None], mix: Mapping[str, Part | None]
+) -> Mixture:
+    """The objectives of a stage. Raises ConfigError for an unknown one or settings it has not."""
+    told = [("objective", 0, resolve_member(objective, where="objective"))]
+    told += [(w, None, part) for w, part in _named(resolve_members(plus, where="plus"), "plus")]
+    mixed = _named(resolve_members(mix, where="mix"), "mix")
+    told += [(where, turn, part) for turn, (where, part) in enumerate(mixed, start=1)]
+    members: list[Member] = []
+    taken: set[str] = set()
+    for where, turn, part in told:
+        weight, share = part.pop("weight"), part.pop("share", 1.0)
+        built: Objective = build_part(PACKAGE, part, where=where)
+        short = where.split(".", 1)[-1]
+        names = {t: f"{short}.{t}" if t in taken else t for t in built.terms}
+        taken |= set(names.values())
+        members.append(
+            Member(
+                where=where,
+                objective=built,
+                weight=read_schedule(weight, where=f"{where}.weight"),
+                turn=turn,
+                share=share,
+                names=names,
+            )
+        )
+    return Mixture(members)
+
+
+def _named(parts: Mapping[str, dict[str, Any]], where: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{where}.{key}", part) for key, part in parts.items()]
+
+
+def resolve_members(parts: Mapping[str, Part | None], *, where: str) -> dict[str, dict[str, Any]]:
+    """The parts under `plus` or `mix`, all settings spelled out; those set to null left out."""
+    return {
+        key: resolve_member(_with_name(part, key), where=f"{where}.{key}", share=where == "mix")
+        for key, part in parts.items()
+        if part is not None
+    }
+
+
+def _with_name(part: Part, key: str) -> Part:
+    return {"name": key, **part} if isinstance(part, Mapping) else part
+
+
+def resolve_member(part: Part, *, where: str, share: bool = False) -> dict[str, Any]:
+    """An objective with its weight (and share), all settings spelled out."""
+    name, settings = split_part(part, where=where)
+    weight = settings.pop("weight", 1.0)
+    read_schedule(weight, where=f"{where}.weight")  # wrong ones fail here
+    shared = {"share": _share(settings.pop("share", 1.0), where=f"{where}.share")} if share else {}
+    resolved = resolved_part(PACKAGE, {"name": name, **settings}, where=where)
+    if clash := {"weight", *shared} & (set(resolved) - {"name"}):
+        raise ConfigError(f"an objective cannot have a field called {clash.pop()!r}", where=where)
+    return {**resolved, "weight": weight, **shared}
+
+
+def _share(told: Any, *, where: str) -> float:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not told > 0:
+        raise ConfigError(
+            "not a share",
+            expected="a number above 0: samples for each sample of the objective",
+            got=told,
+            where=where,
+        )
+    return float(told)

@@ -1,0 +1,64 @@
+import pytest
+from jsonargparse import ArgumentError, ArgumentParser
+
+from diglot.config.messages import one_line
+from diglot.train.config import StageConfig
+
+GOOD = ["--data=d", "--out=o"]
+KNOWN = ["optim.lr", "epochs"]
+
+
+def mistake(*args: str) -> str:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(StageConfig, as_group=False)
+    with pytest.raises(ArgumentError) as told:
+        parser.parse_args([*GOOD, *args])
+    return one_line(str(told.value), KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--optim.lr", "abc"], "optim.lr: expected number, got abc"),
+        (["--epochs", "1.5"], "epochs: expected whole number, got 1.5"),
+        (["--precision", "fp8"], "precision: expected no or bf16 or fp16, got fp8"),
+        (["--max_samples", "x"], "max_samples: expected whole number or null, got x"),
+        (["--optim.lrr", "1"], "unknown argument '--optim.lrr' (did you mean 'optim.lr'?)"),
+        (["--optim.lrr=1"], "unknown argument '--optim.lrr' (did you mean 'optim.lr'?)"),
+        (["--features.zzz", "1"], "unknown field 'features.zzz'"),
+        (['--config={"epoch": 1}'], "unknown field 'epoch' (did you mean 'epochs'?)"),
+        (
+            ['--config={"optim": {"lrr": 1}}'],
+            "unknown field 'optim.lrr' (did you mean 'optim.lr'?)",
+        ),
+        (
+            ['--config={"model": {"language": {"path": 3}}}'],
+            "model.language.path: expected text, got 3",
+        ),
+        (['--config={"features": {"zzz": 1}}'], "unknown field 'features.zzz'"),
+        (["--epochs"], "argument --epochs: expected one argument"),
+        (["stray"], "unknown argument 'stray'"),
+    ],
+)
+def test_a_parsers_complaint_in_one_line_that_names_the_field(args, told):
+    assert mistake(*args) == told
+
+
+def test_lists_are_told_as_they_are_written():
+    def function(*, alpha: float | tuple[float, ...] = 0.1, names: tuple[str, ...] = ()): ...
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(function, as_group=False)
+    for args, told in (
+        (["--alpha", "x"], "alpha: expected number or [number, ...], got x"),
+        (["--names", "A"], "names: expected a list in brackets, got A"),
+    ):
+        with pytest.raises(ArgumentError) as error:
+            parser.parse_args(args)
+        assert one_line(str(error.value)) == told
+
+
+def test_whatever_else_it_says_comes_in_one_line():
+    assert one_line("something\n  quite   else\n") == "something quite else"
+    assert one_line('Parser key "a.b":\n  No   idea\n') == "a.b: No idea"

@@ -1,6 +1,0 @@
-"""The families that matplotlib brings, found once for all tests of rendered text."""
-
-from diglot.select.ocr_pairs.fonts import find_families
-from diglot.select.ocr_pairs.latin import bundled_folder
-
-FAMILIES = find_families([bundled_folder()])
