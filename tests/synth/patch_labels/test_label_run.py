@@ -123,7 +123,7 @@ def test_the_sign_is_what_known_regions_agree_with(dataset):
         sign = choose_sign(known, samples, pictures, "clip")
         assert sign.value == toward
         assert sign.regions > 5
-        assert f"sign {toward:+d}" in sign.told()
+        assert f"sign {toward:+d}" in sign.describe()
 
 
 @pytest.mark.parametrize(("family", "expected"), [("clip", -1), ("siglip", 1)])
@@ -132,5 +132,5 @@ def test_without_known_regions_the_papers_sign(dataset, family, expected):
     labeller = word_labeller(("not", "in", "any", "of", "the", "scenes"))
     sign = choose_sign(labeller, samples, [sample_picture(samples[0])], family)
     assert (sign.value, sign.auc) == (expected, None)
-    assert "the paper's" in sign.told()
+    assert "the paper's" in sign.describe()
     assert np.isfinite(sign.value)

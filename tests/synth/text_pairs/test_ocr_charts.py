@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tests.synth.text_pairs.ocr_families import FAMILIES
 
-from diglot.synth.text_pairs.axes import Axis, round_axis
-from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, like_plan
+from diglot.synth.text_pairs.axes import Axis, fit_axis
+from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, match_plan
 from diglot.synth.text_pairs.charts import KINDS
-from diglot.synth.text_pairs.page_style import draw_look
+from diglot.synth.text_pairs.page_style import draw_page_style
 from diglot.synth.text_pairs.words import Draw
 
 
@@ -18,7 +18,7 @@ def chart(kind, seed, **chosen):
     rng = Random(seed)
     data = draw_data(kind, Draw(rng), rng)
     plan = replace(draw_plan(data, rng), **chosen)
-    look = draw_look(FAMILIES[seed % len(FAMILIES)], rng, dark=seed % 2 == 0, hue=0.3)
+    look = draw_page_style(FAMILIES[seed % len(FAMILIES)], rng, dark=seed % 2 == 0, hue=0.3)
     look = replace(look, ground="flat")
     return data, plan, look, KINDS[kind](data, plan, look, rng)
 
@@ -31,7 +31,7 @@ def marks(canvas, what):
 def test_every_drawing_of_the_data_names_the_same(kind):
     rng = Random(5)
     data = draw_data(kind, Draw(rng), rng)
-    look = draw_look(FAMILIES[0], rng, dark=False, hue=0.0)
+    look = draw_page_style(FAMILIES[0], rng, dark=False, hue=0.0)
     named = []
     for _ in range(6):
         canvas = KINDS[kind](data, draw_plan(data, rng), look, rng)
@@ -96,16 +96,16 @@ def test_a_like_plan_keeps_what_it_should():
     rng = Random(0)
     data = draw_data("bar", Draw(rng), rng)
     first, second = draw_plan(data, rng), draw_plan(data, rng)
-    assert like_plan(second, first, layout=False) == replace(second, colours=first.colours)
-    both = like_plan(second, first, layout=True)
+    assert match_plan(second, first, layout=False) == replace(second, colours=first.colours)
+    both = match_plan(second, first, layout=True)
     assert (both.order, both.turned, both.colours) == (first.order, first.turned, first.colours)
 
 
 def test_axes_have_round_ticks_around_all_values():
-    axis = round_axis([3.1, 47.0], from_zero=True, ticks=5)
+    axis = fit_axis([3.1, 47.0], from_zero=True, ticks=5)
     assert axis == Axis(low=0, high=50, step=10)
     assert axis.labels == ["0", "10", "20", "30", "40", "50"]
     assert axis.share(25) == 0.5
-    fine = round_axis([0.31, 0.49], from_zero=False, ticks=4)
+    fine = fit_axis([0.31, 0.49], from_zero=False, ticks=4)
     assert fine.low <= 0.31 < 0.49 <= fine.high
     assert len(set(fine.labels)) == len(fine.ticks)

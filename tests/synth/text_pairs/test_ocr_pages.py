@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageChops
 from tests.synth.text_pairs.ocr_families import FAMILIES
 
-from diglot.synth.text_pairs.canvas import Canvas, Lettering, overlap
-from diglot.synth.text_pairs.page_style import draw_look
+from diglot.synth.text_pairs.canvas import Canvas, Lettering, boxes_overlap
+from diglot.synth.text_pairs.page_style import draw_page_style
 from diglot.synth.text_pairs.pages import STYLES
 from diglot.synth.text_pairs.words import Draw
 
@@ -55,7 +55,7 @@ def test_a_style_lays_out_every_text_once_apart_and_on_the_page(style):
         draw = Draw(rng)
         texts = [draw.price() for _ in range(3)] + [draw.any() for _ in range(10 + seed)]
         rng.shuffle(texts)
-        look = draw_look(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
+        look = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
         look = replace(look, capitals=seed % 3 == 0)
         canvas = STYLES[style](texts, look, rng)
         assert sorted(mark.key for mark in canvas.marks) == sorted(texts)
@@ -63,7 +63,7 @@ def test_a_style_lays_out_every_text_once_apart_and_on_the_page(style):
             x0, y0, x1, y1 = mark.box
             assert 0 < x0 < x1 < canvas.image.width
             assert 0 < y0 < y1 < canvas.image.height
-            assert not any(overlap(mark.box, other.box) for other in canvas.marks[:i])
+            assert not any(boxes_overlap(mark.box, other.box) for other in canvas.marks[:i])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -72,7 +72,7 @@ def test_all_text_can_be_told_from_its_ground(style):
         rng = Random(100 + seed)
         draw = Draw(rng)
         texts = [draw.any() for _ in range(10)]
-        look = draw_look(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
+        look = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
         canvas = STYLES[style](texts, look, rng)
         grey_HW = np.asarray(canvas.image.convert("L"), int)
         for mark in canvas.marks:

@@ -16,7 +16,7 @@ from diglot.data.rejected import Rejected
 from diglot.measure.correspondence.maps import cell_coordinates
 from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
 from diglot.measure.correspondence.pck import c_score, matches
-from diglot.synth.text_pairs.canvas import Canvas, about
+from diglot.synth.text_pairs.canvas import Canvas, square_around
 from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import LEVELS, WHAT, OcrPairsConfig
 from diglot.synth.text_pairs.drawn import Drawn
@@ -96,7 +96,7 @@ class DotMaker(OcrPairMaker):
             for x in range(40, width, 60):
                 at = (x, 40 + x * 0.5)
                 canvas.draw.rectangle((at[0] - 3, at[1] - 3, at[0] + 2, at[1] + 2), fill=(255,) * 3)
-                canvas.mark(str(x), at, about(at, 3))
+                canvas.mark(str(x), at, square_around(at, 3))
             pages.append(canvas)
         marks = [page.marks[:4] for page in pages]
         return Drawn(pages=tuple(pages), marks=tuple(marks), boxes=[m.box for m in marks[1]])

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.synth.text_pairs.latin import CHARACTERS
-from diglot.synth.text_pairs.words import Draw, word_list
+from diglot.synth.text_pairs.words import Draw, list_words
 
 
 def test_the_list_holds_plain_words_once():
-    words = word_list()
+    words = list_words()
     assert len(words) == len(set(words)) > 1000
     assert all(word.isalpha() and word.islower() and 3 <= len(word) <= 10 for word in words)
 

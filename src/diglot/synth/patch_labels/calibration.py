@@ -66,7 +66,7 @@ def _find(
     if sign is not None:
         return {"sign": sign, "why": f"sign {sign:+d}: as told", "patch_mean": mean}
     chosen = choose_sign(labeller, samples, pictures, labeller.about["labeller"])
-    return {"sign": chosen.value, "why": chosen.told(), "patch_mean": mean}
+    return {"sign": chosen.value, "why": chosen.describe(), "patch_mean": mean}
 
 
 def _centre(labeller: WordLabeller, patch_mean: list[float]) -> Centre:

@@ -34,7 +34,7 @@ class EmbeddedTowers:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device of the weights."""
         return next(self.encoder.parameters()).device
 
     def vectors(self) -> torch.Tensor:
@@ -43,7 +43,7 @@ class EmbeddedTowers:
 
     @torch.no_grad()
     def patches(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
-        """(V, h, w, C)."""
+        """Unit vectors of every patch, float32 (V, h, w, C)."""
         return normalize(self.encoder(pixels_V3HW.to(self.device)).float(), dim=-1)
 
 

@@ -1,6 +1,6 @@
 """Labels from the regions that the records know: a perfect labeller's stand-in, an upper bound.
 
-No model is asked. A patch that a region covers by half or more, by its mask or else its box, has
+No model is run. A patch that a region covers by half or more, by its mask or else its box, has
 the region's name, with the covered share as its score; so its labels are as good as the records.
 """
 

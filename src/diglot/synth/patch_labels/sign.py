@@ -16,7 +16,7 @@ from diglot.core.types import Sample
 from diglot.metrics.auc import auc
 from diglot.synth.patch_labels.word_labeller import WordLabeller
 
-PAPER = {"clip": -1}  # of other towers the paper says nothing: +1
+PAPER = {"clip": -1}  # the paper names no other tower: +1
 INSIDE = 0.5
 
 
@@ -28,8 +28,8 @@ class Sign:
     auc: float | None  # of +1, mean over regions: a patch inside against one outside, by the cosine
     regions: int
 
-    def told(self) -> str:
-        """For people."""
+    def describe(self) -> str:
+        """One line for the log: the sign, and on what evidence."""
         if self.auc is None:
             return f"sign {self.value:+d}: the paper's; no known region has a word of the list"
         agreed = self.auc if self.value > 0 else 1 - self.auc

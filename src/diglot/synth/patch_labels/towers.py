@@ -1,9 +1,9 @@
 """Pairs of an image and a text tower of `transformers` in one space: CLIP, SigLIP, SigLIP2.
 
-SEA does not say how it takes patch features. Here every patch goes the way by which the tower's own
-image vector comes to meet the text vectors: the final norm, then CLIP's projection, or SigLIP's
-pooling head, which is given one patch at a time (attention over one token is its value). What goes
-that way is `patch`:
+SEA does not specify how it takes patch features. Here every patch passes what the tower's own
+image vector passes before it is compared with text vectors: the final norm, then CLIP's
+projection, or SigLIP's pooling head, which is given one patch at a time (attention over one token
+is its value). `patch` names what passes these:
 
 - token  the patch's token of the last layer: the paper's reading, which needs the sign -1 for CLIP.
 - value  the last layer's value of the patch, attention left out (MaskCLIP, Zhou et al. 2022): for
@@ -39,7 +39,7 @@ class Towers:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     @property
@@ -51,7 +51,7 @@ class Towers:
 
     @torch.no_grad()
     def patches(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
-        """(V, h, w, C)."""
+        """Unit vectors of every patch, float32 (V, h, w, C)."""
         tower = self.model.vision_model
         features = self.encoder(pixels_V3HW.to(self.device))
         if self.patch == "value":
@@ -69,16 +69,16 @@ class Towers:
 
     @torch.no_grad()
     def words(self, words: list[str]) -> torch.Tensor:
-        """(W, C)."""
+        """Unit vectors of the words, float32 (W, C)."""
         texts = [self.template.replace("{}", word) for word in words]
-        longest = self.model.config.text_config.max_position_embeddings
+        max_length = self.model.config.text_config.max_position_embeddings
         # SigLIP was trained on texts padded to full length, and reads the padding
         padding = True if self.family == "clip" else "max_length"
-        told = self.tokenizer(
-            texts, padding=padding, truncation=True, max_length=longest, return_tensors="pt"
+        encoded = self.tokenizer(
+            texts, padding=padding, truncation=True, max_length=max_length, return_tensors="pt"
         ).to(self.device)
-        mask = {"attention_mask": told["attention_mask"]} if self.family == "clip" else {}
-        out = self.model.text_model(input_ids=told["input_ids"], **mask).pooler_output
+        mask = {"attention_mask": encoded["attention_mask"]} if self.family == "clip" else {}
+        out = self.model.text_model(input_ids=encoded["input_ids"], **mask).pooler_output
         if self.family == "clip":
             out = self.model.text_projection(out)
         return normalize(out.float(), dim=-1)
@@ -110,5 +110,5 @@ def _tokenizer(path: str, revision: str | None) -> Any:
             lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"
         )
     except ImportError as error:  # SigLIP's needs sentencepiece
-        told = " ".join(str(error).split())[:200]
-        raise ConfigError(f"the tokenizer needs a package: {told}", where=path) from error
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"the tokenizer needs a package: {reason}", where=path) from error

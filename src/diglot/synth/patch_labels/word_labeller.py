@@ -20,7 +20,7 @@ from diglot.synth.patch_labels.word_scores import best_words
 class Centre:
     """The means that are taken off before the cosine: what all patches, and all words, share.
 
-    Not in SEA. A ReLU's features share a large part, which has nothing to do with what is seen.
+    Not in SEA. A ReLU's features share a large part, which does not depend on what the image shows.
     """
 
     patch_C: torch.Tensor
@@ -37,7 +37,7 @@ class Centre:
 
 @dataclass(kw_only=True)
 class WordLabeller:
-    """The `keep` best words of each patch; those of a score of 0 or less go."""
+    """The `keep` best words of each patch; words of a score of 0 or less are dropped."""
 
     encoder: Encoder
     patches: Callable[[torch.Tensor], torch.Tensor]  # pixels (V, 3, H, W) to (V, h, w, C), length 1
@@ -80,8 +80,9 @@ class WordLabeller:
             vectors.flatten(0, 1), self.word_pieces(), keep=self.keep, sign=self.sign
         )
         per_image = (len(pictures), vectors.shape[1], -1)
-        told = zip(numbers.reshape(per_image).cpu(), scores.reshape(per_image).cpu(), strict=True)
-        return [_above_zero(n.tolist(), s.tolist()) for n, s in told]
+        number_lists = numbers.reshape(per_image).tolist()
+        score_lists = scores.reshape(per_image).tolist()
+        return [_above_zero(n, s) for n, s in zip(number_lists, score_lists, strict=True)]
 
 
 def _above_zero(numbers: list[list[int]], scores: list[list[float]]) -> PatchWords:

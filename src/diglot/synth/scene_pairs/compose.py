@@ -61,12 +61,13 @@ class ScenePairMaker:
     @property
     def info(self) -> dict[str, Any]:
         """How these pairs are made: two equal infos give equal pairs."""
-        told = "\n".join([f"{p.name}/{n}" for p, n in self._kinds] + [p.name for p in self._photos])
+        kinds = [f"{pool.name}/{name}" for pool, name in self._kinds]
+        pictures = "\n".join(kinds + [photo.name for photo in self._photos])
         return {
             "made_by": f"scene pairs v{VERSION}",
             "seed": self.seed,
             "config": asdict(self.config),
-            "pictures": f"{zlib.crc32(told.encode()):08x}",
+            "pictures": f"{zlib.crc32(pictures.encode()):08x}",
         }
 
     @property
@@ -95,16 +96,16 @@ class ScenePairMaker:
         pool, name = self._kinds[drawn[0]]
         pictures = pool.pictures(name, "test")
         thing = pool, str(pictures[int(rng.integers(len(pictures)))])
-        uv_K2 = _places_on(pool.render(thing[1], 256), config.keypoints, rng)
+        uv_K2 = _sample_points(pool.render(thing[1], 256), config.keypoints, rng)
         others = [self._kinds[k] for k in drawn[1:]] if level == 3 else []
         sides = []
         for number in (0, 1):
             scene = self._scene(thing, level, others, rng, target=number == 1)
             if scene is None:
                 return None
-            sides.append(_seen(scene, uv_K2, config.jpeg_quality))
-        (source, seen_K, _), (target, also_K, box) = sides
-        visible_K = seen_K & also_K
+            sides.append(_pair_image(scene, uv_K2, config.jpeg_quality))
+        (source, visible_source_K, _), (target, visible_target_K, box) = sides
+        visible_K = visible_source_K & visible_target_K
         if visible_K.sum() < config.min_keypoints:
             return None
         return Pair(
@@ -134,7 +135,7 @@ class ScenePairMaker:
         before, after = _split(list(others[:count]), rng)
         for pool, name in before:
             paste(canvas, *self._other(pool, name, rng))
-        picture, placement = self._placed(
+        picture, placement = self._place_picture(
             thing, config.object_px, rng, level if target else 0, crowded=crowded
         )
         visible = paste(canvas, picture, placement) >= _SOLID_ALPHA
@@ -145,7 +146,7 @@ class ScenePairMaker:
             return None
         return _Scene(canvas, placement, visible)
 
-    def _placed(
+    def _place_picture(
         self,
         thing: tuple[Pool, str],
         size_px: tuple[int, int],
@@ -157,8 +158,8 @@ class ScenePairMaker:
         config = self.config
         pool, key = thing
         picture = pool.render(key, int(rng.integers(size_px[0], size_px[1] + 1)))
-        turn = float(rng.uniform(-config.turn_deg, config.turn_deg)) if level >= 1 else 0.0
-        flat = Placement(size_wh=picture.size, center_xy=(0.0, 0.0), turn_deg=turn)
+        angle = float(rng.uniform(-config.turn_deg, config.turn_deg)) if level >= 1 else 0.0
+        flat = Placement(size_wh=picture.size, center_xy=(0.0, 0.0), turn_deg=angle)
         reach_xy = abs(flat.to_canvas(np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]))).max(0)
         margin_xy = reach_xy * (0.3 if crowded else 1.0)  # crowded: part may lie beyond the frame
         low_xy = np.minimum(margin_xy, config.image_px / 2)
@@ -166,7 +167,7 @@ class ScenePairMaker:
         return picture, Placement(
             size_wh=picture.size,
             center_xy=(float(center[0]), float(center[1])),
-            turn_deg=turn,
+            turn_deg=angle,
             mirrored=level == 2 or (level == 3 and bool(rng.random() < 0.5)),
         )
 
@@ -175,7 +176,7 @@ class ScenePairMaker:
     ) -> tuple[Image.Image, Placement]:
         pictures = pool.pictures(name, "test")
         key = str(pictures[int(rng.integers(len(pictures)))])
-        return self._placed((pool, key), self.config.other_px, rng, 1, crowded=True)
+        return self._place_picture((pool, key), self.config.other_px, rng, 1, crowded=True)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _split(things: list, rng: np.random.Generator) -> tuple[list, list]:
     return things[:cut], things[cut:]
 
 
-def _places_on(picture: Image.Image, count: int, rng: np.random.Generator) -> np.ndarray:
+def _sample_points(picture: Image.Image, count: int, rng: np.random.Generator) -> np.ndarray:
     """Places (u, v) on the object's solid part, spread out: each the farthest of a few draws."""
     solid = np.asarray(picture.getchannel("A")) >= _SOLID_ALPHA
     rows, columns = np.nonzero(solid)
@@ -205,7 +206,7 @@ def _places_on(picture: Image.Image, count: int, rng: np.random.Generator) -> np
     return np.array(chosen) / size_wh
 
 
-def _seen(
+def _pair_image(
     scene: _Scene, uv_K2: np.ndarray, quality: int
 ) -> tuple[PairImage, np.ndarray, tuple[float, float, float, float]]:
     """The scene as one side of a pair, which points show, and the box of what shows."""

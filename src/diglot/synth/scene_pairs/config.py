@@ -26,9 +26,9 @@ class ScenePairsConfig:
     min_visible: float = 0.5
     """Share of the object that level `crowded` leaves uncovered and inside the frame, at least."""
     keypoints: int = 12
-    """Points drawn on the object; those hidden in either scene are told so."""
+    """Points drawn on the object; those hidden in either scene are marked as hidden."""
     min_keypoints: int = 4
-    """Points that are seen in both scenes, at least."""
+    """Points that are visible in both scenes, at least."""
     background_px: int = 224
     """Photographs behind are shrunk to this side first; small makes them blurred."""
     texture_share: float = 0.2

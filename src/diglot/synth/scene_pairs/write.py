@@ -1,4 +1,4 @@
-"""Writing made pairs to a folder, and going on where a killed run stopped."""
+"""Writing made pairs to a folder; a run that was killed resumes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,8 +44,8 @@ def write_pairs(
 ) -> Rejected:
     """Bring a folder to `count` pairs; what is there stays. `on_pair(done, total)` after each.
 
-    A pair that cannot be made goes to `rejected.jsonl`, which comes back, and the next takes its
-    turn. Raises ConfigError where the folder holds other pairs, or none can be made.
+    A pair that cannot be made is noted in `rejected.jsonl`, which is returned, and the next index
+    is tried. Raises ConfigError where the folder holds other pairs, or none can be made.
     """
     if count < 1:
         raise ConfigError("count must be at least 1", got=count, where="--count")

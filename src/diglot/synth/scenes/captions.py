@@ -11,7 +11,7 @@ from diglot.synth.scenes import words
 
 @dataclass(frozen=True, kw_only=True)
 class Mention:
-    """One object as a caption tells of it."""
+    """One object as a caption names it."""
 
     name: str  # the plain kind: "dog"
     phrase: str  # with its attributes, without an article: "small dog"
@@ -27,7 +27,7 @@ class _Text:
         self.spans: dict[int, Span] = {}
         self._mentions = mentions
 
-    def say(self, words: str) -> "_Text":
+    def append(self, words: str) -> "_Text":
         if not self.text or self.text.endswith((". ", "! ")):
             words = words[:1].upper() + words[1:]
         self.text += words
@@ -37,7 +37,7 @@ class _Text:
         """Add object `index` with its article; "another" after the same phrase."""
         phrase = self._mentions[index].phrase
         again = any(self._mentions[other].phrase == phrase for other in self.spans)
-        self.say(("another" if again else words.article(phrase)) + " ")
+        self.append(("another" if again else words.article(phrase)) + " ")
         self.spans[index] = (len(self.text), len(self.text) + len(phrase))
         self.text += phrase
         return self
@@ -47,8 +47,8 @@ class _Text:
         for position, index in enumerate(indexes):
             if position:
                 last = position == len(indexes) - 1
-                self.say((" and " if len(indexes) == 2 else ", and ") if last else ", ")
-            self.name(index).say(" " + self._mentions[index].place)
+                self.append((" and " if len(indexes) == 2 else ", and ") if last else ", ")
+            self.name(index).append(" " + self._mentions[index].place)
         return self
 
 
@@ -69,7 +69,7 @@ def _list(
     text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     openings = ("", "there is ", "a picture of ", "this scene shows ", "here we see ")
-    text.say(openings[int(rng.integers(len(openings)))]).items(order).say(".")
+    text.append(openings[int(rng.integers(len(openings)))]).items(order).append(".")
 
 
 def _sentences(
@@ -77,7 +77,7 @@ def _sentences(
 ) -> None:
     for position, index in enumerate(order):
         if position:
-            text.say(" ")
+            text.append(" ")
         _sentence(text, mentions, index, rng)
 
 
@@ -87,11 +87,11 @@ def _sentence(
     where = mentions[index].place
     form = int(rng.integers(3))
     if form == 0:
-        text.say("there is ").name(index).say(f" {where}.")
+        text.append("there is ").name(index).append(f" {where}.")
     elif form == 1:
-        text.name(index).say(f" is {where}.")
+        text.name(index).append(f" is {where}.")
     else:
-        text.say(f"{where} is ").name(index).say(".")
+        text.append(f"{where} is ").name(index).append(".")
 
 
 def _relations(
@@ -101,14 +101,14 @@ def _relations(
     for position, (first, second) in enumerate(pairs):
         how = words.relation(mentions[first].center_xy, mentions[second].center_xy)
         if position:
-            text.say(" ")
+            text.append(" ")
         if rng.random() < 0.5:
-            text.name(first).say(f" is {how} ").name(second).say(".")
+            text.name(first).append(f" is {how} ").name(second).append(".")
         else:
-            # Said of the second, so that the sentence stands on its head: "above a dog is a key".
-            text.say(f"{how} ").name(second).say(" is ").name(first).say(".")
+            # The second comes first in the sentence: "above a dog is a key".
+            text.append(f"{how} ").name(second).append(" is ").name(first).append(".")
     if len(order) % 2:
-        text.say(" " if pairs else "")
+        text.append(" " if pairs else "")
         _sentence(text, mentions, order[-1], rng)
 
 
@@ -121,14 +121,16 @@ def _counts(
         things = ("object", "thing")[int(rng.integers(2))]
         verb = "are" if len(order) > 1 else "is"
         many = things + "s" if len(order) > 1 else things
-        text.say(f"there {verb} {words.number(len(order))} {many}: ").items(order).say(".")
+        text.append(f"there {verb} {words.number(len(order))} {many}: ").items(order).append(".")
         return
     kind = mentions[repeated[0]].name
     same = [index for index in order if mentions[index].name == kind]
-    text.say(f"there are {words.number(len(same))} {words.plural(kind)}: ").items(same).say(".")
+    text.append(f"there are {words.number(len(same))} {words.plural(kind)}: ").items(same).append(
+        "."
+    )
     others = [index for index in order if mentions[index].name != kind]
     if others:
-        text.say(" There is also ").items(others).say(".")
+        text.append(" There is also ").items(others).append(".")
 
 
 _STYLES = {

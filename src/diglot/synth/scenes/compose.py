@@ -82,8 +82,8 @@ class SceneMaker:
         corners, owner = self._place(plan, pictures, rng)
         for picture, corner in zip(pictures, corners, strict=True):
             canvas.paste(picture, corner, mask=picture)
-        seen = [owner == index for index in range(len(pictures))]
-        text, spans = self._caption(plan, seen, rng)
+        visible = [owner == index for index in range(len(pictures))]
+        text, spans = self._caption(plan, visible, rng)
         regions = tuple(
             Region(
                 phrase=thing.phrase,
@@ -93,7 +93,7 @@ class SceneMaker:
                 mask=masks.encode(mask),
                 source=f"{thing.pool.name}/{thing.key}",
             )
-            for thing, mask, span in zip(plan.objects, seen, spans, strict=True)
+            for thing, mask, span in zip(plan.objects, visible, spans, strict=True)
         )
         return Sample(
             id=id,
@@ -122,13 +122,13 @@ class SceneMaker:
         return found
 
     def _in_two_places(self, corners: Sequence[Corner], owner: np.ndarray) -> bool:
-        """Whether objects 0 and 1, of one kind, would be told with different places."""
+        """Whether objects 0 and 1, of one kind, would be described by different places."""
         first, second = (_center(owner == index) for index in (0, 1))
         px = self.config.image_px
         return words.place(first, px) != words.place(second, px)
 
     def _caption(
-        self, plan: Plan, seen: list[np.ndarray], rng: np.random.Generator
+        self, plan: Plan, visible: list[np.ndarray], rng: np.random.Generator
     ) -> tuple[str, list[tuple[int, int]]]:
         mentions = [
             Mention(
@@ -137,7 +137,7 @@ class SceneMaker:
                 center_xy=(center := _center(mask)),
                 place=words.place(center, self.config.image_px),
             )
-            for thing, mask in zip(plan.objects, seen, strict=True)
+            for thing, mask in zip(plan.objects, visible, strict=True)
         ]
         styles = self.config.styles
         return caption(mentions, styles[int(rng.integers(len(styles)))], rng)

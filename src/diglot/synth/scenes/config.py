@@ -13,7 +13,7 @@ STYLES = ("list", "sentences", "relations", "counts")
 
 @dataclass(frozen=True, kw_only=True)
 class ScenesConfig:
-    """How scenes are composed. The defaults: four things of four kinds, told by name and place."""
+    """How scenes are composed. By default four objects of four kinds, named with their places."""
 
     image_px: int = 448
     """Side of the square scene."""
@@ -26,9 +26,9 @@ class ScenesConfig:
     min_visible: float = 0.5
     """Share of an object's own pixels that stay uncovered, at least."""
     repeat_probability: float = 0.0
-    """Share of scenes where one kind appears twice, told apart by one of repeat_by."""
+    """Share of scenes where one kind appears twice, distinguished by one of repeat_by."""
     repeat_by: tuple[str, ...] = ("size", "place", "colour")
-    """What tells the two apart; colour goes for drawings only."""
+    """What distinguishes the two; colour applies to drawings only."""
     size_probability: float = 0.0
     """Share of objects called "small" or "large", and made so."""
     colour_probability: float = 0.0

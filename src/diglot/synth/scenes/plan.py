@@ -31,7 +31,7 @@ class PlannedObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A scene to come. `apart_by` says what tells the repeated kind's two objects apart."""
+    """A scene to come. `apart_by`: what distinguishes the two objects of a repeated kind."""
 
     objects: tuple[PlannedObject, ...]
     apart_by: str | None = None  # size, place or colour; objects 0 and 1 are of one kind
@@ -131,7 +131,7 @@ class Planner:
         if not ways:
             drawn = [i for i, (p, _) in enumerate(kinds) if p.drawn]
             if not drawn:
-                raise DataError("repeat_by: only drawings can be told apart by colour")
+                raise DataError("repeat_by: only drawings can be distinguished by colour")
             kinds = [kinds[drawn[0]], *kinds[: drawn[0]], *kinds[drawn[0] + 1 :]]
             (pool, name), ways = kinds[0], ["colour"]
         way = ways[int(rng.integers(len(ways)))]

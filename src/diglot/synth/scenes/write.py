@@ -1,4 +1,4 @@
-"""Writing scenes to a dataset folder, and going on where a killed run stopped."""
+"""Writing scenes to a dataset folder; a run that was killed resumes."""
 
 from collections.abc import Callable
 from pathlib import Path

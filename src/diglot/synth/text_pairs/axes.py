@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from diglot.core.types import Box
-from diglot.synth.text_pairs.canvas import XY, Canvas, Colour, Lettering, about
-from diglot.synth.text_pairs.page_style import Look, blank_page
+from diglot.synth.text_pairs.canvas import XY, Canvas, Colour, Lettering, square_around
+from diglot.synth.text_pairs.page_style import PageStyle, blank_page
 
 _PAD = 18  # px from the page's edge
 _GAP = 8  # px between a plot and its labels
@@ -40,7 +40,7 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def round_axis(values: Sequence[float], *, from_zero: bool, ticks: int) -> Axis:
+def fit_axis(values: Sequence[float], *, from_zero: bool, ticks: int) -> Axis:
     """An axis of about `ticks` round ticks that holds all values."""
     low, high = (0.0 if from_zero else min(values)), max(values)
     rough = (high - low) / ticks
@@ -61,27 +61,27 @@ class Around:
     legend_right: bool = True  # else between title and plot
 
 
-def widest(texts: Sequence[str], how: Lettering) -> int:
+def widest_px(texts: Sequence[str], how: Lettering) -> int:
     """Px that the widest text takes; 0 where there is none."""
     return max((how.width(text) for text in texts), default=0)
 
 
-def lay_out(
-    around: Around, plot_wh: tuple[int, int], look: Look, how: Lettering, rng: Random
+def arrange_page(
+    around: Around, plot_wh: tuple[int, int], style: PageStyle, how: Lettering, rng: Random
 ) -> tuple[Canvas, Box]:
     """A page with title and legend, and the box left for the plot."""
-    heading = replace(look.lettering(rng, 21, bold=True), colour=look.accent)
+    heading = replace(style.lettering(rng, 21, bold=True), colour=style.accent)
     names = [name for name, _ in around.legend]
-    legend_px = widest(names, how) + _SWATCH_PX + _GAP
+    legend_px = widest_px(names, how) + _SWATCH_PX + _GAP
     beside = around.legend_right and bool(names)
-    left = _PAD + (widest(around.left, how) + _GAP if around.left else 0)
+    left = _PAD + (widest_px(around.left, how) + _GAP if around.left else 0)
     top = _PAD + round(1.4 * heading.line_px)
     top += 0 if beside or not names else round(1.5 * how.line_px)
     right = _PAD + _GAP + around.right_px + (legend_px + 2 * _GAP if beside else 0)
     across = 0 if beside else sum(how.width(n) + _SWATCH_PX + 4 * _GAP for n in names) + 2 * _PAD
     width = max(left + plot_wh[0] + right, heading.width(around.title) + 2 * _PAD, across)
     height = top + plot_wh[1] + (round(1.4 * how.line_px) if around.below else 0) + _PAD
-    canvas = blank_page(width, height, look, rng)
+    canvas = blank_page(width, height, style, rng)
     canvas.write(around.title, _PAD, _PAD + heading.size_px, heading)
     box = (left, top, left + plot_wh[0], top + plot_wh[1])
     if beside:
@@ -102,18 +102,25 @@ def label_below(canvas: Canvas, text: str, box: Box, x: float, how: Lettering) -
 
 
 def draw_ticks(
-    canvas: Canvas, axis: Axis, box: Box, look: Look, how: Lettering, *, upright: bool, grid: bool
+    canvas: Canvas,
+    axis: Axis,
+    box: Box,
+    style: PageStyle,
+    how: Lettering,
+    *,
+    upright: bool,
+    grid: bool,
 ) -> None:
     """Tick labels of the axis on the left (upright) or below, tick marks or a grid, and a frame."""
     x0, y0, x1, y1 = box
     for tick, label in zip(axis.ticks, axis.labels, strict=True):
         if upright:
             y = y1 - axis.share(tick) * (y1 - y0)
-            canvas.draw.line((x0 if grid else x0 - 4, y, x1 if grid else x0, y), fill=_faint(look))
+            canvas.draw.line((x0 if grid else x0 - 4, y, x1 if grid else x0, y), fill=_faint(style))
             label_left(canvas, label, box, y, how)
         else:
             x = x0 + axis.share(tick) * (x1 - x0)
-            canvas.draw.line((x, y0 if grid else y1, x, y1 if grid else y1 + 4), fill=_faint(look))
+            canvas.draw.line((x, y0 if grid else y1, x, y1 if grid else y1 + 4), fill=_faint(style))
             label_below(canvas, label, box, x, how)
 
 
@@ -122,22 +129,22 @@ def draw_point(canvas: Canvas, key: str, at: XY, colour: Colour, corners: int) -
     if corners:
         canvas.draw.regular_polygon((*at, 7), corners, fill=colour)
     else:
-        canvas.draw.ellipse(about(at, 5), fill=colour)
-    canvas.mark(key, at, about(at, _POINT_PX))
+        canvas.draw.ellipse(square_around(at, 5), fill=colour)
+    canvas.mark(key, at, square_around(at, _POINT_PX))
 
 
-def draw_edges(canvas: Canvas, box: Box, look: Look, *, all_sides: bool) -> None:
+def draw_edges(canvas: Canvas, box: Box, style: PageStyle, *, all_sides: bool) -> None:
     """The left and lower edge of the plot, or all four."""
     x0, y0, x1, y1 = box
     if all_sides:
-        canvas.draw.rectangle(box, outline=look.ink)
+        canvas.draw.rectangle(box, outline=style.ink)
     else:
-        canvas.draw.line((x0, y0, x0, y1, x1, y1), fill=look.ink, width=2)
+        canvas.draw.line((x0, y0, x0, y1, x1, y1), fill=style.ink, width=2)
 
 
-def _faint(look: Look) -> Colour:
+def _faint(style: PageStyle) -> Colour:
     red, green, blue = (
-        round(0.65 * p + 0.35 * i) for p, i in zip(look.paper, look.ink, strict=True)
+        round(0.65 * p + 0.35 * i) for p, i in zip(style.paper, style.ink, strict=True)
     )
     return red, green, blue
 

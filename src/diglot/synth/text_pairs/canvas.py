@@ -61,7 +61,7 @@ class Canvas:
 
     @property
     def size_hw(self) -> SizeHW:
-        """Px."""
+        """Height and width of the page, in px."""
         return self.image.height, self.image.width
 
     def write(self, text: str, x: float, baseline: float, how: Lettering, *, key: str = "") -> Box:
@@ -74,8 +74,8 @@ class Canvas:
                 self.draw.text((pen, y), character, fill=how.colour, font=font, anchor="ls")
                 parts.append((pen + ink[0], y + ink[1], pen + ink[2], y + ink[3]))
             pen += advance + how.spacing_px
-        box = around(parts)
-        self.mark(key or text, centre(box), box, tuple(parts))
+        box = enclose_boxes(parts)
+        self.mark(key or text, center_of(box), box, tuple(parts))
         return box
 
     def mark(self, key: str, point: XY, box: Box, parts: tuple[Box, ...] = ()) -> None:
@@ -83,24 +83,24 @@ class Canvas:
         self.marks.append(Mark(key=key, point=point, box=box, parts=parts))
 
 
-def centre(box: Box) -> XY:
+def center_of(box: Box) -> XY:
     """The middle of a box."""
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def around(boxes: list[Box]) -> Box:
+def enclose_boxes(boxes: list[Box]) -> Box:
     """The smallest box that holds all of `boxes`, one at least."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
 
 
-def about(point: XY, half_px: float) -> Box:
+def square_around(point: XY, half_px: float) -> Box:
     """A square box around a point."""
     x, y = point
     return x - half_px, y - half_px, x + half_px, y + half_px
 
 
-def overlap(a: Box, b: Box) -> bool:
+def boxes_overlap(a: Box, b: Box) -> bool:
     """Whether two boxes share an area."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 

@@ -15,7 +15,7 @@ _LABEL_LETTERS = 8  # longest label, so that labels fit side by side
 
 @dataclass(frozen=True, kw_only=True)
 class ChartData:
-    """What a chart tells. A scatter's two series are its points' coordinates."""
+    """The data that a chart shows. A scatter's two series are its points' coordinates."""
 
     title: str
     categories: tuple[str, ...]
@@ -28,7 +28,7 @@ class Plan:
     """What one of the two drawings of the data does in its own way."""
 
     order: tuple[int, ...]  # of the categories
-    colours: tuple[int, ...]  # of the series, or of a pie's slices: which of the look's colours
+    colours: tuple[int, ...]  # of the series, or of a pie's slices: which of the style's colours
     turned: bool  # bars lie, a scatter's axes change places, a pie runs the other way
     legend_right: bool
     grid: bool
@@ -43,7 +43,12 @@ def draw_data(kind: str, draw: Draw, rng: Random) -> ChartData:
     series = 1 if one_series else 2 if kind == "scatter" else rng.randint(2, 3)
     many = {"bar": (3, 6), "line": (4, 6), "pie": (4, 6), "scatter": (6, 8)}[kind]
     count = rng.randint(*many)
-    values = {"bar": _heights, "line": _apart, "pie": _shares, "scatter": _strewn}[kind]
+    values = {
+        "bar": _draw_heights,
+        "line": _draw_levels,
+        "pie": _draw_shares,
+        "scatter": _scatter_points,
+    }[kind]
     return ChartData(
         title=draw.word() + " " + draw.word(),
         categories=tuple(draw.short_word(_LABEL_LETTERS) for _ in range(count)),
@@ -67,33 +72,33 @@ def draw_plan(data: ChartData, rng: Random) -> Plan:
     )
 
 
-def like_plan(plan: Plan, other: Plan, *, layout: bool) -> Plan:
+def match_plan(plan: Plan, other: Plan, *, layout: bool) -> Plan:
     """`plan` with the other's colours, and its order and orientation too if `layout`."""
     if layout:
         return replace(other, grid=plan.grid, all_edges=plan.all_edges, ticks=plan.ticks)
     return replace(plan, colours=other.colours)
 
 
-def _heights(series: int, count: int, rng: Random) -> list[list[float]]:
-    """Any heights a bar can be told by."""
+def _draw_heights(series: int, count: int, rng: Random) -> list[list[float]]:
+    """Heights of bars, none too low to be read."""
     top = 10.0 ** rng.randint(1, 3)
     return [[top * rng.uniform(0.15, 1) for _ in range(count)] for _ in range(series)]
 
 
-def _apart(series: int, count: int, rng: Random) -> list[list[float]]:
-    """Levels that no two series share in a category, so that their points do not meet."""
+def _draw_levels(series: int, count: int, rng: Random) -> list[list[float]]:
+    """Levels that no two series share in a category, so that their points do not touch."""
     top, levels = 10.0 ** rng.randint(1, 3), range(1, 8)
     columns = [rng.sample(levels, series) for _ in range(count)]
     columns = [[top * (v + rng.uniform(-0.15, 0.15)) / 8 for v in column] for column in columns]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _shares(series: int, count: int, rng: Random) -> list[list[float]]:
+def _draw_shares(series: int, count: int, rng: Random) -> list[list[float]]:
     """Parts of a whole, none so small that its slice is hard to hit."""
     return [[rng.uniform(1, 3) for _ in range(count)] for _ in range(series)]
 
 
-def _strewn(series: int, count: int, rng: Random) -> list[list[float]]:
+def _scatter_points(series: int, count: int, rng: Random) -> list[list[float]]:
     """Coordinates with room for each point's name beside it, whichever axis lies."""
     tops = [10.0 ** rng.randint(1, 3) for _ in range(series)]
     points: list[list[float]] = []

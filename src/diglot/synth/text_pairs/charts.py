@@ -1,4 +1,4 @@
-"""Charts of four kinds: one set of data drawn with another look, order, orientation and scale.
+"""Charts of four kinds: one set of data drawn with another style, order, orientation and scale.
 
 Marks are what the data name: labels, legend entries, ends of bars, points, slices.
 Legend: S series, K categories.
@@ -11,33 +11,33 @@ from diglot.core.types import Box
 from diglot.synth.text_pairs.axes import (
     Around,
     Axis,
+    arrange_page,
     draw_edges,
     draw_point,
     draw_ticks,
+    fit_axis,
     label_below,
     label_left,
-    lay_out,
-    round_axis,
-    widest,
+    widest_px,
 )
 from diglot.synth.text_pairs.canvas import Canvas, Colour
 from diglot.synth.text_pairs.chart_data import ChartData, Plan
-from diglot.synth.text_pairs.charts_free import pie, scatter
-from diglot.synth.text_pairs.page_style import Look
+from diglot.synth.text_pairs.charts_free import draw_pie, draw_scatter
+from diglot.synth.text_pairs.page_style import PageStyle
 
 
-def bar(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+def draw_bars(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
     """Bars side by side, standing or lying."""
-    how = look.lettering(rng, 17, bold=False)
-    axis = round_axis(_all_values(data), from_zero=True, ticks=plan.ticks)
+    how = style.lettering(rng, 17, bold=False)
+    axis = fit_axis(_all_values(data), from_zero=True, ticks=plan.ticks)
     names = [data.categories[k] for k in plan.order]
     thick = 30 if len(data.series) == 1 else 20
-    slot = max(thick * len(data.series) + 14, 0 if plan.turned else widest(names, how) + 12)
+    slot = max(thick * len(data.series) + 14, 0 if plan.turned else widest_px(names, how) + 12)
     along, tall = slot * len(names), round(0.6 * plan.size_px)
-    around = _around(data, plan, look, names if plan.turned else axis.labels)
+    around = _describe_frame(data, plan, style, names if plan.turned else axis.labels)
     plot_wh = (plan.size_px, along) if plan.turned else (along, tall)
-    canvas, box = lay_out(around, plot_wh, look, how, rng)
-    draw_ticks(canvas, axis, box, look, how, upright=not plan.turned, grid=plan.grid)
+    canvas, box = arrange_page(around, plot_wh, style, how, rng)
+    draw_ticks(canvas, axis, box, style, how, upright=not plan.turned, grid=plan.grid)
     for i, k in enumerate(plan.order):
         middle = (box[1] if plan.turned else box[0]) + (i + 0.5) * slot
         label = label_left if plan.turned else label_below
@@ -46,40 +46,40 @@ def bar(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
             low = round(middle + (s - len(data.series) / 2) * thick)
             end = axis.share(data.values_SK[s][k])
             key = f"bar {data.categories[k]} {series}"
-            colour = look.parts[plan.colours[s]]
-            _bar(canvas, key, box, (low + 1, low + thick - 2), end, colour, lies=plan.turned)
-    draw_edges(canvas, box, look, all_sides=plan.all_edges)
+            colour = style.parts[plan.colours[s]]
+            _draw_bar(canvas, key, box, (low + 1, low + thick - 2), end, colour, lies=plan.turned)
+    draw_edges(canvas, box, style, all_sides=plan.all_edges)
     return canvas
 
 
-def line(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+def draw_lines(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
     """Lines through marked points; categories keep their order, as time would."""
-    how = look.lettering(rng, 17, bold=False)
-    axis = round_axis(_all_values(data), from_zero=plan.turned, ticks=plan.ticks)
-    slot = max(widest(data.categories, how) + 14, plan.size_px // len(data.categories))
-    around = _around(data, plan, look, axis.labels)
+    how = style.lettering(rng, 17, bold=False)
+    axis = fit_axis(_all_values(data), from_zero=plan.turned, ticks=plan.ticks)
+    slot = max(widest_px(data.categories, how) + 14, plan.size_px // len(data.categories))
+    around = _describe_frame(data, plan, style, axis.labels)
     plot_wh = (slot * len(data.categories), round(0.65 * plan.size_px))
-    canvas, box = lay_out(around, plot_wh, look, how, rng)
-    draw_ticks(canvas, axis, box, look, how, upright=True, grid=plan.grid)
-    draw_edges(canvas, box, look, all_sides=plan.all_edges)
+    canvas, box = arrange_page(around, plot_wh, style, how, rng)
+    draw_ticks(canvas, axis, box, style, how, upright=True, grid=plan.grid)
+    draw_edges(canvas, box, style, all_sides=plan.all_edges)
     x_K = [box[0] + (k + 0.5) * slot for k in range(len(data.categories))]
     for x, category in zip(x_K, data.categories, strict=True):
         label_below(canvas, category, box, x, how)
     corners, width = rng.choice((0, 3, 4)), rng.choice((2, 3, 4))
     for s in range(len(data.series)):
         points = [(x, _height(axis, v, box)) for x, v in zip(x_K, data.values_SK[s], strict=True)]
-        colour = look.parts[plan.colours[s]]
+        colour = style.parts[plan.colours[s]]
         canvas.draw.line(points, fill=colour, width=width)
         for point, category in zip(points, data.categories, strict=True):
             draw_point(canvas, f"point {category} {data.series[s]}", point, colour, corners)
     return canvas
 
 
-KINDS: dict[str, Callable[[ChartData, Plan, Look, Random], Canvas]] = {
-    "bar": bar,
-    "line": line,
-    "pie": pie,
-    "scatter": scatter,
+KINDS: dict[str, Callable[[ChartData, Plan, PageStyle, Random], Canvas]] = {
+    "bar": draw_bars,
+    "line": draw_lines,
+    "pie": draw_pie,
+    "scatter": draw_scatter,
 }
 
 
@@ -91,9 +91,9 @@ def _height(axis: Axis, value: float, box: Box) -> float:
     return box[3] - axis.share(value) * (box[3] - box[1])
 
 
-def _around(data: ChartData, plan: Plan, look: Look, left: Sequence[str]) -> Around:
+def _describe_frame(data: ChartData, plan: Plan, style: PageStyle, left: Sequence[str]) -> Around:
     """One series needs no legend."""
-    entries = [(name, look.parts[plan.colours[s]]) for s, name in enumerate(data.series)]
+    entries = [(name, style.parts[plan.colours[s]]) for s, name in enumerate(data.series)]
     return Around(
         title=data.title,
         left=tuple(left),
@@ -102,7 +102,7 @@ def _around(data: ChartData, plan: Plan, look: Look, left: Sequence[str]) -> Aro
     )
 
 
-def _bar(
+def _draw_bar(
     canvas: Canvas,
     key: str,
     box: Box,

@@ -8,32 +8,32 @@ from random import Random
 
 from diglot.synth.text_pairs.axes import (
     Around,
+    arrange_page,
     draw_edges,
     draw_point,
     draw_ticks,
-    lay_out,
-    round_axis,
-    widest,
+    fit_axis,
+    widest_px,
 )
-from diglot.synth.text_pairs.canvas import XY, Canvas, Lettering, about
+from diglot.synth.text_pairs.canvas import XY, Canvas, Lettering, square_around
 from diglot.synth.text_pairs.chart_data import ChartData, Plan
-from diglot.synth.text_pairs.page_style import Look
+from diglot.synth.text_pairs.page_style import PageStyle
 
 _SLICE_PX = 14  # half the side of the box around a slice's mark
 
 
-def pie(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+def draw_pie(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
     """Slices of the first series, named around the pie or in a legend."""
-    how = look.lettering(rng, 17, bold=False)
-    colours = [look.parts[colour] for colour in plan.colours]
+    how = style.lettering(rng, 17, bold=False)
+    colours = [style.parts[colour] for colour in plan.colours]
     named_around = not plan.legend_right
     legend = () if named_around else tuple((data.categories[k], colours[k]) for k in plan.order)
     radius = plan.size_px // 3
-    spare_x, spare_y = (widest(data.categories, how) + 16, 34) if named_around else (8, 8)
-    canvas, box = lay_out(
+    margin_x, margin_y = (widest_px(data.categories, how) + 16, 34) if named_around else (8, 8)
+    canvas, box = arrange_page(
         Around(title=data.title, below=False, legend=legend),
-        (2 * (radius + spare_x), 2 * (radius + spare_y)),
-        look,
+        (2 * (radius + margin_x), 2 * (radius + margin_y)),
+        style,
         how,
         rng,
     )
@@ -45,39 +45,39 @@ def pie(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
         wide = 360 * data.values_SK[0][k] / total * (-1 if plan.turned else 1)
         low, high, at = min(at, at + wide), max(at, at + wide), at + wide
         canvas.draw.pieslice(
-            about(middle, radius), low, high, fill=colours[k], outline=look.paper, width=2
+            square_around(middle, radius), low, high, fill=colours[k], outline=style.paper, width=2
         )
         towards = math.radians((low + high) / 2)
         place = _on_ray(middle, towards, reach)
-        canvas.mark(f"slice {data.categories[k]}", place, about(place, _SLICE_PX))
+        canvas.mark(f"slice {data.categories[k]}", place, square_around(place, _SLICE_PX))
         if named_around:
             _name(canvas, data.categories[k], _on_ray(middle, towards, radius + 10), towards, how)
     if hole:
-        canvas.draw.ellipse(about(middle, hole), fill=look.paper)
+        canvas.draw.ellipse(square_around(middle, hole), fill=style.paper)
     return canvas
 
 
-def scatter(data: ChartData, plan: Plan, look: Look, rng: Random) -> Canvas:
+def draw_scatter(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
     """Points that each have a name beside them; the two series are their coordinates."""
-    how = look.lettering(rng, 16, bold=False)
+    how = style.lettering(rng, 16, bold=False)
     across_K, up_K = data.values_SK[::-1] if plan.turned else data.values_SK
-    x_axis, y_axis = (round_axis(v, from_zero=False, ticks=plan.ticks) for v in (across_K, up_K))
-    right_px = widest(data.categories, how)
-    canvas, box = lay_out(
+    x_axis, y_axis = (fit_axis(v, from_zero=False, ticks=plan.ticks) for v in (across_K, up_K))
+    right_px = widest_px(data.categories, how)
+    canvas, box = arrange_page(
         Around(title=data.title, left=tuple(y_axis.labels), right_px=right_px),
         (plan.size_px, round(0.8 * plan.size_px)),
-        look,
+        style,
         how,
         rng,
     )
-    draw_ticks(canvas, y_axis, box, look, how, upright=True, grid=plan.grid)
-    draw_ticks(canvas, x_axis, box, look, how, upright=False, grid=plan.grid)
-    draw_edges(canvas, box, look, all_sides=plan.all_edges)
+    draw_ticks(canvas, y_axis, box, style, how, upright=True, grid=plan.grid)
+    draw_ticks(canvas, x_axis, box, style, how, upright=False, grid=plan.grid)
+    draw_edges(canvas, box, style, all_sides=plan.all_edges)
     corners = rng.choice((0, 3, 4))
     for across, up, name in zip(across_K, up_K, data.categories, strict=True):
         x = box[0] + x_axis.share(across) * (box[2] - box[0])
         y = box[3] - y_axis.share(up) * (box[3] - box[1])
-        draw_point(canvas, f"point {name}", (x, y), look.parts[plan.colours[0]], corners)
+        draw_point(canvas, f"point {name}", (x, y), style.parts[plan.colours[0]], corners)
         canvas.write(name, x + 10, y + 0.35 * how.size_px, how)
     return canvas
 

@@ -17,12 +17,18 @@ import PIL
 from diglot.core.errors import DataError
 from diglot.core.types import Box
 from diglot.data.pairs import Pair, PairImage
-from diglot.synth.text_pairs.canvas import Canvas, Mark, around
+from diglot.synth.text_pairs.canvas import Canvas, Mark, enclose_boxes
 from diglot.synth.text_pairs.config import LEVELS, VERSION, Level, OcrPairsConfig
-from diglot.synth.text_pairs.drawn import Drawn, Looks, draw_characters, draw_charts, draw_words
+from diglot.synth.text_pairs.drawn import (
+    Drawn,
+    PageStyles,
+    draw_characters,
+    draw_charts,
+    draw_words,
+)
 from diglot.synth.text_pairs.fonts import Family, fonts_digest
-from diglot.synth.text_pairs.page_style import draw_look
-from diglot.synth.text_pairs.photo import spoiled
+from diglot.synth.text_pairs.page_style import draw_page_style
+from diglot.synth.text_pairs.photo import degrade
 from diglot.synth.text_pairs.warp import Warp, draw_warp
 
 _TRIES = 40
@@ -75,18 +81,18 @@ class OcrPairMaker:
 
     def _draw(self, category: str, level: Level, rng: Random) -> Drawn:
         what, name = category.split("/")
-        looks = self._looks(level, rng)
+        page_styles = self._page_styles(level, rng)
         if what == "charts":
-            return draw_charts(name, level, looks, rng)
+            return draw_charts(name, level, page_styles, rng)
         draw = draw_words if what == "words" else draw_characters
-        return draw(name, level, looks, rng.randint(*self.config.texts), rng)
+        return draw(name, level, page_styles, rng.randint(*self.config.texts), rng)
 
-    def _looks(self, level: Level, rng: Random) -> Looks:
-        """Two looks, always of different families."""
+    def _page_styles(self, level: Level, rng: Random) -> PageStyles:
+        """Two page styles, always of different families."""
         hue = rng.random()
         hues = hue, hue if level.same_hues else rng.random()
         first, second = (
-            draw_look(
+            draw_page_style(
                 family,
                 rng,
                 dark=rng.random() < 0.3,
@@ -100,13 +106,13 @@ class OcrPairMaker:
     def _photographed(
         self, id: str, category: str, level: Level, drawn: Drawn, rng: Random
     ) -> Pair | None:
-        """Both pages warped and spoiled, and where their marks went; None where too few show."""
+        """Both pages warped and degraded, and where their marks went; None where too few show."""
         warps = [draw_warp(page.size_hw, level.strength, rng) for page in drawn.pages]
-        seen_2K = [
+        inside_2K = [
             [_inside(warp.box(mark.box), warp.image_hw) for mark in marks]
             for marks, warp in zip(drawn.marks, warps, strict=True)
         ]
-        visible_K = np.logical_and(*np.array(seen_2K, bool))
+        visible_K = np.logical_and(*np.array(inside_2K, bool))
         if visible_K.sum() < self.config.min_keypoints:
             return None
         source, target = (
@@ -119,7 +125,9 @@ class OcrPairMaker:
             groups=(level.name,),
             source=source,
             target=target,
-            box=_clipped(around([warps[1].box(box) for box in drawn.boxes]), warps[1].image_hw),
+            box=_clipped(
+                enclose_boxes([warps[1].box(box) for box in drawn.boxes]), warps[1].image_hw
+            ),
             visible_K=visible_K,
         )
 
@@ -128,7 +136,7 @@ class OcrPairMaker:
     ) -> PairImage:
         behind = rng.randint(30, 225), rng.randint(30, 225), rng.randint(30, 225)
         pixels_HW3 = warp.picture(page.image, behind)
-        photo = spoiled(pixels_HW3, level.spoil, np.random.default_rng(rng.getrandbits(64)))
+        photo = degrade(pixels_HW3, level.degradation, np.random.default_rng(rng.getrandbits(64)))
         stream = BytesIO()
         photo.save(stream, "JPEG", quality=self.config.jpeg_quality)
         points_K2 = warp.forward(np.array([mark.point for mark in marks]).reshape(-1, 2))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from diglot.core.errors import ConfigError
 from diglot.synth.text_pairs.charts import KINDS
 from diglot.synth.text_pairs.pages import STYLES
-from diglot.synth.text_pairs.photo import Spoil
+from diglot.synth.text_pairs.photo import Degradation
 from diglot.synth.text_pairs.warp import Strength
 
 # Bumped when the same seed no longer gives the same pairs.
@@ -24,7 +24,7 @@ class OcrPairsConfig:
     texts: tuple[int, int] = (8, 11)
     """Fewest and most texts that stand on both pages of a pair."""
     min_keypoints: int = 4
-    """Keypoints seen in both pictures, at least."""
+    """Keypoints visible in both pictures, at least."""
     jpeg_quality: int = 92
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Level:
 
     name: str
     strength: Strength
-    spoil: Spoil
+    degradation: Degradation
     others: tuple[int, int]  # texts on one page alone, fewest and most
     alike: int = 0  # of them, those that differ from a shared text in one character
     same_layout: bool = False  # texts in one order and style; charts turned and ordered alike
@@ -68,7 +68,7 @@ LEVELS = (
     Level(
         name="easy",
         strength=Strength(turn_degrees=3, corner_share=0.015, wave_px=0, crop_share=0),
-        spoil=Spoil(shade=0.05, blur_px=0.3, noise=2),
+        degradation=Degradation(shade=0.05, blur_px=0.3, noise=2),
         others=(0, 2),
         same_layout=True,
         same_hues=True,
@@ -76,7 +76,7 @@ LEVELS = (
     Level(
         name="medium",
         strength=Strength(turn_degrees=10, corner_share=0.05, wave_px=3, crop_share=0),
-        spoil=Spoil(shade=0.15, blur_px=0.6, noise=5),
+        degradation=Degradation(shade=0.15, blur_px=0.6, noise=5),
         others=(3, 5),
         same_hues=True,
         capitals=0.15,
@@ -84,7 +84,7 @@ LEVELS = (
     Level(
         name="hard",
         strength=Strength(turn_degrees=22, corner_share=0.09, wave_px=7, crop_share=0.2),
-        spoil=Spoil(shade=0.3, blur_px=0.9, noise=9),
+        degradation=Degradation(shade=0.3, blur_px=0.9, noise=9),
         others=(5, 8),
         alike=4,
         capitals=0.3,

@@ -7,11 +7,11 @@ from itertools import combinations
 from random import Random
 
 from diglot.core.types import Box
-from diglot.synth.text_pairs.canvas import Canvas, Mark, centre, overlap
-from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, like_plan
+from diglot.synth.text_pairs.canvas import Canvas, Mark, boxes_overlap, center_of
+from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, match_plan
 from diglot.synth.text_pairs.charts import KINDS
 from diglot.synth.text_pairs.config import Level
-from diglot.synth.text_pairs.page_style import Look
+from diglot.synth.text_pairs.page_style import PageStyle
 from diglot.synth.text_pairs.pages import STYLES
 from diglot.synth.text_pairs.words import Draw
 
@@ -19,7 +19,7 @@ _PRICES = (2, 4)  # of the shared texts
 _SPELT_LETTERS = 5  # a word whose letters are keypoints has at least as many
 _RUNNING_WORDS = 14  # further texts of a page in columns
 
-Looks = tuple[Look, Look]
+PageStyles = tuple[PageStyle, PageStyle]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,50 +36,58 @@ class Drawn:
         return not any(_covered(page) for page in self.pages)
 
 
-def draw_words(style: str, level: Level, looks: Looks, count: int, rng: Random) -> Drawn:
+def draw_words(style: str, level: Level, page_styles: PageStyles, count: int, rng: Random) -> Drawn:
     """`count` texts on two pages, the first in `style`; their middles are to be matched."""
     draw = Draw(rng)
     prices = rng.randint(*_PRICES)
     shared = [draw.price() for _ in range(prices)]
     shared += [draw.any() for _ in range(count - prices)]
     rng.shuffle(shared)
-    pages = _pages(shared, style, level, looks, draw, rng)
+    pages = _pages(shared, style, level, page_styles, draw, rng)
     marks = _common(pages, shared)
     return Drawn(pages=pages, marks=marks, boxes=[mark.box for mark in pages[1].marks])
 
 
-def draw_characters(style: str, level: Level, looks: Looks, count: int, rng: Random) -> Drawn:
+def draw_characters(
+    style: str, level: Level, page_styles: PageStyles, count: int, rng: Random
+) -> Drawn:
     """As `draw_words`; the letters of one word are to be matched, and the box is that word's."""
     draw = Draw(rng)
     spelt = draw.long_word(_SPELT_LETTERS)
     shared = [spelt, *(draw.any() for _ in range(count - 1))]
     rng.shuffle(shared)
-    pages = _pages(shared, style, level, looks, draw, rng)
+    pages = _pages(shared, style, level, page_styles, draw, rng)
     (first,), (second,) = _common(pages, [spelt])
     return Drawn(pages=pages, marks=(_letters(first), _letters(second)), boxes=[second.box])
 
 
-def draw_charts(kind: str, level: Level, looks: Looks, rng: Random) -> Drawn:
+def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -> Drawn:
     """One set of data as two charts of a kind; all that both name is to be matched."""
     data = draw_data(kind, Draw(rng), rng)
-    plans = [draw_plan(data, rng) for _ in looks]
+    plans = [draw_plan(data, rng) for _ in page_styles]
     if level.same_hues:
-        plans[1] = like_plan(plans[1], plans[0], layout=level.same_layout)
+        plans[1] = match_plan(plans[1], plans[0], layout=level.same_layout)
     first, second = (
-        KINDS[kind](data, plan, look, rng) for plan, look in zip(plans, looks, strict=True)
+        KINDS[kind](data, plan, page_style, rng)
+        for plan, page_style in zip(plans, page_styles, strict=True)
     )
     marks = _common((first, second), [mark.key for mark in first.marks])
     return Drawn(pages=(first, second), marks=marks, boxes=[mark.box for mark in second.marks])
 
 
 def _pages(
-    shared: Sequence[str], style: str, level: Level, looks: Looks, draw: Draw, rng: Random
+    shared: Sequence[str],
+    style: str,
+    level: Level,
+    page_styles: PageStyles,
+    draw: Draw,
+    rng: Random,
 ) -> tuple[Canvas, Canvas]:
     """Both pages, with other texts of their own; the second in another style if the level asks."""
     other = style if level.same_layout else rng.choice([name for name in STYLES if name != style])
     first, second = (
-        STYLES[name](_texts(shared, name, level, draw, rng), look, rng)
-        for name, look in zip((style, other), looks, strict=True)
+        STYLES[name](_texts(shared, name, level, draw, rng), page_style, rng)
+        for name, page_style in zip((style, other), page_styles, strict=True)
     )
     return first, second
 
@@ -110,11 +118,12 @@ def _common(
 
 def _letters(word: Mark) -> list[Mark]:
     return [
-        Mark(key=f"{word.key}[{i}]", point=centre(box), box=box) for i, box in enumerate(word.parts)
+        Mark(key=f"{word.key}[{i}]", point=center_of(box), box=box)
+        for i, box in enumerate(word.parts)
     ]
 
 
 def _covered(page: Canvas) -> bool:
     return any(
-        (a.parts or b.parts) and overlap(a.box, b.box) for a, b in combinations(page.marks, 2)
+        (a.parts or b.parts) and boxes_overlap(a.box, b.box) for a, b in combinations(page.marks, 2)
     )

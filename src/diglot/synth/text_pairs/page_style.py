@@ -1,4 +1,4 @@
-"""How a page looks: family, colours that can be read on each other, size, and the ground."""
+"""The style of a page: its family, colours that can be read on each other, size, and the ground."""
 
 import colorsys
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ _TEXTURE_LEVELS = 6  # how far a ground's texture strays from its colour, of 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """One page's choices."""
+class PageStyle:
+    """Family, colours, ground and scale of one page."""
 
     family: Family
     paper: Colour
     ink: Colour
     accent: Colour  # reads on the paper; the paper reads on it
-    parts: tuple[Colour, ...]  # of a chart: COLOURS that tell apart from each other and the paper
+    parts: tuple[Colour, ...]  # of a chart: COLOURS distinct from each other and the paper
     ground: str
     scale: float = 1.0  # of all sizes
     capitals: bool = False
 
     def lettering(self, rng: Random, size_px: float, *, bold: bool | None = None) -> Lettering:
-        """Letters in the look's family, ink and scale, in a face drawn at random."""
+        """Letters in the style's family, ink and scale, in a face drawn at random."""
         faces = self.family.faces
         wanted = [face for face in faces if bold is None or face.bold == bold] or list(faces)
         return Lettering(
@@ -44,16 +44,16 @@ class Look:
         return replace(how, colour=self.accent)
 
 
-def draw_look(
+def draw_page_style(
     family: Family, rng: Random, *, dark: bool, hue: float, capitals: bool = False
-) -> Look:
-    """A look in `family`: paper and ink far apart in lightness, most else drawn at random.
+) -> PageStyle:
+    """A style in `family`: paper and ink far apart in lightness, most else drawn at random.
 
     `hue`, in [0, 1), is that of the first of a chart's parts; the others' follow round the circle.
     """
     paper_light, ink_light = (0.12, 0.94) if dark else (0.93, 0.14)
     part_light = 0.62 if dark else 0.42
-    return Look(
+    return PageStyle(
         family=family,
         paper=_colour(rng.random(), paper_light + rng.uniform(-0.06, 0.06), rng.uniform(0, 0.7)),
         ink=_colour(rng.random(), ink_light + rng.uniform(-0.05, 0.05), rng.uniform(0, 0.8)),
@@ -65,15 +65,15 @@ def draw_look(
     )
 
 
-def blank_page(width: int, height: int, look: Look, rng: Random) -> Canvas:
-    """A canvas with the look's ground."""
-    canvas = Canvas(width, height, look.paper)
-    if look.ground != "flat":
+def blank_page(width: int, height: int, style: PageStyle, rng: Random) -> Canvas:
+    """A canvas with the style's ground."""
+    canvas = Canvas(width, height, style.paper)
+    if style.ground != "flat":
         generator = np.random.default_rng(rng.getrandbits(64))
-        pattern_HW = _pattern(look.ground, width, height, generator)
+        pattern_HW = _pattern(style.ground, width, height, generator)
         pattern = Image.fromarray((128 + _TEXTURE_LEVELS * pattern_HW).astype(np.uint8))
         channels = [
-            pattern.point([_kept(level + v - 128) for v in range(256)]) for level in look.paper
+            pattern.point([_kept(level + v - 128) for v in range(256)]) for level in style.paper
         ]
         canvas.image.paste(Image.merge("RGB", channels))
     return canvas

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from diglot.data.pairs import Pair, PairImage
-from diglot.synth.text_pairs.canvas import Colour, about
+from diglot.synth.text_pairs.canvas import Colour, square_around
 from diglot.synth.text_pairs.latin import bundled_folder, plain_font
 
 _COLUMNS = 3
@@ -18,7 +18,7 @@ _TEXT_PX = 16
 _HIDDEN: Colour = (128, 128, 128)
 
 
-def preview(pairs: Sequence[Pair], *, most: int = 12) -> Image.Image:
+def draw_preview(pairs: Sequence[Pair], *, most: int = 12) -> Image.Image:
     """Up to `most` pairs of different categories and groups on one sheet.
 
     A line joins what corresponds; a grey cross is not scored; a frame is the target's box.
@@ -74,7 +74,7 @@ def _join(
         draw.line(ends, fill=colour)
     for x, y in ends:
         if scored:
-            draw.ellipse(about((x, y), 3), fill=colour, outline=(0, 0, 0))
+            draw.ellipse(square_around((x, y), 3), fill=colour, outline=(0, 0, 0))
         else:
             draw.line((x - 4, y - 4, x + 4, y + 4), fill=colour, width=2)
             draw.line((x - 4, y + 4, x + 4, y - 4), fill=colour, width=2)

@@ -103,8 +103,8 @@ def draw_warp(page_hw: SizeHW, strength: Strength, rng: Random, *, margin_px: in
     moves = [[rng.uniform(-1, 1) * strength.corner_share for _ in "xy"] for _ in range(4)]
     turned_42 = (corners_42 + np.array(moves) * (width, height)) @ rotation_22.T
     cuts = [rng.uniform(-1, 1) * strength.crop_share * side for side in (width, height) * 2]
-    spare_4 = margin_px + strength.wave_px - np.clip(cuts, 0, None)
-    low_2, high_2 = turned_42.min(0) - spare_4[:2], turned_42.max(0) + spare_4[2:]
+    margin_4 = margin_px + strength.wave_px - np.clip(cuts, 0, None)
+    low_2, high_2 = turned_42.min(0) - margin_4[:2], turned_42.max(0) + margin_4[2:]
     image_wh = np.ceil(high_2 - low_2).astype(int)
     return Warp(
         image_hw=(int(image_wh[1]), int(image_wh[0])),

@@ -35,8 +35,8 @@ _LETTERS = "abcdefghiklmnoprstuvwy"
 
 
 @functools.cache
-def word_list() -> tuple[str, ...]:
-    """The carried English words, lower case, 3 to 10 letters."""
+def list_words() -> tuple[str, ...]:
+    """The bundled English words, lower case, 3 to 10 letters."""
     text = files("diglot.select.data").joinpath("ocr_words.txt").read_text("utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     return tuple(word for line in lines for word in line.split())
@@ -44,12 +44,12 @@ def word_list() -> tuple[str, ...]:
 
 @functools.cache
 def _short_words(letters: int) -> tuple[str, ...]:
-    return tuple(word for word in word_list() if len(word) <= letters)
+    return tuple(word for word in list_words() if len(word) <= letters)
 
 
 @functools.cache
 def _long_words(letters: int) -> tuple[str, ...]:
-    return tuple(word for word in word_list() if len(word) >= letters)
+    return tuple(word for word in list_words() if len(word) >= letters)
 
 
 class Draw:
@@ -61,7 +61,7 @@ class Draw:
 
     def word(self) -> str:
         """A word of the list."""
-        return self._fresh(lambda: self._rng.choice(word_list()))
+        return self._fresh(lambda: self._rng.choice(list_words()))
 
     def short_word(self, letters: int) -> str:
         """A word of at most as many letters."""

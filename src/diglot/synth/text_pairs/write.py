@@ -8,7 +8,7 @@ from diglot.data.rejected import Rejected
 from diglot.files import replacing
 from diglot.synth.scene_pairs.write import write_pairs
 from diglot.synth.text_pairs.compose import OcrPairMaker
-from diglot.synth.text_pairs.preview import preview
+from diglot.synth.text_pairs.preview import draw_preview
 
 PREVIEW = "preview.png"
 
@@ -23,5 +23,5 @@ def write_ocr_pairs(
     """As `write_pairs`; some of the pairs are drawn into `preview.png`."""
     rejected = write_pairs(maker, folder, count, on_pair=on_pair)
     with replacing(folder / PREVIEW) as temporary:
-        preview(read_pairs(folder, rejected)).save(temporary, "PNG")
+        draw_preview(read_pairs(folder, rejected)).save(temporary, "PNG")
     return rejected

@@ -12,7 +12,7 @@ from typing import Any
 from diglot.core.errors import ConfigError
 
 EXTRA = 'Install it: pip install "diglot[words]".'
-_LONGEST_WORD = 40  # longer ones are addresses, hashes, or text without spaces
+_MAX_WORD_CHARS = 40  # longer ones are addresses, hashes, or text without spaces
 
 
 def phrases(caption: str) -> list[str]:
@@ -74,7 +74,7 @@ def _is_noun(tag: str) -> bool:
 
 def _is_word(text: str) -> bool:
     letters = text.replace("-", "").replace("'", "")
-    return letters.isalpha() and text[0].isalpha() and 1 < len(text) <= _LONGEST_WORD
+    return letters.isalpha() and text[0].isalpha() and 1 < len(text) <= _MAX_WORD_CHARS
 
 
 @cache
@@ -88,7 +88,7 @@ def _tagger() -> Any:
 
 @cache
 def _lexicon() -> Any:
-    _tagger()  # tells what is missing
+    _tagger()  # raises where textblob is missing
     from textblob.en import lexicon
 
     return lexicon

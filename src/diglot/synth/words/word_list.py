@@ -21,7 +21,7 @@ from diglot.synth.words.counts import MEMORY_WORDS, WordCounts
 from diglot.synth.words.phrases import EXTRA, is_content_word, phrases
 
 Progress = Callable[[str, int, int], None]  # source, captions read, of how many
-_TELL_EVERY = 1000
+_PROGRESS_EVERY = 1000
 
 
 def build_word_list(
@@ -46,7 +46,7 @@ def build_word_list(
         for source, size in zip(sources, sizes, strict=True):
             for done, caption in enumerate(read_captions(source, split, rejected), start=1):
                 counts.add(phrases(caption))
-                if done % _TELL_EVERY == 0:
+                if done % _PROGRESS_EVERY == 0:
                     progress(source.name, done, size)
             progress(source.name, size, size)
         counts.add(extra, times=0)
