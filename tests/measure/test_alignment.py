@@ -7,7 +7,7 @@ import torch
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.measure.config import MeasureConfig
-from diglot.measure.projected import see
+from diglot.measure.projected import project_samples
 from diglot.measure.runner import measure_alignment, probe
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
@@ -31,7 +31,7 @@ def vlm():
 
 def scenes(vlm, seeds):
     samples = [tiny_sample(i, objects=3) for i in seeds]
-    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from diglot.data.collate import collate, lay
 from diglot.measure.caption_nll import plan_caption_nll
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
-from diglot.measure.projected import see
+from diglot.measure.projected import project_samples
 from diglot.objectives import caption
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
@@ -14,8 +14,8 @@ CONFIG = MeasureConfig(bootstrap_draws=50)
 
 
 def nll(vlm, samples, config=CONFIG):
-    seen = see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
-    plan = plan_caption_nll(vlm, seen, config, np.random.default_rng(0))
+    projected = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    plan = plan_caption_nll(vlm, projected, config, np.random.default_rng(0))
     answers = log_likelihoods(vlm, plan.questions, row_tokens=256, batch_tokens=999)
     return plan.conclude(answers)[0]
 

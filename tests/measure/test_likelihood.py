@@ -6,24 +6,24 @@ from diglot.core.errors import ConfigError
 from diglot.core.types import Image, Patches, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods, without_image
 from diglot.measure.names import name_ids
-from diglot.measure.projected import see
+from diglot.measure.projected import project_samples
 from diglot.models.prompt import tokenize
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 
 def seen_by(vlm, count=3):
     samples = [tiny_sample(i, objects=3) for i in range(count)]
-    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
-def questions_of(vlm, seen):
+def questions_of(vlm, projected):
     """Prompts with the image, with some of its tokens, with both, and with words alone."""
     tokenizer = vlm.language.tokenizer
     bos = Tokens((tokenizer.bos_token_id,))
     prompt = Tokens(tokenize("\nThe picture shows a", tokenizer).ids)
     names = tuple(name_ids(name, vlm.language) for name in NAMES)
     questions = []
-    for i, one in enumerate(seen):
+    for i, one in enumerate(projected):
         patches = Patches((i, 4, 7 + i))
         questions += [
             Question((bos, patches), names, one),
@@ -42,9 +42,9 @@ def naive(vlm, question):
         if isinstance(segment, Tokens):
             parts.append(vlm.language.words(torch.tensor(segment.ids, dtype=torch.int64)))
         elif isinstance(segment, Image):
-            parts.append(question.seen.visual_PD)
+            parts.append(question.projected.visual_PD)
         else:
-            parts.append(question.seen.visual_PD[list(segment.index)])
+            parts.append(question.projected.visual_PD[list(segment.index)])
     trunk = torch.cat(parts)
     sums = []
     for ids in question.candidates:
@@ -76,12 +76,16 @@ def test_packing_changes_nothing(row_tokens, batch_tokens):
 
 def test_images_matter_and_are_not_mixed_up():
     vlm = tiny_vlm()
-    seen = seen_by(vlm, 2)
-    questions = questions_of(vlm, seen)
-    swapped = [Question(q.trunk, q.candidates, seen[1]) for q in questions if q.seen is seen[0]]
+    projected = seen_by(vlm, 2)
+    questions = questions_of(vlm, projected)
+    swapped = [
+        Question(q.trunk, q.candidates, projected[1])
+        for q in questions
+        if q.projected is projected[0]
+    ]
     one, other = (
         log_likelihoods(vlm, qs, row_tokens=128, batch_tokens=400)
-        for qs in ([q for q in questions if q.seen is seen[0]], swapped)
+        for qs in ([q for q in questions if q.projected is projected[0]], swapped)
     )
     assert all(not np.allclose(a, b) for a, b in zip(one, other, strict=True))
 

@@ -10,7 +10,7 @@ from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.localisation import cosines, plan_localisation, region_mask
 from diglot.measure.names import name_vectors
-from diglot.measure.projected import Seen, see
+from diglot.measure.projected import ProjectedSample, project_samples
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
@@ -18,19 +18,19 @@ CONFIG = MeasureConfig(bootstrap_draws=50)
 
 def scenes(vlm, seeds):
     samples = [tiny_sample(i, objects=2, size_hw=(64, 64)) for i in seeds]
-    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
-def painted(vlm, seen):
+def painted(vlm, projected):
     """The same scene with every token at its object's word vector, by the share it covers."""
-    visual = torch.full_like(seen.visual_PD, 1e-3)
-    names = [region.name for region in seen.sample.regions]
+    visual = torch.full_like(projected.visual_PD, 1e-3)
+    names = [region.name for region in projected.sample.regions]
     for name, vector in name_vectors(names, vlm.language).items():
-        for region in seen.sample.regions:
+        for region in projected.sample.regions:
             if region.name == name:
-                cover = seen.grid.mask_cover(region_mask(region, seen.sample.size_hw))
+                cover = projected.grid.mask_cover(region_mask(region, projected.sample.size_hw))
                 visual += torch.from_numpy(cover).float()[:, None] * vector / vector.norm()
-    return Seen(seen.sample, seen.grid, visual)
+    return ProjectedSample(projected.sample, projected.grid, visual)
 
 
 def measured(vlm, held_out, training, config=CONFIG):
@@ -43,8 +43,8 @@ def measured(vlm, held_out, training, config=CONFIG):
 def test_tokens_painted_with_their_words_are_found(mode):
     preprocess = Preprocess(mode=mode, image_px=64 if mode == "squash" else 32)
     vlm = tiny_vlm(preprocess=preprocess, image_px=preprocess.image_px)
-    held_out = [painted(vlm, seen) for seen in scenes(vlm, range(8))]
-    training = [painted(vlm, seen) for seen in scenes(vlm, range(50, 58))]
+    held_out = [painted(vlm, projected) for projected in scenes(vlm, range(8))]
+    training = [painted(vlm, projected) for projected in scenes(vlm, range(50, 58))]
     pointing, iou = measured(vlm, held_out, training)
     assert pointing.estimate.value > 0.9 > pointing.chance + 0.5
     assert pointing.details["touching the object"] >= pointing.estimate.value
@@ -66,9 +66,11 @@ def test_random_tokens_are_near_chance_and_the_threshold_is_of_training_scenes()
 
 def test_regions_of_one_name_count_together():
     vlm = tiny_vlm(image_px=64)
-    (seen,) = scenes(vlm, [3])
-    one_name = tuple(replace(r, label="dog") for r in seen.sample.regions)
-    same = Seen(replace(seen.sample, regions=one_name), seen.grid, seen.visual_PD)
+    (projected,) = scenes(vlm, [3])
+    one_name = tuple(replace(r, label="dog") for r in projected.sample.regions)
+    same = ProjectedSample(
+        replace(projected.sample, regions=one_name), projected.grid, projected.visual_PD
+    )
     pointing, iou = measured(vlm, [same], [same])
     assert pointing.estimate.n == iou.estimate.n == 1
 
@@ -89,10 +91,15 @@ def test_a_region_without_a_mask_is_its_box_and_a_hidden_one_asks_nothing():
     assert box[1:, :3].all()
     hidden = masks.encode(np.zeros((64, 64), bool))
     vlm = tiny_vlm(image_px=64)
-    (seen,) = scenes(vlm, [3])
-    first, second = seen.sample.regions
-    sample = replace(seen.sample, regions=(replace(first, mask=hidden), second))
-    assert measured(vlm, [Seen(sample, seen.grid, seen.visual_PD)], [])[0].estimate.n == 1
+    (projected,) = scenes(vlm, [3])
+    first, second = projected.sample.regions
+    sample = replace(projected.sample, regions=(replace(first, mask=hidden), second))
+    assert (
+        measured(vlm, [ProjectedSample(sample, projected.grid, projected.visual_PD)], [])[
+            0
+        ].estimate.n
+        == 1
+    )
 
 
 def test_cosines_of_zero_vectors_are_zero():

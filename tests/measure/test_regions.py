@@ -8,7 +8,7 @@ from diglot.core.types import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.names import name_ids
-from diglot.measure.projected import object_tokens, see
+from diglot.measure.projected import object_tokens, project_samples
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.metrics.name_score import LENGTHS, name_scores
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
@@ -22,19 +22,19 @@ def vlm():
 
 
 @pytest.fixture(scope="module")
-def seen(vlm):
+def projected(vlm):
     samples = [tiny_sample(i, objects=3) for i in range(4)]
-    return see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
 def rng():
     return np.random.default_rng(0)
 
 
-def knowing(vlm, plan, seen, names):
+def knowing(vlm, plan, projected, names):
     """Answers of a model that knows every object: its own name is far likelier."""
     asked = list(dict.fromkeys(names))
-    regions = [region for one in seen for region in one.sample.regions]
+    regions = [region for one in projected for region in one.sample.regions]
     answers = [
         np.array([-1.0 if name == r.name else -50.0 for name in asked])
         for r in regions[: len(plan.questions)]
@@ -43,9 +43,9 @@ def knowing(vlm, plan, seen, names):
 
 
 @pytest.mark.parametrize("plan_of", [plan_alone, plan_unseen_prompt])
-def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, seen, plan_of):
-    plan = plan_of(vlm, seen, NAMES, CONFIG, rng())
-    for measure in plan.conclude(knowing(vlm, plan, seen, NAMES)):
+def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, projected, plan_of):
+    plan = plan_of(vlm, projected, NAMES, CONFIG, rng())
+    for measure in plan.conclude(knowing(vlm, plan, projected, NAMES)):
         assert measure.estimate.value == measure.estimate.low == 1.0
         assert measure.estimate.n == 12
     blind = [np.zeros(len(q.candidates)) for q in plan.questions]
@@ -54,18 +54,18 @@ def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, seen, plan
     assert naming.estimate.value == pytest.approx(naming.chance) == pytest.approx(1 / len(NAMES))
 
 
-def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, seen):
-    plan = plan_alone(vlm, seen, NAMES, CONFIG, rng())
-    question, region = plan.questions[1], seen[0].sample.regions[1]
+def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, projected):
+    plan = plan_alone(vlm, projected, NAMES, CONFIG, rng())
+    question, region = plan.questions[1], projected[0].sample.regions[1]
     bos = vlm.language.tokenizer.bos_token_id
-    assert question.trunk == (Tokens((bos,)), Patches(object_tokens(seen[0].grid, region)))
+    assert question.trunk == (Tokens((bos,)), Patches(object_tokens(projected[0].grid, region)))
     assert question.candidates == tuple(name_ids(name, vlm.language) for name in NAMES)
     assert plan.questions[-1].trunk == (Tokens((bos,)),)
     assert len(plan.questions) == 12 + 1
 
 
-def test_unseen_prompt_has_the_image_and_the_sentence(vlm, seen):
-    plan = plan_unseen_prompt(vlm, seen, NAMES, CONFIG, rng())
+def test_unseen_prompt_has_the_image_and_the_sentence(vlm, projected):
+    plan = plan_unseen_prompt(vlm, projected, NAMES, CONFIG, rng())
     kinds = [type(segment) for segment in plan.questions[0].trunk]
     assert kinds == [Tokens, Image, Tokens, Tokens, Patches, Tokens]
     text = [s.ids for s in plan.questions[-1].trunk if isinstance(s, Tokens)]
@@ -74,13 +74,13 @@ def test_unseen_prompt_has_the_image_and_the_sentence(vlm, seen):
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_ways_to_compare_names(vlm, seen, length):
-    plan = plan_alone(vlm, seen, NAMES, replace(CONFIG, length=length), rng())
+def test_ways_to_compare_names(vlm, projected, length):
+    plan = plan_alone(vlm, projected, NAMES, replace(CONFIG, length=length), rng())
     answers = log_likelihoods(vlm, plan.questions, row_tokens=128, batch_tokens=500)
     matching, naming = plan.conclude(answers)
     lengths = np.array([len(name_ids(name, vlm.language)) for name in NAMES])
     score = name_scores(np.array(answers[:-1]), answers[-1], lengths, length)
-    right = [r.name for one in seen for r in one.sample.regions]
+    right = [r.name for one in projected for r in one.sample.regions]
     hits = [NAMES[i] == name for i, name in zip(score.argmax(axis=1), right, strict=True)]
     assert naming.estimate.value == pytest.approx(np.mean(hits))
     assert naming.details[f"accuracy, {length}"] == naming.estimate.value
@@ -88,12 +88,12 @@ def test_ways_to_compare_names(vlm, seen, length):
     assert matching.estimate.n == 12
 
 
-def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, seen):
-    plan = plan_alone(vlm, seen, NAMES[:2], CONFIG, rng())
+def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, projected):
+    plan = plan_alone(vlm, projected, NAMES[:2], CONFIG, rng())
     answers = [np.zeros(len(q.candidates)) for q in plan.questions]
     matching, naming = plan.conclude(answers)
     assert matching.estimate.n == 12
-    named = sum(r.name in NAMES[:2] for one in seen for r in one.sample.regions)
+    named = sum(r.name in NAMES[:2] for one in projected for r in one.sample.regions)
     assert naming.estimate.n == named
     assert naming.details["regions of another name"] == 12 - named
 
@@ -101,12 +101,12 @@ def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, seen):
 def test_objects_outside_the_views_are_counted_and_none_at_all_is_not_measured():
     vlm = tiny_vlm(preprocess=Preprocess(mode="centre_crop", image_px=32))
     samples = [tiny_sample(i, objects=3, size_hw=(32, 400)) for i in range(4)]
-    seen = see(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
-    outside = sum(not object_tokens(s.grid, r) for s in seen for r in s.sample.regions)
+    projected = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    outside = sum(not object_tokens(s.grid, r) for s in projected for r in s.sample.regions)
     assert outside > 0
-    plan = plan_alone(vlm, seen, NAMES, CONFIG, rng())
+    plan = plan_alone(vlm, projected, NAMES, CONFIG, rng())
     matching, _ = plan.conclude([np.zeros(len(q.candidates)) for q in plan.questions])
     assert matching.details["regions without visual tokens"] == outside
-    empty = plan_alone(vlm, seen, NAMES, replace(CONFIG, region_scenes=0), rng())
+    empty = plan_alone(vlm, projected, NAMES, replace(CONFIG, region_scenes=0), rng())
     assert empty.questions == ()
     assert [m.estimate.value for m in empty.conclude([])] == [None, None]

@@ -19,7 +19,7 @@ from diglot.core.rng import check_seed
 from diglot.core.types import Sample, Tokens
 from diglot.measure.a_score_captions import Captions
 from diglot.measure.likelihood import Question, log_likelihoods
-from diglot.measure.projected import eval_mode, see
+from diglot.measure.projected import eval_mode, project_samples
 from diglot.metrics.bootstrap import mean_interval, ratio_interval
 from diglot.models.prompt import Frame, ending, opening
 from diglot.models.vlm import VLM
@@ -85,7 +85,7 @@ def a_score(
     return AScore(
         estimate=average(log_prob_N, tokens_N, config),
         tokens=sum(tokens_N),
-        visual_tokens=float(np.mean([len(q.seen.grid) for q in questions if q.seen])),
+        visual_tokens=float(np.mean([len(q.projected.grid) for q in questions if q.projected])),
     )
 
 
@@ -109,10 +109,10 @@ def _questions(
     trunk = tuple(opening(config.frame, tokenizer, image=True))
     end = ending(config.frame, tokenizer, None) if config.end else []
     added = tuple(t for segment in end if isinstance(segment, Tokens) for t in segment.ids)
-    seen = see(vlm, captions.samples, views)
+    projected = project_samples(vlm, captions.samples, views)
     questions = [
         Question(trunk, (tokens + added,), image)
-        for tokens, image in zip(captions.tokens, seen, strict=True)
+        for tokens, image in zip(captions.tokens, projected, strict=True)
     ]
     for question, sample in zip(questions, captions.samples, strict=True):
         if question.tokens > vlm.language.longest:

@@ -9,13 +9,13 @@ from diglot.core.types import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import Question
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.metrics.nll import nll_interval
 from diglot.models.prompt import caption_of, ending, opening
 from diglot.models.vlm import VLM
 
 WHAT = (
-    "How well the model foretells the captions of held-out scenes from the whole image: their "
+    "How well the model predicts the captions of held-out scenes from the whole image: their "
     "negative log-likelihood, in nats per token, all tokens of all captions together, the end "
     "included. It is the very loss that caption is trained on, in its very format, so it leans to "
     "caption and stands here as the counter-measure: code-switching never writes an object's name "
@@ -24,7 +24,10 @@ WHAT = (
 
 
 def plan_caption_nll(
-    vlm: VLM, held_out: Sequence[Seen], config: MeasureConfig, generator: np.random.Generator
+    vlm: VLM,
+    held_out: Sequence[ProjectedSample],
+    config: MeasureConfig,
+    generator: np.random.Generator,
 ) -> Plan:
     """One question per scene: the caption itself."""
     tokenizer = vlm.language.tokenizer
@@ -35,10 +38,14 @@ def plan_caption_nll(
         if isinstance(segment, Tokens)
         for token in segment.ids
     )
-    scenes = [seen for seen in held_out[: config.caption_scenes] if seen.sample.caption.strip()]
-    texts = [caption_of(seen.sample, tokenizer).ids + end for seen in scenes]
+    scenes = [
+        projected
+        for projected in held_out[: config.caption_scenes]
+        if projected.sample.caption.strip()
+    ]
+    texts = [caption_of(projected.sample, tokenizer).ids + end for projected in scenes]
     questions = tuple(
-        Question(trunk, (ids,), seen) for ids, seen in zip(texts, scenes, strict=True)
+        Question(trunk, (ids,), projected) for ids, projected in zip(texts, scenes, strict=True)
     )
 
     def conclude(answers: Answers) -> list[Measure]:

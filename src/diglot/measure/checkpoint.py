@@ -16,7 +16,7 @@ from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 from diglot.files import locked, replace_text
 from diglot.measure.config import MeasureConfig
-from diglot.measure.projected import Seen, see
+from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.measure.runner import measure_alignment
 from diglot.models.checkpoint import load_vlm
 from diglot.models.features import open_features
@@ -42,8 +42,10 @@ class Scenes:
         """Every name in the training scenes."""
         return sorted({label for scene in self.train.labels for label in scene if label})
 
-    def seen(self, vlm: VLM, dataset: Dataset, count: int | None, tell: Tell) -> list[Seen]:
-        """The first scenes of one of the splits as a model sees them; bad records set aside."""
+    def project(
+        self, vlm: VLM, dataset: Dataset, count: int | None, tell: Tell
+    ) -> list[ProjectedSample]:
+        """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
         views = self._views(vlm, dataset, count, rejected, tell)
         usable: list[Sample] = []
@@ -58,7 +60,9 @@ class Scenes:
                 name, told = dataset.ids[index] or f"#{index}", str(error)
                 rejected.add(name, error.what, where=error.where or "", detail=told)
         kind = "features" if self.features else "pixels"
-        return see(vlm, usable, lambda sample: views(places[id(sample)]), views_are=kind)
+        return project_samples(
+            vlm, usable, lambda sample: views(places[id(sample)]), views_are=kind
+        )
 
     def _views(
         self, vlm: VLM, dataset: Dataset, count: int | None, rejected: Rejected, tell: Tell
@@ -107,8 +111,8 @@ def measure_run(
     vlm = trained_vlm(run)
     measures = measure_alignment(
         vlm,
-        scenes.seen(vlm, scenes.held_out, None, tell),
-        scenes.seen(vlm, scenes.train, config.threshold_scenes, tell),
+        scenes.project(vlm, scenes.held_out, None, tell),
+        scenes.project(vlm, scenes.train, config.threshold_scenes, tell),
         scenes.names,
         config,
         np.random.default_rng(seed),

@@ -14,7 +14,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
 from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.models.vlm import VLM
 
 TERM = "name"
@@ -26,7 +26,7 @@ class Question:
 
     trunk: tuple[Segment, ...]
     candidates: tuple[tuple[int, ...], ...]  # token ids; each at least one
-    seen: Seen | None = None  # whose visual tokens the trunk speaks of
+    projected: ProjectedSample | None = None  # whose visual tokens the trunk speaks of
 
     def __post_init__(self) -> None:
         if not all(self.candidates):
@@ -94,11 +94,11 @@ def _answer(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.nda
     image_of = []
     for number, question in enumerate(questions):
         # A question without an image brings an empty one of its own.
-        key = -1 - number if question.seen is None else id(question.seen)
+        key = -1 - number if question.projected is None else id(question.projected)
         if key not in images:
             images[key] = len(images)
-            if question.seen is not None:
-                visual.append(question.seen.visual_PD)
+            if question.projected is not None:
+                visual.append(question.projected.visual_PD)
         image_of.append(images[key])
     packed = pack([_encode(q) for q in questions], row_tokens=row_tokens, image_of=image_of)
     log_prob_S = vlm.log_probs(packed.to(visual[0].device), torch.cat(visual))
@@ -109,7 +109,7 @@ def _trunk_tokens(question: Question) -> int:
     def positions(segment: Segment) -> int:
         match segment:
             case Image():
-                return len(question.seen.grid) if question.seen else 0
+                return len(question.projected.grid) if question.projected else 0
             case Patches(index):
                 return len(index)
             case _:
@@ -120,7 +120,7 @@ def _trunk_tokens(question: Question) -> int:
 
 def _encode(question: Question) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
-    visual_count = len(question.seen.grid) if question.seen else 0
+    visual_count = len(question.projected.grid) if question.projected else 0
     return encode((*question.trunk, *branches), visual_count=visual_count, terms=(TERM,))
 
 

@@ -20,7 +20,7 @@ from diglot.measure.groups import group_of
 from diglot.measure.items import Item, mean_chance, summarise
 from diglot.measure.names import name_vectors
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.metrics.choice import choice_chance, choice_credit
 from diglot.metrics.iou import (
     Target,
@@ -72,8 +72,8 @@ class Place:
 
 def plan_localisation(
     vlm: VLM,
-    held_out: Sequence[Seen],
-    training: Sequence[Seen],
+    held_out: Sequence[ProjectedSample],
+    training: Sequence[ProjectedSample],
     config: MeasureConfig,
     generator: np.random.Generator,
 ) -> Plan:
@@ -90,31 +90,35 @@ def plan_localisation(
     return Plan("localisation", (), conclude)
 
 
-def _places(vlm: VLM, scenes: Sequence[Seen]) -> list[Place]:
-    names = dict.fromkeys(r.name for seen in scenes for r in seen.sample.regions)
+def _places(vlm: VLM, scenes: Sequence[ProjectedSample]) -> list[Place]:
+    names = dict.fromkeys(r.name for projected in scenes for r in projected.sample.regions)
     vectors = name_vectors(names, vlm.language)
-    return [place for i, seen in enumerate(scenes) for place in _places_of(i, seen, vectors)]
+    return [
+        place for i, projected in enumerate(scenes) for place in _places_of(i, projected, vectors)
+    ]
 
 
-def _places_of(scene: int, seen: Seen, vectors: dict[str, torch.Tensor]) -> list[Place]:
+def _places_of(
+    scene: int, projected: ProjectedSample, vectors: dict[str, torch.Tensor]
+) -> list[Place]:
     """One place per name of the scene; regions of one name count together."""
     places = []
-    for name in dict.fromkeys(region.name for region in seen.sample.regions):
-        regions = [region for region in seen.sample.regions if region.name == name]
-        mask = np.any([region_mask(r, seen.sample.size_hw) for r in regions], axis=0)
+    for name in dict.fromkeys(region.name for region in projected.sample.regions):
+        regions = [region for region in projected.sample.regions if region.name == name]
+        mask = np.any([region_mask(r, projected.sample.size_hw) for r in regions], axis=0)
         if not mask.any():
             continue
-        cosine = cosines(seen.visual_PD, vectors[name])
-        flat = seen.grid.in_views(("image", "tile"))
+        cosine = cosines(projected.visual_PD, vectors[name])
+        flat = projected.grid.in_views(("image", "tile"))
         places.append(
             Place(
                 scene=scene,
                 group=group_of(regions[0].source),
                 cosine_P=cosine,
-                inside_P=centres_inside(seen.grid.cells_P4, mask),
-                touching_P=seen.grid.mask_cover(mask) > 0,
+                inside_P=centres_inside(projected.grid.cells_P4, mask),
+                touching_P=projected.grid.mask_cover(mask) > 0,
                 flat_cosine_P=cosine[flat],
-                target=target_on_grid(_flat_grid(seen.grid), mask),
+                target=target_on_grid(_flat_grid(projected.grid), mask),
             )
         )
     return places

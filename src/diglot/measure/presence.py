@@ -17,7 +17,7 @@ from diglot.measure.groups import by_group, group_of
 from diglot.measure.likelihood import Question, without_image
 from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.metrics.auc import auc_interval
 from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.models.prompt import opening, tokenize
@@ -44,11 +44,14 @@ class Scored:
 
 
 def plan_presence(
-    vlm: VLM, held_out: Sequence[Seen], config: MeasureConfig, generator: np.random.Generator
+    vlm: VLM,
+    held_out: Sequence[ProjectedSample],
+    config: MeasureConfig,
+    generator: np.random.Generator,
 ) -> Plan:
     """One question per scene with all its names, present and absent; last, all without image."""
     scenes = held_out[: config.presence_scenes]
-    present = [_present(scene, seen) for scene, seen in enumerate(scenes)]
+    present = [_present(scene, projected) for scene, projected in enumerate(scenes)]
     matched = match_negatives([ask for asks in present for ask in asks], generator)
     by_scene = {
         scene: [a for a in matched.asked if a.scene == scene] for scene in range(len(scenes))
@@ -78,10 +81,10 @@ def plan_presence(
     return Plan("object presence", tuple(questions), conclude)
 
 
-def _present(scene: int, seen: Seen) -> list[Asked]:
+def _present(scene: int, projected: ProjectedSample) -> list[Asked]:
     """The scene's names, each once, with the kind of its first region."""
     kinds: dict[str, str] = {}
-    for region in seen.sample.regions:
+    for region in projected.sample.regions:
         kinds.setdefault(region.name, group_of(region.source))
     return [Asked(scene, name, kind, present=True) for name, kind in kinds.items()]
 

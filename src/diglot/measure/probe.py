@@ -12,7 +12,7 @@ from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
 from diglot.measure.config import MeasureConfig
-from diglot.measure.projected import see
+from diglot.measure.projected import project_samples
 from diglot.measure.runner import probe
 from diglot.models.prompt import Frame
 from diglot.models.views import encode_pictures, picture_views
@@ -43,9 +43,11 @@ def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Prob
         def views(sample: Sample) -> tuple[torch.Tensor, ...]:
             return cached[sample.id] if frozen else picture_views(vlm, sample_picture(sample))
 
-        seen = see(vlm, samples, views, views_are="features" if frozen else "pixels")
+        projected = project_samples(
+            vlm, samples, views, views_are="features" if frozen else "pixels"
+        )
         rng = np.random.default_rng(0)
-        measures = probe(vlm, seen, names, config, rng, scenes=len(samples))
+        measures = probe(vlm, projected, names, config, rng, scenes=len(samples))
         values = {key: measures[key].estimate.value for key in KEYS if key in measures}
         return {key: value for key, value in values.items() if value is not None}
 

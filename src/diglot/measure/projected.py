@@ -1,4 +1,4 @@
-"""Samples as a VLM sees them: with the geometry and the values of their visual tokens."""
+"""Samples as a VLM projects them: with the geometry and the values of their visual tokens."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ Views = Callable[[Sample], Sequence[torch.Tensor]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProjectedSample:
     """A sample with its visual tokens: P of them, each as wide as the LLM (D), float32."""
 
     sample: Sample
@@ -26,19 +26,19 @@ class Seen:
 
 
 @torch.no_grad()
-def see(
+def project_samples(
     vlm: VLM,
     samples: Sequence[Sample],
     views: Views,
     *,
     views_are: Literal["features", "pixels"] = "features",
-) -> list[Seen]:
+) -> list[ProjectedSample]:
     """Project every sample's views to visual tokens, on the model's device.
 
     views(sample) gives the views of its image: cached features (h, w, E), or pixels (3, H, W).
     """
     device = vlm.language.words.weight.device
-    seen: list[Seen] = []
+    projected: list[ProjectedSample] = []
     with eval_mode(vlm):
         for start in range(0, len(samples), BATCH_SAMPLES):
             chunk = samples[start : start + BATCH_SAMPLES]
@@ -46,8 +46,10 @@ def see(
             visual = vlm.project(vlm.features(flat) if views_are == "pixels" else flat)
             grids = [vlm.token_grid(sample.size_hw) for sample in chunk]
             split = visual.split([len(grid) for grid in grids])
-            seen += [Seen(*parts) for parts in zip(chunk, grids, split, strict=True)]
-    return seen
+            projected += [
+                ProjectedSample(*parts) for parts in zip(chunk, grids, split, strict=True)
+            ]
+    return projected
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from diglot.measure.items import mean_chance, summarise
 from diglot.measure.likelihood import Question, without_image
 from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
-from diglot.measure.projected import Seen, object_tokens
+from diglot.measure.projected import ProjectedSample, object_tokens
 from diglot.measure.region_table import Row, matching_items, naming_items
 from diglot.measure.region_texts import ALONE, UNSEEN_PROMPT, Texts
 from diglot.metrics.name_score import LENGTHS, name_scores
@@ -27,7 +27,7 @@ Trunk = Callable[[Patches], tuple[Segment, ...]]
 
 def plan_alone(
     vlm: VLM,
-    held_out: Sequence[Seen],
+    held_out: Sequence[ProjectedSample],
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
@@ -40,7 +40,7 @@ def plan_alone(
 
 def plan_unseen_prompt(
     vlm: VLM,
-    held_out: Sequence[Seen],
+    held_out: Sequence[ProjectedSample],
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
@@ -60,25 +60,25 @@ class _Regions:
     def __init__(
         self,
         vlm: VLM,
-        held_out: Sequence[Seen],
+        held_out: Sequence[ProjectedSample],
         names: Sequence[str],
         config: MeasureConfig,
         generator: np.random.Generator,
         texts: Texts,
     ) -> None:
         self.names, self.config, self.generator, self.texts = names, config, generator, texts
-        self.places: list[tuple[int, Seen, Region, Patches]] = []
+        self.places: list[tuple[int, ProjectedSample, Region, Patches]] = []
         self.without_tokens = 0
-        for scene, seen in enumerate(held_out):
-            self._add(scene, seen)
+        for scene, projected in enumerate(held_out):
+            self._add(scene, projected)
         own = (region.name for _, _, region, _ in self.places)
         self.ids = {name: name_ids(name, vlm.language) for name in (*names, *own)}
 
-    def _add(self, scene: int, seen: Seen) -> None:
-        for region in seen.sample.regions:
-            tokens = object_tokens(seen.grid, region)
+    def _add(self, scene: int, projected: ProjectedSample) -> None:
+        for region in projected.sample.regions:
+            tokens = object_tokens(projected.grid, region)
             if tokens:
-                self.places.append((scene, seen, region, Patches(tokens)))
+                self.places.append((scene, projected, region, Patches(tokens)))
             else:
                 self.without_tokens += 1
 
@@ -86,8 +86,8 @@ class _Regions:
         """One question per region; last, what words alone expect of every candidate."""
         asked = [self._asked(scene) for scene, *_ in self.places]
         questions = [
-            Question(trunk(patches), tuple(self.ids[name] for name in asks), seen)
-            for (_, seen, _, patches), asks in zip(self.places, asked, strict=True)
+            Question(trunk(patches), tuple(self.ids[name] for name in asks), projected)
+            for (_, projected, _, patches), asks in zip(self.places, asked, strict=True)
         ]
         if questions:
             every = tuple(self.ids[name] for name in self.names)

@@ -15,15 +15,15 @@ from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.localisation import plan_localisation
 from diglot.measure.plan import Plan
 from diglot.measure.presence import plan_presence
-from diglot.measure.projected import Seen, eval_mode
+from diglot.measure.projected import ProjectedSample, eval_mode
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.models.vlm import VLM
 
 
 def measure_alignment(
     vlm: VLM,
-    held_out: Sequence[Seen],
-    training: Sequence[Seen],
+    held_out: Sequence[ProjectedSample],
+    training: Sequence[ProjectedSample],
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
@@ -50,7 +50,7 @@ def measure_alignment(
 
 def probe(
     vlm: VLM,
-    held_out: Sequence[Seen],
+    held_out: Sequence[ProjectedSample],
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
@@ -89,9 +89,13 @@ def _run(
     return measures
 
 
-def _check(held_out: Sequence[Seen], training: Sequence[Seen], names: Sequence[str]) -> None:
+def _check(
+    held_out: Sequence[ProjectedSample], training: Sequence[ProjectedSample], names: Sequence[str]
+) -> None:
     if not held_out:
         raise DataError("nothing to measure on", expected="held-out samples", got=0)
     if not all(name.strip() for name in names) or len(set(names)) < len(names):
         raise DataError("candidate names must be distinct and not empty", got=list(names))
-    check_apart([seen.sample for seen in held_out], [seen.sample for seen in training])
+    check_apart(
+        [projected.sample for projected in held_out], [projected.sample for projected in training]
+    )

@@ -10,7 +10,7 @@ import torch
 
 from diglot.core.types import Region
 from diglot.measure.names import name_vectors
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.models.language import Language
 
 
@@ -24,14 +24,14 @@ class TokenMaps:
 
 
 @torch.no_grad()
-def token_maps(seen: Seen, names: Sequence[str], language: Language) -> TokenMaps:
+def token_maps(projected: ProjectedSample, names: Sequence[str], language: Language) -> TokenMaps:
     """The maps of one image. `names` are the candidates of the nearest name."""
-    regions = seen.sample.regions
+    regions = projected.sample.regions
     vectors = name_vectors({*names, *(r.name for r in regions)}, language)
-    cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), seen.visual_PD)
+    cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), projected.visual_PD)
     own = torch.stack([vectors[r.name] for r in regions])
     nearest: tuple[str, ...] = tuple(names[int(i)] for i in cosine_NP.argmax(dim=0))
-    return TokenMaps(regions, _cosine(own, seen.visual_PD).cpu(), nearest)
+    return TokenMaps(regions, _cosine(own, projected.visual_PD).cpu(), nearest)
 
 
 def _cosine(left_ND: torch.Tensor, right_PD: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from diglot.core.result import side_by_side
 from diglot.data.features import sample_picture
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures, trained_vlm
-from diglot.measure.projected import Seen
+from diglot.measure.projected import ProjectedSample
 from diglot.measure.token_maps import token_maps
 from diglot.models.vlm import VLM
 from diglot.report.page import write_report
@@ -125,19 +125,19 @@ def _examples(demo: Demo) -> list[dict[str, Any]]:
     names = scenes.names
     for run in RUNS:
         vlm = trained_vlm(demo.out / run)
-        chosen = scenes.seen(vlm, scenes.held_out, demo.size.examples, demo.tell)
-        for index, seen in enumerate(chosen):
+        chosen = scenes.project(vlm, scenes.held_out, demo.size.examples, demo.tell)
+        for index, projected in enumerate(chosen):
             if len(examples) <= index:
-                picture = sample_picture(seen.sample)
-                examples.append({**sample_json(seen.sample, picture), "token_maps": {}})
-            examples[index]["token_maps"][run] = _maps(seen, names, vlm)
+                picture = sample_picture(projected.sample)
+                examples.append({**sample_json(projected.sample, picture), "token_maps": {}})
+            examples[index]["token_maps"][run] = _maps(projected, names, vlm)
     return examples
 
 
-def _maps(seen: Seen, names: Sequence[str], vlm: VLM) -> dict[str, Any]:
-    maps = token_maps(seen, names, vlm.language)
+def _maps(projected: ProjectedSample, names: Sequence[str], vlm: VLM) -> dict[str, Any]:
+    maps = token_maps(projected, names, vlm.language)
     return {
-        "boxes": seen.grid.cells_P4.tolist(),
+        "boxes": projected.grid.cells_P4.tolist(),
         "words": list(maps.nearest_P),
         "maps": [
             {"name": region.name, "box": list(region.box), "values": row.tolist()}
