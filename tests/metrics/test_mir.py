@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import sqrtm
+
+from diglot.metrics.mir import frechet_distance, integration_rate, layer_distance, replace_outliers
+
+
+def slow_frechet(x, y):
+    one, other = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = sqrtm(one @ other).real
+    gap = x.mean(axis=0) - y.mean(axis=0)
+    return gap @ gap + np.trace(one + other - 2 * root)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(8, 20))
+def test_frechet_equals_the_matrix_root(seed, count):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(count, 4)), rng.normal(size=(15, 4)) @ rng.normal(size=(4, 4)) + 1
+    assert frechet_distance(x, y) == pytest.approx(slow_frechet(x, y), rel=1e-6)
+
+
+def test_fewer_tokens_than_channels_and_the_same_set():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 30))
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(x, x + 2) == pytest.approx(30 * 4)
+
+
+def test_outliers_become_the_median_and_text_sets_the_scale():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3))
+    x[7] = 1000.0
+    mended = replace_outliers(x)
+    assert mended[7].tolist() == np.median(x, axis=0).tolist()
+    assert (np.delete(mended, 7, 0) == np.delete(x, 7, 0)).all()
+    text = rng.normal(size=(50, 3))
+    assert layer_distance(5 * x, 5 * text) == pytest.approx(layer_distance(x, text))
+    assert layer_distance(x, np.zeros((5, 3))) is None
+    assert layer_distance(x[:1], text) is None
+    with pytest.raises(ValueError, match="finite"):
+        layer_distance(x * np.nan, text)
+
+
+def test_rate_is_the_log_of_the_sum():
+    assert integration_rate([60.0, None, 40.0]) == pytest.approx(2.0)
+    assert integration_rate([]) is None
+    assert integration_rate([0.0]) is None
