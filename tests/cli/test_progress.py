@@ -1,7 +1,8 @@
 import pytest
 
 from diglot.cli import progress
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
+from diglot.core.progress import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -10,10 +11,10 @@ def _width(monkeypatch):
 
 
 def test_without_a_terminal_one_line_a_stage_and_the_bars_once(capsys):
-    with bars() as tell:
+    with show_progress() as report:
         for stage in ("features", "train"):
             for done in range(5000):
-                tell(stage, done + 1, 5000, "loss 1.234")
+                report(Progress(stage, done + 1, 5000, "loss 1.234"))
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == ["features ...", "train ..."]
     assert len(lines) == 4
@@ -24,26 +25,32 @@ def test_without_a_terminal_one_line_a_stage_and_the_bars_once(capsys):
 def test_without_a_terminal_a_long_stage_shows_now_and_then_that_it_lives(capsys, monkeypatch):
     now = iter(range(0, 10_000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
-    with bars() as tell:
+    with show_progress() as report:
         for done in range(20):
-            tell("train", done + 1, 20, "loss 2")
+            report(Progress("train", done + 1, 20, "loss 2"))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
     assert 3 < len(lines) < 12
     assert lines[0].endswith("of 20 loss 2")
 
 
 def test_no_work_no_bar(capsys):
-    with bars():
+    with show_progress():
         pass
     assert capsys.readouterr().err == ""
 
 
 def test_a_failure_leaves_what_was_shown(capsys):
     def work():
-        with bars() as tell:
-            tell("train", 1, 2, "")
+        with show_progress() as report:
+            report(Progress("train", 1, 2))
             raise KeyError
 
     with pytest.raises(KeyError):
         work()
     assert "1/2" in capsys.readouterr().err
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
+    with show_progress() as report:
+        report(Progress("r[/b]", 1, 2, "[red]x[/]"))
+    assert "r[/b]" in capsys.readouterr().err

@@ -138,7 +138,7 @@ def test_what_a_killed_process_left_is_swept(toy: ToyIndex, cache: Path) -> None
 
 @pytest.mark.usefixtures("copied")
 def test_says_each_phase(toy: ToyIndex, said: list[str]) -> None:
-    fetch(toy.asset, say=said.append)
+    fetch(toy.asset, report=lambda event: said.append(event.note))
     assert [s.split()[0] for s in said] == ["downloading", "checking", "converting"]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress
 from diglot.measure.config import MeasureConfig
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import measure_alignment, probe
@@ -75,10 +76,10 @@ def test_the_model_is_left_as_it_was(vlm, data):
 
 def test_progress_ends_complete(vlm, data):
     told = []
-    run(vlm, data, progress=lambda *at: told.append(at))
-    assert told[-1] == (6, 6, "caption loss")
-    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-    assert len({what for _, _, what in told}) == 5
+    run(vlm, data, report=told.append)
+    assert told[-1] == Progress("measure", 6, 6, "caption loss")
+    assert [event.done for event in told] == sorted(event.done for event in told)
+    assert len({event.note for event in told}) == 5
 
 
 def test_probe_is_a_cheap_part_of_the_same(vlm, data):

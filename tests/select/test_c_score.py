@@ -144,8 +144,8 @@ def test_features_of_a_killed_run_are_kept(encoder, tmp_path):
     __import__(MODULE)
     built = encoder().build(encoder().Config())
 
-    def killed(stage, done, total):
-        if done:
+    def killed(event):
+        if event.done:
             raise KeyboardInterrupt
 
     features = Features(Pictures(pairs), [built], tmp_path / "f", geometry="letterbox")

@@ -25,7 +25,7 @@ def test_the_choice_for_a_benchmark_never_reads_its_results(monkeypatch):
     spoiled_BK[2] = np.nan
     steps = []
     first = choose_for(2, LAW.scores_K2, LAW.results_BK, pools=4)
-    again = choose_for(2, LAW.scores_K2, spoiled_BK, pools=4, on_step=lambda: steps.append(1))
+    again = choose_for(2, LAW.scores_K2, spoiled_BK, pools=4, report=steps.append)
     assert first == again
     assert len(steps) == 2
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import ignore_progress
 from diglot.studies.compare.config import cheap_measures
 from diglot.studies.encoders import EncoderStudy, StudySizes
 from tests.synth.scenes.shapes import pools
@@ -63,14 +64,10 @@ def planned(world: Path, out: Path, **changes) -> EncoderStudy:
     return EncoderStudy(out=out, **told | changes)
 
 
-def quiet(stage: str, done: int, total: int, note: str = "") -> None:
-    """Progress that nobody looks at."""
-
-
 @pytest.fixture(scope="module")
 def finished(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "law"
-    return out, planned(world, out).run(quiet)
+    return out, planned(world, out).run(ignore_progress)
 
 
 def test_every_setting_has_scores_and_results(finished):
@@ -100,13 +97,13 @@ def test_a_second_call_does_nothing_again(world, finished):
     out, record = finished
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
     assert len(stamps) >= 8
-    assert planned(world, out).run(quiet) == record
+    assert planned(world, out).run(ignore_progress) == record
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == stamps
 
 
 def test_one_recipe_for_both_trains_once(world, tmp_path):
     recipe = str(world / "caption.yaml")
-    record = planned(world, tmp_path / "law", result_recipe=recipe).run(quiet)
+    record = planned(world, tmp_path / "law", result_recipe=recipe).run(ignore_progress)
     assert [c for c in record["settings"][0] if "." in c] == COLUMNS[:5]
 
 
@@ -122,7 +119,7 @@ def test_what_cannot_work_is_told_before_any_training(world, tmp_path):
         ({"settings": str(tmp_path / "none.yaml")}, "none.yaml"),
     ):
         with pytest.raises(ConfigError, match=told):
-            planned(world, out, **changes).run(quiet)
+            planned(world, out, **changes).run(ignore_progress)
     assert not list(tmp_path.rglob("*.safetensors"))
     with pytest.raises(ConfigError, match=r"size\.pairs"):
         StudySizes(pairs=0)

@@ -31,12 +31,12 @@ def one_of_two(rank: int, port: int, config: StageConfig, messages) -> None:
     }
     for state in (AcceleratorState, PartialState, GradientState):
         state._reset_state()
-    told = []
+    events = []
     try:
-        train(config, report=told.append)
-        messages.put((rank, len(told), ""))
+        train(config, report=events.append)
+        messages.put((rank, len(events), ""))
     except Exception as error:
-        messages.put((rank, len(told), f"{type(error).__name__} {error}"))
+        messages.put((rank, len(events), f"{type(error).__name__} {error}"))
     torch.distributed.destroy_process_group()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import replace_text
@@ -43,8 +43,8 @@ def compare(**settings: Any) -> None:
     if report_only:
         results = study.write()
     else:
-        with bars() as tell:
-            results = study.run(tell)
+        with show_progress() as report:
+            results = study.run(report)
     _tell(study, results)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures
@@ -42,8 +42,8 @@ def demo(
     """
     chosen = demo_size(size)
     pools, photos = embedded_pools(), embedded_backgrounds()
-    with bars() as tell:
-        running = Demo(out, size, chosen, seed, pools, photos, tell)
+    with show_progress() as report:
+        running = Demo(out, size, chosen, seed, pools, photos, report)
         measures = running.run()
         results = write_results(running, measures)
     console = Console()

@@ -12,8 +12,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import Tell, bars
+from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Report
 from diglot.data.labels import open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -93,7 +94,7 @@ def label(
     dataset = open_dataset(data, split)
     rejected = Rejected(out / "rejected.jsonl")
     listed = None if words is None else Listed(read_word_list(words))
-    with bars() as tell:
+    with show_progress() as report:
         if labeller == "regions":
             made: Labeller = RegionLabeller(dataset, keep=keep)
         else:
@@ -101,7 +102,7 @@ def label(
                 made = _embedded(listed, keep)
             else:
                 checkpoint = _Checkpoint(labeller, path, revision, template, patch)
-                made = _towers(checkpoint, listed, keep, out, tell)
+                made = _towers(checkpoint, listed, keep, out, report)
             settle(
                 made,
                 out,
@@ -109,7 +110,7 @@ def label(
                 sign=None if sign == "auto" else int(sign),
                 centre=labeller == "embedded" if centre is None else centre,
             )
-        label_dataset(dataset, made, out, rejected, lambda d, t: tell("images", d, t, ""))
+        label_dataset(dataset, made, out, rejected, report)
     summary = _summary(dataset, out, rejected) | dict(made.about)
     _show(summary)
     if not summary["patches with a label"]:
@@ -145,7 +146,7 @@ def _embedded(listed: Listed | None, keep: int) -> WordLabeller:
 
 
 def _towers(
-    checkpoint: _Checkpoint, listed: Listed | None, keep: int, out: Path, tell: Tell
+    checkpoint: _Checkpoint, listed: Listed | None, keep: int, out: Path, report: Report
 ) -> WordLabeller:
     family, path, revision = checkpoint.family, checkpoint.path, checkpoint.revision
     template, patch = checkpoint.template, checkpoint.patch
@@ -159,7 +160,7 @@ def _towers(
     towers.model.to(_device())
     key = f"{path} {revision} {towers.encoder.revision} {template}"
     kept = WordVectors(out / "vectors", listed, towers.width, key=key)
-    kept.build(towers.words, lambda done, total: tell("words", done, total, ""))
+    kept.build(towers.words, report)
     about = {"labeller": family, "path": path, "revision": towers.encoder.revision}
     return WordLabeller(
         encoder=towers.encoder,

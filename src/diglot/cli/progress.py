@@ -2,22 +2,23 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
-# Called with (stage, done, total, note) as work goes on; a new stage starts a new bar.
-Tell = Callable[[str, int, int, str], None]
+from diglot.core.progress import Progress, Report
+
 LINE_EVERY_S = 30.0  # where no terminal shows the bars, as in the log of a cluster's job
 
 
@@ -47,42 +48,55 @@ def _clock(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def bars() -> Iterator[Tell]:
+def show_progress() -> Iterator[Report]:
     """Progress bars for as long as the block runs; yields the function that moves them."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=12),
-        MofNCompleteColumn(),
-        RateColumn(),
-        LeftColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    tasks: dict[str, int] = {}
-    console = Console(stderr=True)
-    told_s = 0.0
-    # without a terminal a bar is drawn once, at the end; until then a line now and then
-    progress = Progress(*columns, console=console, speed_estimate_period=30.0)
+    shown = _Shown(Console(stderr=True))
     try:
-
-        def tell(stage: str, done: int, total: int, note: str = "") -> None:
-            nonlocal told_s
-            progress.start()  # with the first work: a mistake found before leaves no empty bar
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, note=note)
-                if not console.is_terminal:
-                    console.print(f"{stage} ...")
-                    told_s = time.monotonic()
-            if not console.is_terminal and time.monotonic() - told_s >= LINE_EVERY_S:
-                console.print(f"{stage}: {done} of {total} {note}".rstrip())
-                told_s = time.monotonic()
-            progress.update(tasks[stage], completed=done, total=total, note=note)  # type: ignore[arg-type]
-
-        yield tell
+        yield shown.update
     finally:
-        if tasks:
-            progress.stop()
+        shown.stop()
 
 
-def no_note(tell: Tell) -> Callable[[str, int, int], None]:
-    """The same without a note."""
-    return lambda stage, done, total: tell(stage, done, total, "")
+class _Shown:
+    """One bar a stage. Without a terminal bars are drawn once, at the end, and lines until then."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            RateColumn(),
+            LeftColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        self._console = console
+        self._bars = Bars(*columns, console=console, speed_estimate_period=30.0)
+        self._tasks: dict[str, int] = {}
+        self._printed_s = 0.0
+
+    def update(self, event: Progress) -> None:
+        """Move the bar of the event's stage, a new one for a new stage."""
+        if event.stage not in self._tasks:
+            self._bars.start()  # with the first work: a mistake found before leaves no empty bar
+            self._tasks[event.stage] = self._bars.add_task(
+                escape(event.stage), total=event.total, note=event.note
+            )
+            self._print(f"{event.stage} ...")
+        elif time.monotonic() - self._printed_s >= LINE_EVERY_S:
+            self._print(f"{event.stage}: {event.done} of {event.total} {event.note}".rstrip())
+        self._bars.update(
+            self._tasks[event.stage],  # type: ignore[arg-type]
+            completed=event.done,
+            total=event.total,
+            note=event.note,
+        )
+
+    def _print(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, markup=False)
+            self._printed_s = time.monotonic()
+
+    def stop(self) -> None:
+        """Leave the bars as they are, if there are any."""
+        if self._tasks:
+            self._bars.stop()

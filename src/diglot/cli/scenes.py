@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -59,13 +59,13 @@ def scenes(
     pools = [own] if own else embedded_pools(cifar_share=cifar_share)
     photos = embedded_backgrounds() if scene.texture_share < 1 else []
     maker = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
-    with bars() as tell:
+    with show_progress() as report:
         rejected = write_scenes(
             maker,
             out,
             count,
             shard_samples=shard_samples,
-            on_scene=lambda done: tell(f"scenes {split}", done, count, ""),
+            report=report,
         )
     for path, reason in own.rejected if own else ():
         rejected.add(path, reason)

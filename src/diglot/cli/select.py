@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from diglot.cli.progress import show_progress
 from diglot.cli.select_a_score import a_score
 from diglot.cli.select_ocr_pairs import ocr_pairs
 from diglot.cli.select_pairs import c_score, scene_pairs
 from diglot.cli.select_study import study
 from diglot.core.errors import ConfigError
+from diglot.core.progress import rename_stages
 from diglot.core.rng import check_seed
 from diglot.files import write_json
 from diglot.report.figure_file import write_figure
 from diglot.select import figures, tables
-from diglot.select.choose import NEW, Choice, candidates, choose_for, stored_choice
+from diglot.select.choose import NEW, Choice, choose_for, stored_choice
 from diglot.select.law import fit_law, random_r2
 from diglot.select.new_settings import new_settings_curves
 from diglot.select.paper_data import PaperLaw, paper_law
@@ -69,12 +70,12 @@ def paper(
     choices = _choices(law, seed, choose, console)
     fits = table_2(law, seed=seed)
     console.print(tables.fits_table(law, fits))
-    with _progress() as progress:
-        steps = progress.add_task("simulating", total=len(law.benchmarks) * 2 + 4)
-        common: dict[str, Any] = {"seed": seed, "on_step": lambda: progress.advance(steps)}
-        curves = recall_curves(law, choices, runs=runs, budget=len(law.settings), **common)
-        pools = recall_curves(law, choices, runs=runs, budget=max(BUDGETS), pool=POOL, **common)
-        found = variants(law, runs=runs, budget=RANGE_BUDGET, **common)
+    with show_progress() as report:
+        common: dict[str, Any] = {"runs": runs, "seed": seed}
+        curves = recall_curves(law, choices, budget=len(law.settings), report=report, **common)
+        pooled = rename_stages(report, lambda stage: f"{stage} pools")
+        pools = recall_curves(law, choices, budget=max(BUDGETS), pool=POOL, report=pooled, **common)
+        found = variants(law, budget=RANGE_BUDGET, report=report, **common)
     fresh = new_settings_curves(law, choices, runs=min(runs, 200))
     for top in (3, 1):
         for what, shown in (("all 15 settings", curves), (f"random pools of {POOL}", pools)):
@@ -236,17 +237,15 @@ def _choices(law: PaperLaw, seed: int, anew: bool, console: Console) -> dict[str
     if not anew:
         return {name: stored_choice(name) for name in law.benchmarks}
     chosen = {}
-    with _progress() as progress:
-        names = [*law.benchmarks, NEW]
-        steps = progress.add_task("choosing", total=len(names) * len(candidates()))
-        for b, name in enumerate(names):
+    with show_progress() as report:
+        for b, name in enumerate([*law.benchmarks, NEW]):
             held_out = None if name == NEW else b
             chosen[name] = choose_for(
                 held_out,
                 law.scores_K2,
                 law.results_BK,
                 seed=seed,
-                on_step=lambda: progress.advance(steps),
+                report=rename_stages(report, lambda stage, name=name: f"{stage}, {name}"),
             )
     for name, choice in chosen.items():
         console.print(f"{name}: {choice.as_dict()}", highlight=False)
@@ -263,13 +262,3 @@ def _draw(law: PaperLaw, fits: Any, curves: Any, out: Path, console: Console) ->
         for kind in ("png", "svg"):
             write_figure(out / f"{name}.{kind}", drawing)
     console.print(f"figures: {out}", highlight=False)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

@@ -8,8 +8,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import Tell, bars, no_note
+from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text, write_json
@@ -81,12 +82,12 @@ def a_score(
     tried = read_settings(settings, recipe, features=features, **named)
     config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
     language = load_language(tried[0].stage.model.language)
-    with bars() as tell:
-        found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), no_note(tell))
-        captions = prepare(tried, language, data, split, config, out, tell)
-        outcomes = score_settings(tried, captions, language, config, tell)
+    with show_progress() as report:
+        found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), report)
+        captions = prepare(tried, language, data, split, config, out, report)
+        outcomes = score_settings(tried, captions, language, config, report)
         c_scores = (
-            score_encoders(tried, found, out=out, features=features, tell=tell) if found else {}
+            score_encoders(tried, found, out=out, features=features, report=report) if found else {}
         )
     console = Console()
     console.print(_table(outcomes, c_scores, config))
@@ -115,7 +116,7 @@ def prepare(
     split: str,
     config: AScoreConfig,
     out: Path,
-    tell: Tell,
+    report: Report,
 ) -> Captions:
     """All that can be found wrong before the first training; the captions."""
     if any(setting.checkpoint is None for setting in settings):
@@ -131,7 +132,7 @@ def prepare(
         seed=config.seed,
     )
     for number, _ in enumerate(check_settings(settings, language), start=1):
-        tell("settings checked", number, len(settings), "")
+        report(Progress("settings checked", number, len(settings)))
     return captions
 
 

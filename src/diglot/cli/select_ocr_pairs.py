@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import OcrPairsConfig
 from diglot.synth.text_pairs.fonts import find_families
@@ -41,10 +41,8 @@ def ocr_pairs(
         drawing: What is drawn.
     """
     maker = OcrPairMaker(find_families([fonts] if fonts else []), drawing, seed=seed)
-    with bars() as tell:
-        rejected = write_ocr_pairs(
-            maker, out, count, on_pair=lambda done, total: tell("ocr pairs", done, total, "")
-        )
+    with show_progress() as report:
+        rejected = write_ocr_pairs(maker, out, count, report=report)
     console = Console()
     console.print(f"pairs: {out}, see {out / PREVIEW}", highlight=False, markup=False)
     for reason, number in rejected.counts.items():

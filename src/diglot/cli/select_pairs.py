@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from diglot.cli.progress import bars, no_note
+from diglot.cli.progress import show_progress
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.data.formats.spair import Split
 from diglot.data.rejected import Rejected
@@ -86,8 +86,7 @@ def c_score(
     parts = split_parts(encoder)
     told = resolved_encoders(parts)
     rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
-    with bars() as tell:
-        report = no_note(tell)
+    with show_progress() as report:
         found = open_pairs(pairs, config, rejected, report)
         encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
         score = score_pairs(
@@ -136,10 +135,8 @@ def scene_pairs(
         scene: How the pairs are composed.
     """
     maker = ScenePairMaker(embedded_pools(), scene, seed=seed, photos=embedded_backgrounds())
-    with bars() as tell:
-        rejected = write_pairs(
-            maker, out, count, on_pair=lambda done, total: tell("scene pairs", done, total, "")
-        )
+    with show_progress() as report:
+        rejected = write_pairs(maker, out, count, report=report)
     console = Console()
     console.print(f"pairs: {out}", highlight=False, markup=False)
     for reason, number in rejected.counts.items():

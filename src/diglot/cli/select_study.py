@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.core.errors import DataError
 from diglot.files import write_json
@@ -66,8 +66,8 @@ def study(
         pools=embedded_pools(),
         photos=embedded_backgrounds(),
     )
-    with bars() as tell:
-        record = planned.run(tell)
+    with show_progress() as report:
+        record = planned.run(report)
     console = Console()
     recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
     for stem in sorted(recipes):

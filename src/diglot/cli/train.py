@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.options import settle
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
 from diglot.models.prompt import Frame
 from diglot.train.config import StageConfig, resolve_stage
-from diglot.train.loop import Progress
 from diglot.train.loop import train as run_stage
 from diglot.train.trackers import read_metrics
 
@@ -41,12 +40,7 @@ def train(**settings: Any) -> None:
     """
     json: Path | None = settings.pop("json")
     config = StageConfig(**settings)
-    with bars() as tell:
-
-        def report(progress: Progress) -> None:
-            note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-            tell(progress.stage, progress.done, progress.total, note)
-
+    with show_progress() as report:
         checkpoint = run_stage(config, probe=_probe(config), report=report)
     if PartialState().is_main_process:
         _tell_result(checkpoint, json)

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diglot.cli.progress import Tell, bars
+from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
 from diglot.data.images import decode_image, image_size, resolve_inside
 from diglot.data.records import Dataset, open_dataset
@@ -142,11 +143,11 @@ def _page(source: Path, samples: _Samples, drawn: list[int], scan: int) -> dict[
     """The page's JSON. What cannot be used stands on the page with its reason."""
     tally, unusable = SampleTally(), {}
     shown = []
-    with bars() as tell:
-        for index in _counted("reading samples", _spread(len(samples), scan), tell):
+    with show_progress() as report:
+        for index in _counted("reading samples", _spread(len(samples), scan), report):
             with _noting(unusable, samples.ids[index]):
                 tally.add(samples[index])
-        for index in _counted("drawing samples", drawn, tell):
+        for index in _counted("drawing samples", drawn, report):
             with _noting(unusable, samples.ids[index]):
                 shown.append(_sample_json(samples[index]))
     return {
@@ -159,10 +160,10 @@ def _page(source: Path, samples: _Samples, drawn: list[int], scan: int) -> dict[
     }
 
 
-def _counted(stage: str, indices: list[int], tell: Tell) -> Iterator[int]:
+def _counted(stage: str, indices: list[int], report: Report) -> Iterator[int]:
     for done, index in enumerate(indices, start=1):
         yield index
-        tell(stage, done, len(indices), "")
+        report(Progress(stage, done, len(indices)))
 
 
 def _spread(size: int, most: int) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from diglot.cli.progress import bars
+from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
@@ -53,7 +53,7 @@ def words(
         raise ConfigError("must be at least 1", where="min_count, max_words")
     out.parent.mkdir(parents=True, exist_ok=True)
     rejected = Rejected(out.with_name(f"{out.name}.rejected.jsonl"))
-    with bars() as tell:
+    with show_progress() as report:
         count = build_word_list(
             list(data),
             out,
@@ -62,7 +62,7 @@ def words(
             max_words=max_words,
             common=_common(common),
             rejected=rejected,
-            progress=lambda name, done, total: tell(f"captions {name}", done, total, ""),
+            report=report,
         )
     first = _first(out)
     summary = {"out": str(out), "words": count, "first": first, "rejected": rejected.counts}

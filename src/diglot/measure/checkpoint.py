@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from diglot.core.errors import DataError
+from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.features import FeatureCache, FeaturesConfig, sample_picture
 from diglot.data.records import Dataset
@@ -24,7 +25,6 @@ from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 
 KEPT = "measures.json"
-Tell = Callable[[str, int, int, str], None]  # stage, done, total, note
 Measures = dict[str, dict[str, Any]]  # of one run, by key, as `Measure.to_json` tells them
 
 
@@ -43,11 +43,11 @@ class Scenes:
         return sorted({label for scene in self.train.labels for label in scene if label})
 
     def project(
-        self, vlm: VLM, dataset: Dataset, count: int | None, tell: Tell
+        self, vlm: VLM, dataset: Dataset, count: int | None, report: Report
     ) -> list[ProjectedSample]:
         """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
-        views = self._views(vlm, dataset, count, rejected, tell)
+        views = self._views(vlm, dataset, count, rejected, report)
         usable: list[Sample] = []
         places: dict[int, int] = {}  # by the sample itself: its id may stand twice
         for index in range(min(count or len(dataset), len(dataset))):
@@ -65,11 +65,11 @@ class Scenes:
         )
 
     def _views(
-        self, vlm: VLM, dataset: Dataset, count: int | None, rejected: Rejected, tell: Tell
+        self, vlm: VLM, dataset: Dataset, count: int | None, rejected: Rejected, report: Report
     ) -> Callable[[int], tuple[torch.Tensor, ...]]:
         if self.features is None:
             return lambda index: picture_views(vlm, sample_picture(dataset[index]))
-        return shared_features(vlm, dataset, self.features, rejected, tell, first=count).views
+        return shared_features(vlm, dataset, self.features, rejected, report, first=count).views
 
 
 def shared_features(
@@ -77,7 +77,7 @@ def shared_features(
     dataset: Dataset,
     config: FeaturesConfig,
     rejected: Rejected,
-    tell: Tell,
+    report: Report,
     *,
     first: int | None = None,
 ) -> FeatureCache:
@@ -86,7 +86,7 @@ def shared_features(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", wait=True):
         return open_features(
-            vlm, dataset, config, rejected, lambda d, t: tell(stage, d, t, ""), first=first
+            vlm, dataset, config, rejected, rename_stages(report, lambda _: stage), first=first
         )
 
 
@@ -98,7 +98,7 @@ def kept_measures(run: Path, config: MeasureConfig) -> Measures | None:
 
 
 def measure_run(
-    run: Path, label: str, scenes: Scenes, config: MeasureConfig, tell: Tell, *, seed: int = 0
+    run: Path, label: str, scenes: Scenes, config: MeasureConfig, report: Report, *, seed: int = 0
 ) -> Measures:
     """Measure the model in a run folder, or take the measures kept there.
 
@@ -111,12 +111,12 @@ def measure_run(
     vlm = trained_vlm(run)
     measures = measure_alignment(
         vlm,
-        scenes.project(vlm, scenes.held_out, None, tell),
-        scenes.project(vlm, scenes.train, config.threshold_scenes, tell),
+        scenes.project(vlm, scenes.held_out, None, report),
+        scenes.project(vlm, scenes.train, config.threshold_scenes, report),
         scenes.names,
         config,
         np.random.default_rng(seed),
-        lambda done, total, what: tell(f"measure {label}", done, total, what),
+        rename_stages(report, lambda stage: f"{stage} {label}"),
     )
     told = {key: measure.to_json(label) for key, measure in measures.items()}
     kept = {"settings": _plain(config), "measures": told}

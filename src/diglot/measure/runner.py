@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from diglot.core.errors import DataError
-from diglot.core.progress import Meter, Tell, tell_nobody
+from diglot.core.progress import Meter, Report, ignore_progress
 from diglot.core.result import Measure
 from diglot.measure.caption_nll import plan_caption_nll
 from diglot.measure.config import MeasureConfig
@@ -27,14 +27,14 @@ def measure_alignment(
     names: Sequence[str],
     config: MeasureConfig,
     generator: np.random.Generator,
-    progress: Tell = tell_nobody,
+    report: Report = ignore_progress,
 ) -> dict[str, Measure]:
     """All measures of one model by key, the primary one (region_matching) first.
 
     `training` serves the choice of the IoU threshold alone; `names` are the candidates of naming.
-    `progress(done, total, what)` hears how far it is, in scenes. The same generator seed gives
-    every model the same questions and the same bootstrap draws. Raises DataError where nothing is
-    held out, a name is empty or stands twice, or a held-out picture is in training too.
+    Progress is counted in scenes. The same generator seed gives every model the same questions and
+    the same bootstrap draws. Raises DataError where nothing is held out, a name is empty or stands
+    twice, or a held-out picture is in training too.
     """
     _check(held_out, training, names)
     rngs = iter(generator.spawn(5))
@@ -45,7 +45,7 @@ def measure_alignment(
         plan_localisation(vlm, held_out, training, config, next(rngs)),
         plan_caption_nll(vlm, held_out, config, next(rngs)),
     ]
-    return _run(vlm, plans, config, len(held_out), progress)
+    return _run(vlm, plans, config, len(held_out), report)
 
 
 def probe(
@@ -67,23 +67,23 @@ def probe(
         plan_alone(vlm, held_out, names, few, next(rngs)),
         plan_caption_nll(vlm, held_out, few, next(rngs)),
     ]
-    return _run(vlm, plans, few, scenes, tell_nobody)
+    return _run(vlm, plans, few, scenes, ignore_progress)
 
 
 def _run(
-    vlm: VLM, plans: Sequence[Plan], config: MeasureConfig, scenes: int, progress: Tell
+    vlm: VLM, plans: Sequence[Plan], config: MeasureConfig, scenes: int, report: Report
 ) -> dict[str, Measure]:
-    meter = Meter(progress, scenes=scenes, tokens=sum(plan.tokens for plan in plans))
+    meter = Meter(report, stage="measure", scenes=scenes, tokens=sum(plan.tokens for plan in plans))
     measures: dict[str, Measure] = {}
     with eval_mode(vlm):
         for plan in plans:
-            meter.stage(plan.what)
+            meter.begin(plan.what)
             answers = log_likelihoods(
                 vlm,
                 plan.questions,
                 row_tokens=config.row_tokens,
                 batch_tokens=config.batch_tokens,
-                done=meter.done,
+                done=meter.advance,
             )
             measures.update({measure.key: measure for measure in plan.conclude(answers)})
     return measures

@@ -3,11 +3,11 @@
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from accelerate import Accelerator
 
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.features import FeatureCache, FeaturesConfig, FeatureSpec
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
@@ -22,12 +22,12 @@ def open_features(
     dataset: Dataset,
     config: FeaturesConfig,
     rejected: Rejected,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Report = ignore_progress,
     accelerator: Accelerator | None = None,
     *,
     first: int | None = None,
 ) -> FeatureCache:
-    """The features of a dataset, or of its `first` samples; `report(done, total)` counts samples.
+    """The features of a dataset, or of its `first` samples; progress counts samples.
 
     Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
     has no room.
@@ -43,20 +43,20 @@ def open_features(
     missing = len(cache.missing(total))
     done, size_gb = total - missing, cache.size_bytes / 1e9
     if missing:
-        told = "features of %d images, %d of them to make: %.3f GB in %s"
-        log.info(told, total, missing, size_gb, cache.folder)
+        message = "features of %d images, %d of them to make: %.3f GB in %s"
+        log.info(message, total, missing, size_gb, cache.folder)
     with accelerator.main_process_first() if accelerator else contextlib.nullcontext():
         cache.make_room()
     vlm.encoder.eval()
-    process, processes = _place(accelerator)
+    rank, world_size = _rank_and_world(accelerator)
     encode = functools.partial(encode_pictures, vlm)
-    for count in cache.build(encode, rejected, first=total, process=process, processes=processes):
-        done += count * processes  # the others go at the same pace
-        report(min(done, total), total)
+    for count in cache.build(encode, rejected, first=total, process=rank, processes=world_size):
+        done += count * world_size  # the others go at the same pace
+        report(Progress("features", min(done, total), total))
     if accelerator:
         accelerator.wait_for_everyone()
     return cache
 
 
-def _place(accelerator: Accelerator | None) -> tuple[int, int]:
+def _rank_and_world(accelerator: Accelerator | None) -> tuple[int, int]:
     return (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)

@@ -6,12 +6,13 @@ Every setting leaves its score in its folder, so that a killed call goes on wher
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from diglot.core.errors import DiglotError
+from diglot.core.progress import Progress, Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
@@ -23,12 +24,11 @@ from diglot.models.features import open_features
 from diglot.models.language import Language
 from diglot.models.vlm import VLM
 from diglot.select.settings import Setting, build_setting, features_of
-from diglot.train.loop import Progress, train
+from diglot.train.loop import train
 
 log = logging.getLogger(__name__)
 
 KEPT = "a_score.json"
-Tell = Callable[[str, int, int, str], None]  # stage, done, total, note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def score_settings(
     captions: Captions,
     language: Language,
     config: AScoreConfig,
-    tell: Tell,
+    report: Report,
 ) -> list[Outcome]:
     """Every setting's A score, projectors trained where there is none.
 
@@ -53,17 +53,19 @@ def score_settings(
     """
     outcomes = []
     for number, setting in enumerate(settings):
-        tell("settings", number, len(settings), setting.label)
-        outcomes.append(_outcome(setting, captions, language, config, tell))
-    tell("settings", len(settings), len(settings), "")
+        report(Progress("settings", number, len(settings), setting.label))
+        outcomes.append(_outcome(setting, captions, language, config, report))
+    report(Progress("settings", len(settings), len(settings)))
     return outcomes
 
 
 def _outcome(
-    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, tell: Tell
+    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, report: Report
 ) -> Outcome:
     try:
-        return Outcome(label=setting.label, score=_score(setting, captions, language, config, tell))
+        return Outcome(
+            label=setting.label, score=_score(setting, captions, language, config, report)
+        )
     except Exception as error:  # of whatever kind: the others have nothing to do with it
         reason = " ".join(str(error).split())
         told = reason if isinstance(error, DiglotError) else f"{type(error).__name__}: {reason}"
@@ -72,12 +74,12 @@ def _outcome(
 
 
 def _score(
-    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, tell: Tell
+    setting: Setting, captions: Captions, language: Language, config: AScoreConfig, report: Report
 ) -> dict[str, Any]:
     setting.folder.mkdir(parents=True, exist_ok=True)
     with locked(setting.folder / ".lock", wait=False):
         vlm = build_setting(setting, language)
-        checkpoint = setting.checkpoint or _train(setting, vlm, tell)
+        checkpoint = setting.checkpoint or _train(setting, vlm, report)
         about = {
             "config": json.loads(json.dumps(asdict(config))),
             "captions": captions.fingerprint,
@@ -87,25 +89,21 @@ def _score(
         kept = json.loads(path.read_text()) if path.exists() else {}
         if kept.get("about") == about:
             return kept["score"]
-        score = _measure(setting, vlm, captions, config, tell) | {"checkpoint": str(checkpoint)}
+        score = _measure(setting, vlm, captions, config, report) | {"checkpoint": str(checkpoint)}
         replace_text(path, json.dumps({"about": about, "score": score}, indent=1) + "\n")
         return score
 
 
-def _train(setting: Setting, vlm: VLM, tell: Tell) -> Path:
+def _train(setting: Setting, vlm: VLM, report: Report) -> Path:
     """Train the setting's projector, or go on with it; the model has it then."""
-
-    def report(progress: Progress) -> None:
-        note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-        tell(f"{setting.label}: {progress.stage}", progress.done, progress.total, note)
-
-    checkpoint = train(setting.stage, vlm=vlm, report=report)
+    named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
+    checkpoint = train(setting.stage, vlm=vlm, report=named)
     load_weights(vlm, checkpoint)  # a run that was finished before has not touched the model
     return checkpoint
 
 
 def _measure(
-    setting: Setting, vlm: VLM, captions: Captions, config: AScoreConfig, tell: Tell
+    setting: Setting, vlm: VLM, captions: Captions, config: AScoreConfig, report: Report
 ) -> dict[str, Any]:
     rejected = Rejected(setting.folder / "a_score.rejected.jsonl")
     cache = open_features(
@@ -113,17 +111,15 @@ def _measure(
         cast(Dataset, captions),
         features_of(setting),
         rejected,
-        lambda done, total: tell(f"{setting.label}: features, captions", done, total, ""),
+        rename_stages(report, lambda stage: f"{setting.label}: {stage}, captions"),
     )
     place = {id(sample): index for index, sample in enumerate(captions.samples)}
 
     def views(sample: Sample) -> Any:
         return cache.views(place[id(sample)])
 
-    stage = f"{setting.label}: A score"
-    scored = a_score(
-        vlm, captions, views, config, done=lambda done: tell(stage, done, len(captions), "")
-    )
+    named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
+    scored = a_score(vlm, captions, views, config, report=named)
     told = {"tokens": scored.tokens, "visual_tokens": scored.visual_tokens}
     return {**scored.estimate.to_json(), **told}
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from diglot.core.errors import DiglotError
+from diglot.core.progress import Report, rename_stages
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
 from diglot.measure.correspondence.features import Pictures
 from diglot.measure.correspondence.run import CScoreConfig, build_encoders, score_pairs
-from diglot.select.a_scores import Tell
 from diglot.select.settings import Setting, encoder_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def score_encoders(
     *,
     out: Path,
     features: Path,
-    tell: Tell,
+    report: Report,
     config: CScoreConfig = PAPER,
 ) -> dict[str, dict[str, Any]]:
     """By label: value, low, high, n, ceiling and chance of the pooled PCK at the first alpha.
@@ -47,7 +47,7 @@ def score_encoders(
         kept = json.loads(path.read_text()) if path.exists() else {}
         if kept.get("about") != about:
             try:
-                score = _score(encoder, pairs, config, path.parent, features, device, label, tell)
+                score = _score(encoder, pairs, config, path.parent, features, device, label, report)
             except (DiglotError, OSError, RuntimeError) as error:
                 log.warning("C score of %r: %s", label, " ".join(str(error).split()))
                 continue
@@ -65,7 +65,7 @@ def _score(
     features: Path,
     device: str,
     label: str,
-    tell: Tell,
+    report: Report,
 ) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     scored = score_pairs(
@@ -74,7 +74,7 @@ def _score(
         config,
         features=features,
         rejected=Rejected(folder / "c_score.rejected.jsonl"),
-        report=lambda stage, done, total: tell(f"{label}: C, {stage}", done, total, ""),
+        report=rename_stages(report, lambda stage: f"{label}: C, {stage}"),
     )
     overall = scored.overall[config.alphas[0]]
     return {

@@ -5,13 +5,13 @@ in turn, its prior learned from the rest without b and h, over random pools of t
 recalls best on average is chosen for h, whose results are never read.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.select.paper_data import read_yaml
 from diglot.select.policies.own_policy import OwnPolicy
 from diglot.select.policies.policy import Floats
@@ -68,23 +68,22 @@ def choose_for(
     *,
     seed: int = 0,
     pools: int = POOLS,
-    on_step: Callable[[], None] = lambda: None,
+    report: Report = ignore_progress,
 ) -> Choice:
     """The best candidate for benchmark `held_out` (None: for one that is not in the table).
 
-    Scores by the mean of Recall@3 and Recall@1 over k' = 2 .. 8. `on_step` is called after each
-    candidate.
+    Scores by the mean of Recall@3 and Recall@1 over k' = 2 .. 8. Progress counts candidates.
     """
     others = [b for b in range(len(results_BK)) if b != held_out]
-    scores = []
-    for choice in candidates():
+    scores, tried = [], candidates()
+    for done, choice in enumerate(tried, start=1):
         per_target = [
             _score(choice, results_BK[b], _without(results_BK, others, b), scores_KF, seed, pools)
             for b in others
         ]
         scores.append(np.mean(per_target))
-        on_step()
-    return candidates()[int(np.argmax(scores))]
+        report(Progress("choosing", done, len(tried)))
+    return tried[int(np.argmax(scores))]
 
 
 def _without(results_BK: Floats, rows: list[int], target: int) -> Floats:

@@ -1,12 +1,12 @@
 """The range that the paper's unstated choices span: its policy in every combination of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.select.paper_data import PaperLaw
 from diglot.select.policies.paper_policy import PaperChoices, predict, sample_region
 from diglot.select.policies.policy import Bools, Floats, State
@@ -37,13 +37,14 @@ def variants(
     runs: int,
     budget: int,
     seed: int = 0,
-    on_step: Callable[[], None] = lambda: None,
+    report: Report = ignore_progress,
 ) -> list[Variant]:
     """The paper's policy in every combination. The draws do not depend on the results, so all
-    benchmarks and fits share them. `on_step` is called after each way to draw."""
+    benchmarks and fits share them."""
     named = options()
     found = []
-    for level, draw in product(named["level"], named["draw"]):
+    ways = list(product(named["level"], named["draw"]))
+    for done, (level, draw) in enumerate(ways, start=1):
         rng = np.random.default_rng(seed)
         states = _draws(law, PaperChoices(level=level, draw=draw), runs, budget, rng)
         for scale, solver, rank_by in product(named["scale"], named["solver"], named["rank_by"]):
@@ -54,7 +55,7 @@ def variants(
             for count in COUNTS:
                 at3_BP = at3_NBP[-1] if count == "at" else at3_NBP.any(axis=0)
                 found.append(Variant(choices=choices, count=count, at3_B=100 * at3_BP.mean(axis=1)))
-        on_step()
+        report(Progress("ways to draw", done, len(ways)))
     return found
 
 

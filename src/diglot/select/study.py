@@ -1,11 +1,12 @@
 """The paper's experiments repeated: Table 2, and every policy's recall on its eight benchmarks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.select.choose import Choice
 from diglot.select.law import design, fit_law, random_r2, terms
 from diglot.select.paper_data import PaperLaw
@@ -116,12 +117,12 @@ def recall_curves(
     seed: int = 0,
     pool: int | None = None,
     only: tuple[str, ...] = (),
-    on_step: Callable[[], None] = lambda: None,
+    report: Report = ignore_progress,
 ) -> dict[str, Curve]:
     """Recall of every policy over the eight benchmarks, `runs` simulated selections each.
 
-    With `pool`, each run selects among that many random settings instead of all. `on_step` is
-    called after each benchmark.
+    With `pool`, each run selects among that many random settings instead of all. Progress
+    counts benchmarks.
     """
     hits: dict[str, list[Hits]] = {}
     for b, name in enumerate(law.benchmarks):
@@ -136,7 +137,7 @@ def recall_curves(
                 open_PK = random_pools(truth_PK.shape[1], pool, runs, pool_rng)
             found = simulate(policy, law.scores_K2, truth_PK, open_PK, budget=budget, rng=rng)
             hits.setdefault(policy_name, []).append(found)
-        on_step()
+        report(Progress("simulating", b + 1, len(law.benchmarks)))
     return {name: _curve(found) for name, found in hits.items()}
 
 

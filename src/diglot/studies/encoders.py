@@ -15,6 +15,7 @@ import numpy as np
 
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Report, rename_stages
 from diglot.data.pair_folder import read_pairs
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
@@ -24,7 +25,7 @@ from diglot.measure.a_score_captions import choose_captions
 from diglot.measure.checkpoint import device
 from diglot.measure.config import MeasureConfig
 from diglot.models.language import load_language
-from diglot.select.a_scores import Tell, score_settings
+from diglot.select.a_scores import score_settings
 from diglot.select.c_scores import parts_of, score_encoders
 from diglot.select.predictions import as_csv, predictions, study_rows
 from diglot.select.settings import Setting, encoder_of, read_settings, trained_setting
@@ -77,13 +78,13 @@ class EncoderStudy:
     pools: list[Pool]
     photos: list[Path]
 
-    def run(self, tell: Tell) -> dict[str, Any]:
+    def run(self, report: Report) -> dict[str, Any]:
         """All of it; returns what stands in study.json. Raises DataError where nothing trained."""
         recipes, tried = self._recipes, self._read()
-        self._make_data(tell)
-        done = {name: self._train(name, recipe, tried, tell) for name, recipe in recipes.items()}
-        a_scores = self._a_scores(tried, tell)
-        c_scores = self._c_scores(tried, tell)
+        self._make_data(report)
+        done = {name: self._train(name, recipe, tried, report) for name, recipe in recipes.items()}
+        a_scores = self._a_scores(tried, report)
+        c_scores = self._c_scores(tried, report)
         columns = {
             f"{name}.{key}": {line["row"]: line for line in told["table"] if line["measure"] == key}
             for name, told in done.items()
@@ -142,7 +143,7 @@ class EncoderStudy:
             )
         return tried
 
-    def _make_data(self, tell: Tell) -> None:
+    def _make_data(self, report: Report) -> None:
         """Scenes to train and to measure on, scenes for A, pairs for C; what is there stays."""
         parts = (
             (self._scenes, "train", 0, self.size.scenes),
@@ -154,18 +155,17 @@ class EncoderStudy:
                 self.pools, ScenesConfig(), split=split, seed=seed, photos=self.photos
             )
             stage = f"make {folder.name}, {split}"
-            write_scenes(
-                maker, folder, count, on_scene=lambda n, s=stage, t=count: tell(s, n, t, "")
-            )
+            named = rename_stages(report, lambda _, stage=stage: stage)
+            write_scenes(maker, folder, count, report=named)
         write_pairs(
             ScenePairMaker(self.pools, ScenePairsConfig(), seed=PAIR_SEED, photos=self.photos),
             self._pairs,
             self.size.pairs,
-            on_pair=lambda n, total: tell("make pairs", n, total, ""),
+            report=rename_stages(report, lambda _: "make pairs"),
         )
 
     def _train(
-        self, name: str, recipe: str, tried: Sequence[Setting], tell: Tell
+        self, name: str, recipe: str, tried: Sequence[Setting], report: Report
     ) -> dict[str, Any]:
         """Train and measure every setting by one recipe: a comparison whose rows are settings."""
         told = read(self.settings)
@@ -180,9 +180,11 @@ class EncoderStudy:
             jobs=self.jobs,
             measure=self.measure,
         )
-        return open_study(config).run(lambda *told: tell(f"{name}: {told[0]}", *told[1:]))
+        return open_study(config).run(rename_stages(report, lambda stage: f"{name}: {stage}"))
 
-    def _a_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, list[dict[str, Any]]]:
+    def _a_scores(
+        self, tried: Sequence[Setting], report: Report
+    ) -> dict[str, list[dict[str, Any]]]:
         """A of every checkpoint that is there, by label, one a seed."""
         runs = {
             f"{setting.label}-{seed}": (setting.label, checkpoint)
@@ -205,7 +207,7 @@ class EncoderStudy:
             seed=config.seed,
         )
         found: dict[str, list[dict[str, Any]]] = {}
-        for outcome in score_settings(checkpoints, captions, language, config, tell):
+        for outcome in score_settings(checkpoints, captions, language, config, report):
             if outcome.score:
                 found.setdefault(runs[outcome.label][0], []).append(outcome.score)
         return found
@@ -223,10 +225,10 @@ class EncoderStudy:
         }
         return trained_setting(name, checkpoint, stage)
 
-    def _c_scores(self, tried: Sequence[Setting], tell: Tell) -> dict[str, dict[str, Any]]:
+    def _c_scores(self, tried: Sequence[Setting], report: Report) -> dict[str, dict[str, Any]]:
         pairs = read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl"))
         out = self.out / "c"
-        return score_encoders(tried, pairs, out=out, features=self._features, tell=tell)
+        return score_encoders(tried, pairs, out=out, features=self._features, report=report)
 
     def _write(
         self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.features import FeatureCache, FeaturesConfig
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
@@ -36,25 +36,12 @@ log = logging.getLogger(__name__)
 Probe = Callable[[VLM], Mapping[str, float]]
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a run tells while it goes: for a progress bar."""
-
-    stage: str  # "features" or "train"
-    done: int  # samples
-    total: int
-    loss: float | None = None
-
-
-Report = Callable[[Progress], None]
-
-
 def train(
     config: StageConfig,
     *,
     vlm: VLM | None = None,
     probe: Probe | None = None,
-    report: Report = lambda progress: None,
+    report: Report = ignore_progress,
 ) -> Path:
     """Run a stage to its end, or go on with it, and return the folder of its checkpoint.
 
@@ -95,7 +82,7 @@ class _Run:
         self.accelerator = accelerator
         # steps are counted here: what `accelerate config` says of them would scale the loss
         accelerator.gradient_accumulation_steps = 1
-        self.report: Report = report if accelerator.is_main_process else _silent
+        self.report = report if accelerator.is_main_process else ignore_progress
         self.objective = build_mixture(config.objective, config.plus, config.mix)
         self.dataset = dataset
         self.labels = labels
@@ -129,7 +116,7 @@ class _Run:
             self.dataset,
             config,
             self.rejected,
-            lambda done, total: self.report(Progress("features", done, total)),
+            self.report,
             self.accelerator,
             first=self.order.samples,
         )
@@ -172,7 +159,8 @@ class _Run:
             )
             tracker.log(step, self._figures(step, result, time.perf_counter() - began))
             done, total = self.order.done(step), self.order.done(steps - 1)
-            self.report(Progress("train", done, total, result.loss))
+            note = "" if result.loss is None else f"loss {result.loss:.3f}"
+            self.report(Progress("train", done, total, note))
             if probe and config.probe_every and _due(step + 1, config.probe_every, steps):
                 tracker.log(step, self._probe(probe))
             if _due(step + 1, config.checkpoint_every, steps):
@@ -244,7 +232,3 @@ def _accelerator(config: StageConfig) -> Accelerator:
     except ValueError as error:  # the machine cannot, or this process has begun with another
         told = " ".join(str(error).split())
         raise ConfigError(told, got=config.precision, where="precision") from error
-
-
-def _silent(progress: Progress) -> None:
-    """Of several processes the main one reports."""

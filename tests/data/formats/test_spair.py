@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress
 from diglot.data.formats.spair import is_spair, read_spair
 from diglot.data.rejected import Rejected
 
@@ -65,8 +66,8 @@ def read(root, tmp_path, **options):
 def test_a_record_becomes_a_pair(spair, tmp_path):
     write(spair, {NAME: record()})
     assert is_spair(spair)
-    told = []
-    pairs, rejected = read(spair, tmp_path, on_pair=lambda done, total: told.append((done, total)))
+    events = []
+    pairs, rejected = read(spair, tmp_path, report=events.append)
     (pair,) = pairs
     assert (pair.id, pair.category, pair.box, pair.box_side) == (NAME, "cat", (10, 4, 30, 28), 24)
     assert pair.source.image == spair / "JPEGImages" / "cat" / "2008_000001.jpg"
@@ -75,7 +76,7 @@ def test_a_record_becomes_a_pair(spair, tmp_path):
     assert pair.target.points_K2.tolist() == [[12, 6], [25, 20], [49, 29]]
     assert pair.scored_K.tolist() == [True] * 3
     assert pair.groups[:2] == ("viewpoint 1", "scale 0")
-    assert (len(rejected), told) == (0, [(1, 1)])
+    assert (len(rejected), events) == (0, [Progress("reading", 1, 1)])
 
 
 BROKEN = {

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from diglot.core.progress import ignore_progress
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.study import open_study
-from tests.studies.compare.small_study import found, quiet, small_study, write_recipe
+from tests.studies.compare.small_study import found, small_study, write_recipe
 from tests.tiny_folders import save_world
 
 
@@ -22,7 +23,7 @@ def one_by_one(compare_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
     study = open_study(small_study(compare_world, tmp_path_factory.mktemp("one") / "study"))
     study.out.mkdir()
     for job in study.jobs:
-        run_job(job, quiet)
+        run_job(job, ignore_progress)
     results = study.write()
     assert len(found(results)) == 8
     return study, results

@@ -59,7 +59,3 @@ def found(results: dict[str, Any]) -> dict[tuple[str, int, int], Any]:
         (job["row"], job["samples"], job["seed"]): (job["state"], job["scores"])
         for job in results["jobs"]
     }
-
-
-def quiet(stage: str, done: int, total: int, note: str) -> None:
-    """Progress that nobody looks at."""

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, ignore_progress
 from diglot.data.records import write_dataset
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.study import open_study
 from diglot.train.trackers import read_metrics
-from tests.studies.compare.small_study import found, quiet, small_study, study_settings
+from tests.studies.compare.small_study import found, small_study, study_settings
 from tests.tiny_folders import tiny_samples
 
 KEYS = {"region_matching", "region_naming", "pointing", "iou", "caption_nll"}
@@ -107,12 +108,12 @@ def test_side_by_side_is_the_same_and_a_row_that_fails_stops_no_other(
     }
     rows = study_settings(compare_world, tmp_path)["rows"] | rows
     study = open_study(small_study(compare_world, tmp_path / "study", rows=rows, jobs=2))
-    heard: list[tuple] = []
-    results = study.run(lambda *told: heard.append(told))
+    events: list[Progress] = []
+    results = study.run(events.append)
     told = found(results)
     assert {key: told[key] for key in found(one_by_one[1])} == found(one_by_one[1])
-    assert {job for job, *_ in heard} == {"study", "job 1", "job 2"}
-    assert ("study", 16, 16, "") in heard
+    assert {event.stage for event in events} == {"study", "job 1", "job 2"}
+    assert Progress("study", 16, 16) in events
     reasons = {job["row"]: job["reason"] for job in results["jobs"] if job["state"] == "failed"}
     assert "exit code 7" in reasons["dies"]
     assert "loss is not finite" in reasons["diverges"]
@@ -191,7 +192,7 @@ def test_interrupted_killed_and_gone_on_with(compare_world, tmp_path, one_by_one
     assert "done" in states
     assert "waiting" in states
     assert "unfinished" in (out / "report.html").read_text()
-    assert found(study.run(quiet)) == found(one_by_one[1])
+    assert found(study.run(ignore_progress)) == found(one_by_one[1])
     assert (out / "runs" / "caption" / "4-0" / "measures.json").stat().st_mtime_ns == measured
     for job, other in zip(study.jobs, whole, strict=True):
         ours, theirs = (j.folder / "model" / "projector.safetensors" for j in (job, other))
@@ -208,12 +209,12 @@ def test_other_measures_are_made_anew_and_nothing_is_trained(compare_world, tmp_
     once = {"samples": [4], "seeds": [0], "rows": {"a": str(compare_world / "recipe.yaml")}}
     study = open_study(small_study(compare_world, tmp_path / "study", **once))
     study.out.mkdir()
-    run_job(study.jobs[0], quiet)
+    run_job(study.jobs[0], ignore_progress)
     stamp = (study.jobs[0].folder / "metrics.jsonl").stat().st_mtime_ns
     fewer = {"unseen_prompt_scenes": 0, "presence_scenes": 0, "caption_scenes": 2}
     again = open_study(small_study(compare_world, tmp_path / "study", **once, measure=fewer))
     assert again.jobs[0].measures() is None
-    assert run_job(again.jobs[0], quiet)["caption_nll"]["results"]["a"]["n"] == 2
+    assert run_job(again.jobs[0], ignore_progress)["caption_nll"]["results"]["a"]["n"] == 2
     assert (study.jobs[0].folder / "metrics.jsonl").stat().st_mtime_ns == stamp
 
 
@@ -224,7 +225,7 @@ def test_a_held_out_picture_in_training_is_found_before_any_job(compare_world, t
     told = {"data": str(tmp_path / "data"), "samples": [4]}
     study = open_study(small_study(compare_world, tmp_path / "study", **told))
     with pytest.raises(DataError, match="held out, and in a training scene"):
-        study.run(quiet)
+        study.run(ignore_progress)
     assert not (study.out / "runs").exists()
 
 
@@ -233,5 +234,5 @@ def test_a_model_that_cannot_be_loaded_is_found_before_any_job(compare_world, tm
     rows = {"a": recipe, "b": {"config": recipe, "set": {"model.language.path": "/no/such"}}}
     study = open_study(small_study(compare_world, tmp_path / "study", rows=rows))
     with pytest.raises(ConfigError, match=r"rows\.b: language\.path"):
-        study.run(quiet)
+        study.run(ignore_progress)
     assert not (study.out / "runs").exists()

@@ -12,6 +12,7 @@ from tests.train.outcome import rows, write_rows
 from torch.nn.functional import normalize
 
 from diglot.core import masks
+from diglot.core.progress import ignore_progress
 from diglot.data.features import sample_picture
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
@@ -31,7 +32,7 @@ def dataset(tmp_path_factory):
 
 def labelled(dataset, labeller, folder):
     rejected = Rejected(folder / "rejected.jsonl")
-    label_dataset(dataset, labeller, folder, rejected, lambda done, total: None)
+    label_dataset(dataset, labeller, folder, rejected, ignore_progress)
     return open_labels(folder, dataset)
 
 

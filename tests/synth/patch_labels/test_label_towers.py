@@ -5,6 +5,7 @@ from tests.synth.patch_labels.pairs import save_pair
 from torch.nn.functional import normalize
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import ignore_progress
 from diglot.synth.patch_labels.towers import load_towers
 from diglot.synth.patch_labels.word_vectors import WordVectors
 from diglot.synth.words.listed import Listed
@@ -95,10 +96,10 @@ def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
 
     first = WordVectors(tmp_path, words, 2, key="tower")
     with pytest.raises(KeyboardInterrupt):
-        first.build(embed, lambda done, total: None)
+        first.build(embed, ignore_progress)
     seen = []
     again = WordVectors(tmp_path, words, 2, key="tower")
-    again.build(embed, lambda done, total: None)
+    again.build(embed, ignore_progress)
     assert seen[0] == "word 32"  # the last that were safe on the disk
     assert columns(again) == list(range(70))
     assert again.pieces(CPU) is not again.pieces(CPU)
@@ -113,7 +114,7 @@ def test_vectors_without_room_in_memory_are_read_again(tmp_path, monkeypatch):
     kept = WordVectors(tmp_path, words, 2, key="tower")
     kept.build(
         lambda part: torch.tensor([[float(w.split()[1]), 1.0] for w in part]),
-        lambda done, total: None,
+        ignore_progress,
     )
     assert columns(kept) == list(range(8))
     assert [first for first, _ in kept.pieces(CPU)] == [0, 3, 6]

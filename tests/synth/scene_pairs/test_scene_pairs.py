@@ -160,7 +160,7 @@ def test_a_folder_reads_back_and_a_killed_run_goes_on(pairs, tmp_path):
     with open(folder / LINES, "ab") as lines:
         lines.write(b'{"id": "torn')
     steps = []
-    write_pairs(maker(), folder, 5, on_pair=lambda done, total: steps.append((done, total)))
+    write_pairs(maker(), folder, 5, report=lambda event: steps.append((event.done, event.total)))
     assert steps == [(3, 5), (4, 5), (5, 5)]
     rejected = Rejected(tmp_path / "rejected.jsonl")
     for read, made in zip(read_pairs(folder, rejected), pairs[:5], strict=True):

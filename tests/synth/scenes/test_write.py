@@ -24,8 +24,8 @@ class Picky(SceneMaker):
 
 
 def stop_at(number):
-    def stop(done):
-        if done == number:
+    def stop(event):
+        if event.done == number:
             raise Stops
 
     return stop
@@ -34,7 +34,9 @@ def stop_at(number):
 def test_scenes_are_written_and_counted(tmp_path):
     done = []
     maker = SceneMaker(pools(), CONFIG, seed=2)
-    rejected = write_scenes(maker, tmp_path, 7, shard_samples=3, on_scene=done.append)
+    rejected = write_scenes(
+        maker, tmp_path, 7, shard_samples=3, report=lambda event: done.append(event.done)
+    )
     assert done == list(range(8))
     assert not len(rejected)
     dataset = open_dataset(tmp_path)
@@ -47,7 +49,7 @@ def test_scenes_are_written_and_counted(tmp_path):
 def test_a_stopped_run_goes_on_to_the_same_files(tmp_path, kind):
     maker = kind(pools(), CONFIG)
     with pytest.raises(Stops):
-        write_scenes(maker, tmp_path / "cut", 11, shard_samples=4, on_scene=stop_at(6))
+        write_scenes(maker, tmp_path / "cut", 11, shard_samples=4, report=stop_at(6))
     write_scenes(maker, tmp_path / "cut", 11, shard_samples=4)
     write_scenes(maker, tmp_path / "whole", 11, shard_samples=4)
     for name in ("train-00000.parquet", "train-00002.parquet", "dataset.json"):

@@ -168,13 +168,13 @@ def test_a_stopped_set_goes_on_and_ends_the_same(tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(done, total):
-        if done == 2:
+    def stop(event):
+        if event.done == 2:
             raise Stop
 
     config = OcrPairsConfig(what=("words",))
     with pytest.raises(Stop):
-        write_ocr_pairs(maker(config), tmp_path / "a", 4, on_pair=stop)
+        write_ocr_pairs(maker(config), tmp_path / "a", 4, report=stop)
     with open(tmp_path / "a" / "pairs.jsonl", "a", encoding="ascii") as file:
         file.write('{"id": "ocr-0-0000')  # a line torn by a kill
     for name in "ab":

@@ -10,13 +10,14 @@ import pytest
 from tests.tiny_folders import tiny_samples
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress
 from diglot.data.records import write_dataset
 from diglot.data.rejected import Rejected
 from diglot.synth.words.phrases import phrases
 from diglot.synth.words.word_list import build_word_list, read_word_list
 
 pytest.importorskip("textblob")
-TOLD: list[tuple[str, int, int]] = []
+EVENTS: list[Progress] = []
 
 
 def build(sources: list[Path], out: Path, **changes: Any) -> list[tuple[str, int]]:
@@ -26,7 +27,7 @@ def build(sources: list[Path], out: Path, **changes: Any) -> list[tuple[str, int
         "max_words": None,
         "common": None,
         "rejected": Rejected(out.with_suffix(".rejected")),
-        "progress": lambda *told: TOLD.append(told),
+        "report": EVENTS.append,
     }
     count = build_word_list(sources, out, **settings | changes)
     lines = [line.split("\t") for line in out.read_text("utf-8").splitlines()]
@@ -60,7 +61,11 @@ def test_every_kind_of_source_and_little_memory(tmp_path: Path) -> None:
     captions += ["a red fox", "a fox under an old tree", "old foxes"]
     found = build([tmp_path / "data", text, lines], tmp_path / "words.tsv", memory_words=3)
     assert found == expected(captions)
-    assert TOLD[-3:] == [("data", 20, 20), ("more.txt", 1, 1), ("more.jsonl", 2, 2)]
+    assert EVENTS[-3:] == [
+        Progress("captions data", 20, 20),
+        Progress("captions more.txt", 1, 1),
+        Progress("captions more.jsonl", 2, 2),
+    ]
     assert read_word_list(tmp_path / "words.tsv").to_pylist() == [word for word, _ in found]
 
 

@@ -7,13 +7,13 @@
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Box
 from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points
@@ -37,7 +37,7 @@ def read_spair(
     *,
     split: Split = "test",
     size: Size = "large",
-    on_pair: Callable[[int, int], None] = lambda done, total: None,
+    report: Report = ignore_progress,
 ) -> list[Pair]:
     """The pairs of a split in the layout's order; a broken record goes to `rejected`.
 
@@ -54,7 +54,7 @@ def read_spair(
             rejected.add(name, error.what, where=error.where or name, detail=str(error))
         except OSError as error:  # a name that no file can have
             rejected.add(name, f"cannot be read: {error.strerror}", where=name)
-        on_pair(number, len(names))
+        report(Progress("reading", number, len(names)))
     return pairs
 
 

@@ -6,7 +6,7 @@ half precision neither overflows nor loses small features.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 from diglot.core.errors import DataError
 from diglot.core.geometry import View
 from diglot.core.preprocess import Preprocess
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Sample, SizeHW
 from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.pairs import Pair, PairImage
@@ -31,7 +32,6 @@ from diglot.measure.correspondence.matching import Batch
 from diglot.models.tiling import view_pixels
 
 Geometry = Literal["letterbox", "law_compat"]
-Report = Callable[[str, int, int], None]  # (stage, done, total)
 _KEPT_BYTES = 256e6  # of maps in memory, beside a batch
 _BATCH_BYTES = 64e6
 
@@ -110,7 +110,7 @@ class Features:
             width=encoder.width,
         )
 
-    def build(self, rejected: Rejected, report: Report = lambda stage, done, total: None) -> None:
+    def build(self, rejected: Rejected, report: Report = ignore_progress) -> None:
         """Encode what is not there yet; a bad picture goes to `rejected`.
 
         Raises ConfigError where the disk has no room.
@@ -119,10 +119,10 @@ class Features:
             total, stage = len(self._pictures), f"features {u + 1}" if u else "features"
             done = total - len(cache.missing())
             cache.make_room()
-            report(stage, done, total)
+            report(Progress(stage, done, total))
             for count in cache.build(lambda pictures, u=u: self._encode(u, pictures), rejected):
                 done += count
-                report(stage, done, total)
+                report(Progress(stage, done, total))
 
     @torch.no_grad()
     def _encode(self, u: int, pictures: Sequence[Image.Image]) -> list[list[torch.Tensor]]:
@@ -153,7 +153,7 @@ class Features:
         return joined(maps, self._views(size_hw), size_hw)
 
     def batches(
-        self, pairs: Sequence[Pair], rejected: Rejected, report: Report = lambda *_: None
+        self, pairs: Sequence[Pair], rejected: Rejected, report: Report = ignore_progress
     ) -> Iterator[Batch]:
         """Pairs in order, some megabytes of maps at a time; those without a map are rejected."""
         size = max(1, int(_BATCH_BYTES / (2 * self.map_bytes)))
@@ -167,7 +167,8 @@ class Features:
                     rejected.add(pair.id, error.what, where=error.where or "", detail=str(error))
             if chunk:
                 yield self._batch(chunk, maps)
-            report("matching", min(start + size, len(pairs)), len(pairs))
+            done = min(start + size, len(pairs))
+            report(Progress("matching", done, len(pairs)))
 
     def _batch(self, pairs: list[Pair], maps: list[tuple[torch.Tensor, torch.Tensor]]) -> Batch:
         return Batch(

@@ -1,6 +1,6 @@
 """A C score from a folder of pairs and the names of encoders: read, encode once, match, score."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 
 from diglot.config.parts import build_part, resolved_part
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Report, ignore_progress
 from diglot.core.rng import check_seed
 from diglot.data.formats.spair import Split, is_spair, read_spair
 from diglot.data.pair_folder import MANIFEST, read_pairs
@@ -23,7 +24,6 @@ from diglot.measure.correspondence.pck import ALPHAS, CScore, Match, c_score, ch
 
 ENCODERS = "diglot.models.encoders"
 Part = str | Mapping[str, Any]
-Report = Callable[[str, int, int], None]  # (stage, done, total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,7 @@ def open_pairs(
     Raises ConfigError where the folder holds neither, or no usable pair.
     """
     if is_spair(folder):
-        tell = partial(report, "reading")
-        pairs = read_spair(folder, rejected, split=config.split, on_pair=tell)
+        pairs = read_spair(folder, rejected, split=config.split, report=report)
     elif (folder / MANIFEST).is_file():
         pairs = read_pairs(folder, rejected)
     else:
@@ -114,7 +113,7 @@ def score_pairs(
     *,
     features: Path,
     rejected: Rejected,
-    report: Report = lambda stage, done, total: None,
+    report: Report = ignore_progress,
 ) -> CScore:
     """The C score of encoders, joined if several. Features are kept in the folder `features`.
 

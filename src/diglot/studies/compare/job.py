@@ -3,16 +3,17 @@
 from contextlib import suppress
 from pathlib import Path
 
+from diglot.core.progress import Report
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import locked
-from diglot.measure.checkpoint import Measures, Scenes, Tell, device, measure_run, shared_features
+from diglot.measure.checkpoint import Measures, Scenes, device, measure_run, shared_features
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.jobs import FAILED, Job
-from diglot.train.loop import Progress, train
+from diglot.train.loop import train
 
 
-def run_job(job: Job, tell: Tell) -> Measures:
+def run_job(job: Job, report: Report) -> Measures:
     """Train and measure; returns the measures, which lie in the run folder too.
 
     Raises what training and measuring raise for settings and data that cannot work.
@@ -23,8 +24,8 @@ def run_job(job: Job, tell: Tell) -> Measures:
             (job.folder / FAILED).unlink()
         scenes = open_scenes(job)
         if not (job.folder / "model").exists():
-            _train(job, scenes.train, tell)
-        return measure_run(job.folder, job.row, scenes, job.measure, tell)
+            _train(job, scenes.train, report)
+        return measure_run(job.folder, job.row, scenes, job.measure, report)
 
 
 def open_scenes(job: Job) -> Scenes:
@@ -38,19 +39,15 @@ def open_scenes(job: Job) -> Scenes:
     )
 
 
-def _train(job: Job, dataset: Dataset, tell: Tell) -> None:
-    def report(progress: Progress) -> None:
-        note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-        tell(progress.stage, progress.done, progress.total, note)
-
-    train(job.stage, vlm=_vlm(job, dataset, tell), report=report)
+def _train(job: Job, dataset: Dataset, report: Report) -> None:
+    train(job.stage, vlm=_vlm(job, dataset, report), report=report)
 
 
-def _vlm(job: Job, dataset: Dataset, tell: Tell) -> VLM | None:
+def _vlm(job: Job, dataset: Dataset, report: Report) -> VLM | None:
     """The model, once features that other jobs need too are made; None: no features to make."""
     if job.stage.features is None or job.stage.start_from:
         return None
     vlm = build_vlm(job.stage.model, seed=job.stage.seed).to(device())
     rejected = Rejected(job.folder / "rejected.jsonl")
-    shared_features(vlm, dataset, job.stage.features, rejected, tell, first=job.stage.max_samples)
+    shared_features(vlm, dataset, job.stage.features, rejected, report, first=job.stage.max_samples)
     return vlm

@@ -2,20 +2,19 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 import torch
 
+from diglot.core.progress import Report
 from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.worker import LOG, note_failure, serve
 
 CORES_A_JOB = 4
-# Called with (slot, job, stage, samples done, samples, note) as a job goes on.
-Hear = Callable[[int, Job, str, int, int, str], None]
 
 
 @dataclass
@@ -36,9 +35,11 @@ def how_many(jobs: int | None) -> int:
 
 
 def run_jobs(
-    jobs: Sequence[Job], side_by_side: int, hear: Hear
+    jobs: Sequence[Job], side_by_side: int, report: Report
 ) -> Generator[tuple[Job, str | None]]:
     """Do all jobs; yields each as it ends, with the reason where it failed.
+
+    Progress comes with the job's slot for a stage, its name and own stage in the note.
 
     Workers are stopped where the caller stops. A worker that dies takes its job along, no more.
     """
@@ -51,7 +52,7 @@ def run_jobs(
         while busy := {w.pipe: w for w in workers if w.job}:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
-                job, ended = worker.job, _hear(worker, hear)
+                job, ended = worker.job, _receive(worker, report)
                 if ended is None or job is None:
                     continue
                 if not worker.process.is_alive() and waiting:
@@ -62,21 +63,22 @@ def run_jobs(
                 yield job, ended[0]
 
 
-def _hear(worker: _Worker, hear: Hear) -> tuple[str | None] | None:
+def _receive(worker: _Worker, report: Report) -> tuple[str | None] | None:
     """Take one message; (reason or None,) where it ends the job."""
     job = worker.job
     assert job is not None
     try:
-        kind, told = worker.pipe.recv()
+        kind, content = worker.pipe.recv()
     except (EOFError, ConnectionError):
         worker.process.join()
         reason = f"its process died (exit code {worker.process.exitcode}); see {job.folder / LOG}"
         note_failure(job, reason)
         return (reason,)
     if kind == "progress":
-        hear(worker.slot, job, *told)
+        note = f"{job.name}: {content.stage} {content.note}"
+        report(replace(content, stage=f"job {worker.slot + 1}", note=note))
         return None
-    return (told,)
+    return (content,)
 
 
 def _give(worker: _Worker, waiting: list[Job]) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.files import locked, replace_text
-from diglot.measure.checkpoint import Tell
 from diglot.report.comparison import write_comparison
 from diglot.studies.compare.checks import check_rows, check_scenes_apart
 from diglot.studies.compare.config import CompareConfig
@@ -41,16 +41,16 @@ class Study:
         """Folder of the study."""
         return Path(self.config.out)
 
-    def run(self, tell: Tell) -> dict[str, Any]:
+    def run(self, report: Report) -> dict[str, Any]:
         """Do the jobs that are not done, results written after each; returns the results."""
         todo = [job for job in self.jobs if job.measures() is None]
         with _alone(self.out):
             self._check(todo)
             ended = len(self.jobs) - len(todo)
-            tell("study", ended, len(self.jobs), "")
-            for job, reason in self._run(todo, tell):
+            report(Progress("study", ended, len(self.jobs)))
+            for job, reason in self._run(todo, report):
                 ended += 1
-                tell("study", ended, len(self.jobs), "")
+                report(Progress("study", ended, len(self.jobs)))
                 log.info("%s: %s", job.name, f"failed: {reason}" if reason else "done")
                 self.write()
             return self.write()
@@ -95,11 +95,8 @@ class Study:
         left = {job.row for job in todo}
         check_rows([row for row in self.rows if row.label in left], training)
 
-    def _run(self, todo: Sequence[Job], tell: Tell) -> Iterator[tuple[Job, str | None]]:
-        def hear(slot: int, job: Job, stage: str, done: int, total: int, note: str) -> None:
-            tell(f"job {slot + 1}", done, total, f"{job.name}: {stage} {note}")
-
-        with contextlib.closing(run_jobs(todo, how_many(self.config.jobs), hear)) as outcomes:
+    def _run(self, todo: Sequence[Job], report: Report) -> Iterator[tuple[Job, str | None]]:
+        with contextlib.closing(run_jobs(todo, how_many(self.config.jobs), report)) as outcomes:
             yield from outcomes
 
 

@@ -46,7 +46,7 @@ def _outcome(job: Job, pipe: Connection) -> tuple[str, Any]:
     job.folder.mkdir(parents=True, exist_ok=True)
     _speak_into(job)
     try:
-        run_job(job, lambda *told: pipe.send(("progress", told)))
+        run_job(job, lambda progress: pipe.send(("progress", progress)))
         return "done", None
     except BrokenPipeError:
         raise

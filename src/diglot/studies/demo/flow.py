@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError
+from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
 from diglot.files import replace_text
-from diglot.measure.checkpoint import Measures, Scenes, Tell, kept_measures, measure_run
+from diglot.measure.checkpoint import Measures, Scenes, kept_measures, measure_run
 from diglot.measure.groups import check_apart
 from diglot.measure.probe import first_usable, make_probe
 from diglot.studies.demo.sizes import RUNS, DemoSize, demo_stage
@@ -21,7 +22,7 @@ from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.pools import Pool
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.config import StageConfig
-from diglot.train.loop import Progress, train
+from diglot.train.loop import train
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Demo:
     seed: int
     pools: list[Pool]
     photos: list[Path]
-    tell: Tell
+    report: Report
     seconds: dict[str, float] = field(default_factory=dict)  # of each stage, all attempts together
 
     def run(self) -> dict[str, Measures]:
@@ -69,13 +70,7 @@ class Demo:
             maker = SceneMaker(
                 self.pools, ScenesConfig(), split=split, seed=self.seed, photos=self.photos
             )
-            stage = f"scenes, {split}"
-            write_scenes(
-                maker,
-                self.out / "scenes",
-                count,
-                on_scene=lambda done, stage=stage, total=count: self.tell(stage, done, total, ""),
-            )
+            write_scenes(maker, self.out / "scenes", count, report=self.report)
 
     def _one_run(self, run: str) -> Measures:
         with self._timed(f"train {run}"):
@@ -86,15 +81,12 @@ class Demo:
             scenes = self.scenes
             check_apart(list(scenes.held_out), list(scenes.train))
             return measure_run(
-                self.out / run, run, scenes, self.size.measure, self.tell, seed=self.seed
+                self.out / run, run, scenes, self.size.measure, self.report, seed=self.seed
             )
 
     def _train(self, run: str) -> Path:
-        def report(progress: Progress) -> None:
-            note = "" if progress.loss is None else f"loss {progress.loss:.2f}"
-            stage = "features, train" if progress.stage == "features" else f"train {run}"
-            self.tell(stage, progress.done, progress.total, note)
-
+        stages = {"features": "features, train", "train": f"train {run}"}
+        report = rename_stages(self.report, lambda stage: stages.get(stage, stage))
         return train(self.stage(run), probe=make_probe(self._probe_samples()), report=report)
 
     def _probe_samples(self) -> list[Sample]:

@@ -125,7 +125,7 @@ def _examples(demo: Demo) -> list[dict[str, Any]]:
     names = scenes.names
     for run in RUNS:
         vlm = trained_vlm(demo.out / run)
-        chosen = scenes.project(vlm, scenes.held_out, demo.size.examples, demo.tell)
+        chosen = scenes.project(vlm, scenes.held_out, demo.size.examples, demo.report)
         for index, projected in enumerate(chosen):
             if len(examples) <= index:
                 picture = sample_picture(projected.sample)

@@ -1,11 +1,12 @@
 """Labelling a dataset, shard by shard; a run that was killed goes on, a bad image is set aside."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.labels import LabelWriter
@@ -22,19 +23,19 @@ def label_dataset(
     labeller: Labeller,
     folder: Path,
     rejected: Rejected,
-    report: Callable[[int, int], None],
+    report: Report,
 ) -> None:
-    """Write the labels of every sample into `folder`. `report(done, total)` counts samples."""
+    """Write the labels of every sample into `folder`. Progress counts images."""
     settings = {"preprocess": labeller.preprocess, "patch_px": labeller.patch_px}
     writer = LabelWriter(folder, dataset, words=labeller.words, about=labeller.about, **settings)
     with writer:
-        report(writer.done, len(dataset))
+        report(Progress("images", writer.done, len(dataset)))
         while writer.done < len(dataset):
             batch = range(writer.done, min(writer.done + BATCH_IMAGES, len(dataset)))
             opened = [usable(dataset, index, rejected) for index in batch]
             for words in _label(labeller, opened):
                 writer.add(words.words, words.scores)
-            report(writer.done, len(dataset))
+            report(Progress("images", writer.done, len(dataset)))
 
 
 def usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from diglot.core.progress import Progress, Report
 from diglot.files import locked, replace_text
 from diglot.synth.words.listed import Listed
 
@@ -34,9 +35,7 @@ class WordVectors:
         self._done = self.path.with_suffix(".done")
         self._held: list[tuple[int, torch.Tensor]] | None = None
 
-    def build(
-        self, embed: Callable[[list[str]], torch.Tensor], report: Callable[[int, int], None]
-    ) -> None:
+    def build(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
         """Make what is missing; `embed` gives the vectors (W, C) of some words.
 
         A second process that needs the same vectors waits for them.
@@ -44,9 +43,7 @@ class WordVectors:
         with locked(self.path.with_suffix(".lock"), wait=True):
             self._build(embed, report)
 
-    def _build(
-        self, embed: Callable[[list[str]], torch.Tensor], report: Callable[[int, int], None]
-    ) -> None:
+    def _build(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
         total = len(self.words)
         done = int(self._done.read_text()) if self._done.exists() else 0
         mode = "r+" if self.path.exists() and done else "w+"
@@ -58,7 +55,7 @@ class WordVectors:
             if done == total or done % (BATCH_WORDS * 16) == 0:
                 kept.flush()
                 replace_text(self._done, str(done))
-            report(done, total)
+            report(Progress("words", done, total))
 
     def pieces(self, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
         """(number of the first word, vectors (W, C)) of piece after piece, on `device`.

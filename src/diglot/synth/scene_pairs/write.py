@@ -1,10 +1,11 @@
 """Writing made pairs to a folder; a run that was killed resumes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.pair_folder import PairWriter
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
@@ -40,9 +41,9 @@ def write_pairs(
     folder: Path,
     count: int,
     *,
-    on_pair: Callable[[int, int], None] = lambda done, total: None,
+    report: Report = ignore_progress,
 ) -> Rejected:
-    """Bring a folder to `count` pairs; what is there stays. `on_pair(done, total)` after each.
+    """Bring a folder to `count` pairs; what is there stays. Progress counts pairs.
 
     A pair that cannot be made is noted in `rejected.jsonl`, which is returned, and the next index
     is tried. Raises ConfigError where the folder holds other pairs, or none can be made.
@@ -52,12 +53,12 @@ def write_pairs(
     rejected, failed = Rejected(folder / REJECTED), 0
     with PairWriter(folder, info=maker.info) as writer:
         index = pair_index(writer.ids[-1]) + 1 if writer.ids else 0
-        on_pair(min(len(writer), count), count)
+        report(Progress("pairs", min(len(writer), count), count))
         while len(writer) < count:
             try:
                 writer.add(maker.pair(index))
                 failed = 0
-                on_pair(len(writer), count)
+                report(Progress("pairs", len(writer), count))
             except DataError as error:
                 rejected.add(maker.pair_id(index), error.what, where=error.where or "")
                 failed += 1

@@ -1,9 +1,9 @@
 """Writing scenes to a dataset folder; a run that was killed resumes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
 from diglot.data.writer import SHARD_SAMPLES, DatasetWriter
 from diglot.synth.scenes.compose import SceneMaker, scene_index
@@ -19,11 +19,11 @@ def write_scenes(
     count: int,
     *,
     shard_samples: int = SHARD_SAMPLES,
-    on_scene: Callable[[int], None] | None = None,
+    report: Report = ignore_progress,
 ) -> Rejected:
     """Bring split `maker.split` of `folder` to `count` scenes; what is there already stays.
 
-    `on_scene(done)` is called at the start and after every scene. A scene that cannot be made is
+    Progress counts scenes, from the start and after every one. A scene that cannot be made is
     noted in `rejected.jsonl`, which comes back, and the next index takes its turn.
 
     Raises ConfigError where the folder holds scenes of other settings, or more than `count`, or
@@ -43,9 +43,7 @@ def write_scenes(
             )
         rejected = Rejected(folder / REJECTED)
         index = scene_index(writer.ids[-1]) + 1 if writer.ids else 0
-        if on_scene:
-            on_scene(len(writer))
-        _fill(maker, writer, rejected, index, count, on_scene or (lambda _: None))
+        _fill(maker, writer, rejected, index, count, report)
     return rejected
 
 
@@ -55,14 +53,15 @@ def _fill(
     rejected: Rejected,
     index: int,
     count: int,
-    on_scene: Callable[[int], None],
+    report: Report,
 ) -> None:
-    failed = 0
+    failed, stage = 0, f"scenes, {maker.split}"
+    report(Progress(stage, len(writer), count))
     while len(writer) < count:
         try:
             writer.add(maker.scene(index))
             failed = 0
-            on_scene(len(writer))
+            report(Progress(stage, len(writer), count))
         except DataError as error:
             rejected.add(maker.scene_id(index), error.what, where=error.where or "")
             failed += 1

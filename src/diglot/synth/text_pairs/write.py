@@ -1,8 +1,8 @@
 """Writing pairs of text to a folder, with a picture of some of them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+from diglot.core.progress import Report, ignore_progress
 from diglot.data.pair_folder import read_pairs
 from diglot.data.rejected import Rejected
 from diglot.files import replacing
@@ -18,10 +18,10 @@ def write_ocr_pairs(
     folder: Path,
     count: int,
     *,
-    on_pair: Callable[[int, int], None] = lambda done, total: None,
+    report: Report = ignore_progress,
 ) -> Rejected:
     """As `write_pairs`; some of the pairs are drawn into `preview.png`."""
-    rejected = write_pairs(maker, folder, count, on_pair=on_pair)
+    rejected = write_pairs(maker, folder, count, report=report)
     with replacing(folder / PREVIEW) as temporary:
         draw_preview(read_pairs(folder, rejected)).save(temporary, "PNG")
     return rejected

@@ -5,7 +5,7 @@ is neither built nor read as Python objects. Building reads 5 to 15 thousand sho
 second, so a build that was killed starts over.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
 from diglot.files import replacing
 from diglot.synth.words.captions import check_source, read_captions
 from diglot.synth.words.counts import MEMORY_WORDS, WordCounts
 from diglot.synth.words.phrases import EXTRA, is_content_word, phrases
 
-Progress = Callable[[str, int, int], None]  # source, captions read, of how many
-_PROGRESS_EVERY = 1000
+_REPORT_EVERY = 1000
 
 
 def build_word_list(
@@ -33,7 +33,7 @@ def build_word_list(
     max_words: int | None,
     common: int | Path | None,
     rejected: Rejected,
-    progress: Progress,
+    report: Report = ignore_progress,
     memory_words: int = MEMORY_WORDS,
 ) -> int:
     """Write the list of all `sources`' words to `out`, whole or not at all; returns its length.
@@ -44,11 +44,12 @@ def build_word_list(
     extra = list(common_words(common)) if common else []
     with WordCounts(memory_words=memory_words) as counts:
         for source, size in zip(sources, sizes, strict=True):
+            stage = f"captions {source.name}"
             for done, caption in enumerate(read_captions(source, split, rejected), start=1):
                 counts.add(phrases(caption))
-                if done % _PROGRESS_EVERY == 0:
-                    progress(source.name, done, size)
-            progress(source.name, size, size)
+                if done % _REPORT_EVERY == 0:
+                    report(Progress(stage, done, size))
+            report(Progress(stage, size, size))
         counts.add(extra, times=0)
         kept = set(extra)
         found = (
