@@ -5,8 +5,6 @@ Frozen parts are named by their own checkpoints and not copied.
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
+from diglot.files import replacing_folder
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 
 CONFIG = "vlm.json"
@@ -24,19 +23,8 @@ PARTS = ("projector", "language", "encoder")
 
 def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...]) -> None:
     """Write the configuration and the named parts' weights; the folder appears whole."""
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as staging:
         _write(vlm, config, staging, parts)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    old = folder.with_name(f"{staging.name}.old")
-    if folder.exists():
-        os.replace(folder, old)  # a crash between the two leaves both, whole, under hidden names
-    os.replace(staging, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) -> None:

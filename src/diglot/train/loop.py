@@ -17,6 +17,7 @@ from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.checkpoint import PARTS, load_weights, save_vlm
+from diglot.models.export.flow import warn_if_unheld
 from diglot.models.features import open_features
 from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
@@ -88,6 +89,8 @@ class _Run:
         self.labels = labels
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
+        if vlm is None:
+            warn_if_unheld(config.model)
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
         if config.start_from:
             load_weights(self.vlm, Path(config.start_from))

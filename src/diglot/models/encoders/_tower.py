@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -27,7 +27,9 @@ class TowerConfig:
 
     path: str  # local folder, or a hub id
     image_px: int | None = None  # side of a view; None = the size it was trained on
-    layer: int = -2  # which hidden state: -1 = the last, -2 = the one before it (LLaVA)
+    layer: int | Literal["last"] = -2
+    """Which hidden state: -1 = the last, -2 = the one before it (LLaVA); last = the last one behind
+    the tower's final norm, which CLIP has not."""
     revision: str | None = None  # git revision of a hub id
 
 
@@ -81,7 +83,7 @@ class Tower(nn.Module):
         self.image_px = config.image_px or self.trained_px
         self.mean, self.std, self.resample = mean, std, resample
         layers = settings.num_hidden_layers
-        if not -(layers + 1) <= config.layer <= layers:
+        if config.layer != "last" and not -(layers + 1) <= config.layer <= layers:
             raise ConfigError(
                 f"the tower has {layers} layers", got=config.layer, where="encoder.layer"
             )
@@ -96,7 +98,12 @@ class Tower(nn.Module):
 
     def _hidden(self, pixels_V3HW: torch.Tensor, **extra: Any) -> torch.Tensor:
         out = self.tower(pixel_values=pixels_V3HW, output_hidden_states=True, **extra)
-        return out.hidden_states[self.layer]
+        return chosen_layer(out, self.layer)
+
+
+def chosen_layer(out: Any, layer: int | Literal["last"]) -> torch.Tensor:
+    """The hidden state of a tower's output that `layer` names."""
+    return out.last_hidden_state if layer == "last" else out.hidden_states[layer]
 
 
 def tower_revision(config: TowerConfig, settings: Any) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import unshuffle
-from diglot.models.encoders._tower import HALF, Tower, TowerConfig, load_tower
+from diglot.models.encoders._tower import HALF, Tower, TowerConfig, chosen_layer, load_tower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Siglip2(Tower):
             spatial_shapes=shapes,
             output_hidden_states=True,
         )
-        return out.hidden_states[self.layer]
+        return chosen_layer(out, self.layer)
 
 
 def build(config: Config) -> Siglip2:

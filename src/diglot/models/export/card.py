@@ -1,0 +1,103 @@
+"""The model card of an export: what it was made of, how, and under which licences."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from diglot.embedded.catalog import ASSETS
+from diglot.models.export.container import Container
+
+CARD = """\
+---
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+# {title}
+
+A vision encoder and a language model joined by a projector, exported by diglot as
+`{model_class}`; stock `transformers` loads it.
+
+```python
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+processor = AutoProcessor.from_pretrained("PATH", backend="pil")  # pixels as in training
+model = AutoModelForImageTextToText.from_pretrained("PATH")
+```
+
+## Parts
+{parts}
+
+## Training
+{training}
+
+## Licences
+The parts keep their own licences; check them, and that of the data, before you pass this on.
+
+{licences}
+"""
+
+
+def model_card(container: Container, checkpoint: Path, processor: Any) -> str:
+    """The card as Markdown, out of the checkpoint's settings and its run's, where there are any."""
+    model = _read_json(checkpoint / "vlm.json")
+    run = _read_json(checkpoint.parent / "config.json")
+    parts = {name: model.get(name) for name in ("encoder", "projector", "language", "preprocess")}
+    return CARD.format(
+        title=checkpoint.resolve().parent.name,
+        model_class=container.model_class,
+        parts=_json_block(parts),
+        training=_training(run, checkpoint.parent),
+        licences="\n".join(f"- {line}" for line in _licences(parts)),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def _json_block(content: Any) -> str:
+    return "```json\n" + json.dumps(content, indent=1) + "\n```"
+
+
+def _training(run: dict[str, Any], folder: Path) -> str:
+    """The run's settings and its last losses."""
+    if not run:
+        return "No run folder stood beside the checkpoint."
+    told = {key: value for key, value in run.items() if key not in ("model", "out")}
+    return f"Data: `{run.get('data')}`.\n\n{_json_block(told)}{_last_losses(folder)}"
+
+
+def _last_losses(folder: Path) -> str:
+    path = folder / "metrics.jsonl"
+    lines = (
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        if (path.exists())
+        else []
+    )
+    last = next((line for line in reversed(lines) if "loss" in line), None)
+    if last is None:
+        return ""
+    losses = {k: round(v, 4) for k, v in last.items() if k.startswith("loss")}
+    return f"\n\nLosses of the last step: {losses}."
+
+
+def _licences(parts: dict[str, Any]) -> list[str]:
+    """One line a part: what its own folder or our catalogue says, else where to look."""
+    found = []
+    for name in ("encoder", "language"):
+        part = parts[name] if isinstance(parts[name], dict) else {"name": parts[name]}
+        path = part.get("path") or part.get("name")
+        found.append(f"{name} `{path}`: {_licence(str(path))}")
+    return found
+
+
+def _licence(path: str) -> str:
+    embedded = {"embedded": "smollm2", "efficientnet_lite0": "efficientnet_lite0"}.get(path)
+    for asset in ASSETS:
+        if asset.name in (embedded, path):
+            return asset.licence
+    card = Path(path) / "README.md"
+    if card.is_file() and (told := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):
+        return told[1].strip()
+    return "see its own model card"

@@ -1,0 +1,47 @@
+"""A chat template for messages with images: the language model's own behind a short prelude.
+
+The prelude writes each message's parts as one text, an image as the image token and a newline, as
+LLaVA does; the model's own template then goes on as ever.
+"""
+
+from diglot.models.export.container import IMAGE_TOKEN
+
+PRELUDE = """\
+{%- set flat = namespace(messages=[]) -%}
+{%- for message in messages -%}
+{%- if message['content'] is string or message['content'] is none -%}
+{%- set flat.messages = flat.messages + [message] -%}
+{%- else -%}
+{%- set written = namespace(text='') -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'image' -%}
+{%- set written.text = written.text + 'IMAGE_TOKEN\\n' -%}
+{%- elif part['type'] == 'text' -%}
+{%- set written.text = written.text + part['text'] -%}
+{%- else -%}
+{{- raise_exception('a part is an image or text, got ' ~ part['type']) -}}
+{%- endif -%}
+{%- endfor -%}
+{%- set flat.messages = flat.messages + [dict(message, content=written.text)] -%}
+{%- endif -%}
+{%- endfor -%}
+{%- set messages = flat.messages -%}
+""".replace("IMAGE_TOKEN", IMAGE_TOKEN)
+
+# Vicuna's and LLaVA-1.5's turns, for a language model that brings no template.
+PLAIN = """\
+{%- for message in messages -%}
+{%- if message['role'] == 'system' -%}{{ message['content'] + ' ' }}
+{%- elif message['role'] == 'user' -%}{{ 'USER: ' + message['content'] + ' ' }}
+{%- else -%}{{ 'ASSISTANT: ' + message['content'] + (eos_token or '') }}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ 'ASSISTANT:' }}{%- endif -%}
+"""
+
+
+def image_template(template: str | None) -> str:
+    """The template with images; one that handles images already stays as it is."""
+    if template and IMAGE_TOKEN in template:
+        return template
+    return PRELUDE + (template or PLAIN)

@@ -1,0 +1,181 @@
+"""Does an exported folder do what the checkpoint does? Stock `transformers` runs it, we compare.
+
+The folder runs in a process of its own that imports nothing of ours, on real images of odd shapes
+through the stock processor; token ids must be the same, and logits equal to 1e-4 in float32.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image as Picture
+from safetensors.torch import load_file, save_file
+
+from diglot.core.errors import ConfigError
+from diglot.core.layout import encode, pack
+from diglot.core.types import Image, Tokens
+from diglot.models.export import stock_run
+from diglot.models.export.container import IMAGE_TOKEN
+from diglot.models.prompt import Frame, beginning, tokenize
+from diglot.models.views import picture_views
+from diglot.models.vlm import VLM
+
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.02}
+"""Largest difference, absolute and relative; half precision rounds the weights themselves."""
+SIZES_HW = ((427, 640), (640, 427), (333, 333), (97, 511), (250, 61))
+PROMPT = "\nThe picture shows"
+QUESTION = "What is in the picture?"
+NEW_TOKENS = 8
+IMAGE_ID = stock_run.IMAGE_ID
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """What a check found."""
+
+    images: int
+    largest_difference: float | None
+    """Of the logits at all text positions; None where the tokens differ."""
+    tolerance: float
+    same_tokens: bool
+    """Whether text tokens and the number of visual tokens are the same for every image."""
+    answers: tuple[str, ...]
+    """What the folder generated; empty where the processor could not be loaded."""
+    lacking: str | None
+    """Why the stock processor could not be loaded; then it ran on our pixels."""
+    equal: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the folder does what the checkpoint does, as far as could be checked."""
+        return self.equal and self.same_tokens
+
+
+def odd_pictures(files: Sequence[Path]) -> list[Picture.Image]:
+    """Crops of real photographs in five odd shapes, some larger than the photograph."""
+    pictures = []
+    for number, (height, width) in enumerate(SIZES_HW):
+        photo = Picture.open(files[number % len(files)]).convert("RGB")
+        scale = max(height / photo.height, width / photo.width, 0.5)
+        photo = photo.resize((round(photo.width * scale), round(photo.height * scale)))
+        pictures.append(photo.crop((0, 0, width, height)))
+    return pictures
+
+
+def check_export(
+    folder: Path,
+    vlm: VLM,
+    pictures: Sequence[Picture.Image],
+    *,
+    dtype: str = "float32",
+    run: Callable[[Path], None] | None = None,
+) -> CheckResult:
+    """Run the folder in a new process and compare it with `vlm` in float32.
+
+    `dtype` is that of the folder's weights; `run` takes the place of the new process. Raises
+    ConfigError where the folder cannot be run.
+    """
+    vlm = vlm.float().eval()
+    ours = [picture_logits(vlm, picture) for picture in pictures]
+    with tempfile.TemporaryDirectory() as made:
+        request = Path(made)
+        _write_request(request, folder, vlm, pictures, ours)
+        (run or run_isolated)(request)
+        result = json.loads((request / "result.json").read_text("utf-8"))
+        theirs = load_file(request / "logits.safetensors")
+    same_tokens = all(theirs[f"ids.{i}"].equal(mine.ids_T) for i, mine in enumerate(ours))
+    pairs = [(mine.logits_TV, theirs[f"logits.{i}"]) for i, mine in enumerate(ours)]
+    return CheckResult(
+        images=len(ours),
+        largest_difference=max(map(_difference, pairs)) if same_tokens else None,
+        tolerance=TOLERANCE[dtype],
+        same_tokens=same_tokens,
+        answers=tuple(result["answers"]),
+        lacking=result["lacking"],
+        equal=same_tokens and all(_are_equal(pair, TOLERANCE[dtype]) for pair in pairs),
+    )
+
+
+Pair = tuple[torch.Tensor, torch.Tensor]  # logits (T, V) of ours and (T, V or more) of stock
+
+
+def _difference(pair: Pair) -> float:
+    ours_TV, theirs_TV = pair
+    return (ours_TV - theirs_TV[:, : ours_TV.shape[1]]).abs().max().item()
+
+
+def _are_equal(pair: Pair, tolerance: float) -> bool:
+    ours_TV, theirs_TV = pair  # theirs may have rows for added tokens
+    got_TV = theirs_TV[:, : ours_TV.shape[1]]
+    return torch.allclose(got_TV, ours_TV, rtol=tolerance, atol=tolerance)
+
+
+@dataclass(frozen=True)
+class PictureLogits:
+    """Our side of one image: token ids, IMAGE_ID at visual tokens, and logits at the others."""
+
+    ids_T: torch.Tensor
+    logits_TV: torch.Tensor
+    pixels_V3HW: torch.Tensor
+
+
+@torch.no_grad()
+def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
+    """Logits float32 of [BOS] V PROMPT at its text positions."""
+    tokenizer = vlm.language.tokenizer
+    grid = vlm.token_grid((picture.height, picture.width))
+    views = picture_views(vlm, picture)
+    visual_ND = vlm.project(vlm.features(views))
+    text = tokenize(PROMPT, tokenizer).ids
+    sequence = (Tokens(beginning(Frame(), tokenizer)), Image(), Tokens(text))
+    packed = pack([encode(sequence, visual_count=len(grid), terms=())], row_tokens=1)
+    hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
+    is_text = packed.visual_BT[0] < 0
+    ids_T = packed.token_BT[0].where(is_text, torch.tensor(IMAGE_ID))
+    logits_TV = vlm.language.head(hidden_TD[is_text]).float()
+    return PictureLogits(ids_T, logits_TV, torch.stack(list(views)))
+
+
+def _write_request(
+    request: Path,
+    folder: Path,
+    vlm: VLM,
+    pictures: Sequence[Picture.Image],
+    ours: Sequence[PictureLogits],
+) -> None:
+    tokenizer = vlm.language.tokenizer
+    start = "".join(tokenizer.convert_ids_to_tokens(list(beginning(Frame(), tokenizer))))
+    told = {
+        "folder": str(folder.resolve()),
+        "texts": [start + IMAGE_TOKEN + PROMPT] * len(pictures),
+        "question": QUESTION,
+        "new_tokens": NEW_TOKENS,
+    }
+    (request / "request.json").write_text(json.dumps(told), "utf-8")
+    for number, picture in enumerate(pictures):
+        picture.save(request / f"{number}.png")
+        inputs = {"input_ids": ours[number].ids_T[None], "pixel_values": ours[number].pixels_V3HW}
+        save_file(inputs, request / f"inputs.{number}.safetensors")
+
+
+def run_isolated(request: Path) -> None:
+    """The stock side in a process that has no import of ours.
+
+    Raises ConfigError with its last words where it fails.
+    """
+    command = [sys.executable, "-I", str(stock_run.__file__), str(request)]
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | quiet
+    )
+    if ran.returncode:
+        told = ran.stderr.strip()[-600:]
+        raise ConfigError(f"stock transformers cannot run the export: {told}", where="--check")
+    modules = json.loads((request / "result.json").read_text("utf-8"))["modules"]
+    assert not any(name.split(".")[0] == "diglot" for name in modules)

@@ -1,0 +1,142 @@
+"""What a container is: a stock vision-language class of `transformers`, and how a VLM goes into it.
+
+Each file of `containers/` holds one, as `CONTAINER`. `find_misfits` compares settings alone, so it
+can be asked before training; `convert` moves the weights, and is exact or refuses.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from diglot.config.parts import known_parts
+from diglot.core.errors import ConfigError
+from diglot.models.export.design import Design
+from diglot.models.vlm import VLM
+
+PACKAGE = "diglot.models.export.containers"
+IMAGE_TOKEN = "<image>"
+State = dict[str, torch.Tensor]
+
+# encoder -> the strategy by which the Llava family drops what stands before the patches
+STRATEGY = {"clip": "default", "dinov2": "default", "siglip": "full"}
+PREFIX_TOKENS = {"clip": 1, "dinov2": 1, "siglip": 0}
+
+
+class Container(ABC):
+    """One stock class: what fits it, and how the parts of a VLM are named in it."""
+
+    name: ClassVar[str]
+    model_class: ClassVar[str]
+    """The class of `transformers` that loads the folder."""
+    tower_at: ClassVar[str] = "model.vision_tower."
+    projector_at: ClassVar[str] = "model.multi_modal_projector."
+    text_at: ClassVar[str] = "model.language_model."
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Packages that the stock processor or model needs beside `transformers`."""
+
+    @abstractmethod
+    def find_misfits(self, design: Design) -> list[str]:
+        """Why this container cannot hold the design exactly; empty where it can."""
+
+    @abstractmethod
+    def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
+        """The stock config. `image_token_id` is that of IMAGE_TOKEN in the tokenizer.
+
+        It holds copies of the parts' configs: making a model of it changes them.
+        """
+
+    @abstractmethod
+    def projector_state(self, vlm: VLM, design: Design) -> State:
+        """The projector's weights under the container's names, without `projector_at`."""
+
+    @abstractmethod
+    def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
+        """The stock processor around a tokenizer that knows the container's tokens."""
+
+    def tower_state(self, vlm: VLM) -> State:
+        """The vision tower's weights under the container's names, without `tower_at`."""
+        return vlm.encoder.tower.state_dict()
+
+    def extra_state(self, vlm: VLM) -> State:
+        """Weights beside tower, projector and language model, by their full names."""
+        return {}
+
+    def extra_tokens(self, design: Design) -> list[str]:
+        """Special tokens beside IMAGE_TOKEN that the processor writes."""
+        return []
+
+
+def known_containers() -> list[str]:
+    """Names of all containers, sorted."""
+    return known_parts(PACKAGE)
+
+
+def load_container(name: str) -> Container:
+    """The container of this name. Raises ConfigError for an unknown one."""
+    if name not in known_containers():
+        raise ConfigError(
+            f"no container {name!r}", expected="one of " + ", ".join(known_containers()), where="to"
+        )
+    return importlib.import_module(f"{PACKAGE}.{name}").CONTAINER
+
+
+def compare_containers(design: Design) -> Mapping[str, list[str]]:
+    """Every container's reasons against a design, those that fit first."""
+    misfits = {name: load_container(name).find_misfits(design) for name in known_containers()}
+    return dict(sorted(misfits.items(), key=lambda item: (bool(item[1]), item[0])))
+
+
+def language_misfits(design: Design) -> list[str]:
+    """What no container keeps of a language model."""
+    return ["the language model's head has a bias, the container's none"] * design.head_bias
+
+
+def encoder_misfits(design: Design, families: tuple[str, ...]) -> list[str]:
+    """An encoder of another family than the container's tower."""
+    name = design.encoder["name"]
+    if name not in families:
+        return [f"encoder {name}: its tower is {' or '.join(families)}"]
+    registers = getattr(design.tower, "num_register_tokens", 0)
+    return ["a tower with registers: they would enter the language model"] if registers else []
+
+
+def layer_misfits(design: Design, *, reads_last: bool) -> list[str]:
+    """An encoder layer that the container does not read."""
+    layer = design.encoder.get("layer")
+    if design.encoder["name"] == "clip":  # its last state is not normed: both are one
+        layers = getattr(design.tower, "num_hidden_layers", None)
+        is_last, is_hidden = layer in ("last", -1, layers), True
+    else:
+        is_last, is_hidden = layer == "last", layer != "last"
+    if reads_last and not is_last:
+        return [f"encoder.layer {layer}: it reads the last state, layer: last"]
+    if not reads_last and not is_hidden:
+        return [f"encoder.layer {layer}: it reads hidden_states[k], a number"]
+    return []
+
+
+def hidden_layer(design: Design) -> int:
+    """The number of the hidden state that the design reads."""
+    layer = design.encoder["layer"]
+    return -1 if layer == "last" else layer
+
+
+def size_misfits(design: Design) -> list[str]:
+    """A view of another size than the tower was trained on, where the container has but that."""
+    preprocess, trained = design.preprocess, getattr(design.tower, "image_size", None)
+    if preprocess is None or trained is None or design.encoder["name"] == "dinov2":
+        return []  # DINOv2 interpolates its positions by itself
+    if preprocess.image_px != trained:
+        return [f"image_px {preprocess.image_px}: its tower sees {trained} px alone"]
+    return []
+
+
+def mode_misfits(design: Design, modes: tuple[str, ...]) -> list[str]:
+    """A way of preparing images that the stock processor does not have."""
+    if design.preprocess is None or design.preprocess.mode in modes:
+        return []
+    return [f"preprocess.mode {design.preprocess.mode}: it has {' or '.join(modes)}"]

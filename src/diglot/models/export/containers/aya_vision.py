@@ -1,0 +1,98 @@
+"""AyaVision: LayerNorm, 2 x 2 unshuffle and a SwiGLU of free width, which holds our projector.
+
+The stock order of a block's features is ours (row, column, channel). With empty frame tokens and
+one view an image is its visual tokens and nothing else.
+"""
+
+import copy
+from typing import Any
+
+from transformers import (
+    AyaVisionConfig,
+    AyaVisionProcessor,
+    GotOcr2ImageProcessorPil,
+    PreTrainedTokenizerFast,
+)
+
+from diglot.models.export.container import (
+    IMAGE_TOKEN,
+    STRATEGY,
+    Container,
+    State,
+    encoder_misfits,
+    hidden_layer,
+    language_misfits,
+    layer_misfits,
+    mode_misfits,
+    size_misfits,
+)
+from diglot.models.export.design import Design
+from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.mlp_projector import SWIGLU_SCALE, mlp_misfits, swiglu_pair
+from diglot.models.vlm import VLM
+
+
+class AyaVision(Container):
+    """`AyaVisionForConditionalGeneration`."""
+
+    name, model_class = "aya_vision", "AyaVisionForConditionalGeneration"
+
+    def find_misfits(self, design: Design) -> list[str]:
+        return [
+            *encoder_misfits(design, tuple(STRATEGY)),
+            *layer_misfits(design, reads_last=False),
+            *mode_misfits(design, ("squash",)),
+            *size_misfits(design),
+            *mlp_misfits(
+                design,
+                unshuffle=True,
+                input_norm=True,
+                activations=tuple(SWIGLU_SCALE),
+                free_width=True,
+            ),
+            *language_misfits(design),
+        ]
+
+    def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
+        projector: Any = vlm.projector
+        return AyaVisionConfig(
+            vision_config=copy.deepcopy(vlm.encoder.tower.config),
+            text_config=copy.deepcopy(vlm.language.model.config),
+            image_token_index=image_token_id,
+            vision_feature_select_strategy=STRATEGY[design.encoder["name"]],
+            vision_feature_layer=hidden_layer(design),
+            downsample_factor=vlm.unshuffle,
+            alignment_intermediate_size=2 * projector.fc1.out_features,
+            adapter_layer_norm_eps=projector.norm.eps,
+            tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
+        )
+
+    def projector_state(self, vlm: VLM, design: Design) -> State:
+        projector: Any = vlm.projector
+        norm = {f"layernorm.{name}": value for name, value in projector.norm.state_dict().items()}
+        return norm | swiglu_pair(projector, str(design.activation))
+
+    def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
+        side = vlm.preprocess.image_px
+        images = GotOcr2ImageProcessorPil(
+            size=square(side),
+            crop_to_patches=False,
+            min_patches=1,
+            max_patches=1,  # the stock processor asks for crops whatever the line above says
+            **pixel_settings(vlm),
+        )
+        return AyaVisionProcessor(
+            image_processor=images,
+            tokenizer=tokenizer,
+            patch_size=vlm.encoder.patch_px * vlm.unshuffle,
+            img_size=side,
+            image_token=IMAGE_TOKEN,
+            img_patch_token=IMAGE_TOKEN,
+            start_of_img_token="",
+            end_of_img_token="",
+            tile_token="",
+            tile_global_token="",
+        )
+
+
+CONTAINER = AyaVision()

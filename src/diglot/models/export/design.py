@@ -1,0 +1,93 @@
+"""What a container has to hold: a model's settings, and what its checkpoints' own configs say.
+
+No weights are read, so a recipe can be compared with every container before step 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from diglot.core.errors import ConfigError
+from diglot.core.preprocess import Preprocess
+from diglot.embedded.smollm2 import language_model_dir
+from diglot.models.language import EMBEDDED
+from diglot.models.pretrained import reading
+from diglot.models.vlm import VLMConfig, resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A model by its settings, every default spelled out.
+
+    `tower` and `text` are the configs of the vision tower and of the language model; None where
+    the checkpoint could not be read, which `unread` explains.
+    """
+
+    encoder: Mapping[str, Any]
+    projector: Mapping[str, Any]
+    preprocess: Preprocess | None
+    tower: Any
+    text: Any
+    head_bias: bool = False
+    """Whether the language model's head adds a bias, which no stock container keeps."""
+    unread: tuple[str, ...] = ()
+
+    @property
+    def text_width(self) -> int | None:
+        """The width of the language model."""
+        return None if self.text is None else self.text.get_text_config().hidden_size
+
+    @property
+    def activation(self) -> str | None:
+        """The projector's activation, None where it has none."""
+        return self.projector.get("activation")
+
+
+def read_design(config: VLMConfig) -> Design:
+    """The design of a model. Raises ConfigError for settings that are wrong in themselves."""
+    config, unread = resolve(config), []
+    encoder, projector = config.encoder, config.projector
+    assert isinstance(encoder, dict)
+    assert isinstance(projector, dict)
+    tower = text = None
+    if "path" in encoder:
+        tower = _read_config(encoder["path"], encoder.get("revision"), "encoder.path", unread)
+        tower = getattr(tower, "vision_config", tower)
+    path = config.language.path
+    path = str(language_model_dir()) if path == EMBEDDED else path
+    text = _read_config(path, config.language.revision, "language.path", unread)
+    return Design(
+        encoder=encoder,
+        projector=projector,
+        preprocess=config.preprocess or _squashed(encoder, tower),
+        tower=tower,
+        text=text,
+        head_bias=text is not None and _head_has_bias(text),
+        unread=tuple(unread),
+    )
+
+
+def _read_config(path: str, revision: str | None, where: str, unread: list[str]) -> Any:
+    """A checkpoint's config, or None with the reason added to `unread`."""
+    try:
+        return reading(
+            lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=where
+        )
+    except ConfigError as error:
+        unread.append(str(error))
+        return None
+
+
+def _squashed(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
+    """What a model without `preprocess` does: the whole image, squashed to the encoder's size."""
+    side = encoder.get("image_px") or getattr(tower, "image_size", None)
+    return None if side is None else Preprocess(mode="squash", image_px=side)
+
+
+def _head_has_bias(text: Any) -> bool:
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(text)
+    return getattr(model.get_output_embeddings(), "bias", None) is not None

@@ -1,0 +1,88 @@
+"""From a checkpoint's folder to a stock folder, and back to the check of it."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diglot.core.errors import ConfigError
+from diglot.embedded.photos import photo_files
+from diglot.models.checkpoint import load_config, load_weights
+from diglot.models.export.check import CheckResult, check_export, odd_pictures
+from diglot.models.export.container import compare_containers, load_container
+from diglot.models.export.design import read_design
+from diglot.models.export.folder import ORIGIN, refuse_misfit, refuse_occupied, write_export
+from diglot.models.vlm import VLM, VLMConfig, build_vlm
+
+log = logging.getLogger(__name__)
+
+
+def export_checkpoint(
+    checkpoint: Path, to: str, out: Path, *, dtype: str | None = None, shard_size: str = "5GB"
+) -> None:
+    """Write a checkpoint of `diglot train` as the container `to`.
+
+    `dtype` None keeps the language model's. Raises ConfigError before any weight is read where the
+    container cannot hold it or `out` holds something else.
+    """
+    container, config = load_container(to), load_config(checkpoint)
+    design = read_design(config)
+    refuse_misfit(container, design)
+    refuse_occupied(out)
+    write_export(
+        load_checkpoint(checkpoint, config),
+        design,
+        container,
+        out,
+        checkpoint=checkpoint,
+        dtype=getattr(torch, dtype) if dtype else None,
+        shard_size=shard_size,
+    )
+
+
+def check_folder(
+    folder: Path, images: Sequence[Path] = (), *, checkpoint: Path | None = None
+) -> CheckResult:
+    """Compare an exported folder with the checkpoint it came from, on real photographs.
+
+    Without `images` the embedded photographs are used; `checkpoint` names it where it has moved.
+    Raises ConfigError where the folder is no export or the checkpoint has gone.
+    """
+    try:
+        origin: dict[str, Any] = json.loads((folder / ORIGIN).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no export of diglot: it has no readable {ORIGIN}", where=str(folder)
+        ) from error
+    source = checkpoint or Path(origin["checkpoint"])
+    config = load_config(source)
+    config = replace(config, language=replace(config.language, dtype="float32"))
+    files = list(images) or [*photo_files("samples"), *photo_files("objects")[:2]]
+    pictures = odd_pictures(files)
+    return check_export(folder, load_checkpoint(source, config), pictures, dtype=origin["dtype"])
+
+
+def load_checkpoint(folder: Path, config: VLMConfig) -> VLM:
+    """The VLM of a checkpoint, in eval mode, loaded as `config` says."""
+    vlm = build_vlm(config)
+    load_weights(vlm, folder)
+    return vlm.eval()
+
+
+def warn_if_unheld(config: VLMConfig) -> None:
+    """Log which containers will hold a model, or, as a warning, why none will."""
+    misfits = compare_containers(read_design(config))
+    fitting = [name for name, reasons in misfits.items() if not reasons]
+    if fitting:
+        log.info("the result can be exported to %s", ", ".join(fitting))
+        return
+    nearest = min(misfits, key=lambda name: len(misfits[name]))
+    log.warning(
+        "no stock container will hold the result (diglot export --list); the nearest is %s: %s",
+        nearest,
+        "; ".join(misfits[nearest]),
+    )

@@ -1,0 +1,116 @@
+"""Writing a VLM as a stock folder: whole, or not at all."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from diglot import __version__
+from diglot.core.errors import ConfigError
+from diglot.files import replacing_folder
+from diglot.models.export.card import model_card
+from diglot.models.export.chat_template import image_template
+from diglot.models.export.container import IMAGE_TOKEN, Container
+from diglot.models.export.design import Design
+from diglot.models.export.generation import generation_config
+from diglot.models.export.tokens import add_tokens, language_state
+from diglot.models.vlm import VLM
+
+ORIGIN = "diglot_export.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where an export came from: what `--check` compares it with."""
+
+    container: str
+    checkpoint: str
+    dtype: str | None
+    diglot: str = __version__
+    transformers: str = transformers.__version__
+
+
+def write_export(
+    vlm: VLM,
+    design: Design,
+    container: Container,
+    out: Path,
+    *,
+    checkpoint: Path,
+    dtype: torch.dtype | None = None,
+    shard_size: str = "5GB",
+) -> None:
+    """Write the stock folder. `dtype` None keeps the language model's.
+
+    Raises ConfigError where the container cannot hold the model, or `out` holds something else.
+    """
+    refuse_misfit(container, design)
+    refuse_occupied(out)
+    dtype = dtype or vlm.language.words.weight.dtype
+    tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
+    processor = container.make_processor(vlm, design, tokenizer)
+    processor.chat_template = image_template(tokenizer.chat_template)
+    model = assemble_model(vlm, design, container, tokenizer, dtype)
+    origin = Origin(
+        container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]
+    )
+    with replacing_folder(out) as staging:
+        model.save_pretrained(staging, max_shard_size=shard_size)
+        processor.save_pretrained(staging)
+        card = model_card(container, checkpoint, processor)
+        (staging / "README.md").write_text(card, "utf-8")
+        (staging / ORIGIN).write_text(json.dumps(vars(origin), indent=2) + "\n", "utf-8")
+
+
+def refuse_misfit(container: Container, design: Design) -> None:
+    """Raises ConfigError with every reason where the container cannot hold the design."""
+    if misfits := container.find_misfits(design):
+        raise ConfigError(
+            f"{container.model_class} cannot hold this model: " + "; ".join(misfits),
+            where="to",
+            fix="`diglot export --list CHECKPOINT` says which containers can.",
+        )
+
+
+def refuse_occupied(out: Path) -> None:
+    """Raises ConfigError where `out` holds anything but an earlier export."""
+    if out.exists() and not (out / ORIGIN).exists() and (out.is_file() or any(out.iterdir())):
+        raise ConfigError(
+            "the folder is there and holds no export", where=str(out), fix="Choose another --out."
+        )
+
+
+def assemble_model(
+    vlm: VLM, design: Design, container: Container, tokenizer: Any, dtype: torch.dtype
+) -> Any:
+    """The stock model with the VLM's weights. Raises ConfigError where a weight has no place."""
+    image_token_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    decoder, head = language_state(vlm.language, len(tokenizer))
+    config = container.make_config(vlm, design, image_token_id)
+    config.get_text_config().vocab_size = len(head["weight"])
+    config.dtype = dtype
+    parts = {
+        container.tower_at: container.tower_state(vlm),
+        container.projector_at: container.projector_state(vlm, design),
+        container.text_at: decoder,
+        "lm_head.": head,
+        "": container.extra_state(vlm),
+    }
+    state = {at + name: value for at, part in parts.items() for name, value in part.items()}
+    with torch.device("meta"):
+        model = getattr(transformers, container.model_class)(config)
+    _fill(model, {name: value.detach().to(dtype) for name, value in state.items()})
+    model.generation_config = generation_config(vlm.language.model, tokenizer, image_token_id)
+    return model
+
+
+def _fill(model: Any, state: dict[str, torch.Tensor]) -> None:
+    try:
+        model.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        told = " ".join(str(error).split())[:400]
+        raise ConfigError(f"the weights do not fit the container: {told}", where="to") from error
+    model.tie_weights()

@@ -1,0 +1,72 @@
+"""A program of its own: runs an exported folder with stock `transformers`, no import of ours.
+
+`python -I stock_run.py REQUEST`: REQUEST/request.json names the folder, the texts and how many
+tokens to generate; REQUEST/N.png are the images. Writes REQUEST/logits.safetensors (ids.N of the
+whole text, logits.N at its text positions) and, last, REQUEST/result.json.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+
+IMAGE_ID = -1  # in our files, whatever the folder's image token is
+
+
+def main(request: Path) -> None:
+    told = json.loads((request / "request.json").read_text("utf-8"))
+    model = AutoModelForImageTextToText.from_pretrained(told["folder"], dtype=torch.float32).eval()
+    processor, lacking = load_processor(told["folder"])
+    tensors, answers = {}, []
+    for number, text in enumerate(told["texts"]):
+        if processor is None:  # the model alone can be compared, on pixels from outside
+            inputs = load_file(request / f"inputs.{number}.safetensors")
+        else:
+            image = Image.open(request / f"{number}.png").convert("RGB")
+            inputs = processor(
+                images=[image], text=[text], add_special_tokens=False, return_tensors="pt"
+            )
+            inputs = dict(inputs)
+            answers.append(answer(model, processor, image, told))
+        tensors |= read_logits(model, inputs, number)
+    save_file(tensors, request / "logits.safetensors")
+    result = {"answers": answers, "lacking": lacking, "modules": sorted(sys.modules)}
+    (request / "result.json").write_text(json.dumps(result), "utf-8")
+
+
+def load_processor(folder):
+    """The processor, or None and what it lacks."""
+    try:
+        return AutoProcessor.from_pretrained(folder, backend="pil"), None
+    except (ImportError, ValueError) as error:
+        AutoTokenizer.from_pretrained(folder)  # a broken folder is another matter
+        return None, " ".join(str(error).split())[:300]
+
+
+@torch.no_grad()
+def read_logits(model, inputs, number):
+    ids_T, image_id = inputs["input_ids"][0], model.config.image_token_id
+    ids_T[ids_T == IMAGE_ID] = image_id  # of pixels from outside
+    is_text = ids_T != image_id
+    logits_TV = model(**inputs).logits[0, is_text].clone()
+    return {f"ids.{number}": ids_T.where(is_text, IMAGE_ID), f"logits.{number}": logits_TV}
+
+
+@torch.no_grad()
+def answer(model, processor, image, told):
+    """What the model generates behind the chat template."""
+    content = [{"type": "image"}, {"type": "text", "text": told["question"]}]
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+    inputs = processor(images=[image], text=[text], add_special_tokens=False, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=told["new_tokens"], do_sample=False)
+    return processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,196 @@
+"""VLMs written as stock folders, and read by stock transformers in a process of its own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from diglot.core.errors import ConfigError
+from diglot.core.preprocess import Preprocess
+from diglot.models.export import stock_run
+from diglot.models.export.check import check_export
+from diglot.models.export.container import load_container
+from diglot.models.export.design import read_design
+from diglot.models.export.folder import ORIGIN, write_export
+from diglot.models.language import LanguageConfig
+from diglot.models.vlm import VLM, VLMConfig, build_vlm
+
+MERGED = {"name": "mlp", "hidden": 24, "unshuffle": 2, "input_norm": True}
+PLAIN = {"name": "mlp", "activation": "gelu"}
+# container, encoder folder, layer, projector, way of preparing the image
+FITTING = [
+    ("llava", "clip", -2, PLAIN, "centre_crop"),
+    ("llava", "dinov2", -1, {**PLAIN, "activation": "silu"}, "squash"),
+    ("llava", "siglip_vision", 2, {**PLAIN, "activation": "quick_gelu"}, "squash"),
+    ("aya_vision", "siglip", -2, {**MERGED, "activation": "quick_gelu"}, "squash"),
+    ("aya_vision", "clip_vision", "last", {**MERGED, "activation": "silu"}, "squash"),
+]
+
+
+def pictures() -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    sizes = [(37, 61, 3), (80, 33, 3), (32, 32, 3)]
+    return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
+
+
+def make(towers: dict[str, Path], language: Path, row) -> tuple[VLM, VLMConfig]:
+    _, folder, layer, projector, mode = row
+    config = VLMConfig(
+        encoder={"name": folder.split("_")[0], "path": str(towers[folder]), "layer": layer},
+        projector=projector,
+        language=LanguageConfig(path=str(language)),
+        preprocess=Preprocess(mode=mode, image_px=32),
+    )
+    vlm = build_vlm(config, seed=3).eval()
+    with torch.no_grad():
+        for parameter in vlm.projector.parameters():  # away from its start, the norm too
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return vlm, config
+
+
+def export(vlm: VLM, config: VLMConfig, name: str, out: Path, **options) -> Path:
+    write_export(
+        vlm,
+        read_design(config),
+        load_container(name),
+        out,
+        checkpoint=out.parent / "run" / "model",
+        **options,
+    )
+    return out
+
+
+@pytest.mark.parametrize("row", FITTING, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_stock_transformers_gives_the_same_logits(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path, row
+) -> None:
+    vlm, config = make(towers, language_folder, row)
+    out = export(vlm, config, row[0], tmp_path / "out")
+    result = check_export(out, vlm, pictures(), run=stock_run.main)
+    assert result.passed, result
+    assert result.largest_difference < 1e-4
+    assert result.lacking is None
+    assert len(result.answers) == 3
+
+
+def test_a_wrong_weight_fails_the_check(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path
+) -> None:
+    vlm, config = make(towers, language_folder, FITTING[3])
+    out = export(vlm, config, "aya_vision", tmp_path / "out")
+    with torch.no_grad():
+        vlm.projector.fc1.bias.add_(0.1)
+    result = check_export(out, vlm, pictures()[:1], run=stock_run.main)
+    assert result.same_tokens
+    assert not result.passed
+    assert result.largest_difference > 1e-3
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_without_an_import_of_ours(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path
+) -> None:
+    vlm, config = make(towers, language_folder, FITTING[3])
+    out = export(vlm, config, "aya_vision", tmp_path / "out")
+    assert check_export(out, vlm, pictures()[:1]).passed
+    (out / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ConfigError, match="stock transformers cannot run the export"):
+        check_export(out, vlm, pictures()[:1])
+
+
+def test_the_folder_has_all_that_a_stock_checkpoint_has(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path
+) -> None:
+    vlm, config = make(towers, language_folder, FITTING[0])
+    out = export(vlm, config, "llava", tmp_path / "out", shard_size="100KB")
+    names = {path.name for path in out.iterdir()}
+    assert {"config.json", "generation_config.json", "processor_config.json", "README.md"} <= names
+    assert {"tokenizer.json", "chat_template.jinja", "model.safetensors.index.json"} <= names
+    assert json.loads((out / "config.json").read_text())["tie_word_embeddings"] is True
+    told = json.loads((out / "generation_config.json").read_text())
+    assert told["suppress_tokens"] == [320]  # <image>: its row is no word
+    assert json.loads((out / ORIGIN).read_text())["container"] == "llava"
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_half_precision(towers: dict[str, Path], language_folder: Path, tmp_path: Path) -> None:
+    vlm, config = make(towers, language_folder, FITTING[3])
+    out = export(vlm, config, "aya_vision", tmp_path / "out", dtype=torch.bfloat16)
+    model = AutoModelForImageTextToText.from_pretrained(out)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+def test_messages_with_images_become_text(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path
+) -> None:
+    vlm, config = make(towers, language_folder, FITTING[0])
+    processor = AutoProcessor.from_pretrained(export(vlm, config, "llava", tmp_path / "out"))
+    content = [{"type": "image"}, {"type": "text", "text": "Who?"}]
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": content},
+        {"role": "assistant", "content": "A dog."},
+        {"role": "user", "content": "Sure?"},
+    ]
+    text = processor.apply_chat_template(messages, add_generation_prompt=True)
+    assert text == ("Be brief. USER: <image>\nWho? ASSISTANT: A dog.<|eos|>USER: Sure? ASSISTANT:")
+
+
+def test_nothing_is_written_where_something_fails(
+    towers: dict[str, Path], language_folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    vlm, config = make(towers, language_folder, FITTING[0])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_text("mine")
+    with pytest.raises(ConfigError, match="holds no export"):
+        export(vlm, config, "llava", tmp_path / "other")
+    with pytest.raises(ConfigError, match="input_norm"):
+        export(vlm, config, "aya_vision", tmp_path / "out")
+    monkeypatch.setattr("diglot.models.export.folder.model_card", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export(vlm, config, "llava", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+MISFITS = [
+    ("llava", {"projector": {**PLAIN, "hidden": 40}}, "as wide as the language model"),
+    ("llava", {"projector": {**PLAIN, "unshuffle": 2}}, "merges no tokens"),
+    ("llava", {"layer": "last"}, "hidden_states"),
+    ("llava", {"preprocess": Preprocess(mode="tiles", image_px=32)}, "preprocess.mode tiles"),
+    ("llava", {"preprocess": Preprocess(image_px=64)}, "32 px alone"),
+    ("aya_vision", {"projector": {**MERGED, "activation": "gelu"}}, "activation gelu"),
+    ("aya_vision", {"projector": {**MERGED, "input_norm": False}}, "LayerNorm"),
+    ("aya_vision", {"encoder": "efficientnet_lite0"}, "encoder efficientnet_lite0"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "reason"), MISFITS)
+def test_what_does_not_fit_is_said_before_training(
+    towers: dict[str, Path], language_folder: Path, name: str, change: dict, reason: str
+) -> None:
+    encoder = {"name": "siglip", "path": str(towers["siglip"]), "layer": change.get("layer", -2)}
+    fine = {**MERGED, "activation": "silu"} if name == "aya_vision" else PLAIN
+    config = VLMConfig(
+        encoder=change.get("encoder", encoder),
+        projector=change.get("projector", fine),
+        language=LanguageConfig(path=str(language_folder)),
+        preprocess=change.get("preprocess"),
+    )
+    misfits = load_container(name).find_misfits(read_design(config))
+    assert any(reason in misfit for misfit in misfits), misfits
+
+
+def test_a_checkpoint_that_cannot_be_read_is_no_misfit(language_folder: Path) -> None:
+    config = VLMConfig(
+        encoder={"name": "siglip", "path": "nobody/nowhere"},
+        projector=PLAIN,
+        language=LanguageConfig(path=str(language_folder)),
+    )
+    design = read_design(config)
+    assert design.tower is None
+    assert "nobody/nowhere" in design.unread[0]
+    assert load_container("llava").find_misfits(design) == []
