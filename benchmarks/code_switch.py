@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.machine import interleaved
 from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, model, samples
 from diglot.core.layout import encode, pack
-from diglot.core.types import Branch, Encoded, Sequence, Tokens
+from diglot.core.segments import Branch, Encoded, Sequence, Tokens
 from diglot.models.logprobs import target_log_probs
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch

@@ -1,6 +1,7 @@
 """What stands before the model: geometry and layout, packing, pictures, datasets, features."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ def _cover_rates() -> dict[str, float]:
 
 def _dataset_rates() -> dict[str, float]:
     made = samples(PAPER) * 100
-    unique = [
-        type(s)(**{**vars(s), "id": f"{s.id}/{i}", "image": s.image}) for i, s in enumerate(made)
-    ]
+    unique = [replace(s, id=f"{s.id}/{i}") for i, s in enumerate(made)]
     with tempfile.TemporaryDirectory() as folder:
         written = len(unique) / seconds(
             lambda: write_dataset(unique, Path(tempfile.mkdtemp(dir=folder)) / "d"), warmup=0

@@ -115,7 +115,7 @@ def _sample(shape: Shape, index: int, entities: int, rng: random.Random) -> Samp
         )
     stream = io.BytesIO()
     Image.new("RGB", (shape.size_px, shape.size_px)).save(stream, "PNG")
-    return Sample(
+    return Sample.captioned(
         id=f"{shape.name}/{index}",
         image=stream.getvalue(),
         size_hw=(shape.size_px, shape.size_px),

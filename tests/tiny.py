@@ -180,7 +180,7 @@ def tiny_sample(
         caption += phrase
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="PNG")
-    return Sample(
+    return Sample.captioned(
         id=id or f"tiny/{seed}",
         image=stream.getvalue(),
         size_hw=size_hw,

@@ -24,7 +24,7 @@ def picture(number: int) -> bytes:
 def make_sample(number: int) -> Sample:
     mask = np.zeros((40, 60), dtype=bool)
     mask[5:20, 10:30] = True
-    return Sample(
+    return Sample.captioned(
         id=f"s{number}",
         image=picture(number),
         size_hw=(40, 60),
@@ -86,7 +86,7 @@ def test_a_sample_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     whole = io.BytesIO()
     Image.fromarray(noise).save(whole, "JPEG", quality=95)
-    torn = Sample(id="torn", image=whole.getvalue()[:2500], size_hw=(40, 60), caption="x")
+    torn = Sample.captioned(id="torn", image=whole.getvalue()[:2500], size_hw=(40, 60), caption="x")
     good = make_sample(1)
     write_dataset([good, torn], tmp_path / "d")
     view(tmp_path / "d", out=tmp_path / "p.html")

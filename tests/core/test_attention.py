@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from diglot.core.attention import additive_mask, mask_rule, visible
 from diglot.core.layout import Packed, encode, pack
-from diglot.core.types import Branch, Encoded, Patches, Tokens
+from diglot.core.segments import Branch, Encoded, Patches, Tokens
 
 MANY = settings(max_examples=40, derandomize=True, deadline=None)
 

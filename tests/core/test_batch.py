@@ -4,7 +4,7 @@ import torch
 
 from diglot.core.batch import Batch
 from diglot.core.layout import encode, pack
-from diglot.core.types import Image, Tokens
+from diglot.core.segments import Image, Tokens
 
 
 def test_all_tensors_move_and_nothing_else_changes() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.core.layout import Packed, assign_rows, encode, pack
-from diglot.core.types import Branch, Encoded, Image, Patches, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Tokens
 
 MANY = settings(max_examples=50, derandomize=True, deadline=None)
 TERMS = ("text", "entity")

@@ -16,7 +16,7 @@ def region(**fields) -> Region:
 
 def sample(*regions: Region, **fields) -> Sample:
     told = {"id": "s1", "image": b"", "size_hw": (10, 20), "caption": CAPTION}
-    return Sample(**{**told, "regions": regions, **fields})
+    return Sample.captioned(**{**told, "regions": regions, **fields})
 
 
 def test_a_good_sample() -> None:

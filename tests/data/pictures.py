@@ -38,4 +38,4 @@ def sample(index, **changes):
         ),
         "lineage": (Lineage(step="tests", revision="1"), Lineage(step="other")),
     }
-    return Sample(**(fields | changes))
+    return Sample.captioned(**(fields | changes))

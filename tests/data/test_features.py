@@ -85,7 +85,7 @@ def test_what_is_encoded_comes_back(dataset, tmp_path, dtype):
 
 
 def test_the_size_is_that_of_the_file(dataset, tmp_path):
-    cells = sum(len(grid_of(size)) for size in dataset.sizes_hw)
+    cells = sum(len(grid_of(size)) for (size,) in dataset.sizes_hw)
     for dtype, size in (("float16", 2), ("float32", 4)):
         cache = FeatureCache(tmp_path / "cache", dataset, replace(SPEC, dtype=dtype))
         assert cache.size_bytes == cells * WIDTH * size
@@ -196,15 +196,15 @@ def test_bad_pictures_are_set_aside_and_told_again(tmp_path):
     import pyarrow.parquet as pq
 
     told = [to_row(sample(i, regions=())) for i in range(6)]
-    told[1]["image"] = {"bytes": b"no picture"}
-    told[2]["size_hw"] = [16, 16]
-    told[3]["size_hw"] = None
-    told[4]["size_hw"] = [0, 5]
+    told[1]["images"] = [{"bytes": b"no picture"}]
+    told[2]["sizes_hw"] = [[16, 16]]
+    told[3]["sizes_hw"] = None
+    told[4]["sizes_hw"] = [[0, 5]]
     (tmp_path / "data").mkdir()
     table = pa.Table.from_pylist(told, schema=arrow_schema())
     pq.write_table(table, tmp_path / "data" / "train-00000.parquet")
     dataset = open_dataset(tmp_path / "data")
-    assert dataset.sizes_hw[3] == (0, 0)
+    assert dataset.sizes_hw[3] == ((0, 0),)
     cache = FeatureCache(tmp_path / "cache", dataset, SPEC)
     _, rejected = fill(cache, tmp_path)
     assert rejected.counts == {

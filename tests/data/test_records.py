@@ -38,7 +38,7 @@ def test_samples_come_back_in_any_order(folder):
 def test_columns_come_without_pictures(folder):
     dataset = open_dataset(folder)
     assert dataset.ids == [f"s-{i:04d}" for i in range(50)]
-    assert dataset.sizes_hw == [(24, 32)] * 50
+    assert dataset.sizes_hw == [((24, 32),)] * 50
     assert dataset.labels == [["dog", None]] * 50
     assert not dataset._groups
 
@@ -91,8 +91,8 @@ def test_datasets_reads_it_with_no_code_of_ours(folder, tmp_path):
     ):
         assert loaded["train"].num_rows == 50
         row, ours = loaded["train"][41], sample(41)
-        assert isinstance(row["image"], Image.Image)
-        assert np.array_equal(row["image"], Image.open(io.BytesIO(ours.image)))
+        assert isinstance(row["images"][0], Image.Image)
+        assert np.array_equal(row["images"][0], Image.open(io.BytesIO(ours.image)))
         assert row["regions"][0]["span"] == [2, 11]
         assert row["regions"][0]["box"] == list(ours.regions[0].box)
         assert row["regions"][0]["mask"] == {
@@ -101,8 +101,8 @@ def test_datasets_reads_it_with_no_code_of_ours(folder, tmp_path):
         }
         assert row["regions"][1]["mask"] is None or row["regions"][1]["mask"]["counts"] is None
         assert row["regions"][1]["span"] is None
-        assert row["lineage"][0] == {"step": "tests", "revision": "1"}
-        assert [row["size_hw"], row["caption"]] == [[24, 32], ours.caption]
+        assert row["lineage"][0] == {"step": "tests", "model": "", "revision": "1", "prompt": ""}
+        assert [row["sizes_hw"], row["caption"]] == [[[24, 32]], ours.caption]
     assert loaded["test_names"].num_rows == 3
 
 
@@ -140,7 +140,7 @@ def samples(draw):
                 source=draw(text),
             )
         )
-    return Sample(
+    return Sample.captioned(
         id=draw(text),
         image=jpeg(0),
         size_hw=(24, 32),
@@ -180,8 +180,8 @@ def broken(folder, **changes):
     ("changes", "message"),
     [
         ({"region": {"box": [0.0, 0.0, 40.0, 10.0]}}, "regions[0].box: box lies outside"),
-        ({"region": {"box": [5.0, 5.0, 5.0, 9.0]}}, "regions[0]: box is empty"),
-        ({"region": {"box": [0.0, float("nan"), 9.0, 9.0]}}, "regions[0]: box is empty"),
+        ({"region": {"box": [5.0, 5.0, 5.0, 9.0]}}, "regions[0].box: box is empty"),
+        ({"region": {"box": [0.0, float("nan"), 9.0, 9.0]}}, "regions[0].box: box is empty"),
         ({"region": {"box": [0.0, 1.0]}}, "regions[0].box: not a box"),
         ({"region": {"box": None}}, "regions[0]: region without"),
         ({"region": {"phrase": None}}, "regions[0]: region without"),
@@ -190,11 +190,14 @@ def broken(folder, **changes):
         ({"region": {"span": [2]}}, "regions[0].span: expected two integers"),
         ({"region": {"mask": {"size": [9, 9], "counts": "1"}}}, "regions[0].mask: mask and image"),
         ({"region": {"mask": {"size": None, "counts": "1"}}}, "regions[0].mask: mask without"),
-        ({"image": {"bytes": None, "path": "x.jpg"}}, "image: no picture in the record"),
-        ({"image": None}, "image: field is missing"),
+        ({"images": [{"bytes": None, "path": "x.jpg"}]}, "images[0]: no picture in the record"),
+        ({"images": None}, "images: field is missing"),
+        ({"images": []}, "images and sizes differ in number"),
         ({"caption": None}, "caption: field is missing"),
-        ({"size_hw": [24, 0]}, "image size must be positive"),
-        ({"size_hw": [24]}, "size_hw: expected two integers"),
+        ({"sizes_hw": [[24, 0]]}, "image size must be positive"),
+        ({"sizes_hw": [[24]]}, "sizes_hw[0]: expected two integers"),
+        ({"turns": [{"role": "user", "text": None, "learn": False}]}, "turns[0]: turn without"),
+        ({"turns": [{"role": "bot", "text": "x", "learn": False}]}, "turns[0].role: unknown role"),
     ],
 )
 def test_a_bad_record_names_its_sample_and_field(tmp_path, changes, message):

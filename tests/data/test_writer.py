@@ -151,7 +151,7 @@ def test_bad_samples_are_refused_and_the_writer_goes_on(tmp_path):
         writer.add(sample(0))
         with pytest.raises(DataError, match="'s-0000': two records with the same id"):
             writer.add(sample(0))
-        with pytest.raises(DataError, match=r"'s-0001'.*size_hw"):
+        with pytest.raises(DataError, match=r"'s-0001'.*sizes_hw"):
             writer.add(sample(1, image=jpeg(1, height=23)))
         with pytest.raises(DataError, match=r"'s-0001'.*not a picture"):
             writer.add(sample(1, image=b"nothing"))
@@ -192,7 +192,7 @@ def test_a_foreign_manifest_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text(
         '{"format": "diglot", "format_version": 99, "splits": {}}'
     )
-    with pytest.raises(DataError, match="version up to 1"):
+    with pytest.raises(DataError, match="version up to 2"):
         write_dataset([sample(0)], tmp_path)
     (tmp_path / "dataset.json").write_text("[]")
     with pytest.raises(DataError, match=r"dataset\.json"):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.core.types import Image, Patches, Tokens
+from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods, without_image
 from diglot.measure.names import name_ids
 from diglot.measure.projected import project_samples

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diglot.core.preprocess import Preprocess
-from diglot.core.types import Image, Patches, Tokens
+from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.names import name_ids

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diglot.core.layout import Packed, encode, pack
-from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Tokens
 from diglot.models.vlm import VLM
 from tests.tiny import tiny_language, tiny_vlm
 

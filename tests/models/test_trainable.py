@@ -8,7 +8,7 @@ from torch import nn
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
-from diglot.core.types import Image, Tokens
+from diglot.core.segments import Image, Tokens
 from diglot.models.trainable import PartCount, Trainable, set_trainable, train_mode
 from diglot.models.vlm import VLM
 from tests.tiny import tiny_vlm

@@ -14,7 +14,8 @@ from diglot.core.batch import Batch
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
 from diglot.core.preprocess import Preprocess
-from diglot.core.types import Image, Sample, Tokens
+from diglot.core.segments import Image, Tokens
+from diglot.core.types import Sample
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -78,7 +79,7 @@ def test_a_token_looks_at_its_own_cell(mode: str, unshuffle: int) -> None:
     picture.paste((255, 255, 0), box)
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
-    painted = Sample(id="p", image=stream.getvalue(), size_hw=size_hw, caption="")
+    painted = Sample.captioned(id="p", image=stream.getvalue(), size_hw=size_hw, caption="")
     before, after = (vlm.visual_tokens(batch_of(vlm, [s])) for s in (plain, painted))
     moved = (before - after).abs().amax(dim=-1) > 1e-4
     grid = vlm.token_grid(size_hw)

@@ -8,7 +8,8 @@ import torch
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
-from diglot.core.types import Branch, Patches, Region, Sample, Tokens
+from diglot.core.segments import Branch, Patches, Tokens
+from diglot.core.types import Region, Sample
 from diglot.data.collate import collate, lay
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
@@ -41,7 +42,7 @@ def sample_with(case: str, seed: int) -> Sample:
         )
         for phrase, start in PHRASES[case]
     )
-    return Sample(
+    return Sample.captioned(
         id=f"{case}/{seed}",
         image=picture.image,
         size_hw=picture.size_hw,
@@ -251,7 +252,7 @@ def test_an_object_outside_the_crop_stays_text():
     vlm = tiny_vlm(preprocess=Preprocess(mode="centre_crop", image_px=32))
     wide = tiny_sample(0, objects=1, size_hw=(40, 160))
     region = Region(phrase="dog", span=(2, 5), box=(0.0, 0.0, 20.0, 20.0))
-    sample = Sample(
+    sample = Sample.captioned(
         id="wide", image=wide.image, size_hw=(40, 160), caption="a dog", regions=(region,)
     )
     prepared = prepare(code_switch.Config(), sample, vlm)

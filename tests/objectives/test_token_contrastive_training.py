@@ -63,7 +63,7 @@ def test_negatives_of_a_process_are_those_of_a_micro_batch(world, tmp_path):
 def test_gathered_with_a_process_that_has_nothing(world, tmp_path):
     spoilt = rows(SAMPLES)
     for row in spoilt[::2]:
-        row["image"] = {"bytes": b"x"}
+        row["images"] = [{"bytes": b"x"}]
     data = str(write_rows(tmp_path / "data", spoilt))
     options = contrast(Path(data), negatives="gathered")
     settings = {**options, "data": data, "global_batch": 2}

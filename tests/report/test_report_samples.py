@@ -36,7 +36,7 @@ def make_sample() -> Sample:
         score=0.5,
     )
     bare = Region(phrase="sky", box=(0.0, 0.0, 200.0, 20.0))
-    return Sample(
+    return Sample.captioned(
         id="s/1",
         image=b"",
         size_hw=(100, 200),

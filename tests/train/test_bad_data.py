@@ -37,24 +37,24 @@ def with_region(row, **changes):
 
 
 SPOILT = {
-    "unreadable": (lambda r: {**r, "image": {"bytes": b"not a picture"}}, "not a picture"),
+    "unreadable": (lambda r: {**r, "images": [{"bytes": b"not a picture"}]}, "not a picture"),
     "cut": (
-        lambda r: {**r, "image": {"bytes": r["image"]["bytes"][:200]}},
+        lambda r: {**r, "images": [{"bytes": r["images"][0]["bytes"][:200]}]},
         "picture cannot be read",
     ),
     "bomb": (
-        lambda r: {**r, "image": {"bytes": png(60000, 60000)}},
+        lambda r: {**r, "images": [{"bytes": png(60000, 60000)}]},
         "picture is too large to decode",
     ),
-    "no_image": (lambda r: {**r, "image": None}, "field is missing"),
+    "no_image": (lambda r: {**r, "images": None}, "field is missing"),
     "other_size": (
-        lambda r: {**r, "image": {"bytes": small_png(50, 50)}},
+        lambda r: {**r, "images": [{"bytes": small_png(50, 50)}]},
         "image and record differ in size",
     ),
-    "no_size": (lambda r: {**r, "size_hw": None}, "field is missing"),
-    "odd_size": (lambda r: {**r, "size_hw": [48]}, "expected two integers"),
-    "negative_size": (lambda r: {**r, "size_hw": [-48, 64]}, "image size must be positive"),
-    "thread": (lambda r: {**r, "size_hw": [1, 30000], "regions": []}, None),
+    "no_size": (lambda r: {**r, "sizes_hw": None}, "field is missing"),
+    "odd_size": (lambda r: {**r, "sizes_hw": [[48]]}, "expected two integers"),
+    "negative_size": (lambda r: {**r, "sizes_hw": [[-48, 64]]}, "image size must be positive"),
+    "thread": (lambda r: {**r, "sizes_hw": [[1, 30000]], "regions": []}, None),
     "box_outside": (
         lambda r: with_region(r, box=[0.0, 0.0, 1000.0, 20.0]),
         "box lies outside its image",
@@ -125,7 +125,7 @@ def test_the_good_records_train_as_if_alone(world, tmp_path):
 
 
 def test_a_step_without_a_usable_record_changes_nothing(world, tmp_path):
-    good, bad = rows(1), [{**r, "image": {"bytes": b"x"}} for r in rows(3, seed=10)]
+    good, bad = rows(1), [{**r, "images": [{"bytes": b"x"}]} for r in rows(3, seed=10)]
     data = write_rows(tmp_path / "data", good + bad)
     train(tiny_stage(world, tmp_path / "run", data=str(data), global_batch=1, micro_batch=1))
     told = steps(tmp_path / "run")
@@ -137,7 +137,7 @@ def test_a_step_without_a_usable_record_changes_nothing(world, tmp_path):
 
 @pytest.mark.parametrize("features", [False, True])
 def test_no_usable_record_at_all_stops_before_step_0(world, tmp_path, features):
-    bad = [{**r, "image": {"bytes": b"x"}} for r in rows(20)]
+    bad = [{**r, "images": [{"bytes": b"x"}]} for r in rows(20)]
     data = write_rows(tmp_path / "data", bad)
     cache = FeaturesConfig(folder=str(tmp_path / "cache")) if features else None
     with pytest.raises(DataError, match="none of the first 20 records can be used") as told:
@@ -148,7 +148,7 @@ def test_no_usable_record_at_all_stops_before_step_0(world, tmp_path, features):
 
 
 def test_sizes_of_no_record_at_all(world, tmp_path):
-    bad = [{**r, "size_hw": None} for r in rows(3)]
+    bad = [{**r, "sizes_hw": None} for r in rows(3)]
     data = write_rows(tmp_path / "data", bad)
     cache = FeaturesConfig(folder=str(tmp_path / "cache"))
     with pytest.raises(DataError, match="field is missing"):
@@ -170,7 +170,7 @@ def test_a_run_that_goes_on_does_not_tell_twice(spoilt_run, tmp_path):
 def test_a_checkpoint_before_the_first_update_changes_nothing(world, tmp_path):
     told = rows(8)
     for row in told[:6]:
-        row["image"] = {"bytes": b"x"}
+        row["images"] = [{"bytes": b"x"}]
     data = write_rows(tmp_path / "data", told)
     for every in (1, 100):
         settings = {"data": str(data), "global_batch": 1, "checkpoint_every": every}

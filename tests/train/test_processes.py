@@ -111,7 +111,7 @@ def test_a_step_with_fewer_samples_than_processes(world, tmp_path):
 def test_one_process_has_only_bad_records(world, tmp_path, features):
     told = rows(10)
     for row in told[::2] + told[1:4:2]:
-        row["image"] = {"bytes": b"x"}
+        row["images"] = [{"bytes": b"x"}]
     data = write_rows(tmp_path / "data", told)
     for name, run in (("one", train), ("two", train_by_two)):
         cache = FeaturesConfig(folder=str(tmp_path / f"cache {name}"), dtype="float32")
@@ -123,12 +123,12 @@ def test_one_process_has_only_bad_records(world, tmp_path, features):
     assert_near(tmp_path / "two", tmp_path / "one")
     for name in ("one", "two"):
         assert {line["id"] for line in rejected(tmp_path / name)} == {
-            row["id"] for row in told if row["image"] == {"bytes": b"x"}
+            row["id"] for row in told if row["images"] == [{"bytes": b"x"}]
         }
 
 
 def test_no_usable_record_stops_both(world, tmp_path):
-    bad = [{**r, "image": {"bytes": b"x"}} for r in rows(4)]
+    bad = [{**r, "images": [{"bytes": b"x"}]} for r in rows(4)]
     data = write_rows(tmp_path / "data", bad)
     told = train_by_two(tiny_stage(world, tmp_path / "run", data=str(data)))
     assert "DataError" in told[0][1]

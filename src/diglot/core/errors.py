@@ -1,5 +1,8 @@
 """The two ways a user can be wrong: in the settings, or in the data."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class DiglotError(ValueError):
     """A mistake of the user's, told in one message: what, expected, got, where, what to do."""
@@ -13,18 +16,14 @@ class DiglotError(ValueError):
         where: str | None = None,
         fix: str | None = None,
     ) -> None:
-        self.what, self.where = what, where
+        self.what, self.where = what, where  # what: the same for all mistakes of one kind
         parts = [what]
         if expected is not None:
             parts.append(f"expected {expected}")
         if got is not None:
             parts.append(f"got {got}")
-        message = "; ".join(parts)
-        if where:
-            message = f"{where}: {message}"
-        if fix:
-            message = f"{message}. {fix}"
-        super().__init__(message)
+        self.message = "; ".join(parts) + (f". {fix}" if fix else "")  # without its place
+        super().__init__(f"{where}: {self.message}" if where else self.message)
 
 
 class ConfigError(DiglotError):
@@ -32,4 +31,28 @@ class ConfigError(DiglotError):
 
 
 class DataError(DiglotError):
-    """One record cannot be used. It is set aside with its reason; the run goes on."""
+    """One record cannot be used. It is rejected with its reason; the run goes on."""
+
+
+def check_type(value: object, kind: type | tuple[type, ...], expected: str, *, where: str) -> None:
+    """Raises DataError unless `value` is a `kind`."""
+    if not isinstance(value, kind):
+        raise DataError(
+            "wrong type",
+            expected=expected,
+            got=f"{type(value).__name__} {value!r:.80}",
+            where=where,
+        )
+
+
+@contextlib.contextmanager
+def locate_errors(where: str) -> Iterator[None]:
+    """Put `where` before the place that a DataError raised inside names."""
+    try:
+        yield
+    except DataError as error:
+        inner = error.where or ""
+        joined = where + ("." if inner and where else "") + inner
+        located = DataError(error.message, where=joined)
+        located.what = error.what
+        raise located from error

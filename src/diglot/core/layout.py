@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import torch
 
-from diglot.core.types import Branch, Encoded, Image, Patches, Sequence, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Sequence, Tokens
 
 
 @dataclass

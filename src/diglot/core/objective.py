@@ -9,7 +9,8 @@ import torch
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.geometry import TokenGrid
-from diglot.core.types import LossTerms, Sample, Segment, Sequence
+from diglot.core.segments import Segment, Sequence
+from diglot.core.types import LossTerms, Sample
 
 if TYPE_CHECKING:  # core loads no model library
     from transformers import PreTrainedTokenizerFast

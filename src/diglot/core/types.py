@@ -1,9 +1,8 @@
-"""The records of diglot: Region and Sample (data), Segment and Encoded (LLM input).
+"""The records of diglot: a Sample is a captioned image or a conversation, with its Regions.
 
 All are frozen and checked when made, so code that holds one need not check again.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,61 +11,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diglot.core.errors import DataError
+from diglot.core.conversation import Turn, check_turns
+from diglot.core.errors import DataError, check_type, locate_errors
+from diglot.core.region import Box, Region, Rle, SizeHW, Span, check_pair
 
-Box = tuple[float, float, float, float]
-Span = tuple[int, int]
-SizeHW = tuple[int, int]
+__all__ = [
+    "Box",
+    "Lineage",
+    "LossTerms",
+    "PatchLabels",
+    "Region",
+    "Rle",
+    "Sample",
+    "SizeHW",
+    "Span",
+    "Turn",
+]
+
+Picture = bytes | Path  # an encoded picture, or a path to one
 
 # How far a box may stick out of its image before it is an error: annotators round.
 BOX_SLACK_PX = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rle:
-    """A binary mask in COCO's compressed run-length encoding (column-major)."""
-
-    size_hw: SizeHW
-    counts: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """One object of an image and the words for it.
-
-    `label` is the plain name of what is shown ("dog"); `phrase` the words that stand for it, with
-    attributes ("the small brown dog"). A region found in the caption has its character span there.
-    """
-
-    phrase: str
-    box: Box  # xyxy, float pixels of the original image
-    span: Span | None = None  # [start, end) characters of the caption
-    label: str | None = None
-    mask: Rle | None = None
-    score: float = 1.0  # grounding confidence in [0, 1]
-    source: str = ""  # who or what made it: an annotator's revision, or the pasted picture's id
-
-    def __post_init__(self) -> None:
-        x0, y0, x1, y1 = self.box
-        if not all(math.isfinite(v) for v in self.box) or x0 >= x1 or y0 >= y1:
-            raise DataError("box is empty or not finite", expected="x0 < x1, y0 < y1", got=self.box)
-        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
-            raise DataError("span is empty", expected="0 <= start < end", got=self.span)
-        if not self.phrase.strip():
-            raise DataError("phrase is empty", expected="the words for the region")
-
-    @property
-    def name(self) -> str:
-        """The label, or the phrase where no label is known."""
-        return self.label or self.phrase
-
-
-@dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """Which step, and which revision of its model, made a part of a record."""
+    """Which step, with which revision of which model and which prompt, made a part of a record."""
 
     step: str
+    model: str = ""
     revision: str = ""
+    prompt: str = ""
+    """Digest of the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,27 +73,140 @@ class PatchLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One image with its caption and regions. `image` is an encoded picture or a path to one."""
+    """A captioned image with its regions, or a conversation about any number of images.
+
+    A captioned image has one image and a caption, which may be empty; `Sample.captioned` makes it.
+    A conversation has turns and no caption. Raises DataError naming the sample and the field.
+    """
 
     id: str
-    image: bytes | Path
-    size_hw: SizeHW
-    caption: str
+    images: tuple[Picture, ...]
+    sizes_hw: tuple[SizeHW, ...]
+    """(height, width) in pixels of each image."""
+    caption: str = ""
+    turns: tuple[Turn, ...] = ()
     regions: tuple[Region, ...] = ()
     lineage: tuple[Lineage, ...] = ()
-    patch_labels: PatchLabels | None = field(default=None, compare=False)  # joined when training
+    patch_labels: PatchLabels | None = field(default=None, compare=False)
+    """Of the only image; joined when training."""
 
     def __post_init__(self) -> None:
-        if min(self.size_hw) < 1:
+        _check_sample(self)
+
+    @classmethod
+    def captioned(
+        cls,
+        *,
+        id: str,
+        image: Picture,
+        size_hw: SizeHW,
+        caption: str,
+        regions: tuple[Region, ...] = (),
+        lineage: tuple[Lineage, ...] = (),
+    ) -> "Sample":
+        """One image with its caption and regions."""
+        return cls(
+            id=id,
+            images=(image,),
+            sizes_hw=(size_hw,),
+            caption=caption,
+            regions=regions,
+            lineage=lineage,
+        )
+
+    @property
+    def is_conversation(self) -> bool:
+        """Are there turns in place of a caption?"""
+        return bool(self.turns)
+
+    @property
+    def image(self) -> Picture:
+        """The only image. Raises DataError where there is another number of them."""
+        self._check_one_image()
+        return self.images[0]
+
+    @property
+    def size_hw(self) -> SizeHW:
+        """(height, width) of the only image. Raises DataError as `image` does."""
+        self._check_one_image()
+        return self.sizes_hw[0]
+
+    def text_of(self, region: Region) -> str:
+        """The text that the region's span counts in: a turn's, or the caption."""
+        return self.caption if region.turn is None else self.turns[region.turn].text
+
+    def _check_one_image(self) -> None:
+        if len(self.images) != 1:
             raise DataError(
-                "image size must be positive", got=self.size_hw, where=f"sample {self.id!r}"
+                "not a record of one image",
+                expected="exactly one image",
+                got=len(self.images),
+                where=f"sample {self.id!r}, images",
             )
-        for index, region in enumerate(self.regions):
-            _check_region(region, self, where=f"sample {self.id!r}, regions[{index}]")
 
 
-def _check_region(region: Region, sample: Sample, *, where: str) -> None:
-    height, width = sample.size_hw
+def _check_sample(sample: Sample) -> None:
+    """The whole record, its regions against its images and texts."""
+    check_type(sample.id, str, "a string", where=f"sample {sample.id!r}, id")
+    where = f"sample {sample.id!r}"
+    check_type(sample.caption, str, "a string", where=f"{where}, caption")
+    for name in ("images", "sizes_hw", "turns", "regions", "lineage"):
+        check_type(getattr(sample, name), tuple, "a tuple", where=f"{where}, {name}")
+    _check_images(sample, where=where)
+    if sample.turns:
+        _check_conversation(sample, where=where)
+    elif len(sample.images) != 1:
+        raise DataError(
+            "a record without turns is one captioned image",
+            expected="1 image",
+            got=len(sample.images),
+            where=f"{where}, images",
+        )
+    for index, region in enumerate(sample.regions):
+        place = f"{where}, regions[{index}]"
+        check_type(region, Region, "a Region", where=place)
+        with locate_errors(place):
+            _check_region_in(region, sample)
+
+
+def _check_images(sample: Sample, *, where: str) -> None:
+    if len(sample.images) != len(sample.sizes_hw):
+        raise DataError(
+            "images and sizes differ in number",
+            expected=f"{len(sample.images)} sizes",
+            got=len(sample.sizes_hw),
+            where=f"{where}, sizes_hw",
+        )
+    for index, (image, size_hw) in enumerate(zip(sample.images, sample.sizes_hw, strict=True)):
+        expected = "encoded bytes or a pathlib.Path"
+        check_type(image, (bytes, Path), expected, where=f"{where}, images[{index}]")
+        check_pair(size_hw, where=f"{where}, sizes_hw[{index}]")
+        if min(size_hw) < 1:
+            raise DataError(
+                "image size must be positive", got=size_hw, where=f"{where}, sizes_hw[{index}]"
+            )
+
+
+def _check_conversation(sample: Sample, *, where: str) -> None:
+    if sample.caption:
+        raise DataError(
+            "a conversation has no caption",
+            expected="its text in the turns",
+            got=repr(sample.caption),
+            where=f"{where}, caption",
+        )
+    check_turns(sample.turns, len(sample.images), where=where)
+
+
+def _check_region_in(region: Region, sample: Sample) -> None:
+    if not 0 <= region.image < len(sample.images):
+        raise DataError(
+            "no such image",
+            expected=f"an index below {len(sample.images)}",
+            got=region.image,
+            where="image",
+        )
+    height, width = size_hw = sample.sizes_hw[region.image]
     x0, y0, x1, y1 = region.box
     slack = BOX_SLACK_PX
     if x0 < -slack or y0 < -slack or x1 > width + slack or y1 > height + slack:
@@ -125,80 +214,39 @@ def _check_region(region: Region, sample: Sample, *, where: str) -> None:
             "box lies outside its image",
             expected=f"xyxy within (0, 0, {width}, {height})",
             got=region.box,
-            where=f"{where}.box",
+            where="box",
         )
-    if region.span is not None:
-        start, end = region.span
-        found = sample.caption[start:end]
-        if end > len(sample.caption) or found != region.phrase:
-            raise DataError(
-                "span does not match its caption",
-                expected=f"caption[{start}:{end}] == {region.phrase!r}",
-                got=repr(found),
-                where=f"{where}.span",
-            )
-    if region.mask is not None and region.mask.size_hw != sample.size_hw:
+    if region.mask is not None and region.mask.size_hw != size_hw:
         raise DataError(
-            "mask and image differ in size",
-            expected=sample.size_hw,
-            got=region.mask.size_hw,
-            where=f"{where}.mask",
+            "mask and image differ in size", expected=size_hw, got=region.mask.size_hw, where="mask"
         )
+    _check_span(region, sample)
 
 
-@dataclass(frozen=True)
-class Image:
-    """Segment: every visual token of the image, in the grid's order."""
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Segment: text. `learn` names the loss term that learns these tokens, or is None."""
-
-    ids: tuple[int, ...]
-    learn: str | None = None
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Segment: some visual tokens of the image, by their index in the grid (one object)."""
-
-    index: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Branch:
-    """Segment: text that forks off the trunk here; the trunk never sees it."""
-
-    ids: tuple[int, ...]
-    learn: str
-
-
-Segment = Image | Tokens | Patches | Branch
-Sequence = tuple[Segment, ...]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One document laid out for the LLM. All tensors int64; T positions, S supervised pairs.
-
-    A query may carry several targets. Position t is a visual token where visual_T[t] >= 0.
-    """
-
-    token_T: torch.Tensor  # word id; 0 at visual tokens
-    visual_T: torch.Tensor  # index into the document's visual tokens, -1 = text
-    position_T: torch.Tensor  # rotary position; a branch goes on from its fork
-    document_T: torch.Tensor  # which document of the row; -1 = padding
-    branch_T: torch.Tensor  # 0 = trunk, else the branch's number within the row
-    fork_T: torch.Tensor  # row index of the last trunk position seen; itself on the trunk
-    query_S: torch.Tensor  # row index whose output predicts the target
-    target_S: torch.Tensor  # word id
-    term_S: torch.Tensor  # index into `terms`
-    terms: tuple[str, ...]
-    visual_count: int  # visual tokens this document brings
-
-    def __len__(self) -> int:
-        return self.token_T.numel()
+def _check_span(region: Region, sample: Sample) -> None:
+    if region.turn is not None and not 0 <= region.turn < len(sample.turns):
+        raise DataError(
+            "no such turn",
+            expected=f"an index below {len(sample.turns)}",
+            got=region.turn,
+            where="turn",
+        )
+    if region.span is None:
+        return
+    if sample.turns and region.turn is None:
+        raise DataError(
+            "a span in a conversation names its turn", expected="its index", where="turn"
+        )
+    start, end = region.span
+    text = sample.text_of(region)
+    if end > len(text) or text[start:end] != region.phrase:
+        name = "caption" if region.turn is None else f"turns[{region.turn}].text"
+        raise DataError(
+            f"span does not match its {'caption' if region.turn is None else 'turn'}",
+            expected=f"{name}[{start}:{end}] == {region.phrase!r}",
+            got=repr(text[start:end]),
+            where="span",
+        )
 
 
 @dataclass(frozen=True)

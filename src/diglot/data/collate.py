@@ -9,7 +9,7 @@ import torch
 from diglot.core.batch import Batch
 from diglot.core.geometry import TokenGrid
 from diglot.core.layout import encode, pack
-from diglot.core.types import Encoded, Sequence
+from diglot.core.segments import Encoded, Sequence
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -45,13 +46,27 @@ BATCH_IMAGES = 8
 
 
 def sample_picture(sample: Sample) -> Image.Image:
-    """The sample's picture, RGB. Raises DataError where unreadable or of another size than told."""
-    where = f"sample {sample.id!r}, image"
-    picture = decode_image(sample.image, where=where)
-    if (picture.height, picture.width) != tuple(sample.size_hw):
+    """The sample's only picture, RGB. Raises DataError as `sample_pictures`, or for several."""
+    _ = sample.image  # refuses another number
+    return sample_pictures(sample)[0]
+
+
+def sample_pictures(sample: Sample) -> list[Image.Image]:
+    """The sample's pictures, RGB.
+
+    Raises DataError where one is unreadable or of another size than the record states.
+    """
+    where = f"sample {sample.id!r}, images"
+    sized = enumerate(zip(sample.images, sample.sizes_hw, strict=True))
+    return [_picture(image, size, where=f"{where}[{n}]") for n, (image, size) in sized]
+
+
+def _picture(image: bytes | Path, size_hw: SizeHW, *, where: str) -> Image.Image:
+    picture = decode_image(image, where=where)
+    if (picture.height, picture.width) != size_hw:
         raise DataError(
             "image and record differ in size",
-            expected=f"(height, width) {sample.size_hw}",
+            expected=f"(height, width) {size_hw}",
             got=(picture.height, picture.width),
             where=where,
         )
@@ -76,8 +91,9 @@ class FeatureCache:
         told = [spec.key, dataset.fingerprint, spec.width, spec.dtype]
         digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
         self.folder = folder / digest
-        self._grids = {size: _grid(spec, size) for size in set(dataset.sizes_hw)}
-        counts = [len(self._grids[size] or ()) for size in dataset.sizes_hw]
+        sizes = set(chain.from_iterable(dataset.sizes_hw))
+        self._grids = {size: _grid(spec, size) for size in sizes}
+        counts = [sum(len(self._grids[s] or ()) for s in sizes) for sizes in dataset.sizes_hw]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._files: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -101,18 +117,21 @@ class FeatureCache:
         return np.flatnonzero(self._open()[1][:first] == MISSING).tolist()
 
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
-        """Feature grids (h, w, E), float32, of sample `index`. DataError where it was rejected."""
+        """Feature grids (h, w, E), float32, of all images of sample `index`, in order.
+
+        Raises DataError where it was rejected.
+        """
         features, done = self._open()
-        grid = self._grids[self.dataset.sizes_hw[index]]
-        if done[index] != DONE or grid is None:
-            self._picture(index)  # tells again what is wrong with it
+        grids = [self._grids[size] for size in self.dataset.sizes_hw[index]]
+        if done[index] != DONE or None in grids:
+            self._pictures(index)  # raises again what is wrong with it
             raise DataError(
-                "no features of its image", where=f"sample {self.dataset.ids[index]!r}, image"
+                "no features of its image", where=f"sample {self.dataset.ids[index]!r}, images"
             )
         rows = torch.from_numpy(
             features[self._starts[index] : self._starts[index + 1]].astype(np.float32)
         )
-        shapes = [view.grid_hw for view in grid.views]
+        shapes = [view.grid_hw for grid in grids if grid is not None for view in grid.views]
         split = rows.split([h * w for h, w in shapes])
         return tuple(v.view(h, w, -1) for v, (h, w) in zip(split, shapes, strict=True))
 
@@ -136,26 +155,30 @@ class FeatureCache:
             self._encode(chunk, encode, rejected)
             yield len(chunk)
 
-    def _picture(self, index: int) -> Image.Image:
-        """The picture to encode. Raises DataError for one that cannot be, or has no grid."""
+    def _pictures(self, index: int) -> list[Image.Image]:
+        """The pictures to encode. Raises DataError for one that cannot be, or has no grid."""
         sample = self.dataset[index]
-        self.spec.grid_of(sample.size_hw)
-        return sample_picture(sample)
+        for size_hw in sample.sizes_hw:
+            self.spec.grid_of(size_hw)
+        return sample_pictures(sample)
 
     def _encode(self, indices: list[int], encode: Encode, rejected: Rejected) -> None:
         features, done = self._open()
-        pictures = {}
+        pictures: dict[int, list[Image.Image]] = {}
         for index in indices:
             try:
-                pictures[index] = self._picture(index)
+                pictures[index] = self._pictures(index)
             except DataError as error:
                 told = {"where": error.where or "", "detail": str(error)}
                 rejected.add(self.dataset.ids[index] or f"#{index}", error.what, **told)
                 done[index] = REJECTED
-        grids = encode(list(pictures.values())) if pictures else []
-        for index, views in zip(pictures, grids, strict=True):
-            rows = torch.cat([view.flatten(0, 1) for view in views])
-            features[self._starts[index] : self._starts[index + 1]] = rows.float().numpy()
+        flat = list(chain.from_iterable(pictures.values()))
+        grids = iter(encode(flat) if flat else [])
+        for index, own in pictures.items():
+            rows = [view.flatten(0, 1) for _ in own for view in next(grids)]
+            if rows:  # a conversation may have no image
+                stacked = torch.cat(rows).float().numpy()
+                features[self._starts[index] : self._starts[index + 1]] = stacked
         features.flush()  # type: ignore[attr-defined]  # rows first, then the mark that they are there
         done[list(pictures)] = DONE
         done.flush()  # type: ignore[attr-defined]

@@ -233,7 +233,12 @@ class Labels:
         if found != self.dataset.ids[index]:
             raise DataError("labels of another sample", got=repr(found), where=where)
         numbers, scores = (table.column(name)[row].as_py() for name in ("words", "scores"))
-        cells_M4 = self._cells(self.dataset.sizes_hw[index])
+        sizes_hw = self.dataset.sizes_hw[index]
+        if len(sizes_hw) != 1:
+            raise DataError(
+                "labels are of one image", expected="1 image", got=len(sizes_hw), where=where
+            )
+        cells_M4 = self._cells(sizes_hw[0])
         if not numbers:
             raise DataError("the image could not be labelled", where=where)
         if len(numbers) != len(cells_M4):

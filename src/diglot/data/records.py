@@ -3,9 +3,9 @@
 import bisect
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample, SizeHW
 from diglot.data import shards
-from diglot.data.schema import OPTIONAL_COLUMNS, arrow_schema, from_row
+from diglot.data.schema import OLDER_FIELDS, OPTIONAL_COLUMNS, arrow_schema, from_row
 from diglot.data.writer import DatasetWriter, write_dataset
 
 __all__ = ["Dataset", "DatasetWriter", "open_dataset", "write_dataset"]
@@ -72,22 +72,22 @@ class Dataset:
     @cached_property
     def ids(self) -> list[str]:
         """The id of every sample, in order, without reading a picture."""
-        return self._column("id")
+        by_shard = [_read_column(shard.path, "id").to_pylist() for shard in self._shards]
+        return list(chain.from_iterable(by_shard))
 
     @cached_property
-    def sizes_hw(self) -> list[SizeHW]:
-        """(height, width) in pixels of every sample, in order, without reading a picture.
+    def sizes_hw(self) -> list[tuple[SizeHW, ...]]:
+        """(height, width) in pixels of every sample's images, in order, without reading a picture.
 
-        (0, 0) where a record tells none: reading that record raises DataError.
+        (0, 0) where a record states none: reading that record raises DataError.
         """
-        return [_size(told) for told in self._column("size_hw")]
+        by_shard = [_sizes(shard.path) for shard in self._shards]
+        return list(chain.from_iterable(by_shard))
 
     @cached_property
     def labels(self) -> list[list[str | None]]:
         """The labels of every sample's regions, in order, without reading a picture."""
-        column: Any = self._arrow("regions").combine_chunks()
-        labels = iter(column.flatten().field("label").to_pylist())
-        return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
+        return list(chain.from_iterable(_labels(shard.path) for shard in self._shards))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -106,14 +106,6 @@ class Dataset:
         """How the split was made, as its writer was told; empty where nothing is known."""
         entry = shards.read_manifest(self.folder)["splits"].get(self.split, {})
         return entry.get("info", {})
-
-    def _column(self, name: str) -> list[Any]:
-        return self._arrow(name).to_pylist()
-
-    def _arrow(self, name: str) -> pa.ChunkedArray:
-        """One column of all shards, read by itself."""
-        columns = [pq.ParquetFile(s.path).read(columns=[name]).column(name) for s in self._shards]
-        return pa.chunked_array([chunk for column in columns for chunk in column.chunks])
 
     def _row(self, number: int, index: int) -> dict[str, Any]:
         file = self._file(number)
@@ -146,9 +138,33 @@ class Dataset:
         return rows
 
 
-def _size(told: list[int | None] | None) -> SizeHW:
-    height, width = told if told is not None and len(told) == 2 else (0, 0)
+def _read_column(path: Path, name: str) -> pa.ChunkedArray:
+    return pq.ParquetFile(path).read(columns=[name]).column(name)
+
+
+def _sizes(path: Path) -> list[tuple[SizeHW, ...]]:
+    if "sizes_hw" in pq.read_schema(path).names:
+        column = _read_column(path, "sizes_hw").to_pylist()
+        return [
+            tuple(_size(size) for size in ([None] if sizes is None else sizes)) for sizes in column
+        ]
+    return [(_size(size),) for size in _read_column(path, "size_hw").to_pylist()]  # format 1
+
+
+def _size(size: Sequence[int | None] | None) -> SizeHW:
+    height, width = size if size is not None and len(size) == 2 else (0, 0)
     return height or 0, width or 0
+
+
+def _labels(path: Path) -> list[list[str | None]]:
+    schema, samples = pq.read_schema(path), pq.read_metadata(path).num_rows
+    if "regions" not in schema.names or pa.types.is_null(schema.field("regions").type):
+        return [[] for _ in range(samples)]
+    column: Any = _read_column(path, "regions").combine_chunks()
+    if pa.types.is_null(column.type.value_type):  # every list is empty
+        return [[] for _ in range(samples)]
+    labels = iter(column.flatten().field("label").to_pylist())
+    return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
 
 
 def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool = False) -> Dataset:
@@ -186,19 +202,24 @@ def _check_complete(entry: dict[str, Any], found: int, *, where: str) -> None:
 
 
 def _check_columns(schema: pa.Schema, *, where: str) -> None:
-    for field in arrow_schema():
-        index = schema.get_field_index(field.name)
-        if index < 0 and field.name not in OPTIONAL_COLUMNS:
+    older = schema.get_field_index("images") < 0 <= schema.get_field_index("image")
+    expected = {field.name: field.type for field in arrow_schema()}
+    if older:
+        del expected["images"], expected["sizes_hw"]
+        expected |= OLDER_FIELDS
+    for name, kind in expected.items():
+        index = schema.get_field_index(name)
+        if index < 0 and name not in OPTIONAL_COLUMNS:
             raise DataError(
-                f"no column {field.name!r}",
-                expected=", ".join(arrow_schema().names),
+                f"no column {name!r}",
+                expected=", ".join(expected),
                 got=", ".join(schema.names),
                 where=where,
             )
-        if index >= 0 and not _alike(schema.field(index).type, field.type):
+        if index >= 0 and not _alike(schema.field(index).type, kind):
             raise DataError(
-                f"column {field.name!r} has another type",
-                expected=field.type,
+                f"column {name!r} has another type",
+                expected=kind,
                 got=schema.field(index).type,
                 where=where,
             )
@@ -207,6 +228,8 @@ def _check_columns(schema: pa.Schema, *, where: str) -> None:
 def _alike(found: pa.DataType, ours: pa.DataType) -> bool:
     """Same nesting, and the same kind of value (another width of integer or float will do)."""
     types = pa.types
+    if types.is_null(found):  # as pandas writes what is nothing but nulls
+        return True
     if types.is_list(ours):
         nested = (
             types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
@@ -217,8 +240,8 @@ def _alike(found: pa.DataType, ours: pa.DataType) -> bool:
             found.get_field_index(f.name) < 0 or _alike(found.field(f.name).type, f.type)
             for f in ours
         )
-    kinds = (types.is_integer, types.is_floating, _is_text, _is_bytes)
-    return types.is_null(found) or any(kind(found) and kind(ours) for kind in kinds)
+    kinds = (types.is_integer, types.is_floating, types.is_boolean, _is_text, _is_bytes)
+    return any(kind(found) and kind(ours) for kind in kinds)
 
 
 def _is_text(kind: pa.DataType) -> bool:

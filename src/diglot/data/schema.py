@@ -1,4 +1,8 @@
-"""A Sample as one row of Parquet, with the features that Hugging Face `datasets` reads from it."""
+"""A Sample as one row of Parquet, with the features that Hugging Face `datasets` reads from it.
+
+Captioned images and conversations share the columns: the one has a caption and no turns, the other
+turns and no caption. Format 1 knew captioned images alone, in the columns `image` and `size_hw`.
+"""
 
 import hashlib
 import json
@@ -6,11 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from diglot.core.errors import DataError
-from diglot.core.types import Lineage, Region, Rle, Sample
+from diglot.core.errors import DataError, locate_errors
+from diglot.core.types import Lineage, Picture, Region, Rle, Sample, Turn
 
-FORMAT_VERSION = 1
-OPTIONAL_COLUMNS = {"lineage"}
+FORMAT_VERSION = 2
+# What a dataset of others need not have. Format 1's shards have none of format 2's columns.
+OPTIONAL_COLUMNS = {"caption", "turns", "regions", "lineage"}
 
 _MASK = pa.struct({"size": pa.list_(pa.int32()), "counts": pa.string()})
 _REGION = pa.struct(
@@ -22,16 +27,25 @@ _REGION = pa.struct(
         "mask": _MASK,
         "score": pa.float64(),
         "source": pa.string(),
+        "image": pa.int32(),
+        "turn": pa.int32(),
     }
 )
+_TURN = pa.struct({"role": pa.string(), "text": pa.string(), "learn": pa.bool_()})
+LINEAGE_FIELDS = ("step", "model", "revision", "prompt")
+_LINEAGE = pa.struct(dict.fromkeys(LINEAGE_FIELDS, pa.string()))
+_IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 _FIELDS = {
     "id": pa.string(),
-    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
-    "size_hw": pa.list_(pa.int32()),
+    "images": pa.list_(_IMAGE),
+    "sizes_hw": pa.list_(pa.list_(pa.int32())),
     "caption": pa.string(),
+    "turns": pa.list_(_TURN),
     "regions": pa.list_(_REGION),
-    "lineage": pa.list_(pa.struct({"step": pa.string(), "revision": pa.string()})),
+    "lineage": pa.list_(_LINEAGE),
 }
+# Format 1's own columns, in place of `images` and `sizes_hw`.
+OLDER_FIELDS = {"image": _IMAGE, "size_hw": pa.list_(pa.int32())}
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -43,9 +57,9 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def arrow_schema() -> pa.Schema:
-    """The schema of every shard, with the metadata that makes `datasets` decode `image`."""
+    """The schema of every shard, with the metadata that makes `datasets` decode `images`."""
     features = {name: _feature(kind) for name, kind in _FIELDS.items()} | {
-        "image": {"_type": "Image"}
+        "images": {"feature": {"_type": "Image"}, "_type": "List"}
     }
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema(list(_FIELDS.items()), metadata=metadata)
@@ -58,23 +72,27 @@ def to_row(sample: Sample) -> dict[str, Any]:
     """
     return {
         "id": sample.id,
-        "image": {"bytes": _image_bytes(sample), "path": None},
-        "size_hw": [int(side) for side in sample.size_hw],
-        "caption": sample.caption,
+        "images": [
+            {"bytes": _image_bytes(image, where=f"sample {sample.id!r}, images[{n}]"), "path": None}
+            for n, image in enumerate(sample.images)
+        ],
+        "sizes_hw": [[int(side) for side in size] for size in sample.sizes_hw],
+        "caption": None if sample.is_conversation else sample.caption,
+        "turns": [{"role": t.role, "text": t.text, "learn": t.learn} for t in sample.turns],
         "regions": [_region_row(region) for region in sample.regions],
-        "lineage": [{"step": l.step, "revision": l.revision} for l in sample.lineage],  # noqa: E741
+        "lineage": [
+            {name: getattr(made, name) for name in LINEAGE_FIELDS} for made in sample.lineage
+        ],
     }
 
 
-def _image_bytes(sample: Sample) -> bytes:
-    if isinstance(sample.image, bytes):
-        return sample.image
+def _image_bytes(image: Picture, *, where: str) -> bytes:
+    if isinstance(image, bytes):
+        return image
     try:
-        return sample.image.read_bytes()
+        return image.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"picture cannot be read ({error})", where=f"sample {sample.id!r}, image"
-        ) from error
+        raise DataError(f"picture cannot be read ({error})", where=where) from error
 
 
 def _region_row(region: Region) -> dict[str, Any]:
@@ -87,61 +105,84 @@ def _region_row(region: Region) -> dict[str, Any]:
         "mask": None if mask is None else {"size": list(mask.size_hw), "counts": mask.counts},
         "score": float(region.score),
         "source": region.source,
+        "image": region.image,
+        "turn": region.turn,
     }
 
 
 def from_row(row: dict[str, Any], *, where: str = "") -> Sample:
-    """The checked Sample of a row. Raises DataError naming the sample's id and the field."""
+    """The checked Sample of a row of either format; what is missing or null is none.
+
+    Raises DataError naming the sample's id and the field.
+    """
     place = f"sample {row.get('id')!r}"
     place = f"{where}, {place}" if where else place
-    for name in ("id", "image", "size_hw", "caption", "regions"):
+    if "images" not in row:
+        row = _from_format_1(row)
+    turns = row.get("turns") or ()
+    for name in ("id", "images", "sizes_hw", *(() if turns else ("caption",))):
         if row.get(name) is None:
             raise DataError("field is missing", where=f"{place}, {name}")
-    image = row["image"].get("bytes")
-    if not image:
-        raise DataError(
-            "no picture in the record", expected="encoded bytes", where=f"{place}, image"
-        )
-    regions = tuple(
-        _region(region, where=f"{place}, regions[{index}]")
-        for index, region in enumerate(row["regions"])
-    )
     return Sample(
         id=row["id"],
-        image=image,
-        size_hw=_integers(row["size_hw"], where=f"{place}, size_hw"),
-        caption=row["caption"],
-        regions=regions,
+        images=tuple(
+            _picture(image, where=f"{place}, images[{n}]") for n, image in enumerate(row["images"])
+        ),
+        sizes_hw=tuple(
+            _integers(size, where=f"{place}, sizes_hw[{n}]")
+            for n, size in enumerate(row["sizes_hw"])
+        ),
+        caption=row.get("caption") or "",
+        turns=tuple(_turn(turn, where=f"{place}, turns[{n}]") for n, turn in enumerate(turns)),
+        regions=tuple(
+            _region(region, where=f"{place}, regions[{n}]")
+            for n, region in enumerate(row.get("regions") or ())
+        ),
         lineage=tuple(
-            Lineage(step=entry["step"] or "", revision=entry["revision"] or "")
+            Lineage(**{name: entry.get(name) or "" for name in LINEAGE_FIELDS})
             for entry in row.get("lineage") or ()
         ),
     )
 
 
+def _from_format_1(row: dict[str, Any]) -> dict[str, Any]:
+    image, size_hw = row.get("image"), row.get("size_hw")
+    return row | {
+        "images": None if image is None else [image],
+        "sizes_hw": None if size_hw is None else [size_hw],
+    }
+
+
+def _picture(row: dict[str, Any] | None, *, where: str) -> bytes:
+    content = (row or {}).get("bytes")
+    if not content:
+        raise DataError("no picture in the record", expected="encoded bytes", where=where)
+    return content
+
+
+def _turn(row: dict[str, Any] | None, *, where: str) -> Turn:
+    if row is None or row.get("role") is None or row.get("text") is None:
+        raise DataError("turn without its role or text", got=row, where=where)
+    with locate_errors(where):
+        return Turn(role=row["role"], text=row["text"], learn=bool(row.get("learn")))
+
+
 def _region(row: dict[str, Any] | None, *, where: str) -> Region:
     if row is None or row.get("phrase") is None or row.get("box") is None:
         raise DataError("region without its phrase or box", got=row, where=where)
-    box = tuple(row["box"])
-    if len(box) != 4 or any(value is None for value in box):
-        raise DataError("not a box", expected="[x0, y0, x1, y1]", got=box, where=f"{where}.box")
     span, mask, score = row.get("span"), row.get("mask"), row.get("score")
-    try:
+    with locate_errors(where):
         return Region(
             phrase=row["phrase"],
             label=row.get("label"),
-            span=None if span is None else _integers(span, where=f"{where}.span"),
-            box=box,
-            mask=None if mask is None else _mask(mask, where=f"{where}.mask"),
+            span=None if span is None else _integers(span, where="span"),
+            box=tuple(row["box"]),
+            mask=None if mask is None else _mask(mask, where="mask"),
             score=1.0 if score is None else score,
             source=row.get("source") or "",
+            image=row.get("image") or 0,
+            turn=row.get("turn"),
         )
-    except DataError as error:
-        if error.where:
-            raise
-        placed = DataError(str(error), where=where)
-        placed.what = error.what
-        raise placed from error
 
 
 def _mask(row: dict[str, Any], *, where: str) -> Rle:
@@ -150,8 +191,8 @@ def _mask(row: dict[str, Any], *, where: str) -> Rle:
     return Rle(size_hw=_integers(row["size"], where=where), counts=row["counts"])
 
 
-def _integers(values: list[int | None], *, where: str) -> tuple[int, int]:
-    if len(values) != 2 or values[0] is None or values[1] is None:
+def _integers(values: list[int | None] | None, *, where: str) -> tuple[int, int]:
+    if values is None or len(values) != 2 or values[0] is None or values[1] is None:
         raise DataError("expected two integers", got=values, where=where)
     return values[0], values[1]
 
@@ -163,8 +204,8 @@ def row_digest(row: dict[str, Any], index: int) -> int:
 
     Raises DataError naming the sample whose strings cannot be written as UTF-8.
     """
-    image = hashlib.sha256(row["image"]["bytes"]).hexdigest()
-    content = {**row, "image": image, "index": index}
+    images = [hashlib.sha256(image["bytes"]).hexdigest() for image in row["images"]]
+    content = {**row, "images": images, "index": index}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     try:
         encoded = text.encode()

@@ -83,6 +83,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def check_format(folder: Path) -> None:
+    """Raises ConfigError where the folder is of an older format: one folder holds one format."""
+    version = read_manifest(folder)["format_version"]
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            f"the folder is in format {version}, which can be read and no longer written",
+            expected=f"format {FORMAT_VERSION}",
+            where=str(folder),
+            fix="Choose another folder.",
+        )
+
+
 def update_manifest(folder: Path, split: str, entry: dict[str, Any]) -> None:
     """Put a split's entry into `dataset.json` and the card, safe against other writers."""
     with locked(folder / ".dataset.lock", wait=True):

@@ -84,16 +84,20 @@ class DatasetWriter:
         return f"{self._digest:064x}"
 
     def add(self, sample: Sample) -> None:
-        """Append a sample. Raises DataError where its id is taken, size_hw is not the image's."""
+        """Append a sample. Raises DataError where its id is taken, or a size is not the image's."""
         where = f"sample {sample.id!r}"
         if sample.id in self._known:
             raise DataError("two records with the same id", where=where)
         row = to_row(sample)
-        found = image_size(row["image"]["bytes"], where=f"{where}, image")
-        if found != sample.size_hw:
-            raise DataError(
-                "size_hw is not the picture's", expected=found, got=sample.size_hw, where=where
-            )
+        for index, (image, size_hw) in enumerate(zip(row["images"], sample.sizes_hw, strict=True)):
+            found = image_size(image["bytes"], where=f"{where}, images[{index}]")
+            if found != size_hw:
+                raise DataError(
+                    "size is not the picture's",
+                    expected=found,
+                    got=size_hw,
+                    where=f"{where}, sizes_hw[{index}]",
+                )
         self._pending = (self._pending + row_digest(row, len(self.ids))) % _MODULUS
         self._regions += len(sample.regions)
         self._rows.append(row)
@@ -109,6 +113,7 @@ class DatasetWriter:
     def _flush(self) -> None:
         if not self._rows:
             return
+        shards.check_format(self.folder)
         path = self.folder / f"{self.split}-{self._shards:05d}.parquet"
         with replacing(path) as temporary:
             _write_shard(temporary, self._rows, self._pending)
@@ -196,7 +201,7 @@ def _write_shard(path: Path, rows: list[dict[str, Any]], digest: int) -> None:
     )
     table = pa.Table.from_pylist(rows, schema=schema)
     compression = {
-        leaf: "none" if leaf.startswith("image.") else "zstd" for leaf in _leaves(schema)
+        leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves(schema)
     }
     pq.write_table(
         table,

@@ -17,7 +17,8 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.result import Estimate
 from diglot.core.rng import check_seed
-from diglot.core.types import Sample, Tokens
+from diglot.core.segments import Tokens
+from diglot.core.types import Sample
 from diglot.measure.a_score_captions import Captions
 from diglot.measure.likelihood import Question, log_likelihoods
 from diglot.measure.projected import eval_mode, project_samples

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.errors import DataError
-from diglot.core.types import Sample, SizeHW
+from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
@@ -25,7 +25,7 @@ class Captions:
     ) -> None:
         self.samples, self.tokens, self.fingerprint = samples, tokens, fingerprint
         self.ids = [sample.id for sample in samples]
-        self.sizes_hw: list[SizeHW] = [sample.size_hw for sample in samples]
+        self.sizes_hw = [sample.sizes_hw for sample in samples]
 
     def __len__(self) -> int:
         return len(self.samples)

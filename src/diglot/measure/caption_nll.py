@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from diglot.core.result import Measure
-from diglot.core.types import Tokens
+from diglot.core.segments import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import Question
 from diglot.measure.plan import Answers, Plan

@@ -13,7 +13,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
-from diglot.core.types import Branch, Encoded, Image, Patches, Segment, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Tokens
 from diglot.measure.projected import ProjectedSample
 from diglot.models.vlm import VLM
 

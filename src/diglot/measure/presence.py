@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diglot.core.result import Estimate, Measure
-from diglot.core.types import Tokens
+from diglot.core.segments import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.groups import by_group, group_of
 from diglot.measure.likelihood import Question, without_image

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from diglot.core.result import Measure
-from diglot.core.types import Patches, Region, Segment, Tokens
+from diglot.core.segments import Patches, Segment, Tokens
+from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.items import mean_chance, summarise
 from diglot.measure.likelihood import Question, without_image

@@ -7,7 +7,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.errors import DataError
-from diglot.core.types import Image, Sample, Segment, Tokens
+from diglot.core.segments import Image, Segment, Tokens
+from diglot.core.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
-from diglot.core.types import LossTerms, Sample, Tokens
+from diglot.core.segments import Tokens
+from diglot.core.types import LossTerms, Sample
 from diglot.models.prompt import Frame, caption_of, ending, opening
 
 

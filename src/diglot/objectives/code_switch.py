@@ -17,8 +17,9 @@ from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, ViewKind
 from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.segments import Branch, Patches, Segment, Tokens
 from diglot.core.spans import drop_overlaps, token_slice
-from diglot.core.types import Branch, LossTerms, Patches, Sample, Segment, Tokens
+from diglot.core.types import LossTerms, Sample
 from diglot.models.prompt import Caption, Frame, caption_of, ending, opening
 
 OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {

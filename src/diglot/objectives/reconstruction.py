@@ -33,7 +33,8 @@ from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
-from diglot.core.types import LossTerms, Sample, Segment, Tokens
+from diglot.core.segments import Segment, Tokens
+from diglot.core.types import LossTerms, Sample
 from diglot.models.prompt import Frame, caption_of, ending, opening
 
 HIDDEN: dict[str, Reads] = {"normed": "last", "unnormed": "unnormed"}

@@ -19,7 +19,8 @@ from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Gather, Objective, Prepared, Reduction
-from diglot.core.types import LossTerms, Sample, Segment
+from diglot.core.segments import Segment
+from diglot.core.types import LossTerms, Sample
 from diglot.train.schedule import Schedule, read_schedule
 
 PACKAGE = "diglot.objectives"

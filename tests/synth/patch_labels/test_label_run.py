@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_to_the_same_labels(dataset, tmp_path, monkeypatch
 
 def test_a_bad_image_is_set_aside(tmp_path):
     told = rows(6)
-    told[2]["image"] = {"bytes": b"x"}
+    told[2]["images"] = [{"bytes": b"x"}]
     dataset = open_dataset(write_rows(tmp_path / "data", told))
     labels = labelled(dataset, word_labeller(), tmp_path / "labels")
     assert Rejected(tmp_path / "labels" / "rejected.jsonl").counts == {"not a picture": 1}

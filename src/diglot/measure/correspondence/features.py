@@ -46,7 +46,7 @@ class Pictures:
                 self._sides.setdefault(picture_id(side), side)
         self.ids = list(self._sides)
         self.index = {id: number for number, id in enumerate(self.ids)}
-        self.sizes_hw: list[SizeHW] = [side.size_hw for side in self._sides.values()]
+        self.sizes_hw = [(side.size_hw,) for side in self._sides.values()]
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +59,9 @@ class Pictures:
 
     def __getitem__(self, index: int) -> Sample:
         side = self._sides[self.ids[index]]
-        return Sample(id=self.ids[index], image=side.image, size_hw=side.size_hw, caption="")
+        return Sample.captioned(
+            id=self.ids[index], image=side.image, size_hw=side.size_hw, caption=""
+        )
 
 
 def picture_id(side: PairImage) -> str:
@@ -148,7 +150,7 @@ class Features:
         return self._map(self._pictures.index[picture_id(side)])
 
     def _joined(self, index: int) -> torch.Tensor:
-        size_hw = self._pictures.sizes_hw[index]
+        (size_hw,) = self._pictures.sizes_hw[index]
         maps = [cache.views(index)[0] for cache in self._caches]
         return joined(maps, self._views(size_hw), size_hw)
 

@@ -80,4 +80,5 @@ def _without_pictures(dataset: Dataset) -> Iterator[Sample]:
     """The records that can be read: the others are set aside when their turn comes."""
     for index in range(len(dataset)):
         with contextlib.suppress(DataError):
-            yield replace(dataset[index], image=b"")
+            sample = dataset[index]
+            yield replace(sample, images=(b"",) * len(sample.images))

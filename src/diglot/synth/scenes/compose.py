@@ -95,7 +95,7 @@ class SceneMaker:
             )
             for thing, mask, span in zip(plan.objects, visible, spans, strict=True)
         )
-        return Sample(
+        return Sample.captioned(
             id=id,
             image=_jpeg(canvas, self.config.jpeg_quality),
             size_hw=(canvas.height, canvas.width),
