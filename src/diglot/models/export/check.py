@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
-from diglot.core.types import Image, Tokens
+from diglot.core.segments import Image, Tokens
 from diglot.models.export import stock_run
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.prompt import Frame, beginning, tokenize
