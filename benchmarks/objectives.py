@@ -1,6 +1,7 @@
 """What each objective's step costs, against the caption step on the same samples.
 
-Steps are timed in turns, forward and backward, on features that are already there, which makes the
+Steps are timed alternately,
+forward and backward, on features that are already there, which makes the
 caption step as cheap as it gets. What stands under `plus` is timed by itself too, from the visual
 tokens on: it is a hundredth of a step, which the noise of whole steps hides. Preparing a sample is
 work of the data loader's processes, if there are any. Masks and patch labels are made up.

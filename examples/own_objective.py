@@ -1,4 +1,4 @@
-"""An objective of your own: visual tokens as loud as words.
+"""An objective of your own: visual tokens at the scale of word embeddings.
 
 Copy it, change `prepare` and `loss`, and name it by its dotted path, run from the folder above:
 

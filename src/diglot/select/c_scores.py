@@ -35,7 +35,7 @@ def score_encoders(
 ) -> dict[str, dict[str, Any]]:
     """By label: value, low, high, n, ceiling and chance of the pooled PCK at the first alpha.
 
-    On the GPU where there is one. A setting that fails is told and left out.
+    On the GPU where there is one. A setting that fails is logged and left out.
     """
     device, found = "cuda" if torch.cuda.is_available() else "cpu", {}
     for setting in settings:

@@ -12,7 +12,7 @@ from diglot.select.paper_data import PaperLaw
 from diglot.select.study import Curve, GroupFit
 from diglot.select.table import Floats
 
-LINES = {  # policy -> colour (Okabe-Ito, told apart by the colour-blind), dashes
+LINES = {  # policy -> colour (Okabe-Ito: distinct to colour-blind readers), dashes
     "own_policy": ("#0072B2", "-"),
     "paper_policy": ("#D55E00", "-"),
     "a_greedy": ("#009E73", "--"),

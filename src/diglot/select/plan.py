@@ -187,7 +187,7 @@ def _next(
 def _warnings(policy: str, state: State, alike: Sequence[str]):
     done = state.observed_count
     for name in alike:
-        yield f"column {name!r} is the same for every setting: it tells nothing"
+        yield f"column {name!r} is the same for every setting, so it cannot rank them"
     if policy == "paper_policy" and done < 6:
         yield f"6 parameters are fitted to {done} results: the ranking is one of many that fit"
     if policy in ("own_policy", "related_policy") and done < 2:

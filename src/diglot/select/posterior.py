@@ -67,22 +67,28 @@ def posterior(state: State, mean_PK: Floats, covariance_PKK: Floats) -> Posterio
     runs = len(mean_PK)
     if state.observed_count < 2:
         return _prior_itself(mean_PK, covariance_PKK)
-    seen_PN = observed_index(state)
+    observed_PN = observed_index(state)
     rows_P11 = np.arange(runs)[:, None, None]
-    result_PN, place_P1, spread_P1 = _standardise(np.take_along_axis(state.results_PK, seen_PN, 1))
-    mean_PN = np.take_along_axis(mean_PK, seen_PN, axis=1)
+    result_PN, place_P1, spread_P1 = _standardise(
+        np.take_along_axis(state.results_PK, observed_PN, 1)
+    )
+    mean_PN = np.take_along_axis(mean_PK, observed_PN, axis=1)
     placed_PKK = covariance_PKK + FLAT
-    cross_PKN = placed_PKK[rows_P11, np.arange(mean_PK.shape[1])[None, :, None], seen_PN[:, None]]
-    seen_PNN = placed_PKK[rows_P11, seen_PN[:, :, None], seen_PN[:, None]]
-    inverse_PNN = np.linalg.inv(seen_PNN)
+    cross_PKN = placed_PKK[
+        rows_P11, np.arange(mean_PK.shape[1])[None, :, None], observed_PN[:, None]
+    ]
+    observed_PNN = placed_PKK[rows_P11, observed_PN[:, :, None], observed_PN[:, None]]
+    inverse_PNN = np.linalg.inv(observed_PNN)
     gain_PKN = cross_PKN @ inverse_PNN
     left_PKK = placed_PKK - gain_PKN @ cross_PKN.transpose(0, 2, 1)
     root_PKK = np.linalg.cholesky(left_PKK + JITTER * np.eye(mean_PK.shape[1]))
-    np.put_along_axis(root_PKK, np.repeat(seen_PN[:, :, None], root_PKK.shape[2], 2), 0.0, axis=1)
+    np.put_along_axis(
+        root_PKK, np.repeat(observed_PN[:, :, None], root_PKK.shape[2], 2), 0.0, axis=1
+    )
     level_PK = _apply(gain_PKN, result_PN)
     slope_PK = mean_PK - _apply(gain_PKN, mean_PN)
-    np.put_along_axis(level_PK, seen_PN, result_PN, axis=1)
-    np.put_along_axis(slope_PK, seen_PN, 0.0, axis=1)
+    np.put_along_axis(level_PK, observed_PN, result_PN, axis=1)
+    np.put_along_axis(slope_PK, observed_PN, 0.0, axis=1)
     return Posterior(
         level_PK=level_PK,
         slope_PK=slope_PK,

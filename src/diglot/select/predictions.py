@@ -1,4 +1,4 @@
-"""Do A and C foretell what encoders reach after equal training? From scores and results to fits.
+"""Do A and C predict what encoders reach after equal training? From scores and results to fits.
 
 "Law of Vision Representation in MLLMs", sections 3.3 and 5.4, with what the paper does not give:
 leave-one-out R2, and ranks.
@@ -44,7 +44,7 @@ def study_rows(
 def _row(
     label: str, a: Sequence[Score], c: Score | None, results: Mapping[str, Mapping[str, Score]]
 ) -> dict[str, Any]:
-    found = {column: told.get(label) for column, told in results.items()}
+    found = {column: scores.get(label) for column, scores in results.items()}
     return {
         "setting": label,
         "A": mean(score["value"] for score in a) if a else None,
@@ -86,15 +86,15 @@ def _prediction(table: ScoreTable, column: str, sign: float) -> dict[str, Any]:
         "settings": int(whole_K.sum()),
         "spearman": {name: _spearman(values, sign * result_K) for name, values in scores.items()},
         "place_of_best": {name: _place(values, sign * result_K) for name, values in scores.items()},
-        "fits": {name: _fit(scores, *told, result_K) for name, told in FITS.items()},
+        "fits": {name: _fit(scores, *terms, result_K) for name, terms in FITS.items()},
     }
 
 
 def _spearman(score_K: Floats, result_K: Floats) -> float | None:
     if len(score_K) < 3 or np.ptp(score_K) == 0 or np.ptp(result_K) == 0:
         return None
-    told: Any = spearmanr(score_K, result_K)
-    return float(told.statistic)
+    correlation: Any = spearmanr(score_K, result_K)
+    return float(correlation.statistic)
 
 
 def _place(score_K: Floats, result_K: Floats) -> int | None:

@@ -1,6 +1,6 @@
 """Settings: the encoders under test, each with how its projector is trained or where it lies.
 
-A settings file is YAML: label -> {encoder, projector, preprocess}, laid over the model of the
+A settings file is YAML: label -> {encoder, projector, preprocess}, which overrides the model of the
 recipe that all projectors are trained by, or label -> {checkpoint} of one that is trained already.
 """
 
@@ -21,7 +21,7 @@ from diglot.models.vlm import VLM, build_vlm, resolve
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 
 PARTS = ("encoder", "projector", "preprocess")
-LONGEST_LABEL = 80
+MAX_LABEL_CHARS = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +41,31 @@ class Setting:
 def read_settings(
     name: str, recipe: str | None, *, data: Path, split: str, out: Path, features: Path
 ) -> list[Setting]:
-    """The settings of a file (or of one that diglot carries) over a recipe, every part resolved.
+    """The settings of a file (or of one bundled with diglot) over a recipe, every part resolved.
 
     Raises ConfigError naming the setting that cannot work.
     """
-    told = read(name, option="--settings")
-    if not told:
+    entries = read(name, option="--settings")
+    if not entries:
         raise ConfigError("no settings", expected="label: {encoder: ...} lines", where=name)
     base = {} if recipe is None else read(recipe, option="--recipe")
     ours = {"data": str(data), "split": split, "probe_every": 0}
     common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
-    settings = [_setting(label, entry, common, recipe, out) for label, entry in told.items()]
+    settings = [_setting(label, entry, common, recipe, out) for label, entry in entries.items()]
     _check_one_language(settings)
     return settings
 
 
 def _setting(
-    label: Any, told: Any, common: Mapping[str, Any], recipe: str | None, out: Path
+    label: Any, value: Any, common: Mapping[str, Any], recipe: str | None, out: Path
 ) -> Setting:
     where = f"setting {str(label)!r}"
     _check_label(label)
-    entry = {"encoder": told} if isinstance(told, str) else told
+    entry = {"encoder": value} if isinstance(value, str) else value
     known = {"checkpoint"} if isinstance(entry, Mapping) and "checkpoint" in entry else set(PARTS)
     if not isinstance(entry, Mapping) or not entry or set(entry) - known:
         expected = "{encoder, projector, preprocess}, or {checkpoint} alone"
-        raise ConfigError("not a setting", expected=expected, got=told, where=where)
+        raise ConfigError("not a setting", expected=expected, got=value, where=where)
     try:
         stage = {**common, "out": str(out / label)}
         if "checkpoint" in entry:
@@ -82,7 +82,7 @@ def _setting(
 
 
 def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> Setting:
-    """A setting whose projector is there; `stage` tells data, split, out and features.
+    """A setting whose projector is trained already; `stage` gives data, split, out and features.
 
     Raises ConfigError for a folder that is no checkpoint, or holds a trained LLM.
     """
@@ -113,8 +113,8 @@ def _checked(stage: StageConfig) -> StageConfig:
 def _check_label(label: Any) -> None:
     """A label names a folder."""
     fine = isinstance(label, str) and label.isprintable() and not set(label) & set("/\\,")
-    if not fine or label.strip(" .") != label or not 0 < len(label) <= LONGEST_LABEL:
-        expected = f"at most {LONGEST_LABEL} characters, no slash or comma, no dot at its ends"
+    if not fine or label.strip(" .") != label or not 0 < len(label) <= MAX_LABEL_CHARS:
+        expected = f"at most {MAX_LABEL_CHARS} characters, no slash or comma, no dot at its ends"
         raise ConfigError("not a label", expected=expected, got=repr(label), where="settings")
 
 

@@ -82,13 +82,13 @@ class ScoreTable:
         return value
 
 
-def column_names(told: str | Sequence[str]) -> tuple[str, ...]:
+def column_names(names: str | Sequence[str]) -> tuple[str, ...]:
     """Names of columns: a list of them, or a text with commas between.
 
-    Raises ConfigError for one that stands twice.
+    Raises ConfigError for one that occurs twice.
     """
-    names = tuple(name.strip() for name in (told.split(",") if isinstance(told, str) else told))
-    names = tuple(name for name in names if name)
+    listed = names.split(",") if isinstance(names, str) else names
+    names = tuple(name.strip() for name in listed if name.strip())
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(f"column {repeated[0]!r} is named twice", got=", ".join(names))

@@ -1,9 +1,9 @@
-"""Do A and C foretell what encoders reach after equal training? Every step, on composed scenes.
+"""Do A and C predict what encoders reach after equal training? Every step, on composed scenes.
 
 After "Law of Vision Representation in MLLMs", section 5, with encoders that are at hand: each
 setting's projector is trained by captions, as the paper's stage 1, for its A score; its features
 are matched for its C score; and what it reaches is measured on held-out scenes, after training by a
-recipe of its own, in the place of the paper's fine-tuning. The study goes on where it was.
+recipe of its own, in the place of the paper's fine-tuning. A study that was killed resumes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class EncoderStudy:
     out: Path
     settings: str  # a settings file, as `diglot select a-score` takes it
     recipe: str  # trains the projectors that A is taken with
-    result_recipe: str  # trains those whose results are foretold
+    result_recipe: str  # trains those whose results are predicted
     size: StudySizes
     seeds: Sequence[int]
     measure: MeasureConfig
@@ -86,15 +86,17 @@ class EncoderStudy:
         a_scores = self._a_scores(tried, report)
         c_scores = self._c_scores(tried, report)
         columns = {
-            f"{name}.{key}": {line["row"]: line for line in told["table"] if line["measure"] == key}
-            for name, told in done.items()
-            for key in told["measures"]
+            f"{name}.{key}": {
+                line["row"]: line for line in study["table"] if line["measure"] == key
+            }
+            for name, study in done.items()
+            for key in study["measures"]
         }
         rows = study_rows([s.label for s in tried], a_scores, c_scores, columns)
         higher = {
             f"{name}.{key}": head["higher_is_better"]
-            for name, told in done.items()
-            for key, head in told["measures"].items()
+            for name, study in done.items()
+            for key, head in study["measures"].items()
         }
         return self._write(rows, higher, {s.label for s in tried if _never_trained(s)})
 
@@ -168,11 +170,11 @@ class EncoderStudy:
         self, name: str, recipe: str, tried: Sequence[Setting], report: Report
     ) -> dict[str, Any]:
         """Train and measure every setting by one recipe: a comparison whose rows are settings."""
-        told = read(self.settings)
+        entries = read(self.settings)
         config = CompareConfig(
             data=str(self._scenes),
             out=str(self.out / name),
-            rows={s.label: _row(recipe, told[s.label]) for s in tried},
+            rows={s.label: _row(recipe, entries[s.label]) for s in tried},
             samples=[self.size.scenes],
             seeds=list(self.seeds),
             title=f"Settings trained by {recipe}",

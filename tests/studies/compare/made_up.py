@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from diglot.studies.compare.summary import costs, meetings, table
+from diglot.studies.compare.summary import costs, crossovers, table
 
 HEADS = {
     "region_matching": ("Region matching", "accuracy", True, 0.25),
@@ -70,7 +70,7 @@ def made_up(
         "seeds": list(seeds),
         "measures": heads,
         "table": table(jobs, list(heads)),
-        "meetings": meetings(jobs, heads, labels, "caption"),
+        "crossovers": crossovers(jobs, heads, labels, "caption"),
         "costs": costs(jobs),
         "jobs": jobs,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from diglot.report.comparison import (
-    RowMeeting,
+    RowCrossover,
     range_text,
     ratio_text,
     render_comparison,
@@ -229,14 +229,14 @@ def test_meetings_are_told_both_ways():
         )
 
 
-def met(**changes: Any) -> RowMeeting:
+def met(**changes: Any) -> RowCrossover:
     told = {"samples": 128.0, "ratio": 8.0, "at_least": False, "seeds": 2}
     told |= {"lowest": 2.0, "lowest_at_least": False, "highest": 8.0, "highest_at_least": False}
-    return RowMeeting(measure="m", row="a", other="b", **told | changes)  # type: ignore[arg-type]
+    return RowCrossover(measure="m", row="a", other="b", **told | changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("meeting", "told"),
+    ("crossover", "told"),
     [
         (met(), "2× to 8×"),
         (met(highest_at_least=True), "2× to at least 8×"),
@@ -254,9 +254,9 @@ def met(**changes: Any) -> RowMeeting:
         (met(seeds=0, lowest=None, highest=None), ""),
     ],
 )
-def test_ratios_of_seeds_in_words(meeting, told):
-    assert range_text(meeting, 2) == told
-    assert range_text(meeting, 1) == ""
+def test_ratios_of_seeds_in_words(crossover, told):
+    assert range_text(crossover, 2) == told
+    assert range_text(crossover, 1) == ""
 
 
 def test_ratios_and_samples_in_words():

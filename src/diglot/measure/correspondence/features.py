@@ -51,8 +51,8 @@ class Pictures:
     @property
     def fingerprint(self) -> str:
         """Changes with the pictures: their paths, sizes and times, or their bytes."""
-        told = [[id, *_stamp(side.image)] for id, side in self._sides.items()]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        stamps = [[id, *_stamp(side.image)] for id, side in self._sides.items()]
+        return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,7 +77,7 @@ def _stamp(image: bytes | Path) -> list[int]:
     try:
         found = image.stat()
     except OSError:
-        return []  # encoding it will say what is wrong
+        return []  # encoding it reports what is wrong
     return [found.st_size, found.st_mtime_ns]
 
 
@@ -91,7 +91,9 @@ class Features:
         compat = geometry == "law_compat"
         mode = "squash" if compat else "pad"
         self._preprocess = [Preprocess(mode=mode, image_px=e.image_px) for e in self._encoders]
-        self._looks = [_look(encoder, compat=compat) for encoder in self._encoders]
+        self._normalisations = [
+            _normalisation(encoder, compat=compat) for encoder in self._encoders
+        ]
         self._caches = [
             FeatureCache(folder, cast(Dataset, pictures), self._spec(u))
             for u in range(len(self._encoders))
@@ -104,8 +106,8 @@ class Features:
 
     def _spec(self, u: int) -> FeatureSpec:
         encoder, preprocess = self._encoders[u], self._preprocess[u]
-        told = [encoder.revision, asdict(preprocess), vars(self._looks[u]), "unit"]
-        key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        payload = [encoder.revision, asdict(preprocess), vars(self._normalisations[u]), "unit"]
+        key = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:16]
         return FeatureSpec(
             key=key,
             grid_of=lambda size_hw: preprocess.token_grid(size_hw, patch_px=encoder.patch_px),
@@ -133,7 +135,7 @@ class Features:
         pixels = []
         for picture in pictures:
             grid = self._caches[u].spec.grid_of((picture.height, picture.width))
-            pixels += view_pixels(picture, grid.views, self._looks[u])
+            pixels += view_pixels(picture, grid.views, self._normalisations[u])
         features = encoder(torch.stack(pixels).to(device)).float()
         return [[map_hwE] for map_hwE in normalize(features, dim=-1).cpu()]
 
@@ -182,7 +184,7 @@ class Features:
         )
 
 
-def _look(encoder: Any, *, compat: bool) -> Any:
+def _normalisation(encoder: Any, *, compat: bool) -> Any:
     """How pixels are resampled and normalised: the encoder's own way, or the authors' for all."""
     if compat:
         return SimpleNamespace(

@@ -31,8 +31,8 @@ def c_score_table(score: CScore, *, title: str) -> Table:
 def _cells(by_alpha: Mapping[float, Score], values: list[Estimate]) -> list[str]:
     """Points, the first alpha's value, interval, chance and ceiling, the other alphas' values."""
     score, (first, *more) = next(iter(by_alpha.values())), values
-    told = [_percent(v) for v in (first.value, first.low, first.high, score.chance, score.ceiling)]
-    value, low, high, *ends = told
+    cells = (first.value, first.low, first.high, score.chance, score.ceiling)
+    value, low, high, *ends = map(_percent, cells)
     others = [_percent(other.value) for other in more]
     return [str(score.pooled.n), value, f"{low} to {high}", *ends, *others]
 

@@ -26,9 +26,7 @@ class OwnPolicy:
     next_by: Literal["value", "best"] = "value"  # what the next fine-tune is chosen by
     rank_by: Literal["value", "best"] = "value"  # expected result, or probability to be the best
     draws: int = 256  # for the probabilities; 0 = none are computed
-    detail: bool = (
-        False  # also percentiles and the chance of the top 3: for people, not for choosing
-    )
+    detail: bool = False  # also percentiles and the chance of the top 3, for the printed plan
 
     def rank(self, state: State, rng: Generator) -> Ranking:
         belief = self.believe(state)

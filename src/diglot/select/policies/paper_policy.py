@@ -107,20 +107,20 @@ def predict(state: State, results_BPK: Floats, choices: PaperChoices) -> Floats:
         ),
     }[choices.scale]()
     design_PKQ = design(scaled_PKF, 2)
-    seen_PK = state.observed_PK
-    seen_BPK = np.where(seen_PK, results_BPK, 0.0)
+    observed_PK = state.observed_PK
+    observed_BPK = np.where(observed_PK, results_BPK, 0.0)
     if choices.solver == "plain":
-        return _smallest_fit(design_PKQ, seen_PK, seen_BPK)
-    count_P1 = np.maximum(seen_PK.sum(axis=1, keepdims=True), 1)
-    mean_PQ = (design_PKQ * seen_PK[:, :, None]).sum(axis=1) / count_P1
-    mean_BP1 = seen_BPK.sum(axis=2, keepdims=True) / count_P1
-    centred_BPK = np.where(seen_PK, seen_BPK - mean_BP1, 0.0)
-    return mean_BP1 + _smallest_fit(design_PKQ - mean_PQ[:, None], seen_PK, centred_BPK)
+        return _smallest_fit(design_PKQ, observed_PK, observed_BPK)
+    count_P1 = np.maximum(observed_PK.sum(axis=1, keepdims=True), 1)
+    mean_PQ = (design_PKQ * observed_PK[:, :, None]).sum(axis=1) / count_P1
+    mean_BP1 = observed_BPK.sum(axis=2, keepdims=True) / count_P1
+    centred_BPK = np.where(observed_PK, observed_BPK - mean_BP1, 0.0)
+    return mean_BP1 + _smallest_fit(design_PKQ - mean_PQ[:, None], observed_PK, centred_BPK)
 
 
-def _smallest_fit(design_PKQ: Floats, seen_PK: Bools, results_BPK: Floats) -> Floats:
+def _smallest_fit(design_PKQ: Floats, observed_PK: Bools, results_BPK: Floats) -> Floats:
     """Least squares of the smallest weights, by pseudo-inverse; unseen rows are zero."""
-    inverse_PQK = np.linalg.pinv(design_PKQ * seen_PK[:, :, None], rcond=1e-10)
+    inverse_PQK = np.linalg.pinv(design_PKQ * observed_PK[:, :, None], rcond=1e-10)
     weights_BPQ = np.einsum("pqk,bpk->bpq", inverse_PQK, results_BPK)
     return np.einsum("pkq,bpq->bpk", design_PKQ, weights_BPQ)
 

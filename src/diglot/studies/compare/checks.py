@@ -50,7 +50,7 @@ def _named(row: Row) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_mistakes_left(row: Row) -> Iterator[None]:
-    """A user's own part may fail as it likes: its run will tell, and the other rows go on."""
+    """A user's own part may fail as it likes: its run reports it, and the other rows run."""
     try:
         yield
     except ConfigError:
@@ -60,10 +60,10 @@ def _own_mistakes_left(row: Row) -> Iterator[None]:
 
 
 def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
-    """Prepare the first record by every objective. A bad record says nothing of the row."""
+    """Prepare the first record by every objective. A bad record does not fail the row."""
     stage = row.stage
     if stage.start_from:
-        load_weights(vlm, Path(stage.start_from))  # the rows of this model lay records out alike
+        load_weights(vlm, Path(stage.start_from))  # the rows of this model encode records alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
     try_record(PreparedSamples(training, vlm, objective, stage.seed, None, labels))
@@ -77,7 +77,7 @@ def check_scenes_apart(held_out: Dataset, training: Dataset) -> None:
 
 
 def _without_pictures(dataset: Dataset) -> Iterator[Sample]:
-    """The records that can be read: the others are set aside when their turn comes."""
+    """The records that can be read: the others are rejected when they are read."""
     for index in range(len(dataset)):
         with contextlib.suppress(DataError):
             sample = dataset[index]

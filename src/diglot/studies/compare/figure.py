@@ -39,8 +39,8 @@ def sizes_figure(results: Mapping[str, Any]) -> Figure:
     for axes, (key, head) in zip(panels, measures.items(), strict=False):
         _panel(axes, head)
         for number, row in enumerate(results["rows"]):
-            told = [t for t in results["table"] if (t["row"], t["measure"]) == (row, key)]
-            _line(axes, number, row, sorted(told, key=lambda line: line["samples"]))
+            lines = [t for t in results["table"] if (t["row"], t["measure"]) == (row, key)]
+            _line(axes, number, row, sorted(lines, key=lambda line: line["samples"]))
     for axes in panels[len(measures) :]:
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
@@ -60,13 +60,13 @@ def _panel(axes: Axes, head: Mapping[str, Any]) -> None:
         axes.axhline(head["chance"], color="#777777", linestyle=":", linewidth=1)
 
 
-def _line(axes: Axes, number: int, row: str, told: list[Mapping[str, Any]]) -> None:
-    sizes = [line["samples"] for line in told]
+def _line(axes: Axes, number: int, row: str, lines: list[Mapping[str, Any]]) -> None:
+    sizes = [line["samples"] for line in lines]
     colour, marker = RUN_COLOURS[number % len(RUN_COLOURS)], MARKERS[number % len(MARKERS)]
     axes.plot(
-        sizes, [line["mean"] for line in told], color=colour, marker=marker, label=_plain(row)
+        sizes, [line["mean"] for line in lines], color=colour, marker=marker, label=_plain(row)
     )
-    low, high = ([line[end] for line in told] for end in ("min", "max"))
+    low, high = ([line[end] for line in lines] for end in ("min", "max"))
     axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
 
 

@@ -1,4 +1,4 @@
-"""One job from start to end: shared features, training, measures. It goes on where it was."""
+"""One job from start to end: shared features, training, measures. A job that was killed resumes."""
 
 from contextlib import suppress
 from pathlib import Path

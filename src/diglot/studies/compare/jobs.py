@@ -38,7 +38,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people: "caption, 512 samples, seed 0"."""
+        """As it stands in progress lines and logs: "caption, 512 samples, seed 0"."""
         return f"{self.row}, {self.samples} samples, seed {self.seed}"
 
     def measures(self) -> dict[str, Any] | None:

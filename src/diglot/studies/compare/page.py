@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from statistics import mean
 from typing import Any
 
-from diglot.report.comparison import Comparison, Ended, RowCost, RowMeeting, SizedMeasure
+from diglot.report.comparison import Comparison, Ended, RowCost, RowCrossover, SizedMeasure
 from diglot.report.schema import Measure, Score
 
 Results = Mapping[str, Any]  # results.json
@@ -27,34 +27,36 @@ def comparison(results: Results, environment: Mapping[str, str], command: str) -
             for j in failed
         ),
         rows={
-            label: (tuple(told["config"]), {k: _text(v) for k, v in told["set"].items()})
-            for label, told in results["rows"].items()
+            label: (tuple(row["config"]), {k: _text(v) for k, v in row["set"].items()})
+            for label, row in results["rows"].items()
         },
         samples=tuple(results["samples"]),
         seeds=tuple(results["seeds"]),
         baseline=results["baseline"],
         measures=tuple(_sized(results, key) for key in results["measures"]),
-        meetings=tuple(_meeting(told) for told in results["meetings"]),
-        costs=tuple(RowCost(**told) for told in results["costs"]),
+        crossovers=tuple(_crossover(entry) for entry in results["crossovers"]),
+        costs=tuple(RowCost(**cost) for cost in results["costs"]),
         settings=_settings(results, command),
         environment=environment,
     )
 
 
 def _settings(results: Results, command: str) -> dict[str, str]:
-    told = {"command": command, "data": results["data"]}
-    told |= {name: _text(results[name]) for name in ("samples", "seeds")}
-    return told | ({"over every row's recipes": _text(results["set"])} if results["set"] else {})
+    settings = {"command": command, "data": results["data"]}
+    settings |= {name: _text(results[name]) for name in ("samples", "seeds")}
+    return settings | (
+        {"over every row's recipes": _text(results["set"])} if results["set"] else {}
+    )
 
 
 def _sized(results: Results, key: str) -> SizedMeasure:
     head = results["measures"][key]
     scores: dict[str, dict[int, Score]] = {}
     widths = []
-    for told in results["table"]:
-        if told["measure"] == key:
-            scores.setdefault(told["row"], {})[told["samples"]] = _score(told)
-            widths += [told["half_width"]] if told["half_width"] is not None else []
+    for entry in results["table"]:
+        if entry["measure"] == key:
+            scores.setdefault(entry["row"], {})[entry["samples"]] = _score(entry)
+            widths += [entry["half_width"]] if entry["half_width"] is not None else []
     return SizedMeasure(
         measure=Measure(**head, results={}),
         scores=scores,
@@ -62,25 +64,25 @@ def _sized(results: Results, key: str) -> SizedMeasure:
     )
 
 
-def _score(told: Mapping[str, Any]) -> Score:
-    several = told["seeds"] > 1
-    low, high = (told["min"], told["max"]) if several else (None, None)
-    return Score(value=told["mean"], low=low, high=high, n=told["seeds"])
+def _score(entry: Mapping[str, Any]) -> Score:
+    several = entry["seeds"] > 1
+    low, high = (entry["min"], entry["max"]) if several else (None, None)
+    return Score(value=entry["mean"], low=low, high=high, n=entry["seeds"])
 
 
-def _meeting(told: Mapping[str, Any]) -> RowMeeting:
-    return RowMeeting(
-        measure=told["measure"],
-        row=told["row"],
-        other=told["other"],
-        samples=told["samples"],
-        ratio=told["ratio"],
-        at_least=told["at_least"],
-        lowest=told["lowest_ratio"],
-        lowest_at_least=told["lowest_at_least"],
-        highest=told["highest_ratio"],
-        highest_at_least=told["highest_at_least"],
-        seeds=told["seeds"],
+def _crossover(entry: Mapping[str, Any]) -> RowCrossover:
+    return RowCrossover(
+        measure=entry["measure"],
+        row=entry["row"],
+        other=entry["other"],
+        samples=entry["samples"],
+        ratio=entry["ratio"],
+        at_least=entry["at_least"],
+        lowest=entry["lowest_ratio"],
+        lowest_at_least=entry["lowest_at_least"],
+        highest=entry["highest_ratio"],
+        highest_at_least=entry["highest_at_least"],
+        seeds=entry["seeds"],
     )
 
 

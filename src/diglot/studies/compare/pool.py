@@ -27,7 +27,7 @@ class _Worker:
     job: Job | None = None
 
 
-def how_many(jobs: int | None) -> int:
+def count_workers(jobs: int | None) -> int:
     """The jobs to run side by side, where the user leaves it to the machine."""
     if jobs is not None:
         return jobs

@@ -9,7 +9,7 @@ from typing import Any
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.rows import Row
-from diglot.studies.compare.summary import costs, meetings, table
+from diglot.studies.compare.summary import costs, crossovers, table
 from diglot.train.order import Order
 from diglot.train.trackers import read_metrics
 
@@ -19,14 +19,14 @@ COLUMNS = ("row", "samples", "seed", "measure", *SCORE, "train_seconds", "docume
 
 def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> dict[str, Any]:
     """The results as plain JSON; jobs that are not done stand in it with their state."""
-    told = [(job, job.measures()) for job in jobs]
+    measured = [(job, job.measures()) for job in jobs]
     heads: dict[str, dict[str, Any]] = {}
-    for job, measures in told:
+    for job, measures in measured:
         for key, entry in (measures or {}).items():
             if entry["results"][job.row]["n"]:  # a measure left out has no items
                 heads.setdefault(key, {k: v for k, v in entry.items() if k != "results"})
     labels, baseline = [row.label for row in rows], config.baseline or rows[0].label
-    entries = [_entry(job, measures, list(heads)) for job, measures in told]
+    entries = [_entry(job, measures, list(heads)) for job, measures in measured]
     return {
         "title": config.title,
         "about": config.about,
@@ -38,7 +38,7 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         "seeds": list(config.seeds),
         "measures": heads,
         "table": table(entries, list(heads)),
-        "meetings": meetings(entries, heads, labels, baseline),
+        "crossovers": crossovers(entries, heads, labels, baseline),
         "costs": costs(entries),
         "jobs": entries,
     }

@@ -1,4 +1,4 @@
-"""The rows of a comparison: recipes laid over one another, as settings of one training stage."""
+"""The rows of a comparison: recipes merged in order, as settings of one training stage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from diglot.data.features import FeaturesConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 
-LONGEST_LABEL = 80
+MAX_LABEL_CHARS = 80
 # Fields of a stage that are the same for all rows, and the comparison's fields that set them.
 OURS = {"data": "data", "out": "out", "split": "split", "seed": "seeds", "max_samples": "samples"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the table: what it is called, what it was told, and the stage that this gives."""
+    """One row of the table: its label, its recipes and settings, and the stage that they give."""
 
     label: str
     config: tuple[str, ...]  # recipes, later ones over earlier ones
@@ -27,9 +27,9 @@ class Row:
 
 def read_rows(config: CompareConfig) -> list[Row]:
     """Every row, resolved. Raises ConfigError naming the row whose settings cannot work."""
-    told = {str(label): row for label, row in config.rows.items() if row is not None}
+    entries = {str(label): row for label, row in config.rows.items() if row is not None}
     _check_ours(config.set, where="set")
-    rows = [_row(config, label, row) for label, row in told.items()]
+    rows = [_row(config, label, row) for label, row in entries.items()]
     if not rows:
         raise ConfigError("nothing to compare", expected="label: recipe lines", where="rows")
     labels = [row.label for row in rows]
@@ -40,10 +40,10 @@ def read_rows(config: CompareConfig) -> list[Row]:
     return rows
 
 
-def _row(config: CompareConfig, label: str, told: Any) -> Row:
+def _row(config: CompareConfig, label: str, entry: Any) -> Row:
     where = f"rows.{label}"
     _check_label(label)
-    recipes, settings = _told(told, where=where)
+    recipes, settings = _read_entry(entry, where=where)
     _check_ours(settings, where=f"{where}.set")
     try:
         merged: Any = {}
@@ -54,43 +54,43 @@ def _row(config: CompareConfig, label: str, told: Any) -> Row:
         stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
         stage = resolve_stage(_with_features(stage, config))
     except DiglotError as error:
-        told_already = str(error).startswith(where)
-        raise ConfigError(str(error), where=None if told_already else where) from error
+        names_row = str(error).startswith(where)
+        raise ConfigError(str(error), where=None if names_row else where) from error
     return Row(label=label, config=recipes, set=settings, stage=stage)
 
 
-def _told(told: Any, *, where: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+def _read_entry(entry: Any, *, where: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The recipes and the single settings of a row."""
-    row = dict(told) if isinstance(told, Mapping) else {"config": told}
+    row = dict(entry) if isinstance(entry, Mapping) else {"config": entry}
     recipes, settings = row.pop("config", []), row.pop("set", {}) or {}
     recipes = [recipes] if isinstance(recipes, str) else recipes
     fine = isinstance(recipes, list) and all(isinstance(name, str) for name in recipes)
     if row or not fine or not isinstance(settings, Mapping):
         expected = "a recipe, a list of recipes, or {config: [...], set: {field: value}}"
-        raise ConfigError("not a row", expected=expected, got=told, where=where)
+        raise ConfigError("not a row", expected=expected, got=entry, where=where)
     return tuple(recipes), dict(settings)
 
 
 def _check_label(label: str) -> None:
     """A label names a folder too."""
     fine = label.isprintable() and not set(label) & set("/\\") and label.strip(" .") == label
-    if not label or not fine or len(label) > LONGEST_LABEL:
-        expected = f"at most {LONGEST_LABEL} characters, no slash, no dot or blank at its ends"
+    if not label or not fine or len(label) > MAX_LABEL_CHARS:
+        expected = f"at most {MAX_LABEL_CHARS} characters, no slash, no dot or blank at its ends"
         raise ConfigError("not a label", expected=expected, got=repr(label), where="rows")
 
 
 def _check_apart(labels: Sequence[str]) -> None:
     """Labels that some disks take for the same folder are refused on all."""
-    seen: dict[str, str] = {}
+    labels_by_fold: dict[str, str] = {}
     for label in labels:
-        twin = seen.setdefault(label.casefold(), label)
+        twin = labels_by_fold.setdefault(label.casefold(), label)
         if twin != label:
             expected = "labels that differ in more than capital letters"
             raise ConfigError("too alike", expected=expected, got=[twin, label], where="rows")
 
 
 def _check_ours(settings: Mapping[str, Any], *, where: str) -> None:
-    """Raises ConfigError for a setting that the comparison makes for all rows: it had no say."""
+    """Raises ConfigError for a setting that the comparison makes for all rows."""
     for field in settings:
         ours = OURS.get(str(field).partition(".")[0])
         if ours:

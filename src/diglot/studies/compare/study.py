@@ -1,4 +1,4 @@
-"""A comparison from start to end; killed and given again, it goes on where it was."""
+"""A comparison from start to end; killed and started again, it resumes."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.figure import write_sizes_figure
 from diglot.studies.compare.jobs import Job, check_begun, plan_jobs
 from diglot.studies.compare.page import comparison
-from diglot.studies.compare.pool import how_many, run_jobs
+from diglot.studies.compare.pool import count_workers, run_jobs
 from diglot.studies.compare.results import as_csv, collect
 from diglot.studies.compare.rows import Row, read_rows
 
@@ -78,9 +78,9 @@ class Study:
         """Where the first of the runs that are done was trained."""
         paths = [job.folder / "environment.json" for job in self.jobs]
         path = next((path for path in paths if path.exists()), None)
-        told = json.loads(path.read_text()) if path else {}
-        packages = told.pop("packages", {})
-        plain = {name: str(value) for name, value in told.items() if value is not None}
+        fields = json.loads(path.read_text()) if path else {}
+        packages = fields.pop("packages", {})
+        plain = {name: str(value) for name, value in fields.items() if value is not None}
         return {**plain, **packages}
 
     def _check(self, todo: Sequence[Job]) -> None:
@@ -96,7 +96,9 @@ class Study:
         check_rows([row for row in self.rows if row.label in left], training)
 
     def _run(self, todo: Sequence[Job], report: Report) -> Iterator[tuple[Job, str | None]]:
-        with contextlib.closing(run_jobs(todo, how_many(self.config.jobs), report)) as outcomes:
+        with contextlib.closing(
+            run_jobs(todo, count_workers(self.config.jobs), report)
+        ) as outcomes:
             yield from outcomes
 
 

@@ -1,12 +1,12 @@
-"""Out of the scores of all jobs: means with their spread over seeds, costs, and where rows meet."""
+"""From the scores of all jobs: means with their spread over seeds, costs, crossovers of rows."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import Any
 
-from diglot.studies.compare.crossover import Meetings, meet_over_seeds
+from diglot.studies.compare.crossover import Crossovers, find_crossovers
 
-Jobs = Sequence[Mapping[str, Any]]  # as results.json tells them
+Jobs = Sequence[Mapping[str, Any]]  # as results.json holds them
 
 
 def table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -14,14 +14,14 @@ def table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
 
     `half_width` is the mean half width of the 95% intervals over held-out items, of single runs.
     """
-    told: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+    scores_at: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for key in keys:
         for job in jobs:
             if (score := _score(job, key)) is not None:
-                told.setdefault((job["row"], job["samples"], key), []).append(score)
+                scores_at.setdefault((job["row"], job["samples"], key), []).append(score)
     return [
         {"row": row, "samples": samples, "measure": key, **_over_seeds(scores)}
-        for (row, samples, key), scores in told.items()
+        for (row, samples, key), scores in scores_at.items()
     ]
 
 
@@ -37,10 +37,10 @@ def _over_seeds(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def meetings(
+def crossovers(
     jobs: Jobs, measures: Mapping[str, Mapping[str, Any]], rows: Sequence[str], baseline: str
 ) -> list[dict[str, Any]]:
-    """For each measure and row: with how many samples it meets the baseline, and the other way.
+    """For each measure, the crossover of each row with the baseline, and of the baseline with it.
 
     Nothing where there is but one size.
     """
@@ -48,15 +48,15 @@ def meetings(
         return []
     pairs = [p for row in rows if row != baseline for p in ((row, baseline), (baseline, row))]
     return [
-        {"measure": key, "row": row, "other": other, **_meeting(jobs, head, row, other)}
+        {"measure": key, "row": row, "other": other, **_crossover(jobs, head, row, other)}
         for key, head in measures.items()
         for row, other in pairs
         if scores_by_seed(jobs, key, row) and scores_by_seed(jobs, key, other)
     ]
 
 
-def _meeting(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[str, Any]:
-    found = meet_over_seeds(
+def _crossover(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[str, Any]:
+    found = find_crossovers(
         scores_by_seed(jobs, head["key"], row),
         scores_by_seed(jobs, head["key"], other),
         higher_is_better=head["higher_is_better"],
@@ -64,7 +64,7 @@ def _meeting(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[
     return _plain(found)
 
 
-def _plain(found: Meetings) -> dict[str, Any]:
+def _plain(found: Crossovers) -> dict[str, Any]:
     low, high = found.spread
     return {
         "samples": found.mean.samples,
@@ -95,10 +95,10 @@ def _score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
 
 def costs(jobs: Jobs) -> list[dict[str, Any]]:
     """For each row and size: documents of one run, and the median seconds of its training."""
-    told: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    costs_at: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for job in jobs:
         if job["state"] == "done":
-            told.setdefault((job["row"], job["samples"]), []).append(job["cost"])
+            costs_at.setdefault((job["row"], job["samples"]), []).append(job["cost"])
     return [
         {
             "row": row,
@@ -107,5 +107,5 @@ def costs(jobs: Jobs) -> list[dict[str, Any]]:
             "learned": found[0]["learned"],
             "train_seconds": median(cost["train_seconds"] for cost in found),
         }
-        for (row, samples), found in told.items()
+        for (row, samples), found in costs_at.items()
     ]

@@ -1,4 +1,4 @@
-"""A process that does jobs one after another, told over a pipe. It ends with the one who tells."""
+"""A worker process that runs jobs from a pipe one after another, and ends with its parent."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ LOG = "log.txt"
 
 def serve(pipe: Connection, threads: int, gpu: int | None) -> None:
     """Do every job that comes: "progress" messages, then "done" or "failed" with the reason."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the one who tells, who stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops us
     torch.set_num_threads(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
@@ -42,15 +42,15 @@ def _visible(gpu: int) -> str:
 
 
 def _outcome(job: Job, pipe: Connection) -> tuple[str, Any]:
-    """Do one job, its messages going to its own log. Raises BrokenPipeError where nobody hears."""
+    """Do one job; messages go to its log. Raises BrokenPipeError where the parent is gone."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    _speak_into(job)
+    _redirect_output(job)
     try:
         run_job(job, lambda progress: pipe.send(("progress", progress)))
         return "done", None
     except BrokenPipeError:
         raise
-    except Exception as error:  # whatever ends one job, the others go on
+    except Exception as error:  # whatever ends one job, the others run
         known = isinstance(error, DiglotError)
         traceback.print_exc()
         reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -63,7 +63,7 @@ def note_failure(job: Job, reason: str) -> None:
     replace_text(job.folder / FAILED, json.dumps({"reason": reason}) + "\n")
 
 
-def _speak_into(job: Job) -> None:
+def _redirect_output(job: Job) -> None:
     """From here on all that this process prints, libraries too, goes to the job's log."""
     with open(job.folder / LOG, "a") as log:
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The demo from start to end: scenes, two trainings, measures, report. It goes on where it was."""
+"""The demo from start to end: scenes, two trainings, measures, report; it resumes if killed."""
 
 import json
 import time
@@ -90,7 +90,7 @@ class Demo:
         return train(self.stage(run), probe=make_probe(self._probe_samples()), report=report)
 
     def _probe_samples(self) -> list[Sample]:
-        """The last test scenes, so that a measure on few scenes meets others."""
+        """The last test scenes, so that a measure on few scenes uses other scenes."""
         test = self.dataset("test")
         return first_usable(test, reversed(range(len(test))), self.size.probe_samples)
 
@@ -112,9 +112,9 @@ class Demo:
         path = self.out / "demo.json"
         if not path.exists():
             return
-        told = json.loads(path.read_text())
-        self.seconds.update(told["seconds"])
-        if (told["seed"], told["scenes"]) != (self.seed, self.size.train_scenes):
+        kept = json.loads(path.read_text())
+        self.seconds.update(kept["seconds"])
+        if (kept["seed"], kept["scenes"]) != (self.seed, self.size.train_scenes):
             raise ConfigError(
                 "this folder holds a demo of another size or seed",
                 where=str(self.out),

@@ -24,8 +24,8 @@ PRIMARY = "region_matching"
 def write_results(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, dict[str, Any]]:
     """Write results.json, report.json and report.html; returns the first: run -> key -> value."""
     results = {
-        run: {key: entry["results"][run]["value"] for key, entry in told.items()}
-        for run, told in measures.items()
+        run: {key: entry["results"][run]["value"] for key, entry in entries.items()}
+        for run, entries in measures.items()
     }
     replace_text(demo.out / "results.json", json.dumps(results, indent=2) + "\n")
     data = _report(demo, measures)
@@ -52,14 +52,14 @@ def _report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
 
 def _summary(primary: Mapping[str, Any], demo: Demo) -> str:
     values = {run: primary["results"][run]["value"] for run in RUNS}
-    told = " and ".join(
+    rates = " and ".join(
         f"{values[run]:.0%} after {run.replace('_', '-')} training"
         for run in RUNS
         if values[run] is not None
     )
     return (
         f"The same projector, from the same start, on the same {demo.size.train_scenes} scenes. "
-        f"Given a name, the right one of a held-out scene's objects is chosen in {told} "
+        f"Given a name, the right one of a held-out scene's objects is chosen in {rates} "
         f"(chance {primary['chance']:.0%}). One seed; the intervals cover the held-out scenes, "
         "not the training."
     )
@@ -72,8 +72,8 @@ def _settings(demo: Demo) -> dict[str, str]:
         "command": f"diglot demo --size {demo.size_name} --seed {demo.seed} --out {demo.out.name}",
         "training scenes": str(demo.size.train_scenes),
         "held-out scenes": str(demo.size.test_scenes),
-        "encoder": _told(encoder),
-        "projector": _told(projector),
+        "encoder": _describe_part(encoder),
+        "projector": _describe_part(projector),
         "language model": "SmolLM2-135M-Instruct, frozen",
         "optimizer": f"AdamW, lr {stage.optim.lr}, warm-up {stage.optim.warmup}, cosine",
         "batch": f"{stage.global_batch} scenes, one epoch",
@@ -81,7 +81,7 @@ def _settings(demo: Demo) -> dict[str, str]:
     }
 
 
-def _told(part: Any) -> str:
+def _describe_part(part: Any) -> str:
     if isinstance(part, str):
         return part
     return ", ".join(str(v) if k == "name" else f"{k} {v}" for k, v in part.items())
@@ -89,9 +89,9 @@ def _told(part: Any) -> str:
 
 def _environment(demo: Demo) -> dict[str, str]:
     """Where the last run was trained."""
-    told = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
-    packages = ", ".join(f"{name} {version}" for name, version in told.pop("packages").items())
-    return {**{k: str(v) for k, v in told.items() if v is not None}, "packages": packages}
+    fields = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
+    packages = ", ".join(f"{name} {version}" for name, version in fields.pop("packages").items())
+    return {**{k: str(v) for k, v in fields.items() if v is not None}, "packages": packages}
 
 
 def _curves(demo: Demo) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ def _curves(demo: Demo) -> list[dict[str, Any]]:
         series = {run: points for run, points in lines.items() if points}
         if series:
             curves.append(
-                {"title": title, "x_label": "scenes seen", "y_label": label, "series": series}
+                {"title": title, "x_label": "training scenes", "y_label": label, "series": series}
             )
     return curves
 
