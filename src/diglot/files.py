@@ -1,22 +1,28 @@
-"""Files that are whole or not there: atomic writing, locks and digests.
+"""Files that are whole or not there: atomic writing, locks, digests, and results that are reused.
 
 A reader never meets half a file: what is written goes into a temporary file beside the target, is
 flushed to the disk, and only then takes the target's name.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from diglot.core.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -65,29 +71,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, which takes its name if the block ends well.
-
-    An older `folder` goes; a crash between the two renames leaves both, whole, under hidden names.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
-        yield staging
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    old = staging.with_name(f"{staging.name}.old")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(staging, folder)
-    sync_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk: a rename lasts only then (POSIX; elsewhere nothing)."""
     if os.name != "posix":
@@ -97,6 +80,43 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, which takes its place, whole, if the block ends well.
+
+    Left-overs of a writer that was killed go first: hold the lock of whoever writes here.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_overs(target)
+    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    staging.mkdir()
+    try:
+        yield staging
+        for path in staging.rglob("*"):
+            if path.is_file():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+        sync_folder(staging)
+        if target.exists():  # a crash from here on leaves the old one, whole, under a hidden name
+            os.replace(target, target.with_name(f".{target.name}.{os.getpid()}.old"))
+        os.replace(staging, target)
+        sync_folder(target.parent)
+    finally:
+        remove_left_overs(target)
+
+
+def remove_left_overs(target: Path) -> None:
+    """Clear what killed writers of the file or folder `target` left beside it."""
+    for suffix in ("tmp", "old"):
+        for path in target.parent.glob(f".{glob.escape(target.name)}.*.{suffix}"):
+            if suffix == "old" and not target.exists():
+                os.replace(path, target)  # killed between the two renames
+            elif path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -130,3 +150,101 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileDigests:
+    """SHA-256 of the files of one folder, each read once as long as it is not touched.
+
+    What was found is remembered in a hidden file by size, time of change and inode. Where the
+    folder cannot be written to, it is remembered by this object alone.
+    """
+
+    NAME = ".digests.json"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._kept = folder, dict[str, list[Any]]()
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads((folder / self.NAME).read_text("utf-8"))
+            self._kept = kept if isinstance(kept, dict) else {}
+
+    def find(self, *names: str) -> list[str]:
+        """The digests of files of the folder. Raises OSError for one that cannot be read."""
+        before = dict(self._kept)
+        digests = [self._find(name) for name in names]
+        if self._kept != before:
+            with contextlib.suppress(OSError):
+                replace_text(self._folder / self.NAME, json.dumps(self._kept))
+        return digests
+
+    def _find(self, name: str) -> str:
+        stat = (self._folder / name).stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        kept = self._kept.get(name)
+        if not isinstance(kept, list) or kept[:3] != stamp:
+            kept = self._kept[name] = [*stamp, file_sha256(self._folder / name)]
+        return str(kept[3])
+
+
+def reuse(path: Path, about: Any, make: Callable[[], T]) -> T:
+    """The JSON content of `path` if it was made with the same `about`; else made and kept there.
+
+    `about` is all that the content depends on (settings, digests of inputs; anything JSON). Of
+    several processes one makes it and the others wait. A file that is damaged is made again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f".{path.name}.lock"), wait=True):
+        kept = read_kept(path, about)
+        if kept is not None:
+            return kept
+        made = make()
+        write_kept(path, about, made)
+        return made
+
+
+def read_kept(path: Path, about: Any) -> Any | None:
+    """What `reuse` keeps in `path`; None where there is none, or another, or a damaged one."""
+    if not path.exists():
+        return None
+    try:
+        entry = json.loads(path.read_bytes())
+        whole = entry["digest"] == _kept_digest(entry["about"], entry["content"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        whole, entry = False, {}
+    if not whole:
+        log.warning("%s is damaged or of an older version: it is made again", path)
+        return None
+    return entry["content"] if entry["about"] == _plain_json(about) else None
+
+
+def write_kept(path: Path, about: Any, content: Any) -> None:
+    """Keep `content` (anything JSON) with what it depends on, for `read_kept`."""
+    plain, made = _plain_json(about), _plain_json(content)
+    write_json(path, {"about": plain, "content": made, "digest": _kept_digest(plain, made)})
+
+
+def _plain_json(content: Any) -> Any:
+    return json.loads(json.dumps(content))
+
+
+def _kept_digest(about: Any, content: Any) -> str:
+    return hashlib.sha256(json.dumps([about, content], sort_keys=True).encode()).hexdigest()
+
+
+def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ()) -> None:
+    """Raises ConfigError for a folder that holds files of others: it is not ours to write into.
+
+    Ours is one that is empty or holds `marker`. Hidden files and those named in `beside` do not
+    count.
+    """
+    if (folder / marker).exists() or not folder.is_dir():
+        return
+    names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    foreign = [name for name in names if name not in beside]
+    if foreign:
+        raise ConfigError(
+            "the folder holds files that are not of this command",
+            expected=f"an empty folder, or one with {marker}",
+            got=", ".join(foreign[:5]),
+            where=str(folder),
+            fix="Choose another folder.",
+        )

@@ -135,3 +135,53 @@ def test_mistakes_are_named(tmp_path, dataset):
     (tmp_path / "labels.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(DataError, match="not labels that this version knows"):
         open_labels(tmp_path, dataset)
+
+
+def spoil(path, how):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.unlink()
+    if how != "lost":
+        path.write_bytes(content if how == "flipped" else b"")
+
+
+@pytest.mark.parametrize("how", ["lost", "empty", "flipped"])
+def test_a_spoiled_shard_is_not_sealed(tmp_path, dataset, how):
+    with writer(tmp_path, dataset) as opened:
+        fill(opened, 9)
+    spoil(tmp_path / "train-00000.parquet", how)
+    opened = writer(tmp_path, dataset)
+    with pytest.raises(DataError, match="train-00000"), opened:
+        pass
+    assert not json.loads((tmp_path / "labels.json").read_text())["splits"]["train"]["complete"]
+
+
+def test_a_lost_last_shard_and_spoiled_words_are_made_again(tmp_path, dataset):
+    with writer(tmp_path, dataset) as opened:
+        fill(opened, 11)
+    names = ("train-00002.parquet", "words.txt", "labels.json")
+    contents = [(tmp_path / name).read_bytes() for name in names]
+    for name in names[:2]:
+        spoil(tmp_path / name, "lost")
+    with writer(tmp_path, dataset) as opened:
+        assert opened.done == 8
+        fill(opened, 11)
+    assert [(tmp_path / name).read_bytes() for name in names] == contents
+    for how in ("empty", "flipped"):
+        spoil(tmp_path / "words.txt", how)
+        with pytest.raises(DataError, match=r"words\.txt"):
+            open_labels(tmp_path, dataset)
+        with writer(tmp_path, dataset):
+            pass
+        assert (tmp_path / "words.txt").read_bytes() == contents[1]
+
+
+def test_labels_that_were_spoiled_later_are_not_opened(tmp_path, dataset):
+    with writer(tmp_path, dataset) as opened:
+        fill(opened, 11)
+    path = tmp_path / "train-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"train-00001\.parquet: the file is not as it was"):
+        open_labels(tmp_path, dataset)

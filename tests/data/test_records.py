@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import re
 
@@ -234,9 +235,60 @@ def test_a_damaged_shard_is_told(folder):
     path = folder / "train-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    with pytest.raises(DataError, match=r"train-00001\.parquet: shard cannot be read"):
+    with pytest.raises(DataError, match=r"train-00001\.parquet: the file is damaged"):
         open_dataset(folder)
     path.write_bytes(b"PAR1" + b"\xff" * 3000 + whole[3004:])
     dataset = open_dataset(folder)
     with pytest.raises(DataError, match=r"train-00001\.parquet"):
         [dataset[index] for index in range(20, 40)]
+
+
+def test_swapped_or_rewritten_shards_have_another_fingerprint(folder):
+    first = open_dataset(folder).fingerprint
+    paths = [folder / f"train-0000{i}.parquet" for i in range(2)]
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, reversed(contents), strict=True):
+        path.write_bytes(content)
+    swapped = open_dataset(folder).fingerprint
+    paths[0].write_bytes(contents[0])
+    rows = pq.read_table(paths[0]).to_pylist()
+    rows[3]["caption"] = "A small cat sits."
+    kept = pq.read_schema(paths[0])  # with the digest of the samples before
+    pq.write_table(pa.Table.from_pylist(rows, schema=kept), paths[0])
+    paths[1].write_bytes(contents[1])
+    rewritten = open_dataset(folder).fingerprint
+    assert len({first, swapped, rewritten}) == 3
+    paths[0].write_bytes(contents[0])
+    assert open_dataset(folder).fingerprint == first
+
+
+def test_bytes_are_read_once_for_the_fingerprint(folder, monkeypatch):
+    first = open_dataset(folder).fingerprint
+    monkeypatch.setattr("diglot.files.file_sha256", lambda path: pytest.fail("read again"))
+    assert open_dataset(folder).fingerprint == first
+
+
+def test_a_flipped_byte_is_found_when_its_page_is_read(folder):
+    path = folder / "train-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[content.index(sample(21).image[-40:])] ^= 1
+    path.write_bytes(content)
+    dataset = open_dataset(folder)
+    assert dataset[0] == sample(0)
+    with pytest.raises(DataError, match=r"train-00001\.parquet: the file is damaged.*CRC"):
+        dataset[21]
+
+
+def test_more_shards_than_a_process_may_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    write_dataset([sample(i) for i in range(120)], tmp_path, shard_samples=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    there = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(there + 60, hard), hard))
+    try:
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.ids) == len(dataset.sizes_hw) == 120
+        assert [dataset[i].id for i in range(120)] == dataset.ids
+        assert len(dataset.fingerprint) == 64
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -26,11 +26,21 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, SizeHW
 from diglot.data import shards
 from diglot.data.records import Dataset
-from diglot.files import locked, replace_text, replacing
+from diglot.data.shard_writer import ROW_GROUP_ROWS, ShardWriter, unreadable
+from diglot.files import (
+    FileDigests,
+    check_own_folder,
+    file_sha256,
+    locked,
+    replace_text,
+    replacing,
+    writable,
+)
 
 MANIFEST, WORDS = "labels.json", "words.txt"
 FORMAT = {"format": "diglot labels", "format_version": 1}
-ROW_GROUP_SAMPLES = 8
+# What may lie in a folder before labels are begun there.
+_BESIDE = ("rejected.jsonl", "settled.json", "vectors")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -43,7 +53,7 @@ SCHEMA = pa.schema(
 class LabelWriter:
     """Appends the labels of a dataset's samples, in order. Use as a context manager.
 
-    A killed writer leaves whole shards; the same call again goes on after them: `done` samples
+    A killed writer leaves whole shards; the same call again resumes after them: `done` samples
     are there. Raises ConfigError for a folder of other labels (another `about`, other words, or
     another dataset under the same split).
     """
@@ -61,25 +71,25 @@ class LabelWriter:
         self.folder, self.dataset, self._words = Path(folder), dataset, words
         grid = {"preprocess": asdict(preprocess), "patch_px": patch_px}
         self._about = json.loads(json.dumps({**grid, "about": dict(about)}))
-        self._sizes = dataset.shard_sizes
-        self._rows: list[dict[str, Any]] = []
-        self._shard = 0
         self._open = ExitStack()
+        sizes = dataset.shard_sizes
+        self._shards = ShardWriter(
+            self.folder,
+            dataset.split,
+            SCHEMA,
+            shard_rows=lambda number: sizes[number],
+            options={"compression": "zstd"},
+        )
 
     @property
     def done(self) -> int:
         """Samples whose labels are there: written, or waiting for their shard to be full."""
-        return sum(self._sizes[: self._shard]) + len(self._rows)
+        return len(self._shards)
 
     def __enter__(self) -> "LabelWriter":
-        try:
+        with writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot make the folder ({error})", where=str(self.folder)
-            ) from error
-        lock = locked(self.folder / f".{self.dataset.split}.lock", wait=False)
-        self._open.enter_context(lock)
+        self._open.enter_context(locked(self.folder / f".{self.dataset.split}.lock", wait=False))
         try:
             self._resume()
         except BaseException:
@@ -98,30 +108,29 @@ class LabelWriter:
         Without a single patch the sample is noted as one that could not be labelled.
         """
         row = {"id": self.dataset.ids[self.done], "words": words, "scores": scores}
-        self._rows.append(row)
-        if len(self._rows) == self._sizes[self._shard]:
-            path = self.folder / f"{self.dataset.split}-{self._shard:05d}.parquet"
-            with replacing(path) as temporary:
-                table = pa.Table.from_pylist(self._rows, schema=SCHEMA)
-                pq.write_table(
-                    table, temporary, row_group_size=ROW_GROUP_SAMPLES, compression="zstd"
-                )
-            self._rows, self._shard = [], self._shard + 1
+        if self._shards.add(row):
+            self._note(complete=False)
 
     def _resume(self) -> None:
         manifest = read_labels_manifest(self.folder)
         entry = manifest["splits"].get(self.dataset.split)
         if not entry and shards.shard_paths(self.folder, self.dataset.split):
             raise _other("Parquet files that are no labels", self.folder, "Choose another folder.")
-        same_words = _write_words(self.folder, self._words, keep=bool(manifest["splits"]))
+        check_own_folder(self.folder, marker=MANIFEST, beside=_BESIDE)
+        words = _words_sha256(self._words)
+        same_words = words == (manifest.get("words_sha256") or _sha256_of(self.folder / WORDS))
         same = all(manifest.get(key, value) == value for key, value in self._about.items())
         fingerprint = self.dataset.fingerprint
         if manifest["splits"] and not (same and same_words):
             raise _other("labels made in another way, or of other words", self.folder)
         if entry and entry["fingerprint"] != fingerprint:
             raise _other("labels of another dataset", self.folder)
-        found = shards.shard_paths(self.folder, self.dataset.split) if entry else []
-        self._shard = len(found)
+        if _sha256_of(self.folder / WORDS) != words:
+            with replacing(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
+                file.writelines(map(_line, self._words))
+        self._about["words_sha256"] = words
+        footers = self._shards.resume((entry or {}).get("files"))
+        _check_sizes(self.folder, [footer.num_rows for footer in footers], self.dataset)
         if not (entry and entry["complete"]):
             self._note(complete=False)
 
@@ -132,7 +141,8 @@ class LabelWriter:
                 "fingerprint": self.dataset.fingerprint,
                 "samples": self.done,
                 "complete": complete,
-                "digest": _digest(self.folder, self.dataset.split) if complete else None,
+                "files": self._shards.digests,
+                "digest": _digest(self.folder, list(self._shards.digests)) if complete else None,
             }
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
             replace_text(self.folder / MANIFEST, text)
@@ -144,33 +154,45 @@ def _other(
     return ConfigError(f"the folder holds {what}", where=str(folder), fix=fix)
 
 
-def _write_words(folder: Path, words: Iterable[str], *, keep: bool) -> bool:
-    """Write the list, or, to `keep` the one that is there, tell whether it is the same."""
-    path, digest = folder / WORDS, hashlib.sha256()
-    lines = (f"{_line(word)}\n".encode() for word in words)
-    if keep:
-        for line in lines:
-            digest.update(line)
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest() == digest.digest()
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.writelines(lines)
-    return True
+def _words_sha256(words: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for word in words:
+        digest.update(_line(word))
+    return digest.hexdigest()
 
 
-def _line(word: str) -> str:
+def _sha256_of(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
+
+
+def _line(word: str) -> bytes:
     if not word.strip() or "\n" in word or "\r" in word:
         raise DataError("not a word", expected="one line of text", got=repr(word))
-    return word
+    return f"{word}\n".encode()
 
 
-def _digest(folder: Path, split: str) -> str:
-    """Names the labels of a split: their bytes, and the words'."""
-    total = hashlib.sha256()
-    for path in [folder / WORDS, *shards.shard_paths(folder, split)]:
-        with open(path, "rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+def _check_sizes(folder: Path, rows: list[int], dataset: Dataset) -> None:
+    """Raises DataError for a shard that is not as long as the dataset's."""
+    for number, (got, expected) in enumerate(zip(rows, dataset.shard_sizes, strict=False)):
+        if got != expected:
+            name = f"{dataset.split}-{number:05d}.parquet"
+            raise DataError(
+                "labels are missing", expected=expected, got=got, where=str(folder / name)
+            )
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    """Names the labels of a split: their bytes in order, and the words'.
+
+    A file is read for it once, as long as it is not touched. Raises DataError naming one that is
+    missing.
+    """
+    try:
+        found = FileDigests(folder).find(WORDS, *names)
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise DataError(f"labels cannot be read ({error.strerror})", where=where) from error
+    return hashlib.sha256(b"".join(map(bytes.fromhex, found))).hexdigest()
 
 
 def read_labels_manifest(folder: Path) -> dict[str, Any]:
@@ -226,7 +248,7 @@ class Labels:
     def __getitem__(self, index: int) -> PatchLabels:
         """The labels of sample `index`. Raises DataError where it could not be labelled."""
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        group, row = divmod(index - self._starts[shard], ROW_GROUP_SAMPLES)
+        group, row = divmod(index - self._starts[shard], ROW_GROUP_ROWS)
         table = self._group(shard, group)
         where = f"sample {self.dataset.ids[index]!r}, labels"
         found = table.column("id")[row].as_py()
@@ -261,13 +283,29 @@ class Labels:
     def _read_group(self, shard: int, group: int) -> pa.Table:
         path = self.folder / f"{self.dataset.split}-{shard:05d}.parquet"
         try:
-            return pq.ParquetFile(path).read_row_group(group, use_threads=False)
-        except (OSError, pa.ArrowException, IndexError) as error:
-            raise DataError(f"labels cannot be read ({error})", where=str(path)) from error
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                return file.read_row_group(group, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise unreadable(path, error) from error
 
     def _make_cells(self, size_hw: SizeHW) -> np.ndarray:
         grid = self.preprocess.token_grid(size_hw, patch_px=self.manifest["patch_px"])
         return grid.cells_P4
+
+
+def _check_whole(folder: Path, dataset: Dataset, entry: Mapping[str, Any]) -> None:
+    """Raises DataError where the files are not those that were written, naming the first."""
+    names = [f"{dataset.split}-{i:05d}.parquet" for i in range(len(dataset.shard_sizes))]
+    if _digest(folder, names) == entry["digest"]:
+        return
+    found = FileDigests(folder).find(*names)
+    recorded = entry.get("files") or dict(zip(names, found, strict=True))
+    wrong = [n for n, digest in zip(names, found, strict=True) if recorded.get(n) != digest]
+    raise DataError(
+        "the file is not as it was written: damaged, or changed since",
+        where=str(folder / (wrong or [WORDS])[0]),
+        fix=f"Put a copy back, or make the labels again: delete {folder}.",
+    )
 
 
 def open_labels(folder: Path, dataset: Dataset) -> Labels:
@@ -282,4 +320,5 @@ def open_labels(folder: Path, dataset: Dataset) -> Labels:
         raise ConfigError(f"{what} of split {dataset.split!r}", where=str(folder), fix=fix)
     if entry["fingerprint"] != dataset.fingerprint:
         raise ConfigError("labels of another dataset", where=str(folder), fix=fix)
+    _check_whole(folder, dataset, entry)
     return Labels(folder, dataset, manifest)

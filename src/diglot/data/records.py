@@ -16,11 +16,14 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample, SizeHW
 from diglot.data import shards
 from diglot.data.schema import OLDER_FIELDS, OPTIONAL_COLUMNS, arrow_schema, from_row
+from diglot.data.shard_writer import read_footer, unreadable
 from diglot.data.writer import DatasetWriter, write_dataset
+from diglot.files import FileDigests
 
 __all__ = ["Dataset", "DatasetWriter", "open_dataset", "write_dataset"]
 
 _CACHED_ROW_GROUPS = 16
+_OPEN_FILES = 32  # systems allow about a thousand to a process; large sets have more shards
 
 
 class Dataset:
@@ -36,7 +39,7 @@ class Dataset:
         self._reset()
 
     def _reset(self) -> None:
-        self._files: dict[int, pq.ParquetFile] = {}
+        self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,15 +94,21 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """64 hex digits that name the content, order included, however it is cut into shards."""
-        digests = [shard.digest for shard in self._shards]
-        if None not in digests:
-            return f"{sum(d for d in digests if d is not None) % 2**256:064x}"
-        total = hashlib.sha256()  # shards of others: their bytes
-        for shard in self._shards:
-            with open(shard.path, "rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()
+        """64 hex digits that name the content, order included.
+
+        Shards that are, byte by byte, those that were written have the fingerprint of their
+        samples, however they are cut; others that of their bytes. A shard is read once for it, then
+        again only when its size, time of change or inode differ.
+        """
+        names = [shard.path.name for shard in self._shards]
+        try:
+            found = FileDigests(self.folder).find(*names)
+        except OSError as error:
+            raise DataError(f"cannot be read ({error})", where=str(self.folder)) from error
+        entry = shards.read_manifest(self.folder)["splits"].get(self.split, {})
+        if entry.get("files") == dict(zip(names, found, strict=True)):
+            return f"{sum(shard.digest or 0 for shard in self._shards) % 2**256:064x}"
+        return hashlib.sha256("".join(found).encode()).hexdigest()
 
     @property
     def info(self) -> dict[str, Any]:
@@ -108,17 +117,20 @@ class Dataset:
         return entry.get("info", {})
 
     def _row(self, number: int, index: int) -> dict[str, Any]:
-        file = self._file(number)
-        group = 0
-        while index >= (rows := file.metadata.row_group(group).num_rows):
+        group, metadata = 0, self._file(number).metadata
+        while index >= (rows := metadata.row_group(group).num_rows):
             index -= rows
             group += 1
         return self._group(number, group)[index]
 
     def _file(self, number: int) -> pq.ParquetFile:
-        if number not in self._files:
-            path = self._shards[number].path
-            self._files[number] = pq.ParquetFile(path, memory_map=True)
+        if number in self._files:
+            self._files.move_to_end(number)
+            return self._files[number]
+        path = self._shards[number].path
+        self._files[number] = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        if len(self._files) > _OPEN_FILES:
+            self._files.popitem(last=False)[1].close(force=True)
         return self._files[number]
 
     def _group(self, number: int, group: int) -> list[dict[str, Any]]:
@@ -129,9 +141,7 @@ class Dataset:
         try:
             rows = self._file(number).read_row_group(group, use_threads=False).to_pylist()
         except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"shard cannot be read ({error})", where=str(self._shards[number].path)
-            ) from error
+            raise unreadable(self._shards[number].path, error) from error
         self._groups[key] = rows
         if len(self._groups) > _CACHED_ROW_GROUPS:
             self._groups.popitem(last=False)
@@ -139,11 +149,15 @@ class Dataset:
 
 
 def _read_column(path: Path, name: str) -> pa.ChunkedArray:
-    return pq.ParquetFile(path).read(columns=[name]).column(name)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read(columns=[name]).column(name)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
 
 
 def _sizes(path: Path) -> list[tuple[SizeHW, ...]]:
-    if "sizes_hw" in pq.read_schema(path).names:
+    if "sizes_hw" in read_footer(path).schema.to_arrow_schema().names:
         column = _read_column(path, "sizes_hw").to_pylist()
         return [
             tuple(_size(size) for size in ([None] if sizes is None else sizes)) for sizes in column

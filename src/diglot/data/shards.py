@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
+from diglot.data.shard_writer import read_footer, unreadable
 from diglot.files import locked, replace_text
 
 MANIFEST = "dataset.json"
@@ -48,15 +48,11 @@ def splits_in(folder: Path) -> list[str]:
 
 def open_shard(path: Path) -> tuple[Shard, pa.Schema]:
     """What a shard's footer says. Raises DataError where it is no readable Parquet file."""
+    metadata = read_footer(path)
     try:
-        metadata = pq.read_metadata(path)
         schema = metadata.schema.to_arrow_schema()
     except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"shard cannot be read ({error})",
-            where=str(path),
-            fix="Delete this shard and all after it, and run the command that made it again.",
-        ) from error
+        raise unreadable(path, error) from error
     text = (schema.metadata or {}).get(DIGEST_KEY)
     digest = int(text, 16) if text else None
     return Shard(path=path, samples=metadata.num_rows, digest=digest), schema

@@ -1,8 +1,8 @@
-"""Writing a dataset folder: shards that appear whole or not at all, resumable after a kill."""
+"""Writing a dataset folder: a split's samples in shards, and what describes them."""
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,19 @@ from diglot.core.types import Sample
 from diglot.data import shards
 from diglot.data.images import image_size
 from diglot.data.schema import arrow_schema, row_digest, to_row
-from diglot.files import locked, replacing
+from diglot.data.shard_writer import ShardWriter
+from diglot.files import check_own_folder, locked, writable
 
 SHARD_SAMPLES = 256
-# A random read costs one row group: few enough to be cheap, enough to read fast in order.
-ROW_GROUP_SAMPLES = 8
 _MODULUS = 2**256
+# What may lie in a folder before a dataset is begun there.
+_BESIDE = (shards.CARD, "rejected.jsonl")
 
 
 class DatasetWriter:
     """Appends samples to one split of a dataset folder. Use as a context manager.
 
-    A killed or failed writer leaves its complete shards; the same call again goes on after them:
+    A killed or failed writer leaves its complete shards; the same call again resumes after them:
     `ids` holds what is there, `len(writer)` how many. Leaving the block well writes the last,
     perhaps shorter, shard and marks the split complete; a complete split can still be added to.
 
@@ -49,19 +50,21 @@ class DatasetWriter:
         self._known: set[str] = set()
         self._info = json.loads(json.dumps(info or {}))
         self._shard_samples = shard_samples
-        self._rows: list[dict[str, Any]] = []
-        self._digest = self._pending = self._regions = self._shards = 0
+        self._digest = self._pending = self._regions = 0
         self._open = contextlib.ExitStack()
+        self._shards = ShardWriter(
+            self.folder,
+            self.split,
+            arrow_schema(),
+            shard_rows=lambda number: shard_samples,
+            describe=self._describe,
+            options=_storage(),
+        )
 
     def __enter__(self) -> "DatasetWriter":
-        try:
+        with writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot make the folder ({error})", where=str(self.folder)
-            ) from error
-        lock = locked(self.folder / f".{self.split}.lock", wait=False)
-        self._open.enter_context(lock)
+        self._open.enter_context(locked(self.folder / f".{self.split}.lock", wait=False))
         try:
             self._resume()
         except BaseException:
@@ -100,33 +103,33 @@ class DatasetWriter:
                 )
         self._pending = (self._pending + row_digest(row, len(self.ids))) % _MODULUS
         self._regions += len(sample.regions)
-        self._rows.append(row)
         self._take(sample.id)
-        if len(self._rows) == self._shard_samples:
-            self._flush()
+        if self._shards.add(row):
+            self._count_pending()
             self._note(complete=False)
 
     def _take(self, id: str) -> None:
         self.ids.append(id)
         self._known.add(id)
 
-    def _flush(self) -> None:
-        if not self._rows:
-            return
+    def _describe(self, _: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
         shards.check_format(self.folder)
-        path = self.folder / f"{self.split}-{self._shards:05d}.parquet"
-        with replacing(path) as temporary:
-            _write_shard(temporary, self._rows, self._pending)
-        self._digest = (self._digest + self._pending) % _MODULUS
-        self._rows, self._pending = [], 0
-        self._shards += 1
+        return {shards.DIGEST_KEY: f"{self._pending:064x}".encode()}
+
+    def _flush(self) -> None:
+        self._shards.flush()
+        self._count_pending()
+
+    def _count_pending(self) -> None:
+        self._digest, self._pending = (self._digest + self._pending) % _MODULUS, 0
 
     def _note(self, *, complete: bool) -> None:
         entry = {
             "samples": len(self.ids),
             "regions": self._regions,
-            "shards": self._shards,
+            "shards": len(self._shards.digests),
             "shard_samples": self._shard_samples,
+            "files": self._shards.digests,
             "fingerprint": self.fingerprint,
             "complete": complete,
             "info": self._info,
@@ -135,42 +138,35 @@ class DatasetWriter:
 
     def _resume(self) -> None:
         """Take up what complete shards are there, however far `dataset.json` had come."""
-        for torn in self.folder.glob(f".{self.split}-*.tmp"):
-            torn.unlink()
-        paths = shards.shard_paths(self.folder, self.split)
         entry = shards.read_manifest(self.folder)["splits"].get(self.split)
-        if paths and entry is None:
+        if entry is None and shards.shard_paths(self.folder, self.split):
             raise ConfigError(
                 f"the folder already has shards of split {self.split!r} that diglot did not write",
                 where=str(self.folder),
                 fix="Choose another folder.",
             )
+        check_own_folder(self.folder, marker=shards.MANIFEST, beside=_BESIDE)
         if entry is not None:
             _check_same(entry, self._info, self._shard_samples, where=str(self.folder))
-        for number, path in enumerate(paths):
-            self._take_shard(path, number)
+        self._shards.resume((entry or {}).get("files"))
+        for path in map(self._shards.path_of, range(len(self._shards.digests))):
+            self._take_shard(path)
         # A complete split that is only opened again, or not yet added to, stays complete.
         whole = (
             entry is not None and entry.get("complete") and entry.get("samples") == len(self.ids)
         )
         self._note(complete=bool(whole))
 
-    def _take_shard(self, path: Path, number: int) -> None:
-        if path.name != f"{self.split}-{number:05d}.parquet":
-            raise DataError(
-                f"a shard is missing before {path.name}",
-                where=str(self.folder),
-                fix="Delete the shards after the gap, and run again.",
-            )
+    def _take_shard(self, path: Path) -> None:
         shard, _ = shards.open_shard(path)
         if shard.digest is None:
             raise DataError("shard was not written by diglot", where=str(path))
-        table = pq.ParquetFile(path).read(columns=["id", "regions.list.element.phrase"])
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=["id", "regions.list.element.phrase"])
         for id in table.column("id").to_pylist():
             self._take(id)
         self._regions += sum(len(regions) for regions in table.column("regions").to_pylist())
         self._digest = (self._digest + shard.digest) % _MODULUS
-        self._shards += 1
 
 
 def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where: str) -> None:
@@ -180,7 +176,7 @@ def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where
         key = other[0]
         raise ConfigError(
             f"the dataset there was made with other settings: {', '.join(other)}",
-            expected=f"{key} = {before.get(key)!r} to go on with it",
+            expected=f"{key} = {before.get(key)!r} to resume it",
             got=repr(now.get(key)),
             where=where,
             fix="Choose another folder, or delete this one.",
@@ -194,24 +190,14 @@ def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where
         )
 
 
-def _write_shard(path: Path, rows: list[dict[str, Any]], digest: int) -> None:
-    schema = arrow_schema()
-    schema = schema.with_metadata(
-        {**(schema.metadata or {}), shards.DIGEST_KEY: f"{digest:064x}".encode()}
-    )
-    table = pa.Table.from_pylist(rows, schema=schema)
-    compression = {
-        leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves(schema)
+def _storage() -> dict[str, Any]:
+    """Pictures are compressed already, and their bounds would bloat the footer."""
+    leaves = _leaves(arrow_schema())
+    return {
+        "compression": {name: "none" if name.startswith("images.") else "zstd" for name in leaves},
+        "use_dictionary": False,
+        "write_statistics": ["id"],
     }
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ROW_GROUP_SAMPLES,
-        # Pictures are compressed already, and their bounds would bloat the footer.
-        compression=compression,  # pyright: ignore[reportArgumentType]
-        use_dictionary=False,
-        write_statistics=["id"],  # pyright: ignore[reportArgumentType]
-    )
 
 
 def _leaves(kind: pa.DataType | pa.Schema, path: str = "") -> list[str]:
@@ -235,7 +221,7 @@ def write_dataset(
     shard_samples: int = SHARD_SAMPLES,
     info: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write all `samples` to a split of `folder`, going on after what a killed call left.
+    """Write all `samples` to a split of `folder`, resuming after what a killed call left.
 
     `samples` must come in the same order every time: those already there are taken from it and
     compared by their ids. Raises ConfigError, DataError as `DatasetWriter`.
