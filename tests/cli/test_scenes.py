@@ -30,7 +30,7 @@ def test_scenes_of_the_users_own_pictures(tmp_path, capsys):
     assert set(summary["names"]) == {"cup", "red chair", "owl"}
     assert summary["rejected"] == {"not a picture": 1}
     assert "not a picture" in printed.out
-    assert "scenes train" in printed.err
+    assert "scenes, train" in printed.err
 
 
 @pytest.mark.embedded
