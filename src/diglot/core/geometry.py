@@ -16,6 +16,7 @@ import numpy as np
 from diglot.core.types import Box, SizeHW
 
 ViewKind = Literal["image", "tile", "thumbnail"]
+Padding = Literal["mean", "black"]  # its colour: the encoder's mean, or 0
 
 # Overlaps thinner than this are rounding, not area: touching edges do not count as overlap.
 TOUCH_PX = 1e-6
@@ -30,6 +31,7 @@ class View:
     grid_hw: SizeHW  # rows and columns of visual tokens
     cell_px: int  # side of a token's cell in the window; cells start at its top left
     kind: ViewKind = "image"
+    padding: Padding = "mean"
 
     @property
     def size_hw(self) -> SizeHW:
@@ -51,6 +53,9 @@ class TokenGrid:
 
     size_hw: SizeHW
     views: tuple[View, ...]
+    lines: tuple[tuple[int, ...], ...] = ()
+    """For tiles joined to one picture: the tokens that the language model reads, line by line, a
+    separator behind each line. Empty: all tokens in their order, and no separator."""
 
     def __len__(self) -> int:
         return sum(view.grid_hw[0] * view.grid_hw[1] for view in self.views)

@@ -1,23 +1,26 @@
 """The ways an image is prepared for an encoder, each as the views it is cut into.
 
 Squash, centre-crop (CLIP), pad (LLaVA-1.5), tiles with a thumbnail (InternVL's dynamic tiling; the
-"tile-wise dynamic resolution" of MMCS section 4.1), and native resolution (Qwen2-VL).
+"tile-wise dynamic resolution" of MMCS section 4.1), anyres (LLaVA-NeXT's tiles, which MMCS cites),
+and native resolution (Qwen2-VL).
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.core.geometry import TokenGrid, View, ViewKind
+from diglot.core.geometry import Padding, TokenGrid, View, ViewKind
 from diglot.core.types import SizeHW
 
 # Modes that keep the aspect blow a thread-like image up to gigapixels, or beyond `max_pixels`.
 # The bound is Qwen2-VL's own.
 MAX_ASPECT = 200
 
-Mode = Literal["squash", "centre_crop", "pad", "tiles", "native"]
+Mode = Literal["squash", "centre_crop", "pad", "tiles", "anyres", "native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class Preprocess:
     centre_crop  shortest side to image_px, then the centre square (CLIP)
     pad          longest side to image_px, then padded to a square, image centred (LLaVA-1.5)
     tiles        the grid of at most max_tiles squares closest in aspect, and a thumbnail
+    anyres       the whole image squashed, then tiles of it with its aspect kept, padded with black
     native       the image's own aspect, sides rounded to whole cells (Qwen2-VL)
     """
 
@@ -36,6 +40,9 @@ class Preprocess:
     max_tiles: int = 4
     thumbnail: bool = True
     """For tiles: add the whole image, squashed, as the last view if there are several tiles."""
+    tile_grids: tuple[tuple[int, int], ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
+    """For anyres: the grids of tiles, [rows, columns], of which the one is taken that keeps most
+    pixels and wastes least; of equals the first (LLaVA-NeXT's image_grid_pinpoints)."""
     min_pixels: int = 56 * 56
     """For native: the image is resized so that its area lies between min and max."""
     max_pixels: int = 28 * 28 * 1280
@@ -44,6 +51,10 @@ class Preprocess:
         for name in ("image_px", "max_tiles", "min_pixels", "max_pixels"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
+        if not self.tile_grids or min(map(min, self.tile_grids)) < 1:
+            raise ConfigError(
+                "expected grids of at least one tile", got=self.tile_grids, where="tile_grids"
+            )
         if self.min_pixels > self.max_pixels:
             raise ConfigError("min_pixels exceeds max_pixels", where="preprocess")
 
@@ -64,14 +75,18 @@ class Preprocess:
             "centre_crop": _centre_crop,
             "pad": _pad,
             "tiles": _tiles,
+            "anyres": _anyres,
             "native": _native,
         }
         cell_px = patch_px * unshuffle
         placed = plans[self.mode](self, size_hw, cell_px)
+        padding = "black" if self.mode == "anyres" else "mean"
         views = tuple(
-            _with_grid(*place, patch_px=patch_px, unshuffle=unshuffle) for place in placed
+            _with_grid(*place, padding=padding, patch_px=patch_px, unshuffle=unshuffle)
+            for place in placed
         )
-        return TokenGrid(size_hw, views)
+        lines = _anyres_lines(views, size_hw) if self.mode == "anyres" else ()
+        return TokenGrid(size_hw, views, lines)
 
 
 Placed = tuple[SizeHW, tuple[int, int, int, int], ViewKind]  # resize_hw, window, kind
@@ -82,6 +97,7 @@ def _with_grid(
     window: tuple[int, int, int, int],
     kind: ViewKind,
     *,
+    padding: Padding,
     patch_px: int,
     unshuffle: int,
 ) -> View:
@@ -99,6 +115,7 @@ def _with_grid(
         grid_hw=(rows // unshuffle, columns // unshuffle),
         cell_px=patch_px * unshuffle,
         kind=kind,
+        padding=padding,
     )
 
 
@@ -159,6 +176,71 @@ def tile_grid(size_hw: SizeHW, *, max_tiles: int, tile_px: int) -> SizeHW:
         if gap < best_gap or (gap == best_gap and fills):
             best, best_gap = (rows, columns), gap
     return best
+
+
+def _anyres(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+    """The whole image first, then its tiles: LLaVA-NeXT's order, sizes and padding."""
+    side, (height, width) = config.image_px, size_hw
+    rows, columns = anyres_grid(size_hw, config.tile_grids, tile_px=side)
+    target_hw = rows * side, columns * side
+    scale_h, scale_w = target_hw[0] / height, target_hw[1] / width
+    if scale_w < scale_h:
+        resize = min(math.ceil(height * scale_w), target_hw[0]), target_hw[1]
+    else:
+        resize = target_hw[0], min(math.ceil(width * scale_h), target_hw[1])
+    top, left = ((target - size) // 2 for target, size in zip(target_hw, resize, strict=True))
+    whole: Placed = ((side, side), (0, 0, side, side), "thumbnail")
+    corners = [(c * side - left, r * side - top) for r in range(rows) for c in range(columns)]
+    return [whole, *((resize, (x, y, x + side, y + side), "tile") for x, y in corners)]
+
+
+def anyres_grid(
+    size_hw: SizeHW, grids: Sequence[tuple[int, int]], *, tile_px: int
+) -> tuple[int, int]:
+    """Rows and columns of tiles that keep most of the image's pixels, then waste fewest."""
+    height, width = size_hw
+    best, best_kept, least_waste = grids[0], 0, math.inf
+    for rows, columns in grids:
+        target_h, target_w = rows * tile_px, columns * tile_px
+        scale = min(target_w / width, target_h / height)
+        kept = min(int(width * scale) * int(height * scale), height * width)
+        waste = target_h * target_w - kept
+        if kept > best_kept or (kept == best_kept and waste < least_waste):
+            best, best_kept, least_waste = (rows, columns), kept, waste
+    return best
+
+
+def _anyres_lines(views: Sequence[View], size_hw: SizeHW) -> tuple[tuple[int, ...], ...]:
+    """The thumbnail's tokens, then the rows of the joined tiles without those of padding alone.
+
+    As LLaVA-NeXT's `unpad_image` has it: whole rows or columns, as many at both ends.
+    """
+    side_rows, side_columns = views[0].grid_hw
+    tiles = views[1:]
+    columns = len({view.window[0] for view in tiles})
+    rows = len(tiles) // columns
+    index = np.arange(side_rows * side_columns, side_rows * side_columns * (1 + len(tiles)))
+    joined = index.reshape(rows, columns, side_rows, side_columns).transpose(0, 2, 1, 3)
+    joined = _unpad(joined.reshape(rows * side_rows, columns * side_columns), size_hw)
+    if not joined.size:
+        raise DataError(
+            "image is too long and thin for 'anyres': not a row of its tiles' tokens is left",
+            got=f"{size_hw[0]} x {size_hw[1]}",
+        )
+    whole = tuple(range(side_rows * side_columns))
+    first, *others = (tuple(map(int, row)) for row in joined)
+    return (whole + first, *others)
+
+
+def _unpad(joined_hw: np.ndarray, size_hw: SizeHW) -> np.ndarray:
+    (height, width), (rows, columns) = size_hw, joined_hw.shape
+    if width / height > columns / rows:
+        kept = int(round(height * (columns / width), 7))
+        padding = (rows - kept) // 2
+        return joined_hw[padding : rows - padding]
+    kept = int(round(width * (rows / height), 7))
+    padding = (columns - kept) // 2
+    return joined_hw[:, padding : columns - padding]
 
 
 def _native(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:

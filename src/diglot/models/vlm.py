@@ -72,7 +72,7 @@ class VLM(nn.Module):
     def feature_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the encoder's features, before the projector merges any."""
         merged = self.token_grid(size_hw)  # native resolution rounds to whole merged cells
-        return replace(merged, views=tuple(self._unmerged(view) for view in merged.views))
+        return replace(merged, views=tuple(self._unmerged(view) for view in merged.views), lines=())
 
     def _unmerged(self, view: View) -> View:
         rows, columns = (side * self.unshuffle for side in view.grid_hw)

@@ -1,0 +1,106 @@
+"""LoRA on the language model through peft (Hu et al. 2021, arXiv 2106.09685).
+
+The adapters sit in the language model alone: peft's own `all-linear` would also reach a vision
+tower and a projector. They count as the language model's learned weights.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from diglot.core.errors import ConfigError
+from diglot.models.language import Language
+
+INSTALL = 'Install it: pip install "diglot[lora]".'
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank updates of the language model's linear layers."""
+
+    rank: int = 32
+    alpha: float = 64.0
+    """The update is scaled by alpha / rank."""
+    dropout: float = 0.05
+    targets: str = r".*\.(self_attn|mlp)\.\w+_proj"
+    """Regular expression that the whole name of a layer inside the language model must match."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """More fields of peft's LoraConfig, such as use_rslora."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError("must be at least 1", got=self.rank, where="trainable.lora.rank")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(
+                "expected a share below 1", got=self.dropout, where="trainable.lora.dropout"
+            )
+        try:
+            re.compile(self.targets)
+        except re.error as error:
+            raise ConfigError(
+                f"no regular expression: {error}", got=self.targets, where="trainable.lora.targets"
+            ) from error
+
+
+def add_lora(language: Language, config: LoraConfig) -> list[str]:
+    """Put adapters into the language model, which is frozen; returns the adapted layers' names.
+
+    Raises ConfigError where peft is missing or `targets` finds no linear layer.
+    """
+    peft = _import_peft()
+    pattern = re.compile(config.targets)
+    names = [
+        name
+        for name, module in language.model.named_modules()
+        if isinstance(module, nn.Linear) and pattern.fullmatch(name)
+    ]
+    if not names:
+        raise ConfigError(
+            "no layer of the language model matches",
+            got=config.targets,
+            where="trainable.lora.targets",
+            fix="Names look like " + _example(language) + ".",
+        )
+    settings = peft.LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=names,
+        **config.extra,
+    )
+    language.requires_grad_(False)
+    peft.inject_adapter_in_model(settings, language.model)  # in its layers: the model stays itself
+    for name, parameter in language.model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+    return names
+
+
+def merge_lora(language: Language) -> int:
+    """Add every adapter to its layer's weight and take it out; returns how many there were."""
+    adapted = [(n, m) for n, m in language.model.named_modules() if hasattr(m, "lora_A")]
+    for name, module in adapted:
+        merging: Any = module
+        merging.merge(safe_merge=True)
+        parent, _, child = name.rpartition(".")
+        setattr(language.model.get_submodule(parent), child, merging.get_base_layer())
+    return len(adapted)
+
+
+def has_lora(language: Language) -> bool:
+    """Whether the language model carries adapters."""
+    return any(hasattr(module, "lora_A") for module in language.model.modules())
+
+
+def _example(language: Language) -> str:
+    linear = [n for n, m in language.model.named_modules() if isinstance(m, nn.Linear)]
+    return repr(linear[0]) if linear else "none: it has no linear layer"
+
+
+def _import_peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise ConfigError("LoRA needs peft", where="trainable.lora", fix=INSTALL) from error
+    return peft
