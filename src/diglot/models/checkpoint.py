@@ -1,5 +1,7 @@
 """A VLM on disk: `vlm.json` says the parts, safetensors hold the ones that were trained.
 
+LoRA adapters stand beside them, with their settings: `lora.json`, `lora.safetensors`.
+
 Frozen parts are named by their own checkpoints and not copied.
 """
 
@@ -15,10 +17,13 @@ from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
+from diglot.models.language import Language
+from diglot.models.lora import LoraConfig, add_lora, base_state, lora_state
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 
 CONFIG = "vlm.json"
 PARTS = ("projector", "language", "encoder")
+LORA, LORA_WEIGHTS = "lora.json", "lora.safetensors"
 
 
 def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...]) -> None:
@@ -30,7 +35,12 @@ def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...
 def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) -> None:
     (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     for part in parts:
-        save_file(_unique(getattr(vlm, part).state_dict()), folder / f"{part}.safetensors")
+        module = getattr(vlm, part)
+        state = base_state(vlm.language) if part == "language" else module.state_dict()
+        save_file(_unique(state), folder / f"{part}.safetensors")
+    if vlm.language.lora:
+        save_file(_unique(lora_state(vlm.language)), folder / LORA_WEIGHTS)
+        (folder / LORA).write_text(json.dumps(asdict(vlm.language.lora), indent=2) + "\n", "utf-8")
 
 
 def _unique(state: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +89,21 @@ def load_weights(vlm: VLM, folder: Path) -> None:
                 vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest(file)}"
         elif part == "projector":
             raise ConfigError("the checkpoint has no projector", where=str(file))
+    if (folder / LORA).exists():
+        _load_lora(vlm.language, folder)
+
+
+def _load_lora(language: Language, folder: Path) -> None:
+    """Adapters with their settings and weights. Raises ConfigError for files that are none."""
+    try:
+        settings = LoraConfig(**json.loads((folder / LORA).read_text("utf-8")))
+        state = load_file(folder / LORA_WEIGHTS)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise ConfigError(f"unreadable LoRA weights: {error}", where=str(folder)) from error
+    add_lora(language, settings)
+    unknown = language.model.load_state_dict(state, strict=False).unexpected_keys
+    if unknown or set(state) != set(lora_state(language)):
+        raise ConfigError("LoRA weights of another language model", where=str(folder))
 
 
 def _digest(file: Path) -> str:

@@ -33,6 +33,7 @@ class Language(nn.Module):
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.model, self.tokenizer = model, tokenizer
+        self.lora: Any = None  # the settings of the adapters in it (models.lora)
         _check_parts(self)
 
     @property

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from diglot.core.errors import ConfigError
@@ -45,7 +46,7 @@ class LoraConfig:
 
 
 def add_lora(language: Language, config: LoraConfig) -> list[str]:
-    """Put adapters into the language model, which is frozen; returns the adapted layers' names.
+    """Put fresh adapters into the language model; returns the adapted layers' names.
 
     Raises ConfigError where peft is missing or `targets` finds no linear layer.
     """
@@ -70,10 +71,8 @@ def add_lora(language: Language, config: LoraConfig) -> list[str]:
         target_modules=names,
         **config.extra,
     )
-    language.requires_grad_(False)
     peft.inject_adapter_in_model(settings, language.model)  # in its layers: the model stays itself
-    for name, parameter in language.model.named_parameters():
-        parameter.requires_grad_("lora_" in name)
+    language.lora = config
     return names
 
 
@@ -85,12 +84,24 @@ def merge_lora(language: Language) -> int:
         merging.merge(safe_merge=True)
         parent, _, child = name.rpartition(".")
         setattr(language.model.get_submodule(parent), child, merging.get_base_layer())
+    language.lora = None
     return len(adapted)
 
 
-def has_lora(language: Language) -> bool:
-    """Whether the language model carries adapters."""
-    return any(hasattr(module, "lora_A") for module in language.model.modules())
+def lora_state(language: Language) -> dict[str, torch.Tensor]:
+    """The adapters' weights by name; empty where there are none."""
+    return {n: p.detach() for n, p in language.model.named_parameters() if "lora_" in n}
+
+
+def base_state(language: Language) -> dict[str, torch.Tensor]:
+    """The language model's own weights under their own names, whether adapters sit in it or not."""
+    state = language.state_dict()
+    return {n.replace(".base_layer.", "."): v for n, v in state.items() if "lora_" not in n}
+
+
+def lora_parameters(language: Language) -> list[nn.Parameter]:
+    """The adapters' parameters."""
+    return [p for n, p in language.model.named_parameters() if "lora_" in n]
 
 
 def _example(language: Language) -> str:

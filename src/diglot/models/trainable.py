@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from diglot.core.errors import ConfigError
+from diglot.models.language import Language
+from diglot.models.lora import LoraConfig, add_lora, lora_parameters, merge_lora
 from diglot.models.vlm import VLM
 
 
@@ -15,6 +17,15 @@ class Trainable:
     projector: bool = True
     language: bool = False
     encoder: bool = False
+    lora: LoraConfig | None = None
+    """Learn low-rank updates of the language model, which else stays as it is. null = none."""
+
+    def __post_init__(self) -> None:
+        if self.lora and self.language:
+            raise ConfigError(
+                "the language model learns in full or by LoRA, not both",
+                where="trainable.language, trainable.lora",
+            )
 
 
 @dataclass(frozen=True)
@@ -31,16 +42,30 @@ def set_trainable(vlm: VLM, trainable: Trainable) -> list[PartCount]:
 
     Raises ConfigError where nothing would learn.
     """
+    _place_lora(vlm.language, trainable.lora)
     counts = []
     for name in ("encoder", "projector", "language"):
         part: nn.Module = getattr(vlm, name)
         learns = getattr(trainable, name)
         part.requires_grad_(learns)
+        if name == "language" and trainable.lora:
+            for parameter in lora_parameters(vlm.language):
+                parameter.requires_grad_(True)
         counts.append(count_part(name, part))
     train_mode(vlm)
     if not any(count.learn for count in counts):
         raise ConfigError("no parameter would learn", where="trainable")
     return counts
+
+
+def _place_lora(language: Language, lora: LoraConfig | None) -> None:
+    """Adapters of these settings in the language model; others, of a run before, are merged."""
+    if language.lora == lora:
+        return
+    if language.lora:
+        merge_lora(language)
+    if lora:
+        add_lora(language, lora)
 
 
 def train_mode(vlm: VLM) -> None:

@@ -213,6 +213,8 @@ class _Run:
     def _parts_to_keep(self) -> tuple[str, ...]:
         """The projector, and whatever this run or the one it started from has changed."""
         learned = {count.part for count in self.counts if count.learn}
+        if self.config.trainable.lora:  # its adapters are kept by themselves
+            learned -= {"language"}
         before = Path(self.config.start_from) if self.config.start_from else None
         given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)

@@ -16,6 +16,7 @@ from diglot.models.export.check import CheckResult, check_export, odd_pictures
 from diglot.models.export.container import compare_containers, load_container
 from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, refuse_misfit, refuse_occupied, write_export
+from diglot.models.lora import merge_lora
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,10 @@ def check_folder(
 
 
 def load_checkpoint(folder: Path, config: VLMConfig) -> VLM:
-    """The VLM of a checkpoint, in eval mode, loaded as `config` says."""
+    """The VLM of a checkpoint, in eval mode, loaded as `config` says, LoRA merged."""
     vlm = build_vlm(config)
     load_weights(vlm, folder)
+    merge_lora(vlm.language)
     return vlm.eval()
 
 
