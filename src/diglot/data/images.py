@@ -57,6 +57,26 @@ def image_size(image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str 
     return (width, height) if turned else (height, width)
 
 
+def stored_layout(
+    image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str = ""
+) -> tuple[int, SizeHW]:
+    """EXIF orientation (1 to 8; 1 where none is given) and (height, width) of the stored pixels.
+
+    Raises DataError as `image_size` does.
+    """
+    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+        width, height = picture.size
+        found = picture.getexif().get(ExifTags.Base.Orientation)
+    orientation = found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return orientation, (height, width)
+
+
+def picture_format(image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str = "") -> str:
+    """Pillow's name of the picture's format ("JPEG"). Raises DataError as `image_size` does."""
+    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+        return picture.format or ""
+
+
 def resolve_inside(root: Path, relative: str | Path) -> Path:
     """`root / relative` with links followed, proven to lie inside `root`.
 

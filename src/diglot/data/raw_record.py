@@ -1,0 +1,180 @@
+"""A foreign record before it is checked, and the one way from it to a Sample.
+
+Here boxes of any unit become xyxy pixels of the upright picture, boxes a little outside are
+clipped, regions without area are dropped and counted, and segmentations become RLE.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from diglot.core import masks
+from diglot.core.errors import DataError
+from diglot.core.types import Box, Lineage, Region, Rle, Sample, SizeHW, Span
+from diglot.data.images import image_size
+from diglot.data.orientation import find_orientation, turn_box, turn_mask
+from diglot.data.segmentation import mask_box, read_mask
+
+BoxUnit = Literal["xyxy", "xywh", "normalised"]
+"""Pixels [x0, y0, x1, y1]; pixels [x, y, width, height]; [x0, y0, x1, y1] as shares of the sides"""
+
+# A box this little outside is rounding, and clipped; further out it belongs to something else.
+CLIP_SHARE, CLIP_PX = 0.05, 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawRegion:
+    """A region as a foreign file gives it. Without a box, the mask's bounds are its box."""
+
+    phrase: str
+    box: Sequence[float] | None = None
+    span: Span | None = None
+    label: str | None = None
+    mask: Any = None
+    """COCO's segmentation: polygons, or RLE compressed or not."""
+    score: float = 1.0
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawRecord:
+    """A record as a foreign file gives it."""
+
+    id: str
+    images: tuple[bytes | Path, ...] = ()
+    size_hw: SizeHW | None = None
+    """Height and width that the file gives for the only image, of whichever orientation."""
+    caption: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+    """(role, text) of a conversation, with `<image>` in the text where an image stands."""
+    regions: tuple[RawRegion, ...] = ()
+    lineage: tuple[Lineage, ...] = ()
+
+
+def make_sample(record: RawRecord, unit: BoxUnit, lost: Counter[str]) -> Sample:
+    """The checked Sample of a record; what had to be left out is counted in `lost` by its kind.
+
+    Raises DataError for a record without a usable image, or whose boxes are of another unit.
+    """
+    if len(record.images) != 1:
+        raise DataError("not one image", got=len(record.images), where=f"record {record.id!r}")
+    where = f"record {record.id!r}, image"
+    size_hw = image_size(record.images[0], where=where)
+    return Sample(
+        id=record.id,
+        image=record.images[0],
+        size_hw=size_hw,
+        caption=record.caption,
+        regions=_make_regions(record, size_hw, unit, lost),
+        lineage=record.lineage,
+    )
+
+
+def _make_regions(
+    record: RawRecord, size_hw: SizeHW, unit: BoxUnit, lost: Counter[str]
+) -> tuple[Region, ...]:
+    """The regions on the upright picture of `size_hw`."""
+    if not record.regions:
+        return ()
+    orientation = find_orientation(record.images[0], record.size_hw, where=f"record {record.id!r}")
+    raw_hw = (size_hw[1], size_hw[0]) if orientation >= 5 else size_hw
+    made = [_make_region(r, raw_hw, orientation, unit, lost) for r in record.regions]
+    return tuple(region for region in made if region is not None)
+
+
+def _make_region(
+    raw: RawRegion, raw_hw: SizeHW, orientation: int, unit: BoxUnit, lost: Counter[str]
+) -> Region | None:
+    mask = _usable_mask(raw.mask, raw_hw, lost)
+    box = _to_xyxy(raw.box, raw_hw, unit) if raw.box is not None else None
+    if box is not None and mask is not None:
+        _check_unit(raw.box, box, mask_box(mask), unit)
+    if box is None and mask is not None:
+        box = mask_box(mask)
+    box = _clip(box, raw_hw, lost)
+    if box is None or not raw.phrase.strip():
+        lost["regions without a phrase"] += box is not None
+        return None
+    return Region(
+        phrase=raw.phrase,
+        box=turn_box(box, raw_hw, orientation),
+        span=raw.span,
+        label=raw.label,
+        mask=None if mask is None else turn_mask(mask, orientation),
+        score=raw.score,
+        source=raw.source,
+    )
+
+
+def _usable_mask(raw: Any, size_hw: SizeHW, lost: Counter[str]) -> Rle | None:
+    if raw is None or (isinstance(raw, list) and not raw):
+        return None
+    try:
+        mask = read_mask(raw, size_hw)
+    except DataError as error:
+        lost[f"masks left out: {error.what}"] += 1
+        return None
+    if not masks.area(mask):
+        lost["masks left out: no pixel is set"] += 1
+        return None
+    return mask
+
+
+def _to_xyxy(raw: Sequence[float], size_hw: SizeHW, unit: BoxUnit) -> Box:
+    """The box in pixels. Raises DataError where it is not four finite numbers of that unit."""
+    values = [float(value) for value in raw]
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        raise DataError("not a box", expected="four finite numbers", got=list(raw))
+    height, width = size_hw
+    x, y, right, bottom = values
+    if unit == "xywh":
+        return x, y, x + right, y + bottom
+    if unit == "xyxy":
+        return x, y, right, bottom
+    if max(values) > 2.0:
+        raise DataError("box looks like pixels", expected="shares of the sides, 0 to 1", got=values)
+    return x * width, y * height, right * width, bottom * height
+
+
+def _check_unit(raw: Any, box: Box, true: Box, unit: BoxUnit) -> None:
+    """Refuse a box that fits its own mask only if read in another unit."""
+    others: dict[str, Box] = {
+        "xyxy": (raw[0], raw[1], raw[2], raw[3]),
+        "xywh": (raw[0], raw[1], raw[0] + raw[2], raw[1] + raw[3]),
+    }
+    for name, other in others.items():
+        if name != unit and _iou(other, true) > 0.9 and _iou(box, true) < 0.75:
+            raise DataError(f"box looks like {name}", expected=unit, got=list(raw))
+
+
+def _iou(one: Box, other: Box) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    inside = max(width, 0.0) * max(height, 0.0)
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
+    return inside / (sum(areas) - inside) if inside else 0.0
+
+
+def _clip(box: Box | None, size_hw: SizeHW, lost: Counter[str]) -> Box | None:
+    """The part of the box inside the image, or None (counted) where there is none to speak of."""
+    if box is None:
+        lost["regions without a box"] += 1
+        return None
+    height, width = size_hw
+    x0, y0, x1, y1 = box
+    if x0 >= x1 or y0 >= y1:
+        lost["regions without area"] += 1
+        return None
+    slack_x, slack_y = (max(CLIP_PX, CLIP_SHARE * side) for side in (width, height))
+    if x0 < -slack_x or y0 < -slack_y or x1 > width + slack_x or y1 > height + slack_y:
+        lost["regions outside the image"] += 1
+        return None
+    clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        lost["regions outside the image"] += 1
+        return None
+    lost["boxes clipped to the image"] += clipped != box
+    return clipped
