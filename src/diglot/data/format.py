@@ -82,8 +82,8 @@ def _parts_of(sample: Sample) -> dict[str, int]:
     regions = sample.regions
     return {
         CAPTION: int(bool(sample.caption)),
-        CONVERSATION: int(bool(getattr(sample, "turns", ()))),
-        MANY_IMAGES: int(len(getattr(sample, "images", (0,))) > 1),
+        CONVERSATION: int(sample.is_conversation),
+        MANY_IMAGES: int(len(sample.images) > 1),
         REGIONS: len(regions),
         SPANS: sum(region.span is not None for region in regions),
         MASKS: sum(region.mask is not None for region in regions),

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.types import Sample
 from diglot.data.images import decode_image, picture_format, resolve_inside, stored_layout
 
 _SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
@@ -58,6 +59,12 @@ class ImageWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return name
+
+    def write_all(self, sample: Sample) -> list[str]:
+        """Write a sample's pictures; returns their paths in order."""
+        many = len(sample.images) > 1
+        ids = [f"{sample.id}-{n}" if many else sample.id for n in range(len(sample.images))]
+        return [self.write(image, id) for image, id in zip(sample.images, ids, strict=True)]
 
 
 def _encode(data: bytes, kind: str) -> bytes:

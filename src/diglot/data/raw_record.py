@@ -8,12 +8,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from diglot.core import masks
 from diglot.core.errors import DataError
-from diglot.core.types import Box, Lineage, Region, Rle, Sample, SizeHW, Span
+from diglot.core.types import Box, Lineage, Picture, Region, Rle, Sample, SizeHW, Span, Turn
 from diglot.data.images import image_size
 from diglot.data.orientation import find_orientation, turn_box, turn_mask
 from diglot.data.segmentation import mask_box, read_mask
@@ -37,6 +36,8 @@ class RawRegion:
     """COCO's segmentation: polygons, or RLE compressed or not."""
     score: float = 1.0
     source: str = ""
+    image: int = 0
+    turn: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +45,12 @@ class RawRecord:
     """A record as a foreign file gives it."""
 
     id: str
-    images: tuple[bytes | Path, ...] = ()
-    size_hw: SizeHW | None = None
-    """Height and width that the file gives for the only image, of whichever orientation."""
+    images: tuple[Picture, ...] = ()
+    sizes_hw: tuple[SizeHW | None, ...] = ()
+    """Height and width that the file gives for each image, of whichever orientation; may be less
+    than the images, or None, where it gives none."""
     caption: str = ""
-    turns: tuple[tuple[str, str], ...] = ()
-    """(role, text) of a conversation, with `<image>` in the text where an image stands."""
+    turns: tuple[Turn, ...] = ()
     regions: tuple[RawRegion, ...] = ()
     lineage: tuple[Lineage, ...] = ()
 
@@ -59,30 +60,27 @@ def make_sample(record: RawRecord, unit: BoxUnit, lost: Counter[str]) -> Sample:
 
     Raises DataError for a record without a usable image, or whose boxes are of another unit.
     """
-    if len(record.images) != 1:
-        raise DataError("not one image", got=len(record.images), where=f"record {record.id!r}")
-    where = f"record {record.id!r}, image"
-    size_hw = image_size(record.images[0], where=where)
+    where = f"record {record.id!r}"
+    sizes_hw = tuple(
+        image_size(image, where=f"{where}, images[{n}]") for n, image in enumerate(record.images)
+    )
+    regions: list[Region | None] = []
+    for number, image in enumerate(record.images):
+        raw = [region for region in record.regions if region.image == number]
+        if raw:
+            size_hw = (*record.sizes_hw, *[None] * len(record.images))[number]
+            orientation = find_orientation(image, size_hw, where=where)
+            stored_hw = sizes_hw[number][::-1] if orientation >= 5 else sizes_hw[number]
+            regions += [_make_region(r, stored_hw, orientation, unit, lost) for r in raw]
     return Sample(
         id=record.id,
-        image=record.images[0],
-        size_hw=size_hw,
+        images=record.images,
+        sizes_hw=sizes_hw,
         caption=record.caption,
-        regions=_make_regions(record, size_hw, unit, lost),
+        turns=record.turns,
+        regions=tuple(region for region in regions if region is not None),
         lineage=record.lineage,
     )
-
-
-def _make_regions(
-    record: RawRecord, size_hw: SizeHW, unit: BoxUnit, lost: Counter[str]
-) -> tuple[Region, ...]:
-    """The regions on the upright picture of `size_hw`."""
-    if not record.regions:
-        return ()
-    orientation = find_orientation(record.images[0], record.size_hw, where=f"record {record.id!r}")
-    raw_hw = (size_hw[1], size_hw[0]) if orientation >= 5 else size_hw
-    made = [_make_region(r, raw_hw, orientation, unit, lost) for r in record.regions]
-    return tuple(region for region in made if region is not None)
 
 
 def _make_region(
@@ -106,6 +104,8 @@ def _make_region(
         mask=None if mask is None else turn_mask(mask, orientation),
         score=raw.score,
         source=raw.source,
+        image=raw.image,
+        turn=raw.turn,
     )
 
 

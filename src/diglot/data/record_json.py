@@ -5,34 +5,44 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from diglot.core.types import Lineage, Region, Sample
+from diglot.core.types import Lineage, Region, Sample, Turn
 from diglot.data.raw_record import RawRegion
+from diglot.data.schema import LINEAGE_FIELDS
 from diglot.data.segmentation import rle_json
 from diglot.files import replacing
 
 
 def record_fields(sample: Sample) -> dict[str, Any]:
-    """Caption, regions, sizes and lineage of a sample, ready for JSON."""
+    """Caption, turns, regions, sizes and lineage of a sample, ready for JSON."""
     return {
-        "size_hw": list(sample.size_hw),
+        "sizes_hw": [list(size) for size in sample.sizes_hw],
         "caption": sample.caption,
+        "turns": [{"role": t.role, "text": t.text, "learn": t.learn} for t in sample.turns],
         "regions": [_region_fields(region) for region in sample.regions],
-        "lineage": [{"step": m.step, "revision": m.revision} for m in sample.lineage],
+        "lineage": [{name: getattr(m, name) for name in LINEAGE_FIELDS} for m in sample.lineage],
     }
 
 
 def read_record_fields(record: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `RawRecord` that `record_fields` wrote; missing ones are empty."""
-    size = record.get("size_hw")
+    """The arguments of `RawRecord` that `record_fields` wrote; missing ones are empty.
+
+    The "size_hw" of older files, which had one image, is read too.
+    """
+    sizes = record.get("sizes_hw") or [record.get("size_hw")]
     return {
-        "size_hw": None if size is None else (int(size[0]), int(size[1])),
+        "sizes_hw": tuple(None if size is None else (int(size[0]), int(size[1])) for size in sizes),
         "caption": record.get("caption") or "",
+        "turns": tuple(_read_turn(turn) for turn in record.get("turns") or ()),
         "regions": tuple(_read_region(region) for region in record.get("regions") or ()),
         "lineage": tuple(
-            Lineage(step=made["step"], revision=made.get("revision") or "")
+            Lineage(**{name: made.get(name) or "" for name in LINEAGE_FIELDS})
             for made in record.get("lineage") or ()
         ),
     }
+
+
+def _read_turn(turn: dict[str, Any]) -> Turn:
+    return Turn(role=turn["role"], text=turn["text"], learn=turn.get("learn", False))
 
 
 def _region_fields(region: Region) -> dict[str, Any]:
@@ -44,6 +54,8 @@ def _region_fields(region: Region) -> dict[str, Any]:
         "mask": None if region.mask is None else rle_json(region.mask),
         "score": region.score,
         "source": region.source,
+        "image": region.image,
+        "turn": region.turn,
     }
 
 
@@ -57,6 +69,8 @@ def _read_region(region: dict[str, Any]) -> RawRegion:
         mask=region.get("mask"),
         score=1.0 if score is None else float(score),
         source=region.get("source") or "",
+        image=region.get("image") or 0,
+        turn=region.get("turn"),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from diglot.config.parts import build_part
 from diglot.core import masks
-from diglot.core.types import Region, Sample
+from diglot.core.types import Region, Sample, Turn
 from diglot.data.convert import Conversion, Rejection, read_samples, write_samples
 from tests.data.pictures import jpeg
 
@@ -76,7 +76,7 @@ def make_mask(x0: int, y0: int, x1: int, y1: int, size_hw: tuple[int, int] = (24
 
 def make_sample(number: int) -> Sample:
     """A sample with two regions in its caption and a mask on each."""
-    return Sample(
+    return Sample.captioned(
         id=f"s{number}",
         image=jpeg(number),
         size_hw=(24, 32),
@@ -99,4 +99,22 @@ def make_sample(number: int) -> Sample:
                 mask=make_mask(10, 4, 30, 20),
             ),
         ),
+    )
+
+
+def make_conversation(number: int, images: int = 2) -> Sample:
+    """A conversation about several images, with a region in its second turn."""
+    seen = " and ".join(["<image>"] * images)
+    turns = (
+        Turn(role="system", text="Be brief."),
+        Turn(role="user", text=f"{seen} What is it?"),
+        Turn(role="assistant", text="A small dog.", learn=True),
+    )
+    region = Region(phrase="small dog", span=(2, 11), turn=2, image=images - 1, box=(1, 2, 9, 10))
+    return Sample(
+        id=f"c{number}",
+        images=tuple(jpeg(number * 10 + n) for n in range(images)),
+        sizes_hw=((24, 32),) * images,
+        turns=turns,
+        regions=(region,) if images else (),
     )

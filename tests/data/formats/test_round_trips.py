@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from diglot.core.types import Region, Sample
-from tests.data.formats.foreign import make_sample, read, settings_of, write
+from tests.data.formats.foreign import make_conversation, make_sample, read, settings_of, write
 
 WHOLE = ("image_jsonl", "webdataset")
 
@@ -62,13 +62,32 @@ def test_regions_come_back(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 def test_everything_comes_back(name: str, tmp_path: Path) -> None:
     samples = [make_sample(number) for number in range(3)]
+    samples += [make_conversation(number, images=number) for number in range(3)]
     done = write(name, samples, tmp_path)
     assert not done.as_json()["lost"]
     found, _, rejections = read(name, **settings_of(name, tmp_path))
     assert not rejections
     for sample, before in zip(found, samples, strict=True):
-        data = sample.image if isinstance(sample.image, bytes) else sample.image.read_bytes()
-        assert replace(sample, image=data) == before
+        assert replace(sample, images=read_images(sample)) == before
+
+
+def read_images(sample: Sample) -> tuple[bytes, ...]:
+    return tuple(i if isinstance(i, bytes) else i.read_bytes() for i in sample.images)
+
+
+@pytest.mark.parametrize("name", ["llava_json", "cambrian_jsonl", "llava_next"])
+def test_conversations_come_back(name: str, tmp_path: Path) -> None:
+    most = 1 if name == "llava_next" else 2
+    samples = [make_conversation(number, images=number) for number in range(3)]
+    done = write(name, samples, tmp_path)
+    assert done.lost["regions not held by the format"] == most
+    assert done.rejected.total() == 2 - most
+    settings = settings_of(name, tmp_path) | {"number_ids": False}
+    found, _, rejections = read(name, **settings)
+    assert not rejections
+    for sample, before in zip(found, samples, strict=False):
+        assert replace(sample, images=read_images(sample)) == replace(before, regions=())
+    assert len(found) == most + 1
 
 
 @pytest.mark.parametrize("name", ["llava_json", "cambrian_jsonl", "llava_next"])

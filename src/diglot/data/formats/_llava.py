@@ -8,15 +8,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from diglot.core.conversation import IMAGE_PLACEHOLDER, Role, Turn
 from diglot.core.errors import DataError
 from diglot.core.types import Sample
 from diglot.data.image_files import ImageWriter
 from diglot.data.raw_record import RawRecord
 
-ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+ROLES: dict[str, Role] = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+}
 ROLES |= {"system": "system"}
 SIDES = {"user": "human", "assistant": "gpt", "system": "system"}
-PLACEHOLDER = "<image>"
 
 
 def read_conversation(
@@ -26,18 +31,22 @@ def read_conversation(
 
     Raises DataError for an unknown side, or a caption that is not one question's answer.
     """
-    turns = tuple((_role(turn["from"]), turn["value"]) for turn in record["conversations"])
+    turns = tuple(_read_turn(turn) for turn in record["conversations"])
     if not captions:
         return RawRecord(id=id, images=images, turns=turns)
-    if [role for role, _ in turns] != ["user", "assistant"] or len(images) != 1:
+    if [turn.role for turn in turns] != ["user", "assistant"] or len(images) != 1:
         raise DataError("not a caption", expected="one image, one question and its answer")
-    return RawRecord(id=id, images=images, caption=turns[1][1].strip())
+    return RawRecord(id=id, images=images, caption=turns[1].text.strip())
 
 
-def _role(side: Any) -> str:
-    if side not in ROLES:
-        raise DataError("unknown side of a conversation", expected=", ".join(ROLES), got=side)
-    return ROLES[side]
+def _read_turn(turn: dict[str, Any]) -> Turn:
+    """Every answer is learned."""
+    if turn["from"] not in ROLES:
+        raise DataError(
+            "unknown side of a conversation", expected=", ".join(ROLES), got=turn["from"]
+        )
+    role = ROLES[turn["from"]]
+    return Turn(role=role, text=turn["value"], learn=role == "assistant")
 
 
 def image_names(record: dict[str, Any]) -> list[Any]:
@@ -59,7 +68,7 @@ def record_id(record: dict[str, Any], number: int, *, number_ids: bool) -> str:
 def conversation_json(sample: Sample, images: ImageWriter, lost: Counter[str]) -> dict[str, Any]:
     """The record of a sample, its pictures written; a caption becomes the answer to `<image>`."""
     record: dict[str, Any] = {"id": sample.id}
-    names = write_images(sample, images)
+    names = images.write_all(sample)
     if names:
         record["image"] = names[0] if len(names) == 1 else names
     return record | {"conversations": turns_json(sample, lost)}
@@ -67,16 +76,9 @@ def conversation_json(sample: Sample, images: ImageWriter, lost: Counter[str]) -
 
 def turns_json(sample: Sample, lost: Counter[str]) -> list[dict[str, str]]:
     """The turns as LLaVA gives them."""
-    turns = getattr(sample, "turns", ())
+    turns = sample.turns
     if not turns:
-        sides = (("human", PLACEHOLDER), ("gpt", sample.caption))
+        sides = (("human", IMAGE_PLACEHOLDER), ("gpt", sample.caption))
         return [{"from": side, "value": text} for side, text in sides]
     lost["turns that are not learned"] += sum(t.role == "assistant" and not t.learn for t in turns)
     return [{"from": SIDES[turn.role], "value": turn.text} for turn in turns]
-
-
-def write_images(sample: Sample, images: ImageWriter) -> list[str]:
-    """Write a sample's pictures; returns their paths."""
-    pictures = getattr(sample, "images", None) or (sample.image,)
-    ids = [sample.id] if len(pictures) == 1 else [f"{sample.id}-{n}" for n in range(len(pictures))]
-    return [images.write(picture, id) for picture, id in zip(pictures, ids, strict=True)]

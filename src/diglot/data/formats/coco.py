@@ -86,7 +86,7 @@ class Coco:
             yield RawRecord(
                 id=f"{id}#{number}" if each else id,
                 images=(path,),
-                size_hw=(image["height"], image["width"]) if "height" in image else None,
+                sizes_hw=((image["height"], image["width"]),) if "height" in image else (),
                 caption=caption.strip(),
                 regions=regions,
             )

@@ -70,7 +70,7 @@ class Flickr30kEntities:
             yield RawRecord(
                 id=f"{row.id}#{number}",
                 images=(image,),
-                size_hw=size_hw,
+                sizes_hw=(size_hw,),
                 caption=caption,
                 regions=tuple(region for group in regions for region in group),
             )

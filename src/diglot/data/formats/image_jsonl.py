@@ -1,7 +1,8 @@
 """Our own light format: a line of JSON a record, with pictures as files beside it.
 
-Fields: id, image (path relative to the file), caption, regions [{phrase, label, box xyxy, span,
-mask as RLE, score, source}], lineage. Everything of a captioned sample fits.
+Fields: id, image (path relative to the file) or images, caption or turns [{role, text, learn}],
+regions [{phrase, label, box xyxy, span, mask as RLE, score, source}], lineage. Everything of a
+sample fits.
 """
 
 from collections import Counter
@@ -71,5 +72,6 @@ class ImageJsonlWriter:
     def add(self, sample: Sample) -> None:
         """Write one sample."""
         fields: dict[str, Any] = {"id": sample.id}
-        fields["image"] = f"images/{self._images.write(sample.image, sample.id)}"
+        names = [f"images/{name}" for name in self._images.write_all(sample)]
+        fields |= {"image": names[0]} if len(names) == 1 else {"images": names}
         self._lines.add(fields | record_fields(sample))

@@ -108,7 +108,7 @@ class LlavaNextWriter:
 
     def add(self, sample: Sample) -> None:
         """Write one sample. Raises DataError for several images."""
-        pictures = getattr(sample, "images", None) or (sample.image,)
+        pictures = sample.images
         if len(pictures) > 1:
             raise DataError("more images than the format holds", expected=1, got=len(pictures))
         data = [p if isinstance(p, bytes) else p.read_bytes() for p in pictures]

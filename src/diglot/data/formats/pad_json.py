@@ -54,7 +54,7 @@ class PadJson:
         yield RawRecord(
             id=PurePosixPath(name).with_suffix("").as_posix(),
             images=(find_image(self._config.images, name),),
-            size_hw=(height, width),
+            sizes_hw=((height, width),),
             caption=record.get("caption") or "",
             regions=tuple(_region(label, (height, width)) for label in record["labels"]),
         )

@@ -94,7 +94,7 @@ class RefCoco:
         yield RawRecord(
             id=PurePosixPath(name).with_suffix("").as_posix(),
             images=(find_image(self._config.images, name),),
-            size_hw=(image["height"], image["width"]),
+            sizes_hw=((image["height"], image["width"]),),
             regions=tuple(regions),
         )
 

@@ -61,7 +61,7 @@ class Sa1b:
         yield RawRecord(
             id=PurePosixPath(image["file_name"]).with_suffix("").as_posix(),
             images=(find_image(self._config.images or self._config.path, image["file_name"]),),
-            size_hw=(image["height"], image["width"]),
+            sizes_hw=((image["height"], image["width"]),),
             regions=tuple(self._region(mask) for mask in masks),
         )
 

@@ -62,7 +62,7 @@ class VisualGenome:
     def parse(self, row: Row, lost: Counter[str]) -> Iterator[RawRecord]:
         """The image's record."""
         described, sizes = row.value
-        size_hw = (sizes[0]["height"], sizes[0]["width"]) if sizes else None
+        sizes_hw = tuple((size["height"], size["width"]) for size in sizes[:1])
         regions = tuple(
             RawRegion(
                 phrase=region["phrase"].strip(),
@@ -71,7 +71,7 @@ class VisualGenome:
             for region in described["regions"]
         )
         image = self._find(row.id)
-        yield RawRecord(id=row.id, images=(image,), size_hw=size_hw, regions=regions)
+        yield RawRecord(id=row.id, images=(image,), sizes_hw=sizes_hw, regions=regions)
 
     def _find(self, id: str) -> Path:
         """The picture of either archive. Raises DataError where it is in neither."""

@@ -65,12 +65,12 @@ class WebDataset:
         """The key's record."""
         files: dict[str, bytes] = row.value
         pictures = [suffix for suffix in files if suffix.rsplit(".")[-1] in _PICTURES]
-        if not pictures:
-            raise DataError("no image in the record", got=", ".join(files))
         known = {*pictures, "txt", "json"}
         lost["files of other kinds"] += sum(suffix not in known for suffix in files)
         fields = json.loads(files["json"]) if "json" in files else {}
         ours = isinstance(fields.get(_OURS), dict)
+        if not pictures and not ours:
+            raise DataError("no image in the record", got=", ".join(files))
         lost["fields of others' JSON"] += len(fields) - ("caption" in fields) if not ours else 0
         record: dict[str, Any] = fields[_OURS] if ours else {"caption": fields.get("caption")}
         if "txt" in files and not ours:
@@ -127,10 +127,15 @@ class WebDatasetWriter:
 
     def add(self, sample: Sample) -> None:
         """Write one sample."""
-        data = sample.image if isinstance(sample.image, bytes) else sample.image.read_bytes()
         fields = {_OURS: {"id": sample.id, **record_fields(sample)}}
-        files = {picture_suffix(data).removeprefix("."): data}
-        files["txt"] = sample.caption.encode("utf-8", "replace")
+        files: dict[str, bytes] = {}
+        for number, image in enumerate(sample.images):
+            data = image if isinstance(image, bytes) else image.read_bytes()
+            prefix = f"{number:03d}" if len(sample.images) > 1 else ""
+            files[prefix + picture_suffix(data)] = data
+        files = {name.removeprefix("."): data for name, data in files.items()}
+        if not sample.is_conversation:
+            files["txt"] = sample.caption.encode("utf-8", "replace")
         files["json"] = json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
         self._samples.append((f"{self._count:09d}", files))
         self._count += 1
