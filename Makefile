@@ -1,13 +1,20 @@
-# make demo   the environment, the embedded models and images, and diglot's main job end to end
-# make test   the environment if needed, and the tests
-# make check  lint and types      make bench  the benchmarks
+# make demo       the environment, the embedded models and images, and diglot's main job end to end
+# make test       the environment if needed, and the tests
+# make check      lint, format, types          make docs       the pages, warnings are errors
+# make coverage   the tests with coverage      make bench      the benchmarks
+# make test-lowest, make test-newest           the core tests under the lowest and the newest releases
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
+# What runs under other releases: everything that computes with torch and transformers.
+CORE_TESTS := tests/core tests/metrics tests/models tests/objectives tests/train
+# Which torch the two targets take, as a requirement: pip may know only some builds of it.
+LOWEST_TORCH ?= $(shell sed -n 's/^ *"\(torch\)>=\([0-9.]*\)",/\1==\2/p' pyproject.toml)
+NEWEST_TORCH ?= torch
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check docs coverage bench clean test-lowest test-newest
 
 demo: $(VENV)/made
 	$(BIN)/diglot fetch
@@ -18,9 +25,17 @@ test: $(VENV)/made
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/made
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/made
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+coverage: $(VENV)/made
+	$(BIN)/diglot fetch
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 bench: $(VENV)/made
 	$(BIN)/diglot fetch
@@ -34,6 +49,22 @@ $(VENV)/made: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt torch
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	@touch $@
+
+test-lowest:
+	mkdir -p build
+	$(PYTHON) -m tests.lowest | sed 's/^torch==.*/$(LOWEST_TORCH)/' > build/lowest.txt
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --disable-pip-version-check -q '$(LOWEST_TORCH)'
+	build/lowest/bin/python -m pip install --disable-pip-version-check -q -c build/lowest.txt \
+		-e '.[demo,lora,words]' pytest pytest-xdist hypothesis
+	build/lowest/bin/python -m pytest -n 2 -m 'not slow' $(CORE_TESTS)
+
+test-newest:
+	$(PYTHON) -m venv build/newest
+	build/newest/bin/python -m pip install --disable-pip-version-check -q --upgrade '$(NEWEST_TORCH)'
+	build/newest/bin/python -m pip install --disable-pip-version-check -q --upgrade \
+		--upgrade-strategy eager -e '.[demo,lora,words]' '$(NEWEST_TORCH)' pytest pytest-xdist hypothesis
+	build/newest/bin/python -m pytest -n 2 -m 'not slow' $(CORE_TESTS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info
