@@ -24,7 +24,7 @@ from diglot.core.geometry import TokenGrid
 from diglot.core.types import Sample, SizeHW
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, rejection_of
 
 FeatureDtype = Literal["float16", "float32"]
 
@@ -169,8 +169,7 @@ class FeatureCache:
             try:
                 pictures[index] = self._pictures(index)
             except DataError as error:
-                told = {"where": error.where or "", "detail": str(error)}
-                rejected.add(self.dataset.ids[index] or f"#{index}", error.what, **told)
+                rejected.note(rejection_of(self.dataset.ids[index] or f"#{index}", error))
                 done[index] = REJECTED
         flat = list(chain.from_iterable(pictures.values()))
         grids = iter(encode(flat) if flat else [])

@@ -1,11 +1,27 @@
-"""The file of records set aside: one JSON line each, with the reason, never the same line twice."""
+"""The file of rejected records: one JSON line each, with the reason, never the same line twice."""
 
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from diglot.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that cannot be used, and why."""
+
+    id: str
+    reason: str  # the kind of mistake, the same for all records with it
+    where: str  # file, sample and field
+    detail: str = ""  # the whole message
+
+
+def rejection_of(id: str, error: DataError) -> Rejection:
+    """The rejection of record `id` for what `error` says of it."""
+    return Rejection(id, error.what, error.where or "", str(error))
 
 
 class Rejected:
@@ -21,6 +37,11 @@ class Rejected:
         if path.exists():
             self._read()
 
+    def note(self, rejection: Rejection) -> bool:
+        """`add` a rejection."""
+        one = rejection
+        return self.add(one.id, one.reason, where=one.where, detail=one.detail)
+
     def add(self, id: str, reason: str, *, where: str = "", detail: str = "") -> bool:
         """Note that record `id` is unusable; on disk on return. False where it was noted before.
 
@@ -29,8 +50,8 @@ class Rejected:
         if (id, reason) in self._seen:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"id": id, "reason": reason, "where": where} | ({"detail": detail} if detail else {})
-        line = json.dumps(told) + "\n"
+        entry = {"id": id, "reason": reason, "where": where}
+        line = json.dumps(entry | ({"detail": detail} if detail else {})) + "\n"
         with open(self.path, "ab") as file:
             file.write(line.encode("ascii"))
             file.flush()
@@ -40,7 +61,7 @@ class Rejected:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many records each reason set aside, commonest first."""
+        """How many records were rejected for each reason, commonest first."""
         return dict(self._reasons.most_common())
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ Source: "Law of Vision Representation in MLLMs", section 5.2: images drawn at ra
 
 import hashlib
 import json
+from itertools import islice
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -14,6 +15,7 @@ from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
+from diglot.data.samples import usable_samples
 from diglot.models.prompt import caption_of
 
 
@@ -48,15 +50,14 @@ def choose_captions(
     A record without a readable picture or caption, or with one of `longest` tokens or more, goes to
     `rejected` and another is drawn. Raises DataError where none is left.
     """
-    chosen: dict[int, tuple[Sample, tuple[int, ...]]] = {}
-    for index in np.random.default_rng(seed).permutation(len(dataset)).tolist():
-        if len(chosen) == images:
-            break
-        try:
-            chosen[index] = _readable(dataset[index], tokenizer, longest)
-        except DataError as error:
-            name = dataset.ids[index] or f"#{index}"
-            rejected.add(name, error.what, where=error.where or "", detail=str(error))
+    drawn = np.random.default_rng(seed).permutation(len(dataset)).tolist()
+    usable = usable_samples(
+        dataset,
+        lambda sample: _readable(sample, tokenizer, longest),
+        rejected.note,
+        indices=drawn,
+    )
+    chosen = dict(islice(usable, images))
     if not chosen:
         raise DataError("no usable image with a caption", where=f"{dataset.folder}")
     told = json.dumps([dataset.fingerprint, sorted(chosen)])

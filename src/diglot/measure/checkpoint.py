@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from diglot.core.errors import DataError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.features import FeatureCache, FeaturesConfig, sample_picture
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, Rejection
+from diglot.data.samples import usable_samples, use_sample
 from diglot.files import locked, replace_text
 from diglot.measure.config import MeasureConfig
 from diglot.measure.projected import ProjectedSample, project_samples
@@ -48,20 +48,20 @@ class Scenes:
         """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
         views = self._views(vlm, dataset, count, rejected, report)
+        first = range(min(count or len(dataset), len(dataset)))
+        read = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
         usable: list[Sample] = []
-        places: dict[int, int] = {}  # by the sample itself: its id may stand twice
-        for index in range(min(count or len(dataset), len(dataset))):
-            try:
-                sample = dataset[index]
-                views(index)
-                usable.append(sample)
-                places[id(sample)] = index
-            except DataError as error:
-                name, told = dataset.ids[index] or f"#{index}", str(error)
-                rejected.add(name, error.what, where=error.where or "", detail=told)
+        index_of: dict[int, int] = {}  # by the sample itself: its id may stand twice
+        for index, sample in read:
+            made = use_sample(dataset, index, lambda _, index=index: views(index))
+            if isinstance(made, Rejection):
+                rejected.note(made)
+                continue
+            usable.append(sample)
+            index_of[id(sample)] = index
         kind = "features" if self.features else "pixels"
         return project_samples(
-            vlm, usable, lambda sample: views(places[id(sample)]), views_are=kind
+            vlm, usable, lambda sample: views(index_of[id(sample)]), views_are=kind
         )
 
     def _views(

@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import Rejection
+from diglot.data.samples import usable_samples
 from diglot.measure.config import MeasureConfig
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import probe
@@ -73,14 +76,13 @@ def probe_on(folder: Path, split: str, samples: int, *, frame: Frame | None = No
 
 def first_usable(dataset: Dataset, indices: Iterable[int], count: int) -> list[Sample]:
     """The first `count` samples, in this order, whose record and picture can be read."""
-    usable: list[Sample] = []
-    for index in indices:
-        if len(usable) == count:
-            break
-        try:
-            sample = dataset[index]
-            sample_picture(sample)
-            usable.append(sample)
-        except DataError as error:
-            log.warning("not in the probe set: %s", error)
-    return usable
+
+    def read(sample: Sample) -> Sample:
+        sample_picture(sample)
+        return sample
+
+    def note(rejection: Rejection) -> None:
+        log.warning("not in the probe set: %s", rejection.detail)
+
+    found = usable_samples(dataset, read, note, indices=indices)
+    return [sample for _, sample in islice(found, count)]

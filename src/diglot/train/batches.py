@@ -1,4 +1,4 @@
-"""From the order of samples to the micro-batches of every step, bad records set aside."""
+"""From the order of samples to the micro-batches of every step, bad records rejected."""
 
 import itertools
 from collections import Counter
@@ -11,10 +11,10 @@ from diglot.core.batch import Batch
 from diglot.core.errors import DataError
 from diglot.core.rng import generator
 from diglot.data.collate import Laid, collate
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, Rejection
 from diglot.train.config import StageConfig
 from diglot.train.order import Order
-from diglot.train.samples import PreparedSamples, Rejection
+from diglot.train.samples import PreparedSamples
 
 # A run looks for a usable record among its first ones, and stops at once if there is none.
 CHECKED_RECORDS = 1000
@@ -55,7 +55,7 @@ class Batches:
                 continue
             reasons[item.reason] += 1
             if self.accelerator.is_main_process:
-                self._set_aside(item)
+                self.rejected.note(item)
         if usable:
             return collate([usable[min(usable)]], row_tokens=self.config.row_tokens)
         raise DataError(
@@ -90,10 +90,7 @@ class Batches:
         usable = [p for p in prepared if isinstance(p, Laid)]
         for item in prepared:
             if isinstance(item, Rejection):
-                self._set_aside(item)
+                self.rejected.note(item)
             else:
                 self.notes.update(item.notes)
         return collate(usable, row_tokens=self.config.row_tokens) if usable else None
-
-    def _set_aside(self, item: Rejection) -> None:
-        self.rejected.add(item.id, item.reason, where=item.where, detail=item.detail)

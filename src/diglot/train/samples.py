@@ -1,7 +1,7 @@
 """From a place in the order to a sample laid out for the model; a bad record never stops a run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
@@ -12,20 +12,11 @@ from diglot.data.collate import Laid, lay
 from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
+from diglot.data.rejected import Rejection, rejection_of
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture
 from diglot.train.order import Key
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A record that cannot be used, and why."""
-
-    id: str
-    reason: str  # the kind of mistake, the same for all records with it
-    where: str
-    detail: str  # the whole message
 
 
 class PreparedSamples(torch.utils.data.Dataset):
@@ -54,8 +45,7 @@ class PreparedSamples(torch.utils.data.Dataset):
             return self._lay(epoch, turn, index)
         except DataError as error:
             # a record may lack even its id
-            name = self.dataset.ids[index] or f"#{index}"
-            return Rejection(name, error.what, error.where or "", str(error))
+            return rejection_of(self.dataset.ids[index] or f"#{index}", error)
 
     def _lay(self, epoch: int, turn: int, index: int) -> Laid:
         sample = self.dataset[index]

@@ -25,7 +25,7 @@ from diglot.core.types import Sample, SizeHW
 from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.pairs import Pair, PairImage
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, rejection_of
 from diglot.measure.correspondence import law_compat
 from diglot.measure.correspondence.maps import common, joined
 from diglot.measure.correspondence.matching import Batch
@@ -168,7 +168,7 @@ class Features:
                     maps.append((self.map(pair.source), self.map(pair.target)))
                     chunk.append(pair)
                 except DataError as error:
-                    rejected.add(pair.id, error.what, where=error.where or "", detail=str(error))
+                    rejected.note(rejection_of(pair.id, error))
             if chunk:
                 yield self._batch(chunk, maps)
             done = min(start + size, len(pairs))

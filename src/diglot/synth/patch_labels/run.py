@@ -1,17 +1,19 @@
-"""Labelling a dataset, shard by shard; a run that was killed goes on, a bad image is set aside."""
+"""Labelling a dataset, shard by shard; a run that was killed resumes, a bad image is rejected."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, Rejection
+from diglot.data.samples import usable_samples, use_sample
 from diglot.synth.patch_labels.labeller import Labeller, PatchWords
 
 BATCH_IMAGES = 8
@@ -40,21 +42,22 @@ def label_dataset(
 
 def usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:
     """A sample and its picture; None, and the reason noted, where they cannot be read."""
-    try:
-        sample = dataset[index]
-        return sample, sample_picture(sample)
-    except DataError as error:
-        name = dataset.ids[index] or f"#{index}"
-        rejected.add(name, error.what, where=error.where or "", detail=str(error))
+    found = use_sample(dataset, index, _with_picture)
+    if isinstance(found, Rejection):
+        rejected.note(found)
         return None
+    return found
+
+
+def _with_picture(sample: Sample) -> Usable:
+    return sample, sample_picture(sample)
 
 
 def first_usable(dataset: Dataset, count: int, rejected: Rejected) -> list[Usable]:
     """The first samples that can be read. Raises ConfigError where none of many can."""
-    opened: Iterable[Usable | None] = (
-        usable(dataset, index, rejected) for index in range(min(2 * count, len(dataset)))
-    )
-    found = [one for one in opened if one is not None][:count]
+    tried = range(min(2 * count, len(dataset)))
+    opened = usable_samples(dataset, _with_picture, rejected.note, indices=tried)
+    found = [one for _, one in islice(opened, count)]
     if not found:
         raise ConfigError(
             "no image of the dataset can be read",

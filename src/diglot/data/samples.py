@@ -1,0 +1,57 @@
+"""The records of a dataset that can be used; those that cannot are noted, each with its reason."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from diglot.core.errors import DataError
+from diglot.core.types import Sample
+from diglot.data.rejected import Rejection, rejection_of
+
+T = TypeVar("T")
+
+
+class Samples(Protocol):
+    """What is read here of a `Dataset`."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of every sample, in order; empty where a record lacks it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def use_sample(samples: Samples, index: int, use: Callable[[Sample], T]) -> T | Rejection:
+    """What `use` makes of a sample; a Rejection where it, or reading the record, raises DataError.
+
+    Another error of `use` is ours or the machine's, and is raised.
+    """
+    try:
+        return use(samples[index])
+    except DataError as error:
+        return rejection_of(samples.ids[index] or f"#{index}", error)
+
+
+def usable_samples(
+    samples: Samples,
+    use: Callable[[Sample], T],
+    note: Callable[[Rejection], object],
+    *,
+    indices: Iterable[int] | None = None,
+) -> Iterator[tuple[int, T]]:
+    """(index, what `use` makes of the sample) of those that can be used, one after the other.
+
+    Args:
+        samples: A dataset.
+        use: Reads what the caller needs of a sample; raises DataError where it cannot be used.
+        note: Takes every rejection, as `Rejected.note` does.
+        indices: Which samples, in which order; all in order where not given.
+    """
+    for index in range(len(samples)) if indices is None else indices:
+        made = use_sample(samples, index, use)
+        if isinstance(made, Rejection):
+            note(made)
+        else:
+            yield index, made
