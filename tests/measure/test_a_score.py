@@ -11,6 +11,7 @@ import torch
 
 from diglot.cli.main import main
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress
 from diglot.core.types import Sample
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
@@ -62,12 +63,12 @@ def test_is_the_papers_formula(end: bool) -> None:
     samples = [tiny_sample(i, objects=1 + 2 * i) for i in range(3)]
     slow = [slow_log_probs(tiny_vlm(), sample, end=end) for sample in samples]
     chosen = captions_of(samples, vlm)
-    done: list[int] = []
+    events: list[Progress] = []
 
     def score(how):
         config = AScoreConfig(average=how, end=end, bootstrap_draws=100)
         with torch.no_grad():
-            return a_score(vlm, chosen, features(vlm), config, done=done.append)
+            return a_score(vlm, chosen, features(vlm), config, report=events.append)
 
     by_image, by_token = score("images"), score("tokens")
     per_image = [sum(log_probs) / len(log_probs) for log_probs in slow]
@@ -81,7 +82,7 @@ def test_is_the_papers_formula(end: bool) -> None:
         16,
     )
     assert by_image.estimate.low <= by_image.estimate.value <= by_image.estimate.high <= 0
-    assert done[-1] == 3
+    assert events[-1] == Progress("A score", 3, 3)
 
 
 def features(vlm: VLM):
