@@ -1,17 +1,27 @@
-import json
-
 import pytest
+from jsonargparse import ArgumentParser
 
-from diglot.cli.options import settle
+from diglot.cli.options import merge_options
+from diglot.cli.train import add_arguments, read_arguments
 from diglot.config.recipes import carried_recipes, find
 from diglot.core.errors import ConfigError
-from diglot.train.config import merge_stage
+from diglot.train.config import PARTS, merge_stage
 
 
-def settled(*args: str) -> dict:
-    config, *rest = settle(list(args))
-    assert not rest
-    return json.loads(config.removeprefix("--config="))
+@pytest.fixture(scope="module")
+def parser() -> ArgumentParser:
+    made = ArgumentParser(exit_on_error=False)
+    add_arguments(made)
+    return made
+
+
+@pytest.fixture
+def merged(parser):
+    def merge(*args: str) -> dict:
+        under = (*PARTS, "plus", "mix")
+        return merge_options(list(args), parser, merge=merge_stage, open_under=under)
+
+    return merge
 
 
 @pytest.fixture
@@ -27,8 +37,8 @@ def recipes(tmp_path):
     return tmp_path
 
 
-def test_later_recipes_lie_over_earlier_ones_field_by_field(recipes):
-    told = settled(f"--config={recipes}/a.yaml", "--config", f"{recipes}/b.yaml")
+def test_later_recipes_lie_over_earlier_ones_field_by_field(merged, recipes):
+    told = merged(f"--config={recipes}/a.yaml", "--config", f"{recipes}/b.yaml")
     assert told["objective"] == {
         "name": "code_switch",
         "text_weight": 0.5,
@@ -39,8 +49,8 @@ def test_later_recipes_lie_over_earlier_ones_field_by_field(recipes):
     assert told["precision"] == "no"
 
 
-def test_options_of_parts_lie_over_all_recipes(recipes):
-    told = settled(
+def test_options_of_parts_lie_over_all_recipes(merged, recipes):
+    told = merged(
         "--objective.entity_weight",
         "0",
         f"--config={recipes}/a.yaml",
@@ -56,8 +66,8 @@ def test_options_of_parts_lie_over_all_recipes(recipes):
     assert told["model"]["encoder"] == {"name": "efficientnet_lite0", "image_px": 256}
 
 
-def test_added_objectives_are_set_field_by_field(recipes):
-    told = settled(
+def test_added_objectives_are_set_field_by_field(merged, recipes):
+    told = merged(
         f"--config={recipes}/a.yaml",
         "--plus.patch_aligned.weight.schedule=linear",
         "--plus.patch_aligned.weight.end",
@@ -69,25 +79,49 @@ def test_added_objectives_are_set_field_by_field(recipes):
     assert told["mix"] == {"reconstruction": {"share": 0.5}}
 
 
-def test_another_name_starts_anew_and_the_same_name_goes_on(recipes):
+def test_another_name_starts_anew_and_the_same_name_goes_on(merged, recipes):
     start = [f"--config={recipes}/a.yaml"]
-    assert settled(*start, "--objective", "caption")["objective"] == {"name": "caption"}
-    assert settled(*start, "--objective=code_switch")["objective"]["text_weight"] == 0.5
-    told = settled(*start, "--model.projector", '{"name": "own.part", "hidden": 1}')
+    assert merged(*start, "--objective", "caption")["objective"] == {"name": "caption"}
+    assert merged(*start, "--objective=code_switch")["objective"]["text_weight"] == 0.5
+    told = merged(*start, "--model.projector", '{"name": "own.part", "hidden": 1}')
     assert told["model"]["projector"] == {"name": "own.part", "hidden": 1}
 
 
-def test_a_field_of_a_part_that_no_recipe_names(recipes):
-    assert settled("--objective.reduction=sum")["objective"] == {
+def test_a_field_of_a_part_that_no_recipe_names(merged, recipes):
+    assert merged("--objective.reduction=sum")["objective"] == {
         "name": "caption",
         "reduction": "sum",
     }
 
 
-def test_other_arguments_pass(recipes):
-    rest = ["--data", "d", "--optim.lr", "1", "--features.folder=f", "--help"]
-    assert settle(rest) == rest
-    assert settle([*rest, "--objective=caption"])[1:] == rest
+def test_other_options_keep_their_words_until_their_type_is_known(merged):
+    told = merged("--data", "d", "--optim.lr", "1", "--features.folder=f", "--max_samples=null")
+    assert told["data"] == "d"
+    assert told["optim"] == {"lr": "1"}
+    assert told["features"] == {"folder": "f"}
+    assert told["max_samples"] == "null"
+
+
+def test_recipes_and_options_are_read_once_into_typed_settings(parser, recipes):
+    args = [f"--config={recipes}/a.yaml", "--data=2024", "--out=o", "--optim.lr", "5e-4"]
+    given = read_arguments(parser, [*args, "--features.folder=f", "--max_samples=null"])
+    assert (given["data"], given["max_samples"]) == ("2024", None)
+    assert given["optim"].lr == 5e-4
+    assert given["features"].folder == "f"
+    assert given["objective"].config.frame.bos is False
+    assert given["model"].projector.config.hidden == 8
+
+
+def test_a_number_given_as_a_word_of_another_trainer_is_answered_with_ours(parser):
+    for word, ours in (
+        ("--learning_rate=1e-3", "here it is --optim.lr"),
+        ("--per_device_train_batch_size", "here it is --micro_batch"),
+        ("--gradient-accumulation-steps=4", "--global_batch"),
+        ("--bf16", "--precision bf16"),
+    ):
+        with pytest.raises(ConfigError, match=ours) as error:
+            read_arguments(parser, ["--data=d", "--out=o", word])
+        assert "unknown argument" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +142,8 @@ def test_other_arguments_pass(recipes):
         ("12a", "12a"),
     ],
 )
-def test_plain_values_are_read_as_people_mean_them(text, value):
-    told = settled(f"--objective.x={text}")["objective"]["x"]
+def test_plain_values_are_read_as_people_mean_them(merged, text, value):
+    told = merged(f"--objective.x={text}")["objective"]["x"]
     assert told == value
     assert type(told) is type(value)
 
@@ -128,22 +162,22 @@ def test_plain_values_are_read_as_people_mean_them(text, value):
         ("model: null", "model: expected fields"),
     ],
 )
-def test_recipes_that_are_none(tmp_path, content, told):
+def test_recipes_that_are_none(parser, tmp_path, content, told):
     (tmp_path / "bad.yaml").write_text(content)
     with pytest.raises(ConfigError, match=told) as error:
-        settle(["--config", str(tmp_path / "bad.yaml")])
+        read_arguments(parser, ["--config", str(tmp_path / "bad.yaml")])
     assert "\n" not in str(error.value)
 
 
-def test_an_empty_recipe_changes_nothing(tmp_path):
+def test_an_empty_recipe_changes_nothing(merged, tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert settle(["--config", str(tmp_path / "empty.yaml")]) == []
+    assert merged("--config", str(tmp_path / "empty.yaml")) == {}
 
 
-def test_values_that_are_missing():
+def test_values_that_are_missing(merged):
     for args in (["--config"], ["--objective"], ["--objective.x", "--data"]):
         with pytest.raises(ConfigError, match="needs a value"):
-            settle(args)
+            merged(*args)
 
 
 def test_recipes_are_found_by_name_and_own_files_first(tmp_path, monkeypatch):
@@ -165,10 +199,10 @@ def test_recipes_are_found_by_name_and_own_files_first(tmp_path, monkeypatch):
             find(name)
 
 
-def test_binary_recipes(tmp_path):
+def test_binary_recipes(merged, tmp_path):
     (tmp_path / "x").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot be read"):
-        settle(["--config", str(tmp_path / "x")])
+        merged("--config", str(tmp_path / "x"))
 
 
 def test_merging_leaves_what_it_is_given_alone():

@@ -14,10 +14,10 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli import train as verb
 from diglot.cli.main import main
-from diglot.config.parts import load_part, part_config, split_part
+from diglot.config.parts import known_parts
 from diglot.config.recipes import carried_recipes
 from diglot.models.checkpoint import load_config
-from diglot.train.config import StageConfig
+from diglot.train.config import StageConfig, resolve_stage
 from tests.tiny_folders import save_world
 from tests.train.outcome import figures, losses
 
@@ -167,16 +167,33 @@ def test_print_config_shows_the_settings_and_stops(world, tmp_path, capsys):
 def test_carried_recipes_parse_and_their_parts_are_configured(name):
     parser = ArgumentParser(exit_on_error=False)
     verb.add_arguments(parser)
-    parsed = parser.parse_args(verb.rewrite(["--config", name, "--data=d", "--out=o"]))
-    given = parser.instantiate_classes(parsed).as_dict()
-    config = StageConfig(**{k: v for k, v in given.items() if k not in ("config", "json")})
-    for package, part in (
-        ("diglot.objectives", config.objective),
-        ("diglot.models.encoders", config.model.encoder),
-        ("diglot.models.projectors", config.model.projector),
-    ):
-        kind, fields = split_part(part, where=package)
-        assert part_config(load_part(package, kind), fields, where=package) is not None
+    given = verb.read_arguments(parser, ["--config", name, "--data=d", "--out=o"])
+    config = StageConfig(**{k: given[k] for k in StageConfig.__dataclass_fields__})
+    assert resolve_stage(config).objective.config is not None
+
+
+@pytest.mark.parametrize(
+    ("option", "options"),
+    [
+        ("--objective.help=code_switch", ["--objective.entity_weight", "--objective.weight"]),
+        ("--plus.help=patch_aligned", ["--plus.patch_aligned.min_cover"]),
+        ("--mix.help=reconstruction", ["--mix.reconstruction.share"]),
+        ("--model.encoder.help=siglip", ["--model.encoder.path", "--model.encoder.resample"]),
+        ("--model.projector.help=mlp", ["--model.projector.hidden", "Linear-activation-Linear"]),
+        ("--model.preprocess.help", ["max_tiles"]),
+    ],
+)
+def test_help_shows_every_option_of_a_part(option, options, capsys):
+    assert main(["train", option]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in options)
+
+
+def test_help_lists_the_parts_that_there_are(capsys):
+    assert main(["train", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for package in ("diglot.objectives", "diglot.models.encoders", "diglot.models.projectors"):
+        assert f"One of {', '.join(known_parts(package))}, or a module of your own." in shown
 
 
 @pytest.mark.slow

@@ -20,10 +20,15 @@ def mistake(*args: str) -> str:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--optim.lr", "abc"], "optim.lr: expected number, got abc"),
-        (["--epochs", "1.5"], "epochs: expected whole number, got 1.5"),
-        (["--precision", "fp8"], "precision: expected no or bf16 or fp16, got fp8"),
-        (["--max_samples", "x"], "max_samples: expected whole number or null, got x"),
+        (["--optim.lr", "abc"], "optim.lr: expected number above 0, got abc"),
+        (["--epochs", "1.5"], "epochs: expected whole number above 0, got 1.5"),
+        (
+            ["--precision", "fp8"],
+            "precision: expected no or bf16 or fp16 or bfloat16 or float16, got fp8",
+        ),
+        (["--optim.lr", "0"], "optim.lr: must be above 0; got 0"),
+        (["--workers", "9999"], "workers: must be at least 0 and at most 1024; got 9999"),
+        (["--max_samples", "x"], "max_samples: expected whole number above 0 or null, got x"),
         (["--optim.lrr", "1"], "unknown argument '--optim.lrr' (did you mean 'optim.lr'?)"),
         (["--optim.lrr=1"], "unknown argument '--optim.lrr' (did you mean 'optim.lr'?)"),
         (["--features.zzz", "1"], "unknown field 'features.zzz'"),

@@ -8,8 +8,9 @@ from torch import nn
 
 from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_vlm, save_vlm
+from diglot.models.config import LoraConfig
 from diglot.models.language import LanguageConfig
-from diglot.models.lora import LoraConfig, add_lora, merge_lora
+from diglot.models.lora import add_lora, merge_lora
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from tests.tiny import tiny_language, tiny_vlm

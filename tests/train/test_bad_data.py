@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from diglot.core.errors import DataError
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.train.loop import train
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, losses, rejected, rows, steps, write_rows

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.models.trainable import Trainable
 from diglot.train.config import StageConfig
 from diglot.train.loop import train

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from diglot.core.errors import ConfigError
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig
 from diglot.train.config import OptimConfig
@@ -48,7 +48,10 @@ def test_a_run_that_stopped_before_step_0_binds_nothing(world, tmp_path):
         ("optim.lr", {"optim": OptimConfig(lr=1.0, warmup=0.1)}),
         ("objective", {"objective": "caption"}),
         ("objective.entity_weight", {"objective": {"name": "code_switch", "entity_weight": 0.0}}),
-        ("model.encoder", {"model": VLMConfig(**BASE | {"encoder": "siglip"})}),
+        (
+            "model.encoder",
+            {"model": VLMConfig(**BASE | {"encoder": {"name": "siglip", "path": "p"}})},
+        ),
         ("micro_batch", {"micro_batch": 2}),
         ("max_samples", {"max_samples": 3}),
         ("features.dtype", {"features": FeaturesConfig(folder="f", dtype="float16")}),

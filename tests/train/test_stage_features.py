@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from diglot.core.errors import ConfigError
-from diglot.data.features import FeatureCache, FeaturesConfig
+from diglot.data.config import FeaturesConfig
+from diglot.data.features import FeatureCache
 from diglot.models.trainable import Trainable
 from diglot.train.loop import train
 from tests.tiny_folders import tiny_stage

@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
@@ -69,7 +70,8 @@ def _tell(study: Study, results: Mapping[str, Any]) -> None:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """--config, and every field of CompareConfig as an option."""
-    parser.add_argument("--config", action="config", help="a YAML comparison; may repeat")
+    parser.add_argument("--config", help="a YAML comparison; may repeat")
+    parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(CompareConfig, as_group=False)
     parser.add_argument(
         "--report_only",
@@ -84,18 +86,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def rewrite(args: list[str]) -> list[str]:
-    """All --config files as one. Raises ConfigError for one that cannot be read."""
-    told: Any = {}
-    rest: list[str] = []
-    words = iter(args)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name == "--config":
-            told = merge_stage(told, _comparison(value if equals else next(words, "")))
-        else:
-            rest.append(word)
-    return [f"--config={json_text.dumps(told, default=str)}", *rest] if told else rest
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The settings of comparisons and options. Raises ConfigError for what is wrong in either."""
+    return read_settings(parser, args, merge=merge_stage, recipe=_comparison)
 
 
 def _comparison(name: str) -> Mapping[str, Any]:

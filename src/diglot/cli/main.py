@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 from rich.logging import RichHandler
 
 from diglot import __version__
+from diglot.config.help_format import KeepLines
 from diglot.config.messages import one_line
+from diglot.config.part_help import hide_group_files
+from diglot.config.read import cause_of, option_names
 from diglot.core.errors import ConfigError, DiglotError
 
 VERBS = {
@@ -39,13 +42,6 @@ _USERS_ERRORS = {
 }
 
 
-class _KeepLines(DefaultHelpFormatter):
-    """Help that keeps the lines of a description, so that examples stay examples."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "".join(indent + line for line in text.splitlines(keepends=True))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status. A user's mistake is one message, never a traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
@@ -64,7 +60,6 @@ def _run_verb(verb: str, args: list[str]) -> int:
     # Hub progress bars and advice would drown ours; errors still come.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _log_to_stderr()
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     try:
         _call(verb, importlib.import_module(f"diglot.cli.{verb}"), args)
     except DiglotError as error:
@@ -90,16 +85,18 @@ def _call(verb: str, module: ModuleType, args: list[str]) -> None:
     parser = ArgumentParser(
         prog=f"diglot {verb}",
         description=about.split("\nArgs:")[0],
-        formatter_class=_KeepLines,
+        formatter_class=KeepLines,
         exit_on_error=False,
     )
     if hasattr(module, "add_arguments"):
         module.add_arguments(parser)
+        hide_group_files(parser)
     else:
         parser.add_function_arguments(function, as_group=False, as_positional=True)
-    rewrite = getattr(module, "rewrite", None)
-    given = _parse(parser, rewrite(args) if rewrite else args)
-    given.pop("config", None)
+    read_arguments = getattr(module, "read_arguments", _parse)
+    given = read_arguments(parser, args)
+    for name in ("config", "print_config"):
+        given.pop(name, None)
     function(**given)
 
 
@@ -108,18 +105,8 @@ def _parse(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     try:
         built: Any = parser.instantiate_classes(parser.parse_args(args))
     except (ArgumentError, ValueError, TypeError) as error:
-        cause: BaseException | None = error
-        while cause is not None:  # our own checks say best what is wrong
-            if isinstance(cause, DiglotError):
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
-        raise ConfigError(one_line(str(error), _options(parser))) from error
+        raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
     return built.as_dict()
-
-
-def _options(parser: ArgumentParser) -> list[str]:
-    names = [name for action in parser._actions for name in action.option_strings]
-    return [name.lstrip("-") for name in names if not name.endswith("help")]
 
 
 def _log_to_stderr() -> None:

@@ -1,49 +1,129 @@
-"""The command line's side of recipes: --config files and options that set parts, as one recipe."""
+"""The command line of a verb with recipes: --config files and options as one mapping of settings.
 
-import json
+jsonargparse reads each --config alone and lets the file decide over options before it. Here later
+recipes lie over earlier ones, and options over all recipes wherever they stand, so recipes and
+options are merged first, as plain data, and jsonargparse reads the result, once.
+"""
+
+import difflib
+from argparse import Action
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
+from diglot.cli.incumbents import incumbent_hint
+from diglot.config.read import instantiate, option_names
 from diglot.config.recipes import parse, read
 from diglot.core.errors import ConfigError
-from diglot.train.config import PARTS, check_sections, merge_stage
 
-# Settings below these are merged like the fields of parts: --plus.patch_aligned.weight 0.5
-OPEN = (*PARTS, "plus", "mix")
+Merge = Callable[[Any, Any], dict[str, Any]]
+SHOW = ("-h", "--help", "--print_config")
 
 
-def settle(args: list[str]) -> list[str]:
-    """The arguments with all --config files, and options that set a part, as one --config of JSON.
+def read_settings(
+    parser: ArgumentParser,
+    args: list[str],
+    *,
+    merge: Merge,
+    recipe: Callable[[str], Mapping[str, Any]] = read,
+    open_under: tuple[str, ...] = (),
+    check: Callable[[dict[str, Any]], None] = lambda settings: None,
+) -> dict[str, Any]:
+    """The values of all of a verb's options, its configurations built.
 
-    Raises ConfigError for a recipe that is not there or no YAML, and for a part that is none.
+    Args:
+        parser: It knows the verb's options and prints its help.
+        args: The words of the command line.
+        merge: Lays one mapping of settings over another.
+        recipe: Reads the settings of a --config file.
+        open_under: Options whose fields are not known before a part is: "objective", "plus".
+        check: Raises ConfigError for merged settings of a wrong form.
+
+    Raises ConfigError for a word, a value or a recipe that is wrong. Ends with SystemExit after
+    help or --print_config.
     """
-    told: Any = {}
+    shown = [word for word in args if word in SHOW or word.partition("=")[0].endswith(".help")]
+    if shown and shown[0] != "--print_config":
+        at = args.index(shown[0])
+        parser.parse_args(args[at : at + 2] if shown[0].startswith("--") else args[at : at + 1])
+    plain = merge_options(
+        [word for word in args if word not in SHOW],
+        parser,
+        merge=merge,
+        recipe=recipe,
+        open_under=open_under,
+    )
+    check(plain)
+    if shown:
+        print(parser.dump(parser.parse_object(plain)), end="")
+        raise SystemExit(0)
+    return instantiate(parser, plain)
+
+
+def merge_options(
+    args: list[str],
+    parser: ArgumentParser,
+    *,
+    merge: Merge,
+    recipe: Callable[[str], Mapping[str, Any]] = read,
+    open_under: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Recipes and options as one nested mapping; typed fields keep their words as text."""
+    known = {name: action for action in parser._actions for name in _names(action)}
+    settings: Any = {}
     options: list[tuple[str, Any]] = []
-    rest: list[str] = []
-    words = iter(args)
-    for word in words:
+    words = list(reversed(args))
+    while words:
+        word = words.pop()
         name, equals, value = word.removeprefix("--").partition("=")
-        ours = word.startswith("--") and (name == "config" or _is_open(name))
-        if not ours:
-            rest.append(word)
-            continue
-        value = value if equals else next(words, "--")
-        if value.startswith("--"):
-            raise ConfigError(f"--{name} needs a value")
+        is_open = any(f"{name}.".startswith(f"{above}.") for above in open_under)
+        action = known.get(name)
+        if not word.startswith("--") or not (is_open or _takes(known, name)):
+            raise ConfigError(_unknown_argument(word, parser))
+        if not equals:
+            value = _value(words, name, flag=action is not None and action.nargs == "?")
         if name == "config":
-            told = merge_stage(told, read(value))
+            settings = merge(settings, recipe(value))
         else:
-            options.append((name, parse(value, where=f"--{name}")))
-    for name, value in options:  # over every recipe, wherever they stand
-        told = merge_stage(told, _nested(name, value))
-    check_sections(told)
-    return [f"--config={json.dumps(told)}", *rest] if told else rest
+            options.append((name, parse(value, where=f"--{name}") if is_open else value))
+    for name, value in options:
+        settings = merge(settings, nested(name, value))
+    return settings
 
 
-def _is_open(name: str) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in OPEN)
+def _value(words: list[str], name: str, *, flag: bool) -> str:
+    """The word after an option; "true" after a flag without one."""
+    if words and not words[-1].startswith("--"):
+        return words.pop()
+    if flag:
+        return "true"
+    raise ConfigError(f"--{name} needs a value")
 
 
-def _nested(name: str, value: Any) -> dict[str, Any]:
+def _names(action: Action) -> list[str]:
+    return [name.removeprefix("--") for name in action.option_strings]
+
+
+def _takes(known: Mapping[str, Action], name: str) -> bool:
+    """Is it an option, or a field of one that holds a whole configuration (features.folder)?"""
+    if name in known:
+        return True
+    above = name.rpartition(".")[0]
+    fields = [k for k in known if k.startswith(f"{above}.") and not k.endswith(".help")]
+    return above in known and not fields
+
+
+def _unknown_argument(word: str, parser: ArgumentParser) -> str:
+    name = word.partition("=")[0]
+    if hint := incumbent_hint(name.lstrip("-")):
+        return f"unknown argument {name!r}: {hint}"
+    close = difflib.get_close_matches(name.lstrip("-"), option_names(parser), n=1)
+    return f"unknown argument {name!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+
+
+def nested(name: str, value: Any) -> dict[str, Any]:
+    """("optim.lr", 1) as {"optim": {"lr": 1}}."""
     for key in reversed(name.split(".")):
         value = {key: value}
     return value

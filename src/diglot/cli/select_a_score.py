@@ -152,7 +152,7 @@ def scores_record(
 def _frame(settings: Sequence[Setting]) -> Frame:
     """The text around image and caption that the projectors are trained with."""
     trained = [s.stage.objective for s in settings if s.checkpoint is None]
-    told = trained[0].get("frame") if trained and isinstance(trained[0], dict) else None
+    told = trained[0].as_dict().get("frame") if trained else None
     try:
         return Frame(**told) if told else Frame()
     except TypeError as error:  # an objective of the user's own may call something else a frame

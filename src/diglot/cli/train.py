@@ -10,12 +10,22 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.options import settle
+from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
+from diglot.config.part_help import add_part_help
 from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
+from diglot.models.config import EncoderPart, ProjectorPart
 from diglot.models.prompt import Frame
-from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.config import (
+    PARTS,
+    MixedPart,
+    ObjectivePart,
+    StageConfig,
+    check_sections,
+    merge_stage,
+    resolve_stage,
+)
 from diglot.train.loop import train as run_stage
 from diglot.train.trackers import read_metrics
 
@@ -39,7 +49,7 @@ def train(**settings: Any) -> None:
         tensorboard --logdir runs
     """
     json: Path | None = settings.pop("json")
-    config = StageConfig(**settings)
+    config = resolve_stage(StageConfig(**settings))
     with show_progress() as report:
         checkpoint = run_stage(config, probe=_probe(config), report=report)
     if PartialState().is_main_process:
@@ -48,24 +58,38 @@ def train(**settings: Any) -> None:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """--config, and every field of StageConfig as an option."""
-    parser.add_argument("--config", action="config", help="a YAML recipe; may repeat")
+    parser.add_argument("--config", help="a YAML recipe; may repeat, later ones lie over earlier")
+    parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(StageConfig, as_group=False)
     parser.add_argument(
-        "--json", type=Path | None, default=None, help="also write the losses told to this file"
+        "--json", type=Path | None, default=None, help="also write the losses to this file"
+    )
+    add_part_help(
+        parser,
+        objective=ObjectivePart,
+        plus=ObjectivePart,
+        mix=MixedPart,
+        model__encoder=EncoderPart,
+        model__projector=ProjectorPart,
     )
 
 
-def rewrite(args: list[str]) -> list[str]:
-    """Recipes and part fields merged into one --config. Raises ConfigError for a bad recipe."""
-    return settle(args)
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The settings of recipes and options. Raises ConfigError for what is wrong in either."""
+    return read_settings(
+        parser,
+        args,
+        merge=merge_stage,
+        open_under=(*PARTS, "plus", "mix"),
+        check=check_sections,
+    )
 
 
 def _probe(config: StageConfig) -> Probe | None:
     """The probe that the run asks for, its captions framed as in training."""
     if not config.probe_every:
         return None
-    objective = resolve_stage(config).objective
-    frame = objective.get("frame") if isinstance(objective, dict) else None
+    frame = config.objective.as_dict().get("frame")
     return probe_on(
         Path(config.data),
         config.probe_split,

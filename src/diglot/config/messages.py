@@ -11,7 +11,18 @@ _KINDS = {
     "int": "whole number",
     "tuple": "a list in brackets",
     "list": "a list in brackets",
+    "PositiveInt": "whole number above 0",
+    "NonNegativeInt": "whole number from 0",
+    "PositiveFloat": "number above 0",
+    "NonNegativeFloat": "number from 0",
+    "ClosedUnitInterval": "number from 0 to 1",
+    "ShareBelowOne": "number from 0 to below 1",
+    "Epochs": "whole number above 0",
+    "ImagePx": "whole number above 0",
+    "Seed": "whole number from 0",
+    "Workers": "whole number from 0",
 }
+_BOUNDS = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}
 
 
 def one_line(message: str, known: Collection[str] = ()) -> str:
@@ -40,20 +51,26 @@ def _unknown(text: str, field: str) -> str:
 
 
 def _expectation(text: str) -> str:
-    """ "expected ..., got ..." out of a message on a wrong type."""
+    """ "expected ..., got ..." out of a message on a wrong type or a number out of range."""
     if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
         kinds, got = re.split(r", (?=<|typing|tuple|list|dict)", found.group(1)), found.group(2)
         return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
+    if found := re.search(r"Not of type \w+: (.*) does not conform to restriction (.*)", text):
+        bounds = re.findall(r"v([<>]=?)(\S+)", found.group(2))
+        wanted = " and ".join(f"{_BOUNDS[sign]} {bound}" for sign, bound in bounds)
+        return f"must be {wanted}; got {found.group(1)}"
+    if found := re.search(r"Not of type (\w+): (?:could not|invalid).*: '(.*)'$", text):
+        return f"expected {_kind(found.group(1))}, got {found.group(2)}"
     if found := re.search(r"Expected an? (.*)\. Got value: (.*)", text, re.DOTALL):
         return f"expected {_kind(found.group(1))}, got {found.group(2).strip()}"
     return " ".join(text.split())
 
 
-def _kind(told: str) -> str:
+def _kind(written: str) -> str:
     """A type as people say it."""
-    if found := re.search(r"Literal\[(.*)\]", told):
+    if found := re.search(r"Literal\[(.*)\]", written):
         return " or ".join(re.findall(r"'([^']*)'", found.group(1)) or [found.group(1)])
-    if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", told):
+    if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", written):
         return f"[{_kind(found.group(1))}, ...]"
-    name = re.sub(r"<class '(.*)'>", r"\1", told).rpartition(".")[2]
+    name = re.sub(r"<class '(.*)'>", r"\1", written).rpartition(".")[2]
     return _KINDS.get(name, name)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,22 +21,10 @@ from PIL import Image
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
 from diglot.core.types import Sample, SizeHW
+from diglot.data.config import FeatureDtype
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, rejection_of
-
-FeatureDtype = Literal["float16", "float32"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """The cache of a frozen encoder's features."""
-
-    folder: str
-    """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
-    dtype: FeatureDtype = "float16"
-    """How features are kept; float32 rounds nothing, at twice the size."""
-
 
 # Features of several pictures at once: (h, w, E) grids of every view of each.
 Encode = Callable[[Sequence[Image.Image]], list[list[torch.Tensor]]]

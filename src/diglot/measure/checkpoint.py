@@ -11,7 +11,8 @@ import torch
 
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
-from diglot.data.features import FeatureCache, FeaturesConfig, sample_picture
+from diglot.data.config import FeaturesConfig
+from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample

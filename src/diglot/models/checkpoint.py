@@ -7,19 +7,20 @@ Frozen parts are named by their own checkpoints and not copied.
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from diglot.config.parts import as_plain
+from diglot.config.read import read_dataclass
 from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
+from diglot.models.config import LoraConfig, VLMConfig
 from diglot.models.language import Language
-from diglot.models.lora import LoraConfig, add_lora, base_state, lora_state
-from diglot.models.vlm import VLM, VLMConfig, build_vlm
+from diglot.models.lora import add_lora, base_state, lora_state
+from diglot.models.vlm import VLM, build_vlm
 
 CONFIG = "vlm.json"
 PARTS = ("projector", "language", "encoder")
@@ -33,14 +34,16 @@ def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...
 
 
 def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) -> None:
-    (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(as_plain(config), indent=2) + "\n", encoding="utf-8")
     for part in parts:
         module = getattr(vlm, part)
         state = base_state(vlm.language) if part == "language" else module.state_dict()
         save_file(_unique(state), folder / f"{part}.safetensors")
     if vlm.language.lora:
         save_file(_unique(lora_state(vlm.language)), folder / LORA_WEIGHTS)
-        (folder / LORA).write_text(json.dumps(asdict(vlm.language.lora), indent=2) + "\n", "utf-8")
+        (folder / LORA).write_text(
+            json.dumps(as_plain(vlm.language.lora), indent=2) + "\n", "utf-8"
+        )
 
 
 def _unique(state: dict[str, Any]) -> dict[str, Any]:
@@ -60,11 +63,8 @@ def load_config(folder: Path) -> VLMConfig:
         told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(told, dict):
             raise ConfigError("not the settings of a VLM", got=str(told)[:50])
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(VLMConfig, "vlm")
-        made: Any = parser.instantiate_classes(parser.parse_object({"vlm": told}))
-        return made.vlm
-    except (OSError, ValueError, ArgumentError, TypeError) as error:  # ValueError: no JSON, too
+        return read_dataclass(VLMConfig, told, where=None)
+    except (OSError, ValueError) as error:  # ValueError: no JSON, too
         raise ConfigError(
             f"no readable {CONFIG}: {error}",
             where=str(folder),

@@ -8,7 +8,8 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from diglot.core.progress import Progress, Report, ignore_progress
-from diglot.data.features import FeatureCache, FeaturesConfig, FeatureSpec
+from diglot.data.config import FeaturesConfig
+from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 from diglot.models.views import encode_pictures, feature_key

@@ -1,7 +1,6 @@
 """Any causal LM of `transformers` as the language model: its embeddings, decoder and head apart."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,22 +8,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.smollm2 import language_model_dir
+from diglot.models.config import EMBEDDED, LanguageConfig
 from diglot.models.pretrained import load_pretrained, reading
 
-EMBEDDED = "embedded"  # the path that stands for the model diglot carries
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as model families name it
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageConfig:
-    """A language model by its checkpoint."""
-
-    path: str = EMBEDDED
-    """A local folder or a hub id; "embedded" is SmolLM2-135M-Instruct."""
-    revision: str | None = None
-    """Git revision of a hub id."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """What its weights are kept in."""
 
 
 class Language(nn.Module):

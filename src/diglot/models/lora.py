@@ -5,44 +5,16 @@ tower and a projector. They count as the language model's learned weights.
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from diglot.core.errors import ConfigError
+from diglot.models.config import LoraConfig
 from diglot.models.language import Language
 
 INSTALL = 'Install it: pip install "diglot[lora]".'
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraConfig:
-    """Low-rank updates of the language model's linear layers."""
-
-    rank: int = 32
-    alpha: float = 64.0
-    """The update is scaled by alpha / rank."""
-    dropout: float = 0.05
-    targets: str = r".*\.(self_attn|mlp)\.\w+_proj"
-    """Regular expression that the whole name of a layer inside the language model must match."""
-    extra: dict[str, Any] = field(default_factory=dict)
-    """More fields of peft's LoraConfig, such as use_rslora."""
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError("must be at least 1", got=self.rank, where="trainable.lora.rank")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(
-                "expected a share below 1", got=self.dropout, where="trainable.lora.dropout"
-            )
-        try:
-            re.compile(self.targets)
-        except re.error as error:
-            raise ConfigError(
-                f"no regular expression: {error}", got=self.targets, where="trainable.lora.targets"
-            ) from error
 
 
 def add_lora(language: Language, config: LoraConfig) -> list[str]:

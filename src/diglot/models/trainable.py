@@ -5,27 +5,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from diglot.core.errors import ConfigError
+from diglot.models.config import LoraConfig, Trainable
 from diglot.models.language import Language
-from diglot.models.lora import LoraConfig, add_lora, lora_parameters, merge_lora
+from diglot.models.lora import add_lora, lora_parameters, merge_lora
 from diglot.models.vlm import VLM
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trainable:
-    """Which parts learn. Pretraining: the projector alone."""
-
-    projector: bool = True
-    language: bool = False
-    encoder: bool = False
-    lora: LoraConfig | None = None
-    """Learn low-rank updates of the language model, which else stays as it is. null = none."""
-
-    def __post_init__(self) -> None:
-        if self.lora and self.language:
-            raise ConfigError(
-                "the language model learns in full or by LoRA, not both",
-                where="trainable.language, trainable.lora",
-            )
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
-from diglot.config.parts import build_part, resolved_part
 from diglot.core.attention import additive_mask, block_mask
 from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
@@ -17,29 +16,10 @@ from diglot.core.layout import Packed
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.attention import NAME, pieces_of, register
+from diglot.models.config import Attention, VLMConfig
 from diglot.models.encoder import unshuffle
-from diglot.models.language import Language, LanguageConfig, load_language
+from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
-
-Part = str | dict[str, Any]
-Attention = Literal["split", "sdpa", "flex"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class VLMConfig:
-    """The three parts and how an image becomes views."""
-
-    encoder: Part = "efficientnet_lite0"
-    """clip, combined, dinov2, efficientnet_lite0, mobilesam, siglip, siglip2, or a module of your
-    own."""
-    projector: Part = "mlp"
-    """mlp, or a module of your own."""
-    language: LanguageConfig = field(default_factory=LanguageConfig)
-    preprocess: Preprocess | None = None
-    """How an image becomes views; left out, it is squashed to the encoder's own size."""
-    attention: Attention = "split"
-    """How the one attention rule is computed: split = causal trunks, then the branch tokens;
-    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). The numbers are the same."""
 
 
 class VLM(nn.Module):
@@ -165,31 +145,17 @@ class VLM(nn.Module):
             hook.remove()
 
 
-def resolve(config: VLMConfig) -> VLMConfig:
-    """The same parts with all their settings spelled out."""
-    return replace(
-        config,
-        encoder=resolved_part("diglot.models.encoders", config.encoder, where="model.encoder"),
-        projector=resolved_part(
-            "diglot.models.projectors", config.projector, where="model.projector"
-        ),
-    )
-
-
 def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = None) -> VLM:
     """Load the encoder and the LLM, and start a projector from `seed`.
 
     `language` saves loading the LLM again; it must be that of `config.language`. Raises ConfigError
     where a part is unknown, cannot be loaded, or two do not fit.
     """
-    encoder = build_part("diglot.models.encoders", config.encoder, where="encoder")
+    encoder = config.encoder.build()
     language = language or load_language(config.language)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        projector = build_part(
-            "diglot.models.projectors",
-            config.projector,
-            where="projector",
+        projector = config.projector.build(
             encoder_width=encoder.width,
             llm_width=language.width,
             words_rms=language.words_rms(),

@@ -13,11 +13,11 @@ import torch
 
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DiglotError
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.models.checkpoint import load_config, load_weights
 from diglot.models.language import Language, LanguageConfig
 from diglot.models.trainable import Trainable
-from diglot.models.vlm import VLM, build_vlm, resolve
+from diglot.models.vlm import VLM, build_vlm
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 
 PARTS = ("encoder", "projector", "preprocess")
@@ -86,7 +86,7 @@ def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> S
 
     Raises ConfigError for a folder that is no checkpoint, or holds a trained LLM.
     """
-    model = resolve(load_config(checkpoint))
+    model = load_config(checkpoint)
     if (checkpoint / "language.safetensors").exists():
         raise ConfigError(
             "the language model of this checkpoint was trained too",
@@ -157,9 +157,7 @@ def check_settings(settings: Sequence[Setting], language: Language) -> Iterator[
 
 def encoder_of(setting: Setting) -> dict[str, Any]:
     """The encoder, every field of it spelled out."""
-    encoder = setting.stage.model.encoder
-    assert isinstance(encoder, dict)  # resolved
-    return encoder
+    return setting.stage.model.encoder.as_dict()
 
 
 def features_of(setting: Setting) -> FeaturesConfig:

@@ -1,49 +1,98 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
-from jsonargparse import ArgumentError, ArgumentParser
-
-from diglot.config.messages import one_line
+from diglot.config.parts import Part
+from diglot.config.ranges import (
+    ClosedUnitInterval,
+    Epochs,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    ShareBelowOne,
+    Workers,
+    check_ranges,
+)
+from diglot.config.read import read_dataclass
 from diglot.config.recipes import merge
-from diglot.core.errors import ConfigError, DiglotError
-from diglot.data.features import FeaturesConfig
-from diglot.models.trainable import Trainable
-from diglot.models.vlm import Part, VLMConfig, resolve
-from diglot.train.mixture import resolve_member, resolve_members
+from diglot.core.errors import ConfigError
+from diglot.data.config import FeaturesConfig
+from diglot.models.config import Trainable, VLMConfig, read_parts
+from diglot.train.schedule import Schedule, read_schedule
+
+
+class ObjectivePart(Part):
+    """An objective with its weight in the loss: a file of objectives, or a module of the user's."""
+
+    package = "diglot.objectives"
+    where = "objective"
+    beside: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
+
+    @property
+    def weight(self) -> Schedule:
+        """Its weight over the run."""
+        return read_schedule(self.settings.get("weight", 1.0), where=f"{self.where}.weight")
+
+    def check(self) -> Self:
+        """The same part. Raises ConfigError for wrong settings, its weight's too."""
+        self.weight  # noqa: B018  read here so that a wrong one is found
+        return super().check()
+
+
+class MixedPart(ObjectivePart):
+    """An objective that takes turns with the main one."""
+
+    where = "mix"
+    beside: ClassVar[Mapping[str, Any]] = {"weight": 1.0, "share": 1.0}
+
+    @property
+    def share(self) -> float:
+        """Samples for each sample of the main objective. Raises ConfigError unless above 0."""
+        share = self.settings.get("share", 1.0)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+            raise ConfigError(
+                "not a share",
+                expected="a number above 0: samples for each sample of the objective",
+                got=share,
+                where=f"{self.where}.share",
+            )
+        return float(share)
+
+    def check(self) -> Self:
+        """The same part. Raises ConfigError for wrong settings, weight and share too."""
+        self.share  # noqa: B018  read here so that a wrong one is found
+        return super().check()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting spelled out, the share as a float."""
+        return {**super().as_dict(), "share": self.share}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     """AdamW under a cosine with warm-up (MMCS Table 5)."""
 
-    lr: float = 1e-3
+    lr: PositiveFloat = 1e-3
     """Peak learning rate."""
-    weight_decay: float = 0.0
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    warmup: float = 0.03
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's decoupled weight decay, of every parameter that learns."""
+    beta1: ShareBelowOne = 0.9
+    """Decay of the mean of gradients."""
+    beta2: ShareBelowOne = 0.999
+    """Decay of the mean of squared gradients."""
+    eps: NonNegativeFloat = 1e-8
+    """Added to the root of the mean of squared gradients."""
+    warmup: ClosedUnitInterval = 0.03
     """Share of the steps in which the learning rate rises."""
-    clip: float = 1.0
+    clip: NonNegativeFloat = 1.0
     """Largest gradient norm; 0 = no clipping."""
 
     def __post_init__(self) -> None:
-        fine = {
-            "lr": self.lr > 0,
-            "weight_decay": self.weight_decay >= 0,
-            "beta1": 0 <= self.beta1 < 1,
-            "beta2": 0 <= self.beta2 < 1,
-            "eps": self.eps >= 0,
-            "warmup": 0 <= self.warmup <= 1,
-            "clip": self.clip >= 0,
-        }
-        for name, is_fine in fine.items():
-            if not is_fine:
-                raise ConfigError("out of range", got=getattr(self, name), where=f"optim.{name}")
+        check_ranges(self, where="optim")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,60 +105,60 @@ class StageConfig:
     """Run folder."""
     split: str = "train"
     """Which split of the dataset."""
-    objective: Part = "caption"
-    """caption, code_switch, or a module of your own; its options as objective.OPTION, its weight as
-    objective.weight."""
+    objective: ObjectivePart = field(default_factory=lambda: ObjectivePart("caption"))
+    """What is learned; beside its own options it has a weight, as those under `plus`."""
     plus: dict[str, Any] = field(default_factory=dict)
     """Objectives whose losses are added on the same samples, by name, each with its options and a
     weight: a number, or schedule (constant, linear, cosine, step), start, end, begin, until. They
-    supply no sequence: patch_aligned, token_contrastive. null takes one away."""
+    supply no sequence. null takes one away."""
     mix: dict[str, Any] = field(default_factory=dict)
     """Objectives that take turns with `objective`, by name, each with its options, a weight, and
     its share: documents for each document of `objective`, evenly in every batch."""
     labels: str | None = None
     """Folder of patch labels that `diglot label` made of the data, for token_contrastive."""
     model: VLMConfig = field(default_factory=VLMConfig)
+    """Encoder, projector, language model, and how an image becomes views."""
     start_from: str | None = None
     """Checkpoint folder whose weights the run starts from."""
     trainable: Trainable = field(default_factory=Trainable)
+    """Which parts learn."""
     optim: OptimConfig = field(default_factory=OptimConfig)
-    epochs: int = 1
+    """The optimizer and its learning rate over the run."""
+    epochs: Epochs = 1
     """Passes over the data."""
-    max_samples: int | None = None
+    max_samples: PositiveInt | None = None
     """Use the first so many samples of the data."""
-    global_batch: int = 128
+    global_batch: PositiveInt = 128
     """Documents per optimizer step, over all processes: one a sample, and those of `mix`."""
-    micro_batch: int = 4
+    micro_batch: PositiveInt = 4
     """Samples of one forward pass, per process."""
-    row_tokens: int = 16384
+    row_tokens: PositiveInt = 16384
     """Documents are packed into rows of at most so many positions. One long row has no padding, and
     costs no more under split attention; with a dense mask (sdpa) choose a few documents' length."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["no", "bf16", "fp16", "bfloat16", "float16"] = "no"
     """Autocast to half precision; "no" is float32."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the projector's start, the order of samples and every draw."""
-    workers: int = 0
+    workers: Workers = 0
     """Processes that prepare samples beside the one that trains."""
     features: FeaturesConfig | None = None
     """Keep a frozen encoder's features, so that each image is encoded once."""
-    checkpoint_every: int = 100
+    checkpoint_every: PositiveInt = 100
     """Optimizer steps between saved states."""
-    probe_every: int = 0
+    probe_every: NonNegativeInt = 0
     """Optimizer steps between evaluations on the probe set; 0 = none."""
     probe_split: str = "test"
     """Split of the same dataset folder that the probe set is taken from."""
-    probe_samples: int = 16
+    probe_samples: PositiveInt = 16
     """Size of the probe set: the first samples of its split."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "global_batch", "micro_batch", "row_tokens", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
-        for name in ("workers", "probe_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError("must be at least 0", got=getattr(self, name), where=name)
-        if self.max_samples is not None and self.max_samples < 1:
-            raise ConfigError("must be at least 1", got=self.max_samples, where="max_samples")
+        short = {"bfloat16": "bf16", "float16": "fp16"}.get(self.precision, self.precision)
+        object.__setattr__(self, "precision", short)
+        read_parts(self, objective=ObjectivePart)
+        object.__setattr__(self, "plus", ObjectivePart.read_all(self.plus, where="plus"))
+        object.__setattr__(self, "mix", MixedPart.read_all(self.mix, where="mix"))
+        check_ranges(self)
         if self.features and self.trainable.encoder:
             raise ConfigError(
                 "cached features need a frozen encoder",
@@ -119,21 +168,14 @@ class StageConfig:
 
 
 def resolve_stage(config: StageConfig) -> StageConfig:
-    """The same stage with all settings of its parts spelled out. Raises ConfigError as they do."""
-    return replace(
-        config,
-        objective=resolve_member(config.objective, where="objective"),
-        plus=resolve_members(config.plus, where="plus"),
-        mix=resolve_members(config.mix, where="mix"),
-        model=resolve(config.model),
-    )
+    """The same stage, the settings of every part read. Raises ConfigError for a wrong one."""
+    members = [config.objective, *config.plus.values(), *config.mix.values()]
+    for part in (*members, config.model.encoder, config.model.projector):
+        part.check()
+    return config
 
 
-PARTS = {
-    "objective": StageConfig.__dataclass_fields__["objective"].default,
-    "model.encoder": VLMConfig().encoder,
-    "model.projector": VLMConfig().projector,
-}
+PARTS = {"objective": "caption", "model.encoder": "efficientnet_lite0", "model.projector": "mlp"}
 SECTIONS = ("model", "model.language", "optim", "plus", "mix", "trainable")
 
 
@@ -142,26 +184,16 @@ def merge_stage(below: Any, above: Any) -> Any:
     return merge(below, above, parts=PARTS)
 
 
-def stage_config(told: Mapping[str, Any], *, where: str = "recipe") -> StageConfig:
+def stage_config(settings: Mapping[str, Any], *, where: str = "recipe") -> StageConfig:
     """The stage that merged settings describe. Raises ConfigError naming `where` and the field."""
-    check_sections(told)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(StageConfig, "stage")
-    try:
-        made: Any = parser.instantiate_classes(parser.parse_object({"stage": dict(told)}))
-        return made.stage
-    except DiglotError as error:
-        raise ConfigError(str(error), where=where) from error
-    except (ArgumentError, TypeError, ValueError) as error:
-        names = [name.lstrip("-") for a in parser._actions for name in a.option_strings]
-        message = one_line(str(error), names)
-        raise ConfigError(re.sub(r"(?<![\w.])stage\.", "", message), where=where) from error
+    check_sections(settings)
+    return read_dataclass(StageConfig, settings, where=where)
 
 
-def check_sections(told: Mapping[str, Any]) -> None:
+def check_sections(settings: Mapping[str, Any]) -> None:
     """Raises ConfigError where a section of the stage is no mapping."""
     for path in SECTIONS:
-        value: Any = told
+        value: Any = settings
         for key in path.split("."):
             value = value.get(key, {}) if isinstance(value, Mapping) else {}
         if not isinstance(value, Mapping):

@@ -12,7 +12,8 @@ from accelerate.utils import set_seed
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
-from diglot.data.features import FeatureCache, FeaturesConfig
+from diglot.data.config import FeaturesConfig
+from diglot.data.features import FeatureCache
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected

@@ -14,17 +14,14 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from diglot.config.parts import build_part, resolved_part, split_part
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Gather, Objective, Prepared, Reduction
 from diglot.core.segments import Segment
 from diglot.core.types import LossTerms, Sample
-from diglot.train.schedule import Schedule, read_schedule
-
-PACKAGE = "diglot.objectives"
-Part = str | Mapping[str, Any]
+from diglot.train.config import MixedPart, ObjectivePart
+from diglot.train.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,18 +166,22 @@ def _check_sequence(member: Member, prepared: Prepared, *, has_one: bool) -> Non
 
 
 def build_mixture(
-    objective: Part, plus: Mapping[str, Part | None], mix: Mapping[str, Part | None]
+    objective: ObjectivePart,
+    plus: Mapping[str, ObjectivePart | None],
+    mix: Mapping[str, MixedPart | None],
 ) -> Mixture:
     """The objectives of a stage. Raises ConfigError for an unknown one or settings it has not."""
-    told = [("objective", 0, resolve_member(objective, where="objective"))]
-    told += [(w, None, part) for w, part in _named(resolve_members(plus, where="plus"), "plus")]
-    mixed = _named(resolve_members(mix, where="mix"), "mix")
-    told += [(where, turn, part) for turn, (where, part) in enumerate(mixed, start=1)]
+    added = ObjectivePart.read_all(plus, where="plus").items()
+    mixed = MixedPart.read_all(mix, where="mix").items()
+    parts: list[tuple[str, int | None, ObjectivePart]] = [
+        ("objective", 0, ObjectivePart.read(objective)),
+        *((f"plus.{name}", None, part) for name, part in added),
+        *((f"mix.{name}", turn, part) for turn, (name, part) in enumerate(mixed, start=1)),
+    ]
     members: list[Member] = []
     taken: set[str] = set()
-    for where, turn, part in told:
-        weight, share = part.pop("weight"), part.pop("share", 1.0)
-        built: Objective = build_part(PACKAGE, part, where=where)
+    for where, turn, part in parts:
+        built: Objective = part.check().build()
         short = where.split(".", 1)[-1]
         names = {t: f"{short}.{t}" if t in taken else t for t in built.terms}
         taken |= set(names.values())
@@ -188,50 +189,10 @@ def build_mixture(
             Member(
                 where=where,
                 objective=built,
-                weight=read_schedule(weight, where=f"{where}.weight"),
+                weight=part.weight,
                 turn=turn,
-                share=share,
+                share=part.share if isinstance(part, MixedPart) else 1.0,
                 names=names,
             )
         )
     return Mixture(members)
-
-
-def _named(parts: Mapping[str, dict[str, Any]], where: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(f"{where}.{key}", part) for key, part in parts.items()]
-
-
-def resolve_members(parts: Mapping[str, Part | None], *, where: str) -> dict[str, dict[str, Any]]:
-    """The parts under `plus` or `mix`, all settings spelled out; those set to null left out."""
-    return {
-        key: resolve_member(_with_name(part, key), where=f"{where}.{key}", share=where == "mix")
-        for key, part in parts.items()
-        if part is not None
-    }
-
-
-def _with_name(part: Part, key: str) -> Part:
-    return {"name": key, **part} if isinstance(part, Mapping) else part
-
-
-def resolve_member(part: Part, *, where: str, share: bool = False) -> dict[str, Any]:
-    """An objective with its weight (and share), all settings spelled out."""
-    name, settings = split_part(part, where=where)
-    weight = settings.pop("weight", 1.0)
-    read_schedule(weight, where=f"{where}.weight")  # wrong ones fail here
-    shared = {"share": _share(settings.pop("share", 1.0), where=f"{where}.share")} if share else {}
-    resolved = resolved_part(PACKAGE, {"name": name, **settings}, where=where)
-    if clash := {"weight", *shared} & (set(resolved) - {"name"}):
-        raise ConfigError(f"an objective cannot have a field called {clash.pop()!r}", where=where)
-    return {**resolved, "weight": weight, **shared}
-
-
-def _share(told: Any, *, where: str) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not told > 0:
-        raise ConfigError(
-            "not a share",
-            expected="a number above 0: samples for each sample of the objective",
-            got=told,
-            where=where,
-        )
-    return float(told)

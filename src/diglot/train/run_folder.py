@@ -13,12 +13,12 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
@@ -42,7 +42,7 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
-    told = asdict(config) | {"data_fingerprint": fingerprint}
+    told = as_plain(config) | {"data_fingerprint": fingerprint}
     settings, path = json.loads(json.dumps(told)), folder / "config.json"
     before = json.loads(path.read_text()) if path.exists() else None
     if before is not None and (folder / "metrics.jsonl").exists():

@@ -18,12 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from diglot.config.parts import build_part, resolved_part
 from diglot.core.errors import ConfigError
 from diglot.core.types import SizeHW
+from diglot.models.config import EncoderPart
 from diglot.models.encoder import RGB, Encoder, Resample
-
-ENCODERS = "diglot.models.encoders"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class Config:
     """Settings of the combination."""
 
     # Two or more encoders, each a name or {name: ..., field: ...}; channels stand in this order.
-    encoders: list[str | dict[str, Any]]
+    encoders: list[EncoderPart]
     image_px: int | None = None  # side of a view; None = the first encoder's
     # Side of a common cell in pixels of the view; None = the coarsest encoder's.
     patch_px: int | None = None
@@ -46,11 +44,11 @@ class Config:
                 got=len(self.encoders),
                 where="combined.encoders",
             )
-        spelled = [
-            resolved_part(ENCODERS, part, where=f"combined.encoders[{place}]")
-            for place, part in enumerate(self.encoders)
+        parts = [
+            EncoderPart.read(part, where=f"combined.encoders[{index}]").check()
+            for index, part in enumerate(self.encoders)
         ]
-        object.__setattr__(self, "encoders", spelled)
+        object.__setattr__(self, "encoders", parts)
 
 
 class Combined(nn.Module):
@@ -123,8 +121,4 @@ def on_grid(features_VhwE: torch.Tensor, grid_hw: SizeHW) -> torch.Tensor:
 
 def build(config: Config) -> Combined:
     """The combination. Raises ConfigError as its parts do, or where no common grid fits."""
-    parts = [
-        build_part(ENCODERS, part, where=f"combined.encoders[{place}]")
-        for place, part in enumerate(config.encoders)
-    ]
-    return Combined(parts, config)
+    return Combined([part.build() for part in config.encoders], config)

@@ -13,9 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.embedded.smollm2 import language_model_dir
-from diglot.models.language import EMBEDDED
+from diglot.models.config import EMBEDDED, VLMConfig
 from diglot.models.pretrained import reading
-from diglot.models.vlm import VLMConfig, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +47,8 @@ class Design:
 
 def read_design(config: VLMConfig) -> Design:
     """The design of a model. Raises ConfigError for settings that are wrong in themselves."""
-    config, unread = resolve(config), []
-    encoder, projector = config.encoder, config.projector
-    assert isinstance(encoder, dict)
-    assert isinstance(projector, dict)
+    unread: list[str] = []
+    encoder, projector = config.encoder.as_dict(), config.projector.as_dict()
     tower = text = None
     if "path" in encoder:
         tower = _read_config(encoder["path"], encoder.get("revision"), "encoder.path", unread)

@@ -12,7 +12,8 @@ from diglot.data.labels import open_labels
 from diglot.data.records import Dataset
 from diglot.measure.groups import check_apart, group_of
 from diglot.models.checkpoint import load_weights
-from diglot.models.vlm import VLM, VLMConfig, build_vlm
+from diglot.models.config import VLMConfig
+from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.rows import Row
 from diglot.train.mixture import build_mixture
 from diglot.train.samples import PreparedSamples, try_record

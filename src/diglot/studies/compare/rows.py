@@ -6,7 +6,7 @@ from typing import Any
 
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DiglotError
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from diglot.config.parts import Part
 from diglot.core.result import side_by_side
 from diglot.data.features import sample_picture
 from diglot.files import replace_text
@@ -81,10 +82,9 @@ def _settings(demo: Demo) -> dict[str, str]:
     }
 
 
-def _describe_part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    return ", ".join(str(v) if k == "name" else f"{k} {v}" for k, v in part.items())
+def _describe_part(part: Part) -> str:
+    """A part as it was chosen: its name and the settings that were given."""
+    return ", ".join((part.name, *(f"{key} {value}" for key, value in part.settings.items())))
 
 
 def _environment(demo: Demo) -> dict[str, str]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diglot.core.errors import ConfigError
-from diglot.data.features import FeaturesConfig
+from diglot.data.config import FeaturesConfig
 from diglot.measure.config import MeasureConfig
-from diglot.models.vlm import VLMConfig
-from diglot.train.config import OptimConfig, StageConfig
+from diglot.models.config import EncoderPart, ProjectorPart, VLMConfig
+from diglot.train.config import ObjectivePart, OptimConfig, StageConfig
 
 RUNS = ("caption", "code_switch")
+PROJECTOR = {"hidden": 1024, "activation": "quick_gelu", "unshuffle": 2, "input_norm": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +69,8 @@ def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig
         data=str(out / "scenes"),
         out=str(out / run),
         model=VLMConfig(
-            encoder={"name": "efficientnet_lite0", "image_px": size.image_px},
-            projector={
-                "name": "mlp",
-                "hidden": 1024,
-                "activation": "quick_gelu",
-                "unshuffle": 2,
-                "input_norm": True,
-            },
+            encoder=EncoderPart("efficientnet_lite0", {"image_px": size.image_px}),
+            projector=ProjectorPart("mlp", PROJECTOR),
         ),
         optim=OptimConfig(lr=1e-3, warmup=0.05, clip=1.0),
         global_batch=4,
@@ -86,4 +81,4 @@ def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig
         probe_every=size.probe_every,
         probe_samples=size.probe_samples,
     )
-    return replace(base, objective=run)
+    return replace(base, objective=ObjectivePart(run))

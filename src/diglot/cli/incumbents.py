@@ -1,0 +1,60 @@
+"""What other trainers call an option, and what it is called here."""
+
+# Left: names of LLaVA's scripts, transformers' TrainingArguments, TRL, ms-swift, LLaMA-Factory.
+OURS = {
+    "learning_rate": "optim.lr",
+    "lr": "optim.lr",
+    "weight_decay": "optim.weight_decay",
+    "adam_beta1": "optim.beta1",
+    "adam_beta2": "optim.beta2",
+    "adam_epsilon": "optim.eps",
+    "warmup_ratio": "optim.warmup",
+    "max_grad_norm": "optim.clip",
+    "gradient_clipping": "optim.clip",
+    "per_device_train_batch_size": "micro_batch",
+    "batch_size": "global_batch",
+    "train_batch_size": "global_batch",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "output_dir": "out",
+    "data_path": "data",
+    "dataset": "data",
+    "data_dir": "data",
+    "train_data": "data",
+    "model_name_or_path": "model.language.path",
+    "model": "model.language.path",
+    "llm": "model.language.path",
+    "vision_tower": "model.encoder",
+    "vision_encoder": "model.encoder",
+    "mm_projector_type": "model.projector",
+    "mm_vision_select_layer": "model.encoder.layer",
+    "pretrain_mm_mlp_adapter": "start_from",
+    "image_aspect_ratio": "model.preprocess.mode",
+    "dataloader_num_workers": "workers",
+    "num_workers": "workers",
+    "save_steps": "checkpoint_every",
+    "eval_steps": "probe_every",
+    "attn_implementation": "model.attention",
+    "model_max_length": "row_tokens",
+    "max_train_samples": "max_samples",
+    "torch_dtype": "model.language.dtype",
+}
+WRITTEN = {
+    "gradient_accumulation_steps": "it follows from --global_batch, --micro_batch and the number "
+    "of processes",
+    "bf16": "write --precision bf16",
+    "fp16": "write --precision fp16",
+    "tune_mm_mlp_adapter": "write --trainable.projector true",
+    "freeze_backbone": "write --trainable.language false",
+    "resume_from_checkpoint": "the same command again resumes a run",
+    "deepspeed": "DeepSpeed comes from `accelerate config`",
+    "report_to": "TensorBoard files lie in the run folder",
+}
+
+
+def incumbent_hint(name: str) -> str | None:
+    """What to write instead of another trainer's option; None where its name is not known."""
+    name = name.replace("-", "_")
+    if name in WRITTEN:
+        return WRITTEN[name]
+    return f"here it is --{OURS[name]}" if name in OURS else None

@@ -1,0 +1,78 @@
+"""Numbers with a range, for the fields of configurations: jsonargparse's, and a few of our own.
+
+A field says its range by its type, which help shows and jsonargparse checks; `check_ranges` checks
+the same types where a configuration is made in Python. Upper bounds catch slips (a year for a
+size), not ambition: they lie far beyond what anything here can do.
+"""
+
+import types
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    restricted_number_type,
+)
+
+from diglot.core.errors import ConfigError
+
+__all__ = [
+    "ClosedUnitInterval",
+    "Epochs",
+    "ImagePx",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "Seed",
+    "ShareBelowOne",
+    "Workers",
+    "check_ranges",
+]
+
+if TYPE_CHECKING:  # for the type checker they are plain numbers
+    Epochs = ImagePx = Seed = Workers = int
+    ShareBelowOne = float
+else:
+    Epochs = restricted_number_type("Epochs", int, [(">=", 1), ("<=", 1_000_000)])
+    ImagePx = restricted_number_type("ImagePx", int, [(">=", 1), ("<=", 16_384)])
+    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
+    Workers = restricted_number_type("Workers", int, [(">=", 0), ("<=", 1024)])
+    ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
+
+_WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
+
+
+def check_ranges(config: Any, *, where: str = "") -> None:
+    """Raises ConfigError for a field of a dataclass whose number is outside its type's range.
+
+    `where` is the place of the dataclass in the configuration: "optim".
+    """
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        kind = _restricted(hints[field.name])
+        value = getattr(config, field.name)
+        if kind is None or value is None:
+            continue
+        place = f"{where}.{field.name}" if where else field.name
+        try:
+            kind(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(range_of(kind), got=value, where=place) from error
+
+
+def range_of(kind: Any) -> str:
+    """ "must be at least 1 and at most 1024", of a restricted type."""
+    symbols = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    bounds = [f"{_WORDS[symbols[op.__name__]]} {bound}" for op, bound in kind._restrictions]
+    return "must be " + " and ".join(bounds)
+
+
+def _restricted(hint: Any) -> Any:
+    """The restricted number type in a field's type, `PositiveInt | None` included."""
+    options = get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
+    return next((option for option in options if hasattr(option, "_restrictions")), None)

@@ -1,0 +1,62 @@
+"""Plain settings into a configuration's dataclass, by jsonargparse, with one-line messages."""
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from diglot.config.messages import one_line
+from diglot.core.errors import ConfigError, DiglotError
+
+# Fields are documented by a docstring under them; help shows it.
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+T = TypeVar("T")
+ROOT = "settings"
+
+
+def read_dataclass(kind: type[T], settings: Mapping[str, Any], *, where: str | None) -> T:
+    """An instance of the dataclass `kind`, every field's type checked, nested ones too.
+
+    Raises ConfigError naming `where` and the field for an unknown, missing or ill-typed one.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, ROOT)
+    try:
+        return instantiate(parser, {ROOT: dict(settings)})[ROOT]
+    except DiglotError as error:
+        raise ConfigError(_without_root(str(error)), where=where) from error
+
+
+def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all the parser's options, dataclasses built, out of plain nested settings.
+
+    Raises ConfigError, or what a dataclass's own check raised, in one line that names the field.
+    """
+    try:  # a copy: lists are changed in their places
+        built: Any = parser.instantiate_classes(parser.parse_object(copy.deepcopy(dict(settings))))
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
+    return built.as_dict()
+
+
+def cause_of(error: BaseException) -> DiglotError | None:
+    """The check of ours that lies behind a parser's error: it says best what is wrong."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DiglotError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def option_names(parser: ArgumentParser) -> list[str]:
+    """Names of a parser's options, without dashes."""
+    names = [name for action in parser._actions for name in action.option_strings]
+    return [name.lstrip("-") for name in names if not name.endswith("help")]
+
+
+def _without_root(message: str) -> str:
+    return re.sub(rf"(?<![\w.]){ROOT}\.", "", message)

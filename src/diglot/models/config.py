@@ -1,0 +1,118 @@
+"""The configuration of a model: its parts, how an image becomes views, and what learns.
+
+It imports no model library, so that help is fast.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from diglot.config.parts import Part
+from diglot.config.ranges import PositiveInt, ShareBelowOne, check_ranges
+from diglot.core.errors import ConfigError
+from diglot.core.preprocess import Preprocess
+
+EMBEDDED = "embedded"  # the path that stands for the model diglot carries
+Attention = Literal["split", "sdpa", "flex"]
+
+
+class EncoderPart(Part):
+    """A vision encoder: a file of models/encoders, or a module of the user's."""
+
+    package = "diglot.models.encoders"
+    where = "model.encoder"
+
+
+class ProjectorPart(Part):
+    """A projector: a file of models/projectors, or a module of the user's."""
+
+    package = "diglot.models.projectors"
+    where = "model.projector"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """A language model by its checkpoint."""
+
+    path: str = EMBEDDED
+    """A local folder or a hub id; "embedded" is SmolLM2-135M-Instruct."""
+    revision: str | None = None
+    """Git revision of a hub id."""
+    dtype: Literal["float32", "bfloat16", "float16", "fp32", "bf16", "fp16"] = "float32"
+    """What its weights are kept in."""
+
+    def __post_init__(self) -> None:
+        long = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+        object.__setattr__(self, "dtype", long.get(self.dtype, self.dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank updates of the language model's linear layers."""
+
+    rank: PositiveInt = 32
+    """Rank of the updates."""
+    alpha: float = 64.0
+    """The update is scaled by alpha / rank."""
+    dropout: ShareBelowOne = 0.05
+    """Share of the adapters' inputs that training drops."""
+    targets: str = r".*\.(self_attn|mlp)\.\w+_proj"
+    """Regular expression that the whole name of a layer inside the language model must match."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """More fields of peft's LoraConfig, such as use_rslora."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, where="trainable.lora")
+        try:
+            re.compile(self.targets)
+        except re.error as error:
+            raise ConfigError(
+                f"no regular expression: {error}", got=self.targets, where="trainable.lora.targets"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainable:
+    """Which parts learn. Pretraining: the projector alone."""
+
+    projector: bool = True
+    """The projector learns."""
+    language: bool = False
+    """The language model learns."""
+    encoder: bool = False
+    """The vision encoder learns."""
+    lora: LoraConfig | None = None
+    """Learn low-rank updates of the language model, which else stays as it is. null = none."""
+
+    def __post_init__(self) -> None:
+        if self.lora and self.language:
+            raise ConfigError(
+                "the language model learns in full or by LoRA, not both",
+                where="trainable.language, trainable.lora",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLMConfig:
+    """The three parts and how an image becomes views."""
+
+    encoder: EncoderPart = field(default_factory=lambda: EncoderPart("efficientnet_lite0"))
+    """The vision encoder."""
+    projector: ProjectorPart = field(default_factory=lambda: ProjectorPart("mlp"))
+    """What maps the encoder's features to the language model's width."""
+    language: LanguageConfig = field(default_factory=LanguageConfig)
+    """The language model."""
+    preprocess: Preprocess | None = None
+    """How an image becomes views; left out, it is squashed to the encoder's own size."""
+    attention: Attention = "split"
+    """How the one attention rule is computed: split = causal trunks, then the branch tokens;
+    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only). The numbers are the same."""
+
+    def __post_init__(self) -> None:
+        read_parts(self, encoder=EncoderPart, projector=ProjectorPart)
+
+
+def read_parts(config: Any, **kinds: type[Part]) -> None:
+    """Make parts of the names and mappings that a frozen dataclass was given for them."""
+    for name, kind in kinds.items():
+        object.__setattr__(config, name, kind.read(getattr(config, name)))
