@@ -42,7 +42,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
     }
     laid = {
         name: [
-            [encode(s, visual_count=p["visual"], terms=TERMS) for s in of]
+            [encode(s, visual_counts=[p["visual"]], terms=TERMS) for s in of]
             for of, p in zip(sequences, prepared, strict=True)
         ]
         for name, sequences in forms.items()
@@ -58,7 +58,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
 
 def _sequences(vlm: VLM, sample: Any) -> dict[str, Any]:
     grid = vlm.token_grid(sample.size_hw)
-    arguments = (sample, grid, vlm.language.tokenizer, torch.Generator())
+    arguments = (sample, (grid,), vlm.language.tokenizer, torch.Generator())
     return {
         "visual": len(grid),
         "caption": caption.build(caption.Config()).prepare(*arguments).sequence,

@@ -24,7 +24,7 @@ from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, Region, Sample
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
 
@@ -126,17 +126,17 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
 
     def prepare() -> list[Any]:
         return [
-            (s, mixture.prepare(s, vlm.token_grid(s.size_hw), tokenizer, rng, turn=turn))
+            (s, mixture.prepare(s, (vlm.token_grid(s.size_hw),), tokenizer, rng, turn=turn))
             for s in made
             for turn in range(turns)
         ]
 
     tokenizer, rng = vlm.language.tokenizer, torch.Generator()
     laid = [
-        lay(
+        encode_sample(
             sample.id,
             prepared.sequence,
-            vlm.token_grid(sample.size_hw),
+            (vlm.token_grid(sample.size_hw),),
             features(vlm, sample),
             views_are="features",
             terms=mixture.terms,

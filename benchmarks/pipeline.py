@@ -35,17 +35,19 @@ def _layout_rates() -> dict[str, float]:
     objective = code_switch.build(code_switch.Config())
     made = samples(PAPER)
     arguments = [
-        (s, vlm.token_grid(s.size_hw), vlm.language.tokenizer, torch.Generator()) for s in made
+        (s, (vlm.token_grid(s.size_hw),), vlm.language.tokenizer, torch.Generator()) for s in made
     ]
     sequences = [objective.prepare(*a).sequence for a in arguments]
     visual = len(arguments[0][1])
-    laid = [encode(s or (), visual_count=visual, terms=objective.terms) for s in sequences]
+    laid = [encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences]
     return {
         "samples prepared (paper shape)": len(made)
         / seconds(lambda: [objective.prepare(*a) for a in arguments]),
         "samples laid out (paper shape)": len(made)
         / seconds(
-            lambda: [encode(s or (), visual_count=visual, terms=objective.terms) for s in sequences]
+            lambda: [
+                encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences
+            ]
         ),
         "samples packed (paper shape)": len(made) / seconds(lambda: pack(laid, row_tokens=8192)),
     }

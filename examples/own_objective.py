@@ -5,6 +5,7 @@ Copy it, change `prepare` and `loss`, and name it by its dotted path, run from t
     diglot train ... --plus.loudness.name examples.own_objective --plus.loudness.weight 0.1
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,16 +34,16 @@ class Loudness:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, sample: Sample, grid: TokenGrid, tokenizer, rng) -> Prepared:
+    def prepare(self, sample: Sample, grids: Sequence[TokenGrid], tokenizer, rng) -> Prepared:
         """Of one sample: no sequence, since this is added to another objective; what to count."""
-        return Prepared(None, targets=True, counts={"loudness": len(grid)})
+        return Prepared(None, targets=True, counts={"loudness": sum(map(len, grids))})
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
         """The SUM over this objective's documents: those whose target is not None."""
         assert out.visual_ND is not None  # both are there: they stand in `reads`
         assert out.words_VD is not None
         own = torch.tensor([target is not None for target in batch.targets])
-        own_N = own.repeat_interleave(torch.tensor([len(grid) for grid in batch.grids]))
+        own_N = own.repeat_interleave(torch.tensor(batch.visual_counts))
         wanted = self.config.ratio * rms(out.words_VD.detach()).square().mean().sqrt()
         rms_N = rms(out.visual_ND[own_N.to(out.visual_ND.device)])
         return LossTerms({"loudness": (rms_N / wanted - 1).square().sum()})

@@ -20,7 +20,7 @@ def packs(draw: st.DrawFn) -> Packed:
             body.append(Patches((0,) * draw(st.integers(1, 2))))
             body.append(Branch((2,) * draw(st.integers(1, 3)), "entity"))
             body.append(Tokens((3,) * draw(st.integers(0, 2)), "text"))
-        documents.append(encode(tuple(body), visual_count=1, terms=("text", "entity")))
+        documents.append(encode(tuple(body), visual_counts=[1], terms=("text", "entity")))
     return pack(documents, row_tokens=draw(st.integers(1, 30)))
 
 
@@ -80,7 +80,7 @@ def test_padding_and_documents_keep_apart(packed: Packed) -> None:
 
 def test_a_document_by_hand() -> None:
     body = (Tokens((1,)), Patches((0,)), Branch((5, 6, 7), "entity"), Tokens((2,), "text"))
-    packed = pack([encode(body, visual_count=1, terms=("text", "entity"))], row_tokens=6)
+    packed = pack([encode(body, visual_counts=[1], terms=("text", "entity"))], row_tokens=6)
     assert visible(packed)[0].int().tolist() == [
         [1, 0, 0, 0, 0],  # bos
         [1, 1, 0, 0, 0],  # the object
@@ -91,5 +91,5 @@ def test_a_document_by_hand() -> None:
 
 
 def test_half_precision_mask_stays_finite() -> None:
-    packed = pack([encode((Tokens((1, 2)),), visual_count=0, terms=("text",))], row_tokens=3)
+    packed = pack([encode((Tokens((1, 2)),), visual_counts=[0], terms=("text",))], row_tokens=3)
     assert additive_mask(packed, torch.bfloat16).isfinite().all()

@@ -8,7 +8,7 @@ from diglot.core.segments import Image, Tokens
 
 
 def test_all_tensors_move_and_nothing_else_changes() -> None:
-    document = encode((Tokens((1,)), Image()), visual_count=2, terms=("text",))
+    document = encode((Tokens((1,)), Image()), visual_counts=[2], terms=("text",))
     batch = Batch(
         packed=pack([document], row_tokens=4),
         views=(torch.zeros(3, 8, 8), torch.zeros(3, 8, 16)),
@@ -20,7 +20,7 @@ def test_all_tensors_move_and_nothing_else_changes() -> None:
     )
     moved = batch.to(torch.device("meta"))
     tensors = [v for v in vars(moved.packed).values() if isinstance(v, torch.Tensor)]
-    assert len(tensors) == 10
+    assert len(tensors) == 11
     assert {t.device.type for t in (*tensors, *moved.views)} == {"meta"}
     assert [v.shape for v in moved.views] == [v.shape for v in batch.views]
     assert moved.packed.terms == ("text",)

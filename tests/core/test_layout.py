@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.core.layout import Packed, assign_rows, encode, pack
-from diglot.core.segments import Branch, Encoded, Image, Patches, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Separator, Tokens
 
 MANY = settings(max_examples=50, derandomize=True, deadline=None)
 TERMS = ("text", "entity")
@@ -14,7 +14,7 @@ BLANK = {"token": 0, "visual": -1, "position": 0, "document": -1, "branch": 0}
 
 
 def laid(*segments, visual_count: int = 0) -> Encoded:
-    return encode(segments, visual_count=visual_count, terms=TERMS)
+    return encode(segments, visual_counts=[visual_count], terms=TERMS)
 
 
 def triples(encoded: Encoded) -> list[tuple[int, int, str]]:
@@ -246,3 +246,39 @@ def test_documents_without_a_sequence_still_pack() -> None:
 def test_packing_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no document"):
         pack([], row_tokens=8)
+
+
+def test_several_images_and_separators() -> None:
+    """Images are numbered one after the other; separators take positions and are not learned."""
+    got = encode(
+        (
+            Tokens((1,)),
+            Patches((1,), image=1),
+            Separator(vector=2),
+            Image(0),
+            Separator(ids=(7, 8)),
+            Image(1),
+            Tokens((9,), "text"),
+        ),
+        visual_counts=[2, 3],
+        terms=TERMS,
+    )
+    assert got.token_T.tolist() == [1, 0, 0, 0, 0, 7, 8, 0, 0, 0, 9]
+    assert got.visual_T.tolist() == [-1, 3, -1, 0, 1, -1, -1, 2, 3, 4, -1]
+    assert got.separator_T.tolist() == [-1, -1, 2, *[-1] * 8]
+    assert got.position_T.tolist() == list(range(11))
+    assert (got.query_S.tolist(), got.target_S.tolist()) == ([9], [9])
+    assert got.visual_count == 5
+    packed = pack([got, laid(Tokens((1,)), Image(), visual_count=1)], row_tokens=16)
+    assert packed.visual_BT.max() == 5
+    assert packed.separator_BT.flatten().tolist() == [-1, -1, 2, *[-1] * 10]
+
+
+def test_images_that_are_not_there() -> None:
+    for segment in (Image(1), Patches((0,), image=1), Image(-1)):
+        with pytest.raises(ValueError, match="no image"):
+            laid(Tokens((1,)), segment, visual_count=2)
+    assert len(encode((Tokens((1, 2)),), visual_counts=[], terms=TERMS)) == 2
+    for wrong in ({}, {"vector": 0, "ids": (1,)}):
+        with pytest.raises(ValueError, match="a vector or tokens"):
+            Separator(**wrong)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.objectives import code_switch
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
@@ -15,9 +15,11 @@ def laid(seed, **changes):
     sample = tiny_sample(seed, objects=1 + seed % 4)
     grid = VLM.token_grid(sample.size_hw)
     rng = torch.Generator().manual_seed(0)
-    prepared = OBJECTIVE.prepare(sample, grid, VLM.language.tokenizer, rng)
+    prepared = OBJECTIVE.prepare(sample, (grid,), VLM.language.tokenizer, rng)
     settings = {"views_are": "pixels", "terms": OBJECTIVE.terms, "counts": dict(prepared.counts)}
-    return lay(sample.id, prepared.sequence, grid, tiny_views(sample, VLM), **(settings | changes))
+    return encode_sample(
+        sample.id, prepared.sequence, (grid,), tiny_views(sample, VLM), **(settings | changes)
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -52,7 +54,9 @@ def test_an_image_without_a_sequence_is_laid_out_alone():
     sample = tiny_sample(0)
     grid = VLM.token_grid(sample.size_hw)
     told = {"views_are": "pixels", "terms": ("match",), "targets": "mine"}
-    batch = collate([lay("a", None, grid, tiny_views(sample, VLM), **told)], row_tokens=8)
+    batch = collate(
+        [encode_sample("a", None, (grid,), tiny_views(sample, VLM), **told)], row_tokens=8
+    )
     assert batch.packed.query_S.numel() == 0
     assert batch.targets == ("mine",)
     assert batch.counts == {}

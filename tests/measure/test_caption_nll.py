@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.measure.caption_nll import plan_caption_nll
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
@@ -28,9 +28,11 @@ def test_is_the_loss_of_the_caption_objective():
     laid = []
     for sample in samples:
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
-        prepared = objective.prepare(sample, grid, vlm.language.tokenizer, rng)
+        prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, rng)
         options = {"views_are": "pixels", "terms": ("text",), "counts": dict(prepared.counts)}
-        laid.append(lay(sample.id, prepared.sequence, grid, tiny_views(sample, vlm), **options))
+        laid.append(
+            encode_sample(sample.id, prepared.sequence, (grid,), tiny_views(sample, vlm), **options)
+        )
     batch = collate(laid, row_tokens=256)
     loss = objective.loss(vlm(batch, objective.reads), batch)
     measure = nll(vlm, samples)

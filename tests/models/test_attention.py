@@ -20,9 +20,9 @@ def packed_samples(vlm: VLM, row_tokens: int) -> tuple[Packed, torch.Tensor]:
     for seed in range(6):
         sample = tiny_sample(seed, objects=max(seed, 1))
         grid = vlm.token_grid(sample.size_hw)
-        prepared = objective.prepare(sample, grid, vlm.language.tokenizer, torch.Generator())
+        prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
         sequence = prepared.sequence or ()
-        documents.append(encode(sequence, visual_count=len(grid), terms=objective.terms))
+        documents.append(encode(sequence, visual_counts=[len(grid)], terms=objective.terms))
     visual = torch.randn(
         len(grid) * 6, vlm.language.width, generator=torch.Generator().manual_seed(1)
     )

@@ -43,7 +43,7 @@ BODIES: dict[str, tuple[Segment, ...]] = {
 
 
 def documents() -> list[Encoded]:
-    return [encode(body, visual_count=VISUAL, terms=TERMS) for body in BODIES.values()]
+    return [encode(body, visual_counts=[VISUAL], terms=TERMS) for body in BODIES.values()]
 
 
 def visual_tokens(vlm: VLM, count: int) -> torch.Tensor:
@@ -106,7 +106,7 @@ def test_branches_do_not_touch_the_trunk(kind) -> None:
     for body in BODIES.values():
         trunk_only = tuple(s for s in body if not isinstance(s, Branch))
         with_, without = (
-            pack([encode(b, visual_count=VISUAL, terms=TERMS)], row_tokens=1)
+            pack([encode(b, visual_counts=[VISUAL], terms=TERMS)], row_tokens=1)
             for b in (body, trunk_only)
         )
         trunk = without.token_BT.shape[1]

@@ -19,7 +19,7 @@ PARTS = ("encoder", "projector", "language")
 def learn_once(vlm: VLM) -> None:
     """One step of training on one picture and a few words."""
     document = encode(
-        (Tokens((0,)), Image(), Tokens((5, 6), "text")), visual_count=16, terms=("text",)
+        (Tokens((0,)), Image(), Tokens((5, 6), "text")), visual_counts=[16], terms=("text",)
     )
     pixels = [torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))]
     loss = -vlm.log_probs(pack([document], row_tokens=1), vlm.project(vlm.features(pixels))).sum()

@@ -14,7 +14,7 @@ from diglot.core.batch import Batch
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, pack
 from diglot.core.preprocess import Preprocess
-from diglot.core.segments import Image, Tokens
+from diglot.core.segments import Image, Separator, Tokens
 from diglot.core.types import Sample
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
@@ -30,7 +30,7 @@ def batch_of(vlm: VLM, samples: list[Sample]) -> Batch:
     documents = [
         encode(
             (Tokens((0,)), Image(), Tokens((5, 6, 7), "text")),
-            visual_count=len(grid),
+            visual_counts=[len(grid)],
             terms=("text",),
         )
         for grid in grids
@@ -39,7 +39,7 @@ def batch_of(vlm: VLM, samples: list[Sample]) -> Batch:
         packed=pack(documents, row_tokens=200),
         views=tuple(view for s in samples for view in tiny_views(s, vlm)),
         views_are="pixels",
-        grids=grids,
+        grids=tuple((grid,) for grid in grids),
         ids=tuple(s.id for s in samples),
         targets=(None,) * len(samples),
         counts={},
@@ -59,7 +59,7 @@ def test_the_grid_counts_the_tokens_that_are_made(
     vlm.preprocess = preprocess
     batch = batch_of(vlm, [tiny_sample(size_hw=size_hw)])
     visual = vlm.visual_tokens(batch)
-    assert visual.shape == (len(batch.grids[0]), vlm.language.width)
+    assert visual.shape == (batch.visual_counts[0], vlm.language.width)
     shapes = [view.grid_hw for view in vlm.feature_grid(size_hw).views]
     assert shapes == [tuple(f.shape[:2]) for f in vlm.features(batch.views)]
 
@@ -215,3 +215,19 @@ def test_unknown_part_names_the_known(towers, language_folder: Path, part: str) 
 def test_encoder_without_its_path(towers, language_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoder: .*path"):
         build_vlm(config(towers, language_folder, encoder="clip"))
+
+
+def test_a_learned_separator_enters_where_it_stands() -> None:
+    vlm = VLMS[1]
+    document = encode((Tokens((0,)), Separator(vector=1), Image()), visual_counts=[2], terms=())
+    packed, visual = pack([document], row_tokens=8), torch.randn(2, vlm.language.width)
+    with pytest.raises(ConfigError, match="the projector learns none"):
+        vlm.embed(packed, visual)
+    vectors = torch.randn(2, vlm.language.width)
+    vlm.projector.separators = torch.nn.Parameter(vectors)
+    try:
+        embeds = vlm.embed(packed, visual)
+    finally:
+        del vlm.projector.separators
+    torch.testing.assert_close(embeds[0, 1], vectors[1])
+    torch.testing.assert_close(embeds[0, 2:], visual)

@@ -10,7 +10,7 @@ from diglot.core.batch import Batch
 from diglot.core.patch_labels import PatchLabels
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Sample
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
 from diglot.objectives.token_contrastive import Pair
@@ -23,7 +23,9 @@ WORDS = ("dog", "red car", "guitar", "frog", "hot air balloon", "cat", "green", 
 def batch_of(targets: list[Any]) -> Batch:
     """One image of 16 visual tokens for each entry."""
     laid = [
-        lay(f"s{i}", None, GRID, (), views_are="features", terms=("contrast",), targets=pairs)
+        encode_sample(
+            f"s{i}", None, (GRID,), (), views_are="features", terms=("contrast",), targets=pairs
+        )
         for i, pairs in enumerate(targets)
     ]
     return collate(laid, row_tokens=64)

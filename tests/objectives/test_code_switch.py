@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.segments import Branch, Patches, Tokens
 from diglot.core.types import Region, Sample
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
 from tests.objectives.naive import naive_losses, random_sample_boxes
@@ -55,12 +55,12 @@ def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
     laid = []
     for sample in samples:
         grid = vlm.token_grid(sample.size_hw)
-        prepared = objective.prepare(sample, grid, vlm.language.tokenizer, torch.Generator())
+        prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
         laid.append(
-            lay(
+            encode_sample(
                 sample.id,
                 prepared.sequence,
-                grid,
+                (grid,),
                 views_of(sample, vlm),
                 views_are="pixels",
                 terms=objective.terms,
@@ -181,7 +181,7 @@ def test_each_weight_of_zero_leaves_its_term_out():
 def prepare(config: code_switch.Config, sample: Sample, vlm: VLM, seed: int = 0):
     rng = torch.Generator().manual_seed(seed)
     objective = code_switch.build(config)
-    return objective.prepare(sample, vlm.token_grid(sample.size_hw), vlm.language.tokenizer, rng)
+    return objective.prepare(sample, (vlm.token_grid(sample.size_hw),), vlm.language.tokenizer, rng)
 
 
 def text_of(prepared, vlm: VLM) -> str:

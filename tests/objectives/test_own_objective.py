@@ -8,7 +8,7 @@ import torch
 
 from diglot.config.parts import build_part
 from diglot.core.batch import ForwardOutput
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
 from tests.tiny import tiny_sample, tiny_tokenizer, tiny_vlm
@@ -47,8 +47,8 @@ def test_its_loss_is_that_of_its_own_documents():
     objective, vlm = build_part("diglot.objectives", OWN, where="plus.loudness"), tiny_vlm()
     sample = tiny_sample(0)
     grid = vlm.token_grid(sample.size_hw)
-    made = objective.prepare(sample, grid, tiny_tokenizer(), torch.Generator())
-    laid = lay("x", None, grid, (), views_are="pixels", terms=(), targets=made.targets)
+    made = objective.prepare(sample, (grid,), tiny_tokenizer(), torch.Generator())
+    laid = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=made.targets)
     batch = collate([laid, replace(laid, targets=None)], row_tokens=64)
     words = torch.randn(9, 5)
     rms = words.square().mean().sqrt().item()
@@ -61,7 +61,7 @@ def test_a_silent_token_has_a_gradient_that_is_a_number():
     objective, vlm = build_part("diglot.objectives", OWN, where="plus.loudness"), tiny_vlm()
     sample = tiny_sample(0)
     grid = vlm.token_grid(sample.size_hw)
-    laid = lay("x", None, grid, (), views_are="pixels", terms=(), targets=True)
+    laid = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=True)
     visual = torch.zeros(len(grid), 5, requires_grad=True)
     out = ForwardOutput(visual_ND=visual, words_VD=torch.randn(9, 5))
     objective.loss(out, collate([laid], row_tokens=64)).sums["loudness"].backward()

@@ -12,7 +12,7 @@ from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Rle, Sample
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.objectives import patch_aligned
@@ -62,12 +62,12 @@ def mixed_samples(seed: int) -> list[Sample]:
 def batch_of(objective: PatchAlignedObjective, samples, grids, views=None) -> Batch:
     laid = []
     for i, (sample, grid) in enumerate(zip(samples, grids, strict=True)):
-        made = objective.prepare(sample, grid, tiny_tokenizer(), torch.Generator())
+        made = objective.prepare(sample, (grid,), tiny_tokenizer(), torch.Generator())
         laid.append(
-            lay(
+            encode_sample(
                 sample.id,
                 made.sequence,
-                grid,
+                (grid,),
                 views[i] if views else (),
                 views_are="pixels",
                 terms=(),
@@ -80,7 +80,7 @@ def batch_of(objective: PatchAlignedObjective, samples, grids, views=None) -> Ba
 
 def random_output(batch: Batch, seed: int = 0, dtype=torch.float64) -> ForwardOutput:
     generator = torch.Generator().manual_seed(seed)
-    sizes = {"visual": sum(map(len, batch.grids)), "words": len(tiny_tokenizer())}
+    sizes = {"visual": sum(batch.visual_counts), "words": len(tiny_tokenizer())}
     made = {
         name: torch.randn(size, WIDTH, generator=generator, dtype=torch.float64)
         .to(dtype)
@@ -164,14 +164,14 @@ def test_an_exact_half_counts_where_the_scale_is_no_binary_fraction():
         sample = with_regions(region(mask, box=(0.0, 0.0, 1.0, 1.0)), size_hw=size_hw)
         grid = preprocess.token_grid(size_hw, patch_px=14)
         made = patch_aligned.build(Config()).prepare(
-            sample, grid, tiny_tokenizer(), torch.Generator()
+            sample, (grid,), tiny_tokenizer(), torch.Generator()
         )
         assert [pair.patch_K.tolist() for pair in made.targets] == [list(range(9))]
 
 
 def prepare(config: Config, sample: Sample, mode: str = "squash"):
     objective = patch_aligned.build(config)
-    return objective.prepare(sample, grid_of(sample, mode), tiny_tokenizer(), torch.Generator())
+    return objective.prepare(sample, (grid_of(sample, mode),), tiny_tokenizer(), torch.Generator())
 
 
 def test_what_is_left_out_is_told():
@@ -265,7 +265,7 @@ def test_the_model_gives_all_it_reads_without_a_pass_through_the_llm(monkeypatch
     out = vlm(batch, objective.reads)
     assert out.words_VD is vlm.language.words.weight
     loss = objective.loss(out, batch).sums["patch"]
-    naive, _ = naive_total(samples, batch.grids, out)
+    naive, _ = naive_total(samples, [grid for (grid,) in batch.grids], out)
     torch.testing.assert_close(loss, naive, rtol=1e-5, atol=1e-6)
 
 

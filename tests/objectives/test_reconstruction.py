@@ -8,7 +8,7 @@ import torch
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.models.prompt import Frame
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
@@ -50,13 +50,13 @@ def batch_of(vlm: VLM, turns, *, row_tokens: int = 4096) -> Batch:
     laid = []
     for objective, sample in turns:
         grid = vlm.token_grid(sample.size_hw)
-        prepared = objective.prepare(sample, grid, vlm.language.tokenizer, torch.Generator())
+        prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
         mine = not isinstance(objective, caption.CaptionObjective)
         laid.append(
-            lay(
+            encode_sample(
                 sample.id,
                 prepared.sequence,
-                grid,
+                (grid,),
                 views_of(vlm, sample),
                 views_are="pixels",
                 terms=("text", "image", "image_text"),
@@ -100,7 +100,7 @@ def test_loss_and_gradient_are_the_equations(options, kind):
     vlm, config = double_vlm(kind), Config(**options)
     objective = reconstruction.build(config)
     batch = batch_of(vlm, [(objective, s) for s in SAMPLES])
-    assert len({len(grid) for grid in batch.grids}) == 2
+    assert len(set(batch.visual_counts)) == 2
     loss, grad_ND, logs = ours(vlm, objective, batch)
     expected, grads, expected_logs = naive(vlm, config, SAMPLES)
     assert loss.dtype == torch.float64
@@ -122,7 +122,7 @@ def test_text_mode_in_the_same_batch_changes_nothing(options, row_tokens):
     loss, grad_ND, _ = ours(vlm, image, batch)
     expected, grads, _ = naive(vlm, config, SAMPLES)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
-    by_document = grad_ND.split([len(grid) for grid in batch.grids])
+    by_document = grad_ND.split(batch.visual_counts)
     for index, grad_PD in ((1, grads[0]), (3, grads[1])):
         torch.testing.assert_close(by_document[index], grad_PD, rtol=1e-6, atol=1e-9)
     assert all(not by_document[index].any() for index in (0, 2, 4))
@@ -191,7 +191,7 @@ def test_a_perfect_recovery_has_a_finite_loss_of_at_least_single_precision(dtype
     for loss, value in (("l2", 0.0), ("inverse_l2", 50.0), ("sigmoid_l2", 0.5)):
         objective = reconstruction.build(Config(loss=loss, eps=0.02))
         batch = batch_of(vlm, [(objective, s) for s in SAMPLES])
-        visual_ND = torch.randn(sum(map(len, batch.grids)), 8, dtype=dtype)
+        visual_ND = torch.randn(sum(batch.visual_counts), 8, dtype=dtype)
         terms = objective.loss(made_up(visual_ND, batch), batch)
         total = terms.sums["image"]
         assert total.dtype == torch.promote_types(dtype, torch.float32)

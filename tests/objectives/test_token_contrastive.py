@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError
 from diglot.core.patch_labels import PatchLabels
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.objectives.token_contrastive import Config, Pair, TokenContrastiveObjective, build
 from tests.objectives.sea_batches import GRID, WORDS, alone, batch_of, labelled, pair
 from tests.objectives.sea_naive import naive_losses, one_per_label
@@ -104,20 +104,24 @@ def test_a_sample_that_comes_twice_counts_once():
 def test_prepare_draws_a_label_per_window():
     sample = labelled(tiny_sample(0))
     objective = build(Config(labels_kept=2))
-    prepared = objective.prepare(sample, GRID, tiny_tokenizer(), torch.Generator().manual_seed(0))
+    prepared = objective.prepare(
+        sample, (GRID,), tiny_tokenizer(), torch.Generator().manual_seed(0)
+    )
     assert prepared.sequence is None
     assert prepared.counts == {"contrast": 4}
     assert sample.patch_labels is not None
     for drawn in prepared.targets:
         assert drawn.label in sample.patch_labels.words[drawn.visual][:2]
         assert tiny_tokenizer().decode(drawn.ids).strip() == drawn.label
-    again = objective.prepare(sample, GRID, tiny_tokenizer(), torch.Generator().manual_seed(0))
+    again = objective.prepare(sample, (GRID,), tiny_tokenizer(), torch.Generator().manual_seed(0))
     assert again == prepared
 
 
 def test_only_the_best_labels_are_drawn():
     sample, objective = labelled(tiny_sample(0)), build(Config(labels_kept=1, window=1))
-    prepared = objective.prepare(sample, GRID, tiny_tokenizer(), torch.Generator().manual_seed(0))
+    prepared = objective.prepare(
+        sample, (GRID,), tiny_tokenizer(), torch.Generator().manual_seed(0)
+    )
     assert sample.patch_labels is not None
     best = [words[0] for words in sample.patch_labels.words]
     assert [drawn.label for drawn in prepared.targets] == best
@@ -131,7 +135,7 @@ def test_what_has_no_words_is_noted():
         (blank, ("label without tokens", 4)),
     ):
         sample = replace(tiny_sample(0), patch_labels=labels)
-        prepared = build(Config()).prepare(sample, GRID, tiny_tokenizer(), torch.Generator())
+        prepared = build(Config()).prepare(sample, (GRID,), tiny_tokenizer(), torch.Generator())
         assert prepared.targets == ()
         assert prepared.counts == {"contrast": 0}
         assert note in prepared.notes.items()
@@ -139,7 +143,7 @@ def test_what_has_no_words_is_noted():
 
 def test_labels_must_have_been_made():
     with pytest.raises(ConfigError, match="diglot label"):
-        build(Config()).prepare(tiny_sample(0), GRID, tiny_tokenizer(), torch.Generator())
+        build(Config()).prepare(tiny_sample(0), (GRID,), tiny_tokenizer(), torch.Generator())
 
 
 @pytest.mark.parametrize(
@@ -188,13 +192,13 @@ def test_two_samples_can_be_learned():
         sample = labelled(tiny_sample(seed), seed=seed)
         grid = vlm.token_grid(sample.size_hw)
         rng = torch.Generator().manual_seed(seed)
-        prepared = objective.prepare(sample, grid, vlm.language.tokenizer, rng)
+        prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, rng)
         views = tiny_views(sample, vlm)
         laid.append(
-            lay(
+            encode_sample(
                 sample.id,
                 None,
-                grid,
+                (grid,),
                 views,
                 views_are="pixels",
                 terms=objective.terms,

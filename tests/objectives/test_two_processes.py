@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError
 from diglot.core.preprocess import Preprocess
-from diglot.data.collate import Laid, collate, lay
+from diglot.data.collate import EncodedSample, collate, encode_sample
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
@@ -60,28 +60,32 @@ OBJECTS = (3, 1, 0, 5, 2, 0, 4)
 Answer = tuple[dict[str, float], dict[str, np.ndarray]]  # arrays: tensors cannot leave a process
 
 
-def documents(vlm: VLM, mixture: Mixture) -> list[Laid | None]:
+def documents(vlm: VLM, mixture: Mixture) -> list[EncodedSample | None]:
     """Every sample once in every turn; None where it has nothing to learn."""
-    laid: list[Laid | None] = []
+    laid: list[EncodedSample | None] = []
     for number, objects in enumerate(OBJECTS):
         sample = labelled(tiny_sample(number, objects=objects), seed=number)
         grid = vlm.token_grid(sample.size_hw)
         for turn in range(1 + len(mixture.shares)):
             rng = torch.Generator().manual_seed(number)
             try:
-                made = mixture.prepare(sample, grid, vlm.language.tokenizer, rng, turn=turn)
+                made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, turn=turn)
             except DataError:
                 laid.append(None)
                 continue
             views = [view.double() for view in tiny_views(sample, vlm)]
             told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
             laid.append(
-                lay(sample.id, made.sequence, grid, views, counts=dict(made.counts), **told)
+                encode_sample(
+                    sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told
+                )
             )
     return laid
 
 
-def passes(told: Sequence[Laid | None], rank: int, processes: int, size: int) -> list[Batch | None]:
+def passes(
+    told: Sequence[EncodedSample | None], rank: int, processes: int, size: int
+) -> list[Batch | None]:
     """A process's forward passes of one step, as the loop deals them out."""
     dealt = deal(list(told), max(1, size // processes), rank, processes)
     cut = [[one for one in part if one] for part in dealt]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.collate import collate, lay
+from diglot.data.collate import collate, encode_sample
 from diglot.train.mixture import build_mixture
 from tests.objectives.sea_batches import labelled
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -30,7 +30,8 @@ class Size:
     def __init__(self, config):
         self.config, self.heads = config, nn.Linear(1, 1, bias=False)
 
-    def prepare(self, sample, grid, tokenizer, rng):
+    def prepare(self, sample, grids, tokenizer, rng):
+        (grid,) = grids
         count = 0 if self.config.nothing else len(grid)
         return Prepared(None, targets=len(grid), counts={"size": count}, notes={"seen": 1})
 
@@ -67,10 +68,14 @@ def batch_of(vlm, mixture, turns, sample_of=tiny_sample):
     for seed, turn in enumerate(turns):
         sample = sample_of(seed)
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
-        made = mixture.prepare(sample, grid, vlm.language.tokenizer, rng, turn=turn)
+        made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, turn=turn)
         views = tiny_views(sample, vlm)
         told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
-        laid.append(lay(sample.id, made.sequence, grid, views, counts=dict(made.counts), **told))
+        laid.append(
+            encode_sample(
+                sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told
+            )
+        )
     return mixture.select(collate(laid, row_tokens=512), lambda told: [told])
 
 
@@ -139,10 +144,10 @@ def test_turns_share_a_batch_and_terms_of_one_name_stay_apart():
 def batch_of_seed(vlm, mixture, seed):
     sample = tiny_sample(seed)
     grid = vlm.token_grid(sample.size_hw)
-    made = mixture.prepare(sample, grid, vlm.language.tokenizer, torch.Generator())
+    made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
     told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
     views = tiny_views(sample, vlm)
-    laid = lay(sample.id, made.sequence, grid, views, counts=dict(made.counts), **told)
+    laid = encode_sample(sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told)
     return collate([laid], row_tokens=512)
 
 

@@ -22,15 +22,20 @@ class Batch:
     packed: Packed
     views: tuple[torch.Tensor, ...]  # all views of all images: (3, H, W) pixels or (h, w, E)
     views_are: Literal["pixels", "features"]
-    grids: tuple[TokenGrid, ...]  # one per image
+    grids: tuple[tuple[TokenGrid, ...], ...]  # of each document's images, in order
     ids: tuple[str, ...]  # sample id of each document
     targets: tuple[Any, ...]  # what the objective prepared for each document; None = nothing
     counts: Mapping[str, float]  # how many items each loss term is a mean over, in this batch
 
     @property
+    def visual_counts(self) -> tuple[int, ...]:
+        """How many visual tokens the images of each document bring."""
+        return tuple(sum(map(len, grids)) for grids in self.grids)
+
+    @property
     def visual_start(self) -> tuple[int, ...]:
         """Where each document's visual tokens begin among those of all images, stacked."""
-        return tuple(accumulate((len(grid) for grid in self.grids), initial=0))[:-1]
+        return tuple(accumulate(self.visual_counts, initial=0))[:-1]
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""

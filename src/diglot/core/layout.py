@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import torch
 
-from diglot.core.segments import Branch, Encoded, Image, Patches, Sequence, Tokens
+from diglot.core.segments import Branch, Encoded, Image, Patches, Separator, Sequence, Tokens
 
 
 @dataclass
@@ -19,6 +19,7 @@ class _Rows:
 
     token: list[int]
     visual: list[int]
+    separator: list[int]
     position: list[int]
     branch: list[int]
     fork: list[int]
@@ -26,9 +27,19 @@ class _Rows:
     target: list[int]
     term: list[int]
 
-    def add(self, token: int, visual: int, position: int, branch: int, fork: int | None) -> None:
+    def add(
+        self,
+        token: int,
+        position: int,
+        *,
+        visual: int = -1,
+        separator: int = -1,
+        branch: int = 0,
+        fork: int | None = None,
+    ) -> None:
         self.token.append(token)
         self.visual.append(visual)
+        self.separator.append(separator)
         self.position.append(position)
         self.branch.append(branch)
         self.fork.append(len(self.token) - 1 if fork is None else fork)
@@ -39,43 +50,65 @@ class _Rows:
         self.term.append(term)
 
 
-def encode(sequence: Sequence, *, visual_count: int, terms: tuple[str, ...]) -> Encoded:
-    """Lay a sequence out: the trunk first, then its branches in order.
+def encode(sequence: Sequence, *, visual_counts: Seq[int], terms: tuple[str, ...]) -> Encoded:
+    """The document of a sequence: the trunk first, then its branches in order.
+
+    `visual_counts` is how many visual tokens each image has; they are numbered image by image.
 
     A learned trunk token is predicted by the trunk position before it; a branch's first token by
     the position it forks from. A branch's last token is a target only and takes no position.
-    Raises ValueError for a learned token or a branch that nothing stands before, and for a patch
-    that the image does not have (packed, it would be another document's).
+    Raises ValueError for a learned token or a branch that nothing stands before, and for an image
+    or a patch that is not there (packed, it would be another document's).
     """
-    rows = _Rows([], [], [], [], [], [], [], [])
+    rows = _Rows([], [], [], [], [], [], [], [], [])
     forks: list[tuple[int, Branch]] = []
     for segment in sequence:
         match segment:
             case Branch():
                 forks.append((len(rows.token) - 1, segment))
             case _:
-                _add_trunk(rows, segment, visual_count, terms)
+                _add_trunk(rows, segment, visual_counts, terms)
     for number, (fork, branch) in enumerate(forks, start=1):
         _add_branch(rows, branch, number, fork, terms.index(branch.learn))
     if min(rows.query, default=0) < 0:
         raise ValueError("a learned token has nothing before it: start the sequence with a BOS")
-    return _to_tensors(rows, visual_count, terms)
+    return _to_tensors(rows, sum(visual_counts), terms)
 
 
 def _add_trunk(
-    rows: _Rows, segment: Image | Tokens | Patches, visual_count: int, terms: tuple[str, ...]
+    rows: _Rows,
+    segment: Image | Tokens | Patches | Separator,
+    visual_counts: Seq[int],
+    terms: tuple[str, ...],
 ) -> None:
-    if isinstance(segment, Tokens):
-        for token in segment.ids:
-            if segment.learn is not None:
-                rows.learn(len(rows.token) - 1, token, terms.index(segment.learn))
-            rows.add(token, -1, len(rows.token), 0, None)
-        return
-    visuals = range(visual_count) if isinstance(segment, Image) else segment.index
-    for visual in visuals:
-        if not 0 <= visual < visual_count:
-            raise ValueError(f"no visual token {visual} in an image of {visual_count}")
-        rows.add(0, visual, len(rows.token), 0, None)
+    match segment:
+        case Tokens():
+            for token in segment.ids:
+                if segment.learn is not None:
+                    rows.learn(len(rows.token) - 1, token, terms.index(segment.learn))
+                rows.add(token, len(rows.token))
+        case Separator(vector=None):
+            for token in segment.ids:
+                rows.add(token, len(rows.token))
+        case Separator():
+            assert segment.vector is not None
+            rows.add(0, len(rows.token), separator=segment.vector)
+        case Image() | Patches():
+            for visual in _visual_tokens(segment, visual_counts):
+                rows.add(0, len(rows.token), visual=visual)
+
+
+def _visual_tokens(segment: Image | Patches, visual_counts: Seq[int]) -> list[int]:
+    """Their numbers among the visual tokens of all the document's images."""
+    image = segment.index if isinstance(segment, Image) else segment.image
+    if not 0 <= image < len(visual_counts):
+        raise ValueError(f"no image {image} in a document of {len(visual_counts)}")
+    own = range(visual_counts[image]) if isinstance(segment, Image) else segment.index
+    for visual in own:
+        if not 0 <= visual < visual_counts[image]:
+            raise ValueError(f"no visual token {visual} in an image of {visual_counts[image]}")
+    before = sum(visual_counts[:image])
+    return [before + visual for visual in own]
 
 
 def _add_branch(rows: _Rows, branch: Branch, number: int, fork: int, term: int) -> None:
@@ -84,7 +117,7 @@ def _add_branch(rows: _Rows, branch: Branch, number: int, fork: int, term: int) 
         rows.learn(query, token, term)
         query = len(rows.token)
         if offset < len(branch.ids) - 1:
-            rows.add(token, -1, fork + 1 + offset, number, fork)
+            rows.add(token, fork + 1 + offset, branch=number, fork=fork)
 
 
 def _to_tensors(rows: _Rows, visual_count: int, terms: tuple[str, ...]) -> Encoded:
@@ -94,6 +127,7 @@ def _to_tensors(rows: _Rows, visual_count: int, terms: tuple[str, ...]) -> Encod
     return Encoded(
         token_T=tensor(rows.token),
         visual_T=tensor(rows.visual),
+        separator_T=tensor(rows.separator),
         position_T=tensor(rows.position),
         document_T=torch.zeros(len(rows.token), dtype=torch.int64),
         branch_T=tensor(rows.branch),
@@ -108,7 +142,7 @@ def _to_tensors(rows: _Rows, visual_count: int, terms: tuple[str, ...]) -> Encod
 
 @dataclass(frozen=True)
 class Packed:
-    """Documents laid side by side in B rows of T positions. All tensors int64.
+    """Documents side by side in B rows of T positions. All tensors int64.
 
     Queries index the flattened (B * T) positions; visual_BT the visual tokens of all documents
     stacked in the order they were given.
@@ -116,6 +150,7 @@ class Packed:
 
     token_BT: torch.Tensor
     visual_BT: torch.Tensor
+    separator_BT: torch.Tensor
     position_BT: torch.Tensor
     document_BT: torch.Tensor
     branch_BT: torch.Tensor
@@ -153,9 +188,9 @@ def assign_rows(lengths: Seq[int], row_tokens: int) -> list[list[int]]:
 def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None = None) -> Packed:
     """Pack documents into rows of at most row_tokens (or the longest document's length).
 
-    `image_of` gives each document's image, where several documents speak of one image; by default
-    every document brings its own, in order. Images count from 0, each seen first in order.
-    Raises ValueError for no documents, or where two differ on the tokens of their common image.
+    `image_of` gives each document's images by a number, where several documents speak of the same
+    ones; by default every document brings its own, in order. Numbers count from 0, each first met
+    in order. Raises ValueError for no documents, or where two differ on their common tokens.
     """
     if not documents:
         raise ValueError("no document to pack")
@@ -163,14 +198,15 @@ def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None 
     width = max(sum(len(documents[i]) for i in row) for row in rows)
     visual_start = _visual_starts(documents, image_of or range(len(documents)))
     start = {}  # document -> its first flattened position
-    blank = {"token": 0, "visual": -1, "position": 0, "document": -1, "branch": 0, "fork": 0}
+    blank = {"token": 0, "visual": -1, "separator": -1, "position": 0}
+    blank |= {"document": -1, "branch": 0, "fork": 0}
     columns = {k: torch.full((len(rows), width), v) for k, v in blank.items()}
     columns["fork"] += torch.arange(width)
     for r, row in enumerate(rows):
         at = branches = 0
         for number, i in enumerate(row):
             document = documents[i]
-            _place(columns, r, at, number, branches, visual_start[i], document)
+            _write_document(columns, r, at, number, branches, visual_start[i], document)
             start[i] = r * width + at
             at += len(document)
             branches += int(document.branch_T.max()) if len(document) else 0
@@ -194,7 +230,7 @@ def _visual_starts(documents: Seq[Encoded], image_of: Seq[int]) -> list[int]:
     return [starts[image] for image in image_of]
 
 
-def _place(
+def _write_document(
     columns: dict[str, torch.Tensor],
     row: int,
     at: int,
@@ -208,6 +244,7 @@ def _place(
     is_visual, on_branch = document.visual_T >= 0, document.branch_T > 0
     columns["token"][here] = document.token_T
     columns["visual"][here] = torch.where(is_visual, document.visual_T + visual_start, -1)
+    columns["separator"][here] = document.separator_T
     columns["position"][here] = document.position_T
     columns["document"][here] = number
     columns["branch"][here] = torch.where(on_branch, document.branch_T + branches, 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import DataError
 from diglot.core.geometry import TokenGrid
 from diglot.core.segments import Segment, Sequence
 from diglot.core.types import LossTerms, Sample
@@ -47,11 +48,14 @@ class Objective(Protocol):
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: "PreTrainedTokenizerFast",
         rng: torch.Generator,
     ) -> Prepared:
-        """Lay one sample out. Raises DataError where the record is wrong."""
+        """What one sample becomes; `grids` has one grid per image of it.
+
+        Raises DataError where the record is wrong, or of a kind that the objective cannot use.
+        """
         ...
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
@@ -61,6 +65,18 @@ class Objective(Protocol):
         connected to the graph all the same.
         """
         ...
+
+
+def only_grid(sample: Sample, grids: Seq[TokenGrid]) -> TokenGrid:
+    """The grid of the sample's one image. Raises DataError where there is another number."""
+    if len(grids) != 1:
+        raise DataError(
+            "the objective takes records of one image",
+            expected="1 image",
+            got=len(grids),
+            where=f"sample {sample.id!r}, images",
+        )
+    return grids[0]
 
 
 def count_learned(sequence: Seq[Segment]) -> dict[str, float]:

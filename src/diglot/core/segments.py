@@ -29,6 +29,22 @@ class Patches:
 
 
 @dataclass(frozen=True)
+class Separator:
+    """Segment: a mark inside or between images, never learned by the text: one of the two.
+
+    A learned vector, by its row in the projector's `separators` (the newline of LLaVA-NeXT), or
+    tokens of the vocabulary (the line break of Cohere2Vision, the tile tokens of AyaVision).
+    """
+
+    vector: int | None = None
+    ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.vector is None) == (not self.ids):
+            raise ValueError(f"a separator is a vector or tokens, got {self}")
+
+
+@dataclass(frozen=True)
 class Branch:
     """Segment: text that forks off the trunk here; the trunk never sees it."""
 
@@ -36,7 +52,7 @@ class Branch:
     learn: str
 
 
-Segment = Image | Tokens | Patches | Branch
+Segment = Image | Tokens | Patches | Separator | Branch
 Sequence = tuple[Segment, ...]
 
 
@@ -44,11 +60,13 @@ Sequence = tuple[Segment, ...]
 class Encoded:
     """One document laid out for the LLM. All tensors int64; T positions, S supervised pairs.
 
-    A query may carry several targets. Position t is a visual token where visual_T[t] >= 0.
+    A query may carry several targets. Position t is a visual token where visual_T[t] >= 0, a
+    learned separator where separator_T[t] >= 0, else the word token_T[t].
     """
 
-    token_T: torch.Tensor  # word id; 0 at visual tokens
-    visual_T: torch.Tensor  # index into the document's visual tokens, -1 = text
+    token_T: torch.Tensor  # word id; 0 at visual tokens and learned separators
+    visual_T: torch.Tensor  # index into the visual tokens of all the document's images; -1 = none
+    separator_T: torch.Tensor  # row of the projector's `separators`; -1 = none
     position_T: torch.Tensor  # rotary position; a branch goes on from its fork
     document_T: torch.Tensor  # which document of the row; -1 = padding
     branch_T: torch.Tensor  # 0 = trunk, else the branch's number within the row
@@ -57,7 +75,7 @@ class Encoded:
     target_S: torch.Tensor  # word id
     term_S: torch.Tensor  # index into `terms`
     terms: tuple[str, ...]
-    visual_count: int  # visual tokens this document brings
+    visual_count: int  # visual tokens that all images of this document bring
 
     def __len__(self) -> int:
         return self.token_T.numel()

@@ -1,4 +1,4 @@
-"""From samples to a Batch: lay out, pack, and bring the pixels or cached features along."""
+"""From samples to a Batch: encode, pack, and bring the pixels or cached features along."""
 
 from collections import Counter
 from collections.abc import Sequence as Seq
@@ -13,23 +13,23 @@ from diglot.core.segments import Encoded, Sequence
 
 
 @dataclass(frozen=True)
-class Laid:
-    """One sample ready to be packed: its layout, its views, and what its objective prepared."""
+class EncodedSample:
+    """One sample ready to be packed: its document, its views, and what its objective prepared."""
 
     id: str
     encoded: Encoded
-    grid: TokenGrid
-    views: tuple[torch.Tensor, ...]  # (3, H, W) pixels, or (h, w, E) features
+    grids: tuple[TokenGrid, ...]  # one per image
+    views: tuple[torch.Tensor, ...]  # of all images: (3, H, W) pixels, or (h, w, E) features
     views_are: str
     targets: object
     counts: dict[str, float]
     notes: dict[str, int]
 
 
-def lay(
+def encode_sample(
     sample_id: str,
     sequence: Sequence | None,
-    grid: TokenGrid,
+    grids: Seq[TokenGrid],
     views: Seq[torch.Tensor],
     *,
     views_are: str,
@@ -37,16 +37,17 @@ def lay(
     targets: object = None,
     counts: dict[str, float] | None = None,
     notes: dict[str, int] | None = None,
-) -> Laid:
-    """Lay a sequence out beside its views. Without a sequence the image alone is laid out."""
-    encoded = encode(sequence or (), visual_count=len(grid), terms=terms)
-    return Laid(
-        sample_id, encoded, grid, tuple(views), views_are, targets, counts or {}, notes or {}
+) -> EncodedSample:
+    """A sequence as a document, beside its views. Without a sequence the document is empty."""
+    encoded = encode(sequence or (), visual_counts=[len(grid) for grid in grids], terms=terms)
+    views, grids = tuple(views), tuple(grids)
+    return EncodedSample(
+        sample_id, encoded, grids, views, views_are, targets, counts or {}, notes or {}
     )
 
 
-def collate(samples: Seq[Laid], *, row_tokens: int) -> Batch:
-    """Pack samples, each with its own image, into one Batch."""
+def collate(samples: Seq[EncodedSample], *, row_tokens: int) -> Batch:
+    """Pack samples, each with its own images, into one Batch."""
     counts: Counter[str] = Counter()
     for sample in samples:
         counts.update(sample.counts)
@@ -54,7 +55,7 @@ def collate(samples: Seq[Laid], *, row_tokens: int) -> Batch:
         packed=pack([s.encoded for s in samples], row_tokens=row_tokens),
         views=tuple(view for s in samples for view in s.views),
         views_are=samples[0].views_are,  # type: ignore[arg-type]
-        grids=tuple(s.grid for s in samples),
+        grids=tuple(s.grids for s in samples),
         ids=tuple(s.id for s in samples),
         targets=tuple(s.targets for s in samples),
         counts=dict(counts),

@@ -120,8 +120,8 @@ def _trunk_tokens(question: Question) -> int:
 
 def _encode(question: Question) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
-    visual_count = len(question.projected.grid) if question.projected else 0
-    return encode((*question.trunk, *branches), visual_count=visual_count, terms=(TERM,))
+    visual_counts = [len(question.projected.grid)] if question.projected else []
+    return encode((*question.trunk, *branches), visual_counts=visual_counts, terms=(TERM,))
 
 
 def _sums(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:

@@ -41,7 +41,14 @@ def tokenize(text: str, tokenizer: PreTrainedTokenizerFast) -> Caption:
 
 
 def caption_of(sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Caption:
-    """The sample's caption. Raises DataError where it has no words to learn."""
+    """The sample's caption. Raises DataError where it has none, or no words to learn."""
+    if sample.is_conversation:
+        raise DataError(
+            "the objective takes captioned images, not conversations",
+            expected="a record with a caption",
+            got="turns",
+            where=f"sample {sample.id!r}, turns",
+        )
     caption = tokenize(sample.caption, tokenizer)
     if not caption.ids:
         raise DataError(

@@ -82,11 +82,29 @@ class VLM(nn.Module):
         return self.project(self.features(batch.views) if pixels_given else batch.views)
 
     def embed(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
-        """The LLM's input (B, T, D): words, with visual tokens in their places."""
-        words_BTD = self.language.words(packed.token_BT)
+        """The LLM's input (B, T, D): words, visual tokens and learned separators in their places.
+
+        Raises ConfigError for a learned separator where the projector has none.
+        """
+        embeds_BTD = self.language.words(packed.token_BT)
         is_visual = packed.visual_BT >= 0
-        chosen = visual_ND.to(words_BTD.dtype)[packed.visual_BT[is_visual]]
-        return words_BTD.index_put((is_visual,), chosen)
+        chosen = visual_ND.to(embeds_BTD.dtype)[packed.visual_BT[is_visual]]
+        embeds_BTD = embeds_BTD.index_put((is_visual,), chosen)
+        return self._put_separators(embeds_BTD, packed.separator_BT)
+
+    def _put_separators(self, embeds_BTD: torch.Tensor, separator_BT: torch.Tensor) -> torch.Tensor:
+        vectors_KD = getattr(self.projector, "separators", None)
+        is_separator = separator_BT >= 0
+        if vectors_KD is not None:
+            chosen = vectors_KD.to(embeds_BTD.dtype)[separator_BT[is_separator]]
+            return embeds_BTD.index_put((is_separator,), chosen)
+        if is_separator.any():
+            raise ConfigError(
+                "the sequence has a learned separator, and the projector learns none",
+                expected="a projector with `separators`",
+                where="projector",
+            )
+        return embeds_BTD
 
     def decode(self, packed: Packed, visual_ND: torch.Tensor, *, every_layer: bool = False) -> Any:
         """The LLM decoder's output over packed documents, under the one attention rule."""

@@ -1,5 +1,6 @@
 """Image captioning: the whole image, then its caption (stage 1 of LLaVA; the baseline of MMCS)."""
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
 import torch
@@ -34,7 +35,7 @@ class CaptionObjective:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:

@@ -6,6 +6,7 @@ forks off behind it, so that one forward pass serves all entities. The paper lea
 """
 
 from collections import Counter
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, ViewKind
-from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.objective import Prepared, Reduction, count_learned, only_grid, token_loss
 from diglot.core.segments import Branch, Patches, Segment, Tokens
 from diglot.core.spans import drop_overlaps, token_slice
 from diglot.core.types import LossTerms, Sample
@@ -89,7 +90,7 @@ class CodeSwitchObjective:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
@@ -97,7 +98,7 @@ class CodeSwitchObjective:
         caption = caption_of(sample, tokenizer)
         notes: Counter[str] = Counter()
         switches = self._choose(
-            find_switches(sample, grid, caption, self.config, notes), rng, notes
+            find_switches(sample, only_grid(sample, grids), caption, self.config, notes), rng, notes
         )
         text = "text" if self.config.text_weight else None
         sequence = (

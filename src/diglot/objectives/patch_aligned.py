@@ -9,7 +9,9 @@ all objects of the optimizer step, so that every object counts alike.
 """
 
 from collections import Counter
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -50,7 +52,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Pair:
-    """One object: its visual tokens in the image's grid, and its label's tokens."""
+    """One object: its visual tokens in the document, and its label's tokens."""
 
     patch_K: np.ndarray  # int64, never empty
     ids: tuple[int, ...]
@@ -70,16 +72,23 @@ class PatchAlignedObjective:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
-        """A Pair for each object that covers a token; none is no mistake.
+        """A Pair for each object, of any image, that covers a token; there may be none.
 
         Raises DataError for a mask that cannot be decoded.
         """
+        before = [0, *accumulate(map(len, grids))]  # visual tokens of the images before
         made = [
-            self._pair(region, grid, tokenizer, where=f"sample {sample.id!r}, regions[{index}]")
+            self._pair(
+                region,
+                grids[region.image],
+                tokenizer,
+                first=before[region.image],
+                where=f"sample {sample.id!r}, regions[{index}]",
+            )
             for index, region in enumerate(sample.regions)
         ]
         pairs = tuple(one for one in made if isinstance(one, Pair))
@@ -88,9 +97,18 @@ class PatchAlignedObjective:
         return Prepared(None, targets=pairs, counts=counts, notes=notes)
 
     def _pair(
-        self, region: Region, grid: TokenGrid, tokenizer: PreTrainedTokenizerFast, *, where: str
+        self,
+        region: Region,
+        grid: TokenGrid,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        first: int,
+        where: str,
     ) -> Pair | str:
-        """The object's tokens and its label's, or the reason why it is left out."""
+        """The object's tokens and its label's, or the reason why it is left out.
+
+        `first` is the number of the image's first visual token in the document.
+        """
         if region.mask is None and self.config.regions == "mask":
             return "object without a mask"
         cover_P = _cover(region, grid, where=where)
@@ -99,7 +117,7 @@ class PatchAlignedObjective:
             return "object covers no visual token enough"
         text = region.name if self.config.text == "label" else region.phrase
         ids = label_ids(text, tokenizer, leading_space=self.config.leading_space)
-        return Pair(patch_K, ids) if ids else "object's label has no tokens"
+        return Pair(first + patch_K, ids) if ids else "object's label has no tokens"
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
         """Summed 1 - cos over the batch's objects, in float32 (float64 as given); 0 for none."""

@@ -23,6 +23,7 @@ drives X^h away from X. And sigmoid(L2) learns from means alone: a sum is soon a
 on the sigmoid is 1 in float32 and its gradient 0.
 """
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,7 +33,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.objective import Prepared, Reduction, count_learned, only_grid, token_loss
 from diglot.core.segments import Segment, Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.prompt import Frame, caption_of, ending, opening
@@ -90,7 +91,7 @@ class ReconstructionObjective:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
@@ -106,7 +107,7 @@ class ReconstructionObjective:
             sequence += [caption, *ending(config.frame, tokenizer, "image_text")]
         else:
             sequence = sequence[:2]  # the frame's `after` would be read by nothing
-        tokens = len(grid) - config.target_shift
+        tokens = len(only_grid(sample, grids)) - config.target_shift
         items = tokens if self._per_token else min(tokens, 1)
         counts = {"image": float(items), **count_learned(sequence)}
         return Prepared(tuple(sequence), targets=tokens, counts=counts)

@@ -8,6 +8,7 @@ logarithm of the scale, exp(0) = 1. Two labels of the same tokens are one label.
 
 import math
 from collections.abc import Iterable
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +21,7 @@ from diglot.core.contrastive import gathered_info_nce, info_nce
 from diglot.core.distributed import rank_and_world_size
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Gather, Prepared, Reduction
+from diglot.core.objective import Gather, Prepared, Reduction, only_grid
 from diglot.core.patch_labels import labels_on
 from diglot.core.types import LossTerms, Sample
 from diglot.models.words import label_ids, label_means
@@ -95,7 +96,7 @@ class TokenContrastiveObjective:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Seq[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
@@ -106,6 +107,7 @@ class TokenContrastiveObjective:
                 where="labels",
                 fix="Make them with `diglot label` and give their folder as `labels`.",
             )
+        grid = only_grid(sample, grids)
         labels_P = labels_on(grid, sample.patch_labels, keep=self.config.labels_kept)
         drawn = draw_pairs(labels_P, grid, window=self.config.window, rng=rng)
         space = self.config.leading_space

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError
 from diglot.core.rng import generator
-from diglot.data.collate import Laid, collate
+from diglot.data.collate import EncodedSample, collate
 from diglot.data.rejected import Rejected, Rejection
 from diglot.train.config import StageConfig
 from diglot.train.order import Order
@@ -41,14 +41,14 @@ class Batches:
         Raises DataError where none can.
         """
         reasons: Counter[str] = Counter()
-        usable: dict[int, Laid] = {}  # by turn
+        usable: dict[int, EncodedSample] = {}  # by turn
         steps = map(self.order.step, range(self.order.steps_per_epoch))
         keys = itertools.chain.from_iterable(steps)
         for key in itertools.islice(keys, CHECKED_RECORDS):
             if key[1] in usable:
                 continue
             item = self.samples[key]
-            if isinstance(item, Laid):
+            if isinstance(item, EncodedSample):
                 usable[key[1]] = item
                 if len(usable) > len(self.order.shares):
                     break
@@ -85,9 +85,9 @@ class Batches:
         for plan in plans:
             yield [self._collate(next(loaded)) for _ in plan]
 
-    def _collate(self, prepared: list[Laid | Rejection]) -> Batch | None:
+    def _collate(self, prepared: list[EncodedSample | Rejection]) -> Batch | None:
         """Pack what is usable; note what is not, and what the objective left out."""
-        usable = [p for p in prepared if isinstance(p, Laid)]
+        usable = [p for p in prepared if isinstance(p, EncodedSample)]
         for item in prepared:
             if isinstance(item, Rejection):
                 self.rejected.note(item)

@@ -65,13 +65,13 @@ class Mixture:
     def prepare(
         self,
         sample: Sample,
-        grid: TokenGrid,
+        grids: Sequence[TokenGrid],
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
         *,
         turn: int = 0,
     ) -> Prepared:
-        """One sample, laid out by the objective whose turn it is, with what the others add.
+        """One sample, prepared by the objective whose turn it is, with what the others add.
 
         Raises DataError where no objective has anything to learn, ConfigError where two of them
         supply a sequence, or one that takes turns supplies none.
@@ -82,7 +82,7 @@ class Mixture:
             if not member.takes(turn):
                 targets.append(None)
                 continue
-            prepared = member.objective.prepare(sample, grid, tokenizer, rng)
+            prepared = member.objective.prepare(sample, grids, tokenizer, rng)
             _check_sequence(member, prepared, has_one=sequence is not None)
             if prepared.sequence is not None:
                 sequence = tuple(_renamed(s, member.names) for s in prepared.sequence)

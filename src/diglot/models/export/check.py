@@ -134,7 +134,7 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     visual_ND = vlm.project(vlm.features(views))
     text = tokenize(PROMPT, tokenizer).ids
     sequence = (Tokens(beginning(Frame(), tokenizer)), Image(), Tokens(text))
-    packed = pack([encode(sequence, visual_count=len(grid), terms=())], row_tokens=1)
+    packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
     is_text = packed.visual_BT[0] < 0
     ids_T = packed.token_BT[0].where(is_text, torch.tensor(IMAGE_ID))
