@@ -1,7 +1,7 @@
 """Where every visual token lies on the ORIGINAL image: the one place that knows geometry.
 
 Every way of preparing an image (resize, crop, pad, tiles, thumbnail, native resolution) is a list
-of views, and every view is: resize the whole image, cut a window, lay a grid on it. So one affine
+of views, and every view is: resize the whole image, cut a window, put a grid on it. So one affine
 map per view carries boxes, masks and pixels alike (MMCS Eq. 1; Patch-aligned section 3).
 Unshuffle needs no case of its own: it makes the grid's cells larger.
 """
