@@ -15,6 +15,7 @@ from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import Packed
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
+from diglot.models.adapters.stock import open_stock
 from diglot.models.attention import NAME, pieces_of, register
 from diglot.models.config import Attention, VLMConfig
 from diglot.models.encoder import unshuffle
@@ -169,6 +170,8 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
     `language` saves loading the LLM again; it must be that of `config.language`. Raises ConfigError
     where a part is unknown, cannot be loaded, or two do not fit.
     """
+    if config.stock:
+        return _stock_vlm(config)
     encoder = config.encoder.build()
     language = language or load_language(config.language)
     with torch.random.fork_rng(devices=[]):
@@ -181,6 +184,17 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
     vlm = VLM(encoder, projector, language, preprocess, config.attention)
     vlm.token_grid((preprocess.image_px, preprocess.image_px))  # an uneven grid fails here
+    _check_projector(vlm)
+    return vlm
+
+
+def _stock_vlm(config: VLMConfig) -> VLM:
+    """A stock model's own parts, in the language model's dtype."""
+    assert config.stock is not None
+    language = config.language
+    parts = open_stock(config.stock, revision=language.revision, dtype=language.dtype)
+    preprocess = config.preprocess or parts.preprocess
+    vlm = VLM(parts.encoder, parts.projector, parts.language, preprocess, config.attention)
     _check_projector(vlm)
     return vlm
 

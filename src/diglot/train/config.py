@@ -119,7 +119,8 @@ class StageConfig:
     model: VLMConfig = field(default_factory=VLMConfig)
     """Encoder, projector, language model, and how an image becomes views."""
     start_from: str | None = None
-    """Checkpoint folder whose weights the run starts from."""
+    """Checkpoint folder whose weights the run starts from; of a stock vision-language model, folder
+    or hub id, the whole model is taken."""
     trainable: Trainable = field(default_factory=Trainable)
     """Which parts learn."""
     optim: OptimConfig = field(default_factory=OptimConfig)

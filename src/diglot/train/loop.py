@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from diglot.data.features import FeatureCache
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
-from diglot.models.checkpoint import PARTS, load_weights, save_vlm
+from diglot.models.adapters.stock import is_stock
+from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
 from diglot.models.export.flow import warn_if_unheld
 from diglot.models.features import open_features
 from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
@@ -54,7 +56,7 @@ def train(
     accelerator = _accelerator(config)
     if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
-    config = resolve_stage(config)
+    config = resolve_stage(_with_stock_model(config))
     dataset = open_dataset(Path(config.data), config.split)
     labels = open_labels(Path(config.labels), dataset) if config.labels else None
     with accelerator.main_process_first():
@@ -64,6 +66,19 @@ def train(
         return folder / "model"
     run = _Run(config, folder, dataset, labels, vlm, accelerator, report)
     return run.finish(probe)
+
+
+def _with_stock_model(config: StageConfig) -> StageConfig:
+    """A run that starts from a stock model, or from a run that did, has that model's parts."""
+    start = config.start_from
+    if start is None or config.model.stock:
+        return config
+    if (Path(start) / CONFIG).exists():
+        stock = load_config(Path(start)).stock
+        return replace(config, model=replace(config.model, stock=stock))
+    if not is_stock(start):
+        return config
+    return replace(config, model=replace(config.model, stock=start), start_from=None)
 
 
 class _Run:

@@ -11,11 +11,13 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
-from diglot.models.checkpoint import load_config, load_weights
+from diglot.models.adapters.stock import is_stock
+from diglot.models.checkpoint import CONFIG, load_config, load_weights
 from diglot.models.export.check import CheckResult, check_export, odd_pictures
 from diglot.models.export.container import compare_containers, load_container
 from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, refuse_misfit, refuse_occupied, write_export
+from diglot.models.export.stock_folder import write_stock
 from diglot.models.lora import merge_lora
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 
@@ -30,7 +32,12 @@ def export_checkpoint(
     `dtype` None keeps the language model's. Raises ConfigError before any weight is read where the
     container cannot hold it or `out` holds something else.
     """
-    container, config = load_container(to), load_config(checkpoint)
+    config = open_config(checkpoint)
+    if config.stock:
+        vlm = load_checkpoint(checkpoint, config)
+        write_stock(vlm, config.stock, to, out, revision=config.language.revision, dtype=dtype)
+        return
+    container = load_container(to)
     design = read_design(config)
     refuse_misfit(container, design)
     refuse_occupied(out)
@@ -60,23 +67,33 @@ def check_folder(
             f"no export of diglot: it has no readable {ORIGIN}", where=str(folder)
         ) from error
     source = checkpoint or Path(origin["checkpoint"])
-    config = load_config(source)
+    config = open_config(source)
     config = replace(config, language=replace(config.language, dtype="float32"))
     files = list(images) or [*photo_files("samples"), *photo_files("objects")[:2]]
     pictures = odd_pictures(files)
     return check_export(folder, load_checkpoint(source, config), pictures, dtype=origin["dtype"])
 
 
+def open_config(folder: Path) -> VLMConfig:
+    """The configuration of a checkpoint: of `diglot train`, or a stock vision-language model."""
+    if not (folder / CONFIG).exists() and is_stock(str(folder)):
+        return VLMConfig(stock=str(folder))
+    return load_config(folder)
+
+
 def load_checkpoint(folder: Path, config: VLMConfig) -> VLM:
     """The VLM of a checkpoint, in eval mode, loaded as `config` says, LoRA merged."""
     vlm = build_vlm(config)
-    load_weights(vlm, folder)
+    if config.stock is None or Path(config.stock) != folder:
+        load_weights(vlm, folder)
     merge_lora(vlm.language)
     return vlm.eval()
 
 
 def warn_if_unheld(config: VLMConfig) -> None:
     """Log which containers will hold a model, or, as a warning, why none will."""
+    if config.stock:  # its own
+        return
     misfits = compare_containers(read_design(config))
     fitting = [name for name, reasons in misfits.items() if not reasons]
     if fitting:

@@ -102,12 +102,13 @@ def assemble_model(
     state = {at + name: value for at, part in parts.items() for name, value in part.items()}
     with torch.device("meta"):
         model = getattr(transformers, container.model_class)(config)
-    _fill(model, {name: value.detach().to(dtype) for name, value in state.items()})
+    fill_model(model, {name: value.detach().to(dtype) for name, value in state.items()})
     model.generation_config = generation_config(vlm.language.model, tokenizer, image_token_id)
     return model
 
 
-def _fill(model: Any, state: dict[str, torch.Tensor]) -> None:
+def fill_model(model: Any, state: dict[str, torch.Tensor]) -> None:
+    """Put the weights in, without a copy. Raises ConfigError where one has no place or lacks."""
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:

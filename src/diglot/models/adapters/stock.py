@@ -1,0 +1,178 @@
+"""A stock vision-language checkpoint of `transformers` taken apart: encoder, projector, LLM.
+
+The parts are the stock model's own modules, so what is not trained goes out again to the bit.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
+
+from diglot.core.errors import ConfigError
+from diglot.core.preprocess import Preprocess
+from diglot.models.adapters.images import StockImages, read_images
+from diglot.models.encoders._tower import Tower, TowerConfig
+from diglot.models.encoders.dinov2 import Dinov2
+from diglot.models.language import Language
+from diglot.models.pretrained import load_pretrained, reading
+
+WHERE = "model.stock"
+CLASS_TOKEN = ("clip_vision_model", "dinov2")  # towers with one token before the patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockNames:
+    """Where a stock class keeps its parts, and what it reads of its tower."""
+
+    tower: str = "vision_tower"
+    projector: str = "multi_modal_projector"
+    text: str = "language_model"
+    factor: str | None = None
+    """The config's name for the side of the blocks that its projector merges."""
+    reads_last: bool = False
+    """Reads the normed last state, else `hidden_states[vision_feature_layer]`."""
+
+
+IDEFICS = StockNames(
+    tower="vision_model",
+    projector="connector",
+    text="text_model",
+    factor="scale_factor",
+    reads_last=True,
+)
+KNOWN = {
+    "llava": StockNames(),
+    "llava_next": StockNames(),
+    "aya_vision": StockNames(factor="downsample_factor"),
+    "idefics3": IDEFICS,
+    "smolvlm": IDEFICS,
+}
+
+
+@dataclass(frozen=True)
+class StockParts:
+    """The parts of a stock model."""
+
+    encoder: Tower
+    projector: nn.Module
+    language: Language
+    preprocess: Preprocess
+
+
+class StockProjector(nn.Module):
+    """A stock projector on merged features (N, f*f*E): each is one block of f x f features.
+
+    `extra` are the stock model's weights beside its three parts, such as `image_newline`.
+    """
+
+    def __init__(self, stock: nn.Module, unshuffle: int, extra: dict[str, nn.Parameter]) -> None:
+        super().__init__()
+        self.stock, self.unshuffle = stock, unshuffle
+        self.extra = nn.ParameterDict(extra)
+
+    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
+        if self.unshuffle == 1:
+            return self.stock(merged_NE)
+        cells = self.unshuffle**2
+        blocks = merged_NE.reshape(len(merged_NE), cells, merged_NE.shape[1] // cells)
+        return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
+
+
+def stock_state(
+    names: StockNames, tower: nn.Module, projector: Any, language: Language
+) -> dict[str, torch.Tensor]:
+    """The weights of the parts under the stock model's names."""
+    model: Any = language.model
+    parts = {
+        f"model.{names.tower}.": tower.state_dict(),
+        f"model.{names.projector}.": projector.stock.state_dict(),
+        f"model.{names.text}.": model.base_model.state_dict(),
+        "lm_head.": language.head.state_dict(),
+        "model.": projector.extra.state_dict(),
+    }
+    return {at + name: value for at, part in parts.items() for name, value in part.items()}
+
+
+def is_stock(path: str, revision: str | None = None) -> bool:
+    """Whether a checkpoint is a stock vision-language model that can be taken apart."""
+    try:
+        return AutoConfig.from_pretrained(path, revision=revision).model_type in KNOWN
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def open_stock(path: str, *, revision: str | None = None, dtype: str = "float32") -> StockParts:
+    """The parts of a checkpoint. Raises ConfigError for one that is missing or not known here."""
+    config = reading(
+        lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=WHERE
+    )
+    names = KNOWN.get(config.model_type)
+    if names is None:
+        raise ConfigError(
+            f"a {config.model_type!r} checkpoint cannot be taken apart",
+            expected="one of " + ", ".join(KNOWN),
+            where=WHERE,
+        )
+    images = read_images(path, revision)
+    tokenizer = reading(
+        lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where=WHERE
+    )
+    model = load_pretrained(
+        AutoModelForImageTextToText,
+        path,
+        where=WHERE,
+        revision=revision,
+        dtype=getattr(torch, dtype),
+        attn_implementation="sdpa",
+    )
+    inner, factor = model.model, getattr(config, names.factor) if names.factor else 1
+    return StockParts(
+        encoder=_encoder(path, revision, config, getattr(inner, names.tower), names, images),
+        projector=StockProjector(
+            getattr(inner, names.projector), factor, dict(inner.named_parameters(recurse=False))
+        ),
+        language=_language(model, getattr(inner, names.text), tokenizer),
+        preprocess=images.preprocess,
+    )
+
+
+def _encoder(
+    path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
+) -> Tower:
+    layer = "last" if names.reads_last else config.vision_feature_layer
+    if isinstance(layer, list):
+        raise ConfigError("several vision layers at once", got=layer, where=WHERE)
+    kind = tower.config.model_type
+    drops_first = getattr(config, "vision_feature_select_strategy", "full") == "default"
+    if drops_first != (kind in CLASS_TOKEN):
+        raise ConfigError(
+            f"a {kind} tower whose class token enters the language model, or that loses a patch",
+            where=WHERE,
+        )
+    settings = TowerConfig(path=path, layer=layer, revision=revision)
+    make = Dinov2 if kind == "dinov2" else Tower
+    return make(
+        settings,
+        tower,
+        prefix_tokens=int(drops_first),
+        mean=images.mean,
+        std=images.std,
+        resample=images.resample,
+    )
+
+
+def _language(model: Any, decoder: nn.Module, tokenizer: Any) -> Language:
+    """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
+    with torch.device("meta"):
+        causal = AutoModelForCausalLM.from_config(decoder.config)
+    setattr(causal, causal.base_model_prefix, decoder)
+    causal.set_output_embeddings(model.lm_head)
+    causal.generation_config = model.generation_config
+    return Language(causal.eval(), tokenizer)

@@ -1,0 +1,136 @@
+"""Stock checkpoints taken apart, and written again to the bit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessorPil,
+    LlavaNextProcessor,
+)
+
+from diglot.core.errors import ConfigError
+from diglot.models.adapters.stock import KNOWN, is_stock
+from diglot.models.checkpoint import save_vlm
+from diglot.models.export.check import picture_logits
+from diglot.models.export.flow import export_checkpoint, load_checkpoint, open_config
+from diglot.models.trainable import Trainable, set_trainable
+from diglot.models.vlm import VLMConfig, build_vlm
+from tests.models.conftest import VISION
+from tests.models.export.test_export import FITTING, export, make, pictures
+from tests.tiny import tiny_language
+
+
+def stock_llava_next(folder: Path) -> None:
+    language = tiny_language("qwen2")
+    language.tokenizer.add_tokens(["<image>"], special_tokens=True)
+    text = language.model.config
+    text.vocab_size = len(language.tokenizer)
+    grids = [[32, 64], [64, 32], [64, 64]]
+    config = LlavaNextConfig(
+        vision_config={"model_type": "clip_vision_model", **VISION},
+        text_config=text,
+        image_token_index=len(language.tokenizer) - 1,
+        image_grid_pinpoints=grids,
+    )
+    LlavaNextForConditionalGeneration(config).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    images = LlavaNextImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size=size, image_grid_pinpoints=grids
+    )
+    LlavaNextProcessor(images, language.tokenizer, patch_size=8).save_pretrained(folder)
+
+
+def same_weights(first: Path, second: Path) -> None:
+    want, got = (load_file(f / "model.safetensors") for f in (first, second))
+    assert list(want) == list(got)
+    for name, value in want.items():
+        assert value.dtype == got[name].dtype, name
+        assert value.equal(got[name]), name
+
+
+@pytest.fixture(params=["llava", "aya_vision", "llava_next"])
+def stock(request, towers: dict[str, Path], language_folder: Path, tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    if request.param == "llava_next":
+        stock_llava_next(tmp_path / "stock")
+    else:
+        row = next(row for row in FITTING if row[0] == request.param)
+        export(*make(towers, language_folder, row), request.param, tmp_path / "stock")
+        (tmp_path / "stock/diglot_export.json").unlink()
+    return tmp_path / "stock"
+
+
+def test_the_parts_are_those_of_the_model(stock: Path) -> None:
+    """Features behind the projector equal the stock model's own, for one square view."""
+    vlm = build_vlm(VLMConfig(stock=str(stock))).eval()
+    model = AutoModelForImageTextToText.from_pretrained(stock).eval()
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = vlm.project(vlm.features(list(pixels)))
+        inner = model.model
+        layer = model.config.vision_feature_layer
+        hidden = inner.vision_tower(pixels, output_hidden_states=True).hidden_states[layer]
+        if model.config.vision_feature_select_strategy == "default":
+            hidden = hidden[:, 1:]
+        theirs = inner.multi_modal_projector(hidden)
+    torch.testing.assert_close(ours, theirs.reshape(ours.shape), rtol=1e-5, atol=1e-5)
+
+
+def test_out_again_unchanged_to_the_bit(stock: Path, tmp_path: Path) -> None:
+    kind = open_kind(stock)
+    export_checkpoint(stock, kind, tmp_path / "again")
+    same_weights(stock, tmp_path / "again")
+    for name in ("processor_config.json", "tokenizer.json"):
+        assert (stock / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    configs = [json.loads((f / "config.json").read_text()) for f in (stock, tmp_path / "again")]
+    assert configs[0] == configs[1]
+    AutoProcessor.from_pretrained(tmp_path / "again")
+    with pytest.raises(ConfigError, match="its own container"):
+        export_checkpoint(stock, "paligemma", tmp_path / "other")
+
+
+def open_kind(folder: Path) -> str:
+    return AutoModelForImageTextToText.from_pretrained(folder).config.model_type
+
+
+def test_what_a_run_trained_goes_out_and_the_rest_stays(stock: Path, tmp_path: Path) -> None:
+    config = open_config(stock)
+    vlm = build_vlm(config)
+    set_trainable(vlm, Trainable())
+    with torch.no_grad():
+        for parameter in vlm.projector.parameters():
+            parameter.add_(0.1)
+    save_vlm(vlm, config, tmp_path / "run", parts=("projector",))
+    again = load_checkpoint(tmp_path / "run", open_config(tmp_path / "run"))
+    for name, value in vlm.state_dict().items():
+        assert value.equal(again.state_dict()[name]), name
+    export_checkpoint(tmp_path / "run", open_kind(stock), tmp_path / "out")
+    before, after = (load_file(f / "model.safetensors") for f in (stock, tmp_path / "out"))
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert moved
+    assert all("projector" in name or "image_newline" in name for name in moved)
+
+
+def test_logits_of_a_stock_llava(towers, language_folder: Path, tmp_path: Path) -> None:
+    vlm, config = make(towers, language_folder, FITTING[0])
+    out = export(vlm, config, "llava", tmp_path / "stock")
+    again = build_vlm(VLMConfig(stock=str(out))).eval()
+    for picture in pictures():
+        want, got = picture_logits(vlm, picture), picture_logits(again, picture)
+        assert want.ids_T.equal(got.ids_T)
+        width = want.logits_TV.shape[1]
+        torch.testing.assert_close(got.logits_TV[:, :width], want.logits_TV)
+
+
+def test_what_is_not_known_is_refused(language_folder: Path) -> None:
+    assert not is_stock(str(language_folder))
+    with pytest.raises(ConfigError, match="cannot be taken apart"):
+        build_vlm(VLMConfig(stock=str(language_folder)))
+    assert "smolvlm" in KNOWN
