@@ -11,6 +11,7 @@ from diglot.embedded import (
     mobilesam,
     photos,
     smollm2,
+    ssd_mobilenet,
 )
 from diglot.embedded.asset import Asset
 
@@ -22,6 +23,7 @@ ASSETS: tuple[Asset, ...] = (
     photos.PHOTOS,
     photos.SKIMAGE_PHOTOS,
     mobilesam.ASSET,
+    ssd_mobilenet.ASSET,
     imagenet_names.ASSET,
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diglot.core.types import Span
-from diglot.synth.phrases.find import INFLECTED, Candidate, Caption, find_candidates
+from diglot.synth.phrases.find import EXACT, INFLECTED, Candidate, Caption, find_candidates
 from diglot.synth.phrases.inflection import base_form
 from diglot.synth.phrases.tables import read_words
 from diglot.synth.phrases.words import split_words
@@ -30,16 +30,26 @@ class Mention:
     occurrence: int | None = None
 
 
-def assign_spans(caption: str, mentions: Sequence[Mention]) -> list[Span | None]:
+def assign_spans(
+    caption: str, mentions: Sequence[Mention], *, known: Sequence[Span | None] | None = None
+) -> list[Span | None]:
     """The characters of each mention in `caption`, or None where it is not there (again).
 
-    No two mentions share a span; one lies inside another's only as a noun phrase of its own.
+    `known`: the spans that are certain already. No two other mentions share a span; one lies inside
+    another's only as a noun phrase of its own.
     """
     board = _Board(Caption.of(caption), mentions)
+    given = list(known or [None] * len(mentions))
+    for index, span in enumerate(given):
+        if span is not None:
+            board.take_known(index, span)
     for group in board.groups_longest_first():
-        board.assign_group(group)
+        board.assign_group([index for index in group if given[index] is None])
     taken = [board.taken.get(index) for index in range(len(mentions))]
-    return [None if candidate is None else candidate.span for candidate in taken]
+    return [
+        span if span is not None else (candidate.span if candidate else None)
+        for span, candidate in zip(given, taken, strict=True)
+    ]
 
 
 class _Board:
@@ -55,6 +65,16 @@ class _Board:
             for index, options in enumerate(self.candidates)
             if len(options) == 1
         }
+
+    def take_known(self, index: int, span: Span) -> None:
+        """Keep the words of `span` for the mention that they are known to belong to."""
+        inside = [
+            number
+            for number, word in enumerate(self.caption.words)
+            if word.end > span[0] and word.start < span[1]
+        ]
+        if inside:
+            self.taken[index] = Candidate(span, inside[0], inside[-1], EXACT)
 
     def groups_longest_first(self) -> list[list[int]]:
         """Mentions of the same words together, in the order listed."""

@@ -1,0 +1,125 @@
+"""The steps of a recipe, one behind the other, over the images of one slice."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from diglot.core.errors import DataError
+from diglot.core.types import Sample
+from diglot.data.images import decode_image
+from diglot.synth.step import Draft, Dropped, Step
+
+OPENING = "open"
+
+
+@dataclass
+class StepCount:
+    """What one step did: images that came out of it, seconds of its own, drops by reason."""
+
+    images: int = 0
+    seconds: float = 0.0
+    dropped: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+def open_drafts(samples: Iterable[Sample | Dropped]) -> Iterator[Draft | Dropped]:
+    """Each sample with its picture decoded; one whose picture cannot be used is dropped."""
+    for sample in samples:
+        yield sample if isinstance(sample, Dropped) else _open(sample)
+
+
+def _open(sample: Sample) -> Draft | Dropped:
+    try:
+        picture = decode_image(sample.image, where=f"sample {sample.id!r}, image")
+    except DataError as error:
+        return Dropped.from_error(sample.id, error)
+    width, height = picture.size
+    if (height, width) != sample.size_hw:
+        return Dropped(
+            id=sample.id,
+            reason="size_hw is not the picture's",
+            detail=f"{sample.size_hw} given, the upright picture is {(height, width)}",
+        )
+    return Draft(sample=sample, picture=picture)
+
+
+def chain_steps(
+    items: Iterator[Draft | Dropped], steps: Mapping[str, Step], counts: dict[str, StepCount]
+) -> Iterator[Draft | Dropped]:
+    """Drafts through all steps in order; `counts` (a step's name to its count) is filled."""
+    items = _counted((_named(item, OPENING) for item in items), OPENING, counts)
+    for name, step in steps.items():
+        items = _counted(_apply(step, items, name, counts), name, counts)
+    return items
+
+
+def _apply(
+    step: Step, items: Iterator[Draft | Dropped], name: str, counts: dict[str, StepCount]
+) -> Iterator[Draft | Dropped]:
+    """One step; what was dropped before passes by it."""
+    passing: list[Dropped] = []
+    lineages: dict[str, int] = {}
+
+    def drafts() -> Iterator[Draft]:
+        for item in items:
+            if isinstance(item, Dropped):
+                passing.append(item)
+            else:
+                lineages[item.sample.id] = len(item.sample.lineage)
+                yield item
+
+    for out in step(drafts()):
+        yield from passing
+        passing.clear()
+        before = lineages.pop(out.id if isinstance(out, Dropped) else out.sample.id, None)
+        yield _with_lineage(_named(out, name), step, before)
+    yield from passing
+
+
+def _named(out: Draft | Dropped, name: str) -> Draft | Dropped:
+    """With the step's name in a drop, or in the regions that it lost."""
+    if isinstance(out, Dropped):
+        return out if out.step else replace(out, step=name)
+    if all(region.step for region in out.lost):
+        return out
+    lost = tuple(region if region.step else replace(region, step=name) for region in out.lost)
+    return replace(out, lost=lost)
+
+
+def _with_lineage(out: Draft | Dropped, step: Step, before: int | None) -> Draft | Dropped:
+    """With the step's line, unless the step wrote its own."""
+    if isinstance(out, Dropped) or len(out.sample.lineage) != before:
+        return out
+    return out.with_sample(lineage=(*out.sample.lineage, step.lineage))
+
+
+def _counted(
+    items: Iterator[Draft | Dropped], name: str, counts: dict[str, StepCount]
+) -> Iterator[Draft | Dropped]:
+    """Count what comes out of `name`, and the seconds until it came, those before it included."""
+    count = counts.setdefault(name, StepCount())
+    while True:
+        began_s = time.perf_counter()
+        item = next(items, None)
+        count.seconds += time.perf_counter() - began_s
+        if item is None:
+            return
+        if isinstance(item, Draft):
+            count.images += 1
+        elif item.step == name:
+            count.dropped[item.reason] += 1
+        yield item
+
+
+def own_seconds(counts: Mapping[str, StepCount]) -> dict[str, float]:
+    """Each step's own seconds: what the chain up to it took, less the chain before it."""
+    names = list(counts)
+    total = [counts[name].seconds for name in names]
+    return {name: max(0.0, total[i] - (total[i - 1] if i else 0.0)) for i, name in enumerate(names)}
+
+
+def count_lost(draft: Draft, counts: Mapping[str, StepCount]) -> None:
+    """Count the regions that a finished draft lost on its way."""
+    for region in draft.lost:
+        counts[region.step].lost[region.reason] += 1
