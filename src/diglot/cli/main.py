@@ -25,6 +25,7 @@ from diglot.core.errors import ConfigError, DiglotError
 VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",
     "fetch": "bring the embedded models and images into the cache, or list them",
+    "synth": "a grounded dataset from plain images",
     "scenes": "compose a dataset of scenes with exact labels",
     "words": "the list of words of a dataset's captions",
     "label": "words for the patches of every image of a dataset",

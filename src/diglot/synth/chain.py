@@ -48,6 +48,7 @@ def chain_steps(
     items: Iterator[Draft | Dropped], steps: Mapping[str, Step], counts: dict[str, StepCount]
 ) -> Iterator[Draft | Dropped]:
     """Drafts through all steps in order; `counts` (a step's name to its count) is filled."""
+    counts |= {name: StepCount() for name in (OPENING, *steps)}
     items = _counted((_named(item, OPENING) for item in items), OPENING, counts)
     for name, step in steps.items():
         items = _counted(_apply(step, items, name, counts), name, counts)
@@ -98,7 +99,7 @@ def _counted(
     items: Iterator[Draft | Dropped], name: str, counts: dict[str, StepCount]
 ) -> Iterator[Draft | Dropped]:
     """Count what comes out of `name`, and the seconds until it came, those before it included."""
-    count = counts.setdefault(name, StepCount())
+    count = counts[name]
     while True:
         began_s = time.perf_counter()
         item = next(items, None)
@@ -110,6 +111,16 @@ def _counted(
         elif item.step == name:
             count.dropped[item.reason] += 1
         yield item
+
+
+def add_step_counts(total: dict[str, StepCount], own: Mapping[str, StepCount]) -> None:
+    """Add the counts of some images to those of all."""
+    for name, count in own.items():
+        entry = total.setdefault(name, StepCount())
+        entry.images += count.images
+        entry.seconds += count.seconds
+        entry.dropped += count.dropped
+        entry.lost += count.lost
 
 
 def own_seconds(counts: Mapping[str, StepCount]) -> dict[str, float]:

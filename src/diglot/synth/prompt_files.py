@@ -24,13 +24,10 @@ class Prompt:
 
 
 def read_prompt(name: str) -> Prompt:
-    """A bundled prompt ("caption"), or a text file of the user's. Raises ConfigError for neither."""
-    bundled = files("diglot.synth.prompts").joinpath(f"{name}.txt")
+    """A bundled prompt ("caption"), or a text file of your own. Raises ConfigError for neither."""
+    own, bundled = Path(name), files("diglot.synth.prompts").joinpath(f"{name}.txt")
     try:
-        if Path(name).is_file():
-            text = Path(name).read_text("utf-8")
-        else:
-            text = bundled.read_text("utf-8")
+        text = (own if own.is_file() else bundled).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"no prompt {name!r}", expected="a text file, or caption, entities, tags"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from diglot.core.errors import DataError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Sample, Span
 
 
@@ -124,7 +124,7 @@ def _work_or_split(
 
 def is_fatal(error: BaseException) -> bool:
     """Whether the error is no image's fault, so that the run must stop (and can go on later)."""
-    return getattr(error, "stops_the_run", False) or isinstance(error, NotImplementedError)
+    return isinstance(error, ConfigError | NotImplementedError)
 
 
 def _drop_for(draft: Draft, error: Exception) -> Dropped:

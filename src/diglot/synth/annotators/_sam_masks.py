@@ -73,8 +73,8 @@ def segment_on_canvas(
 ) -> list[list[tuple[np.ndarray, float]]]:
     """A mask, bool (height, width), and its predicted IoU for each box of each picture.
 
-    `encode` gives the embeddings of (B, 3, side, side) pixels; `decode(embeddings, index, boxes_R4)`
-    the small masks (R, h, w) and predicted IoUs (R,) of one picture.
+    `encode` gives the embeddings of (B, 3, side, side) pixels; `decode(embeddings, index,
+    boxes_R4)` the small masks (R, h, w) and predicted IoUs (R,) of one picture.
     """
     embedded = encode(torch.stack([canvas.pixels(picture) for picture in pictures]))
     found = []

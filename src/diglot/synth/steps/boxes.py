@@ -22,7 +22,7 @@ class Config:
     annotator: Part
     """The detector: grounding_dino, owlv2, ssd_mobilenet."""
     keep: Literal["best", "all"] = "best"
-    """Of several boxes for a phrase: the best that no other phrase of the same words has, or all."""
+    """Of several boxes for a phrase: the best that no phrase of the same words has, or all."""
     slack_px: float = 8.0
     """A box may stick out of the image so far: it is clipped. One further out is no box."""
     batch: int = 4

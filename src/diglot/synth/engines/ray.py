@@ -1,0 +1,77 @@
+"""Slices by Ray Data: a pool of actors, each with models of its own, on a machine or a cluster.
+
+The steps and the slices are those of the local engine, so the output is the same bit for bit. On a
+cluster the output folder must be one that all machines share.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from diglot.core.errors import ConfigError
+from diglot.synth.slices import SliceJob, SliceResult, SliceWorker, WorkSpec
+
+# Slices that Ray knows of at a time; the list of a million images is never held at once.
+ROUND_SLICES = 4096
+RESTARTS = 3  # of an actor that was killed; its slice is begun again
+
+
+def run_slices(spec: WorkSpec, jobs: Iterator[SliceJob], *, workers: int) -> Iterator[SliceResult]:
+    """The account of each job as it is done, in any order.
+
+    Raises ConfigError where Ray is not installed; what an actor raises comes as Ray's error.
+    """
+    ray, data = _import_ray()
+    if not ray.is_initialized():
+        # a worker finds diglot and a user's own parts as this process does
+        paths = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
+        environment = {"env_vars": {"PYTHONPATH": paths}}
+        ray.init(log_to_driver=False, include_dashboard=False, runtime_env=environment)
+    data.DataContext.get_current().enable_progress_bars = False
+    while batch := [job for _, job in zip(range(ROUND_SLICES), jobs, strict=False)]:
+        yield from _run_round(data, spec, batch, max(workers, 1))
+
+
+def _run_round(
+    data: Any, spec: WorkSpec, jobs: list[SliceJob], workers: int
+) -> Iterator[SliceResult]:
+    pool = min(workers, len(jobs))
+    made = data.from_items([{"job": job} for job in jobs], override_num_blocks=len(jobs)).map(
+        _Actor,
+        fn_constructor_args=(spec,),
+        compute=data.ActorPoolStrategy(size=pool),
+        num_gpus=_gpus_each(),
+        max_restarts=RESTARTS,
+        max_task_retries=RESTARTS,
+    )
+    for row in made.iter_rows():
+        yield SliceResult(**row["result"])
+
+
+class _Actor:
+    """One worker of the pool."""
+
+    def __init__(self, spec: WorkSpec) -> None:
+        self._worker = SliceWorker(spec)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The account of one slice."""
+        return {"result": asdict(self._worker.run(row["job"]))}
+
+
+def _gpus_each() -> int:
+    import torch
+
+    return 1 if torch.cuda.is_available() else 0
+
+
+def _import_ray() -> tuple[Any, Any]:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ConfigError(
+            "Ray is needed for engine ray", fix='Install it: pip install "diglot[synth]".'
+        ) from error
+    return ray, ray.data

@@ -1,0 +1,144 @@
+"""From images to a grounded dataset: the steps of a recipe over all images, resumable at any time.
+
+Legend of the output folder: the dataset itself; `rejected.jsonl`, images that were left out;
+`lost_regions.jsonl`, regions that were filtered; `funnel.json`, how many of each, by step and
+reason; `.synth`, what is kept to resume.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report, ignore_progress
+from diglot.data.rejected import Rejected
+from diglot.data.writer import DatasetWriter
+from diglot.files import replacing
+from diglot.synth.commit import FUNNEL, Committer
+from diglot.synth.config import SynthConfig, resolve_steps
+from diglot.synth.engines import local, ray
+from diglot.synth.slices import SliceJob, WorkSpec, account_path, read_account
+from diglot.synth.source import Source
+
+STATE, ITEMS = ".synth", "items.jsonl"
+ENGINES = {"local": local.run_slices, "ray": ray.run_slices}
+
+
+def run_synthesis(
+    source: Source,
+    out: Path,
+    config: SynthConfig,
+    *,
+    split: str = "train",
+    report: Report = ignore_progress,
+) -> dict[str, Any]:
+    """Run the steps on all images of `source` into a split of the dataset folder `out`.
+
+    A call that was killed goes on when made again: no finished slice is redone. Returns the funnel.
+    Raises ConfigError for steps that are wrong, a folder that was begun with others, or an endpoint
+    that stays away.
+    """
+    steps = resolve_steps(config.steps)
+    info = {"synth": {"images": source.describe(), "steps": json.loads(json.dumps(steps))}}
+    info["synth"] |= {"slice_images": config.slice_images, "max_images": config.max_images}
+    with DatasetWriter(out, split=split, shard_samples=config.shard_samples, info=info) as writer:
+        state = out / STATE / split
+        state.mkdir(parents=True, exist_ok=True)
+        items = _ItemList(state / ITEMS)
+        items.write_once(source.list_items(), config.max_images)
+        rejected = Rejected(out / "rejected.jsonl")
+        committer = Committer(writer, state, rejected, shard_samples=config.shard_samples)
+        spec = WorkSpec(source, steps, state, Path(config.cache or out / STATE / "cache"))
+        _run_all(spec, items, committer, config, report)
+        _check_not_empty(committer, out)
+    return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
+
+
+def _check_not_empty(committer: Committer, out: Path) -> None:
+    if committer.samples:
+        return
+    raise ConfigError(
+        "no image came through all steps" if committer.images else "no images found",
+        got=f"{committer.images} images",
+        where=str(out),
+        fix=f"The reasons are counted in {FUNNEL}, each image is in rejected.jsonl."
+        if committer.images
+        else None,
+    )
+
+
+def _run_all(
+    spec: WorkSpec,
+    items: "_ItemList",
+    committer: Committer,
+    config: SynthConfig,
+    report: Report,
+) -> None:
+    slices = -(-len(items) // config.slice_images)
+
+    def take(number: int) -> None:
+        committer.take_done(number)
+        _report_funnel(committer, len(items), report)
+
+    def jobs() -> Iterator[SliceJob]:
+        for number, batch in enumerate(items.read_slices(config.slice_images)):
+            if account_path(spec.folder, number).is_file() and read_account(spec.folder, number):
+                take(number)
+            else:
+                yield SliceJob(number, batch)
+
+    for result in ENGINES[config.engine](spec, jobs(), workers=count_workers(config)):
+        take(result.number)
+    committer.finish(spec.folder.parent.parent, slices)
+
+
+def count_workers(config: SynthConfig) -> int:
+    """How many worker processes: as configured, else one for each of several GPUs, else none."""
+    if config.workers is not None:
+        return config.workers
+    gpus = torch.cuda.device_count()
+    return gpus if gpus > 1 else 0
+
+
+def _report_funnel(committer: Committer, total: int, report: Report) -> None:
+    report(Progress("images", committer.images, total, f"{committer.samples} samples"))
+    for name, step in committer.funnel.items():
+        rate = step["images"] / step["seconds"] if step["seconds"] else 0.0
+        drops = sum(step["dropped"].values())
+        note = f"{rate:.1f} images/s of its own"
+        note += f", {drops} images dropped" if drops else ""
+        note += f", {sum(step['lost'].values())} regions lost" if step["lost"] else ""
+        report(Progress(name, step["images"], total, note))
+
+
+class _ItemList:
+    """The items of the source, fixed when the run is begun: files that come later stay out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._count = path, 0
+
+    def write_once(self, items: Iterator[Any], limit: int | None) -> None:
+        """Write the list, unless a former run did."""
+        if not self._path.exists():
+            with replacing(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                for item in islice(items, limit):
+                    file.write(json.dumps(item) + "\n")
+        with open(self._path, encoding="utf-8") as file:
+            self._count = sum(1 for _ in file)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read_slices(self, size: int) -> Iterator[tuple[Any, ...]]:
+        """The items, `size` at a time, in order."""
+        with open(self._path, encoding="utf-8") as file:
+            while batch := tuple(_frozen(json.loads(line)) for line in islice(file, size)):
+                yield batch
+
+
+def _frozen(item: Any) -> Any:
+    return tuple(_frozen(part) for part in item) if isinstance(item, list) else item

