@@ -1,6 +1,5 @@
 """`diglot synth`: a grounded dataset from plain images."""
 
-import json as json_format
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
-from diglot.config.recipes import parse, read
-from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.synth.config import SynthConfig, merge_recipe
 from diglot.synth.run import run_synthesis
@@ -44,42 +42,24 @@ def synth(
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments, --config, and every field of SynthConfig as an option."""
     parser.add_argument(
-        "images", type=Path, help="folder of pictures or WebDataset tars, or a dataset folder"
+        "--images",
+        type=Path,
+        required=True,
+        help="folder of pictures or WebDataset tars, or a dataset folder; the first word too",
     )
     parser.add_argument("--out", type=Path, required=True, help="dataset folder to make")
     parser.add_argument("--split", type=str, default="train", help="which split of it")
-    parser.add_argument("--config", action="config", help="a YAML recipe; may repeat")
+    parser.add_argument("--config", help="a YAML recipe; may repeat, later ones lie over earlier")
+    parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(SynthConfig, as_group=False)
     parser.add_argument("--json", type=Path | None, help="also write the funnel to this file")
 
 
-def rewrite(args: list[str]) -> list[str]:
-    """The arguments with all --config files, and options below --steps, as one --config of JSON."""
-    recipe: Any = {}
-    over: list[tuple[str, Any]] = []
-    rest: list[str] = []
-    words = iter(args)
-    for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not (name == "config" or name.startswith("steps.")):
-            rest.append(word)
-            continue
-        value = value if equals else next(words, "--")
-        if value.startswith("--"):
-            raise ConfigError(f"--{name} needs a value")
-        if name == "config":
-            recipe = merge_recipe(recipe, read(value))
-        else:
-            over.append((name, parse(value, where=f"--{name}")))
-    for name, value in over:  # over every recipe, wherever they stand
-        recipe = merge_recipe(recipe, _nested(name, value))
-    return [f"--config={json_format.dumps(recipe)}", *rest] if recipe else rest
-
-
-def _nested(name: str, value: Any) -> dict[str, Any]:
-    for key in reversed(name.split(".")):
-        value = {key: value}
-    return value
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The settings of recipes and options. Raises ConfigError for what is wrong in either."""
+    if args and not args[0].startswith("-"):
+        args = [f"--images={args[0]}", *args[1:]]
+    return read_settings(parser, args, merge=merge_recipe, open_under=("steps",))
 
 
 def _table(funnel: dict[str, Any]) -> Table:

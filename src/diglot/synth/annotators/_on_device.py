@@ -1,4 +1,4 @@
-"""What every annotator of `transformers` does: load a model, choose its device, name its revision."""
+"""Loading an annotator of `transformers`: its model, its device, the name of its revision."""
 
 import hashlib
 import os
