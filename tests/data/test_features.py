@@ -2,6 +2,7 @@
 
 import os
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -175,20 +176,66 @@ def test_no_room_on_the_disk(dataset, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_two_runs_that_make_room_at_once(dataset, tmp_path, monkeypatch):
+def test_two_runs_that_make_room_at_once(dataset, tmp_path):
     caches = [FeatureCache(tmp_path / "cache", dataset, SPEC) for _ in range(2)]
-    reserve = features._reserve
-
-    def slow(path, size):
-        monkeypatch.setattr(features, "_reserve", reserve)
-        caches[1].make_room()
-        fill(caches[1], tmp_path)
-        reserve(path, size)
-
-    monkeypatch.setattr(features, "_reserve", slow)
+    left_over = tmp_path / "cache" / f".{caches[0].folder.name}.99.tmp"
+    left_over.mkdir(parents=True)  # of a run that was killed
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(FeatureCache.make_room, caches))
+    fill(caches[1], tmp_path)
     caches[0].make_room()
-    assert caches[0].missing() == []  # the faster one's work is kept
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [caches[0].folder.name]
+    assert caches[0].missing() == []  # the other one's work is kept
+    names = [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"]
+    assert names == [caches[0].folder.name]
+
+
+def whole_cache(dataset, tmp_path):
+    cache = FeatureCache(tmp_path / "cache", dataset, SPEC)
+    fill(cache, tmp_path)
+    files = {p: p.read_bytes() for p in sorted(cache.folder.iterdir())}
+    return cache, files
+
+
+def flipped(content, at):
+    changed = bytearray(content)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+SPOILED = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "zeroed": lambda content: bytes(len(content)),
+    "flipped": lambda content: flipped(content, len(content) // 2),
+    "flipped at the end": lambda content: flipped(content, -1),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+@pytest.mark.parametrize("name", ["features.bin", "marks.bin"])
+def test_what_is_spoiled_is_made_again_bit_by_bit(dataset, tmp_path, name, how):
+    cache, files = whole_cache(dataset, tmp_path)
+    path = cache.folder / name
+    path.write_bytes(SPOILED[how](files[path]))
+    again = FeatureCache(tmp_path / "cache", dataset, SPEC)
+    assert 0 < len(again.missing()) <= 11
+    fill(again, tmp_path)
+    assert {p: p.read_bytes() for p in files} == files
+
+
+def test_in_a_large_cache_the_sample_is_named_when_it_is_read(dataset, tmp_path, monkeypatch):
+    cache, files = whole_cache(dataset, tmp_path)
+    path = cache.folder / "features.bin"
+    path.write_bytes(flipped(files[path], 0))
+    monkeypatch.setattr(features, "CHECKED_BYTES", 0)
+    again = FeatureCache(tmp_path / "cache", dataset, SPEC)
+    assert len(again.views(1)) == 2
+    with pytest.raises(ConfigError, match=r"features\.bin.*'s-0000' are damaged.*again") as error:
+        again.views(0)
+    assert "delete" not in str(error.value)
+    assert again.missing() == [0]
+    fill(again, tmp_path)
+    assert path.read_bytes() == files[path]
 
 
 def test_bad_pictures_are_set_aside_and_told_again(tmp_path):

@@ -1,14 +1,18 @@
 """A cache of a frozen encoder's features, so that an image is encoded once for all runs.
 
 One flat file, mapped into memory, holds every view's feature grid at a place known from the image
-sizes alone. A second file marks what is done, so a build that was killed goes on where it was.
+sizes alone. A second file marks what is done, each sample with the checksum of its features, so
+that a build that was killed resumes and features that were damaged since are made again. A cache of
+up to CHECKED_BYTES is checked as a whole when opened, a larger one sample by sample as it is read.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import tempfile
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,11 +29,16 @@ from diglot.data.config import FeatureDtype
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, rejection_of
+from diglot.files import locked, replacing_folder
+
+log = logging.getLogger(__name__)
 
 # Features of several pictures at once: (h, w, E) grids of every view of each.
 Encode = Callable[[Sequence[Image.Image]], list[list[torch.Tensor]]]
 MISSING, DONE, REJECTED = 0, 1, 2
 BATCH_IMAGES = 8
+CHECKED_BYTES = 1 << 30
+_LAYOUT = 2  # of the two files
 
 
 def sample_picture(sample: Sample) -> Image.Image:
@@ -75,8 +84,8 @@ class FeatureCache:
 
     def __init__(self, folder: Path, dataset: Dataset, spec: FeatureSpec) -> None:
         self.dataset, self.spec = dataset, spec
-        told = [spec.key, dataset.fingerprint, spec.width, spec.dtype]
-        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        parts = [spec.key, dataset.fingerprint, spec.width, spec.dtype, _LAYOUT]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         self.folder = folder / digest
         sizes = set(chain.from_iterable(dataset.sizes_hw))
         self._grids = {size: _grid(spec, size) for size in sizes}
@@ -99,25 +108,31 @@ class FeatureCache:
 
     def missing(self, first: int | None = None) -> list[int]:
         """Indices, among the `first` samples or all, of those that have no features yet."""
-        if not (self.folder / "done.bin").exists():
-            return list(range(len(self.dataset)))[:first]
-        return np.flatnonzero(self._open()[1][:first] == MISSING).tolist()
+        indices = range(len(self.dataset))[:first]
+        if not self._marks_file.exists():
+            return list(indices)
+        return [index for index in indices if self._state(index) == MISSING]
 
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
         """Feature grids (h, w, E), float32, of all images of sample `index`, in order.
 
         Raises DataError where it was rejected.
         """
-        features, done = self._open()
         grids = [self._grids[size] for size in self.dataset.sizes_hw[index]]
-        if done[index] != DONE or None in grids:
+        if self._state(index) != DONE or None in grids:
             self._pictures(index)  # raises again what is wrong with it
             raise DataError(
                 "no features of its image", where=f"sample {self.dataset.ids[index]!r}, images"
             )
-        rows = torch.from_numpy(
-            features[self._starts[index] : self._starts[index + 1]].astype(np.float32)
-        )
+        kept = self._rows_of(index)
+        if not self._is_whole(index, kept):
+            self._set_mark(index, MISSING)
+            raise ConfigError(
+                f"the features of sample {self.dataset.ids[index]!r} are damaged",
+                where=str(self._features_file),
+                fix="Run the same command again: they are then made again.",
+            )
+        rows = torch.from_numpy(kept.astype(np.float32))
         shapes = [view.grid_hw for grid in grids if grid is not None for view in grid.views]
         split = rows.split([h * w for h, w in shapes])
         return tuple(v.view(h, w, -1) for v, (h, w) in zip(split, shapes, strict=True))
@@ -134,7 +149,7 @@ class FeatureCache:
         """Encode what is missing of the `first` samples; yields the number just finished.
 
         Of several processes each encodes its share; room must have been made before. A bad image is
-        set aside in `rejected`.
+        noted in `rejected`.
         """
         missing = [index for index in self.missing(first) if index % processes == process]
         for start in range(0, len(missing), BATCH_IMAGES):
@@ -150,14 +165,14 @@ class FeatureCache:
         return sample_pictures(sample)
 
     def _encode(self, indices: list[int], encode: Encode, rejected: Rejected) -> None:
-        features, done = self._open()
+        features, marks = self._open()
         pictures: dict[int, list[Image.Image]] = {}
         for index in indices:
             try:
                 pictures[index] = self._pictures(index)
             except DataError as error:
                 rejected.note(rejection_of(self.dataset.ids[index] or f"#{index}", error))
-                done[index] = REJECTED
+                self._set_mark(index, REJECTED)
         flat = list(chain.from_iterable(pictures.values()))
         grids = iter(encode(flat) if flat else [])
         for index, own in pictures.items():
@@ -166,12 +181,13 @@ class FeatureCache:
                 stacked = torch.cat(rows).float().numpy()
                 features[self._starts[index] : self._starts[index + 1]] = stacked
         features.flush()  # type: ignore[attr-defined]  # rows first, then the mark that they are there
-        done[list(pictures)] = DONE
-        done.flush()  # type: ignore[attr-defined]
+        for index in pictures:
+            self._set_mark(index, DONE)
+        marks.flush()  # type: ignore[attr-defined]
 
     def make_room(self) -> None:
         """Reserve the files' place on the disk. Raises ConfigError where there is none."""
-        if (self.folder / "done.bin").exists():
+        if self._marks_file.exists():
             return
         parent = self.folder.parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -184,26 +200,75 @@ class FeatureCache:
                 where=str(parent),
                 fix="Train without features, or give another folder.",
             )
-        staging = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}.", dir=parent))
-        staging.chmod(0o755)  # the cache may be shared
-        try:
-            _reserve(staging / "features.bin", max(1, self._rows) * self._row_bytes)
-            _reserve(staging / "done.bin", len(self.dataset))
-            os.replace(staging, self.folder)
-        except OSError:
-            if not (self.folder / "done.bin").exists():  # else another run was faster
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        with locked(parent / f".{self.folder.name}.lock", wait=True):
+            if self._marks_file.exists():  # another run was faster
+                return
+            with replacing_folder(self.folder) as staging:
+                _reserve(staging / self._features_file.name, self._features_bytes)
+                _reserve(staging / self._marks_file.name, 8 * len(self.dataset))
+
+    @property
+    def _features_file(self) -> Path:
+        return self.folder / "features.bin"
+
+    @property
+    def _marks_file(self) -> Path:
+        return self.folder / "marks.bin"
+
+    @property
+    def _features_bytes(self) -> int:
+        return max(1, self._rows) * self._row_bytes
 
     def _open(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features (rows, E) and marks uint64 (samples,), mapped into memory."""
         if self._files is None:
+            cut = _restore_size(self._features_file, self._features_bytes)
+            cut |= _restore_size(self._marks_file, 8 * len(self.dataset))
             shape = (max(1, self._rows), self.spec.width)
-            features = np.memmap(
-                self.folder / "features.bin", self.spec.dtype, mode="r+", shape=shape
-            )
-            self._files = features, np.memmap(self.folder / "done.bin", np.uint8, mode="r+")
+            features = np.memmap(self._features_file, self.spec.dtype, mode="r+", shape=shape)
+            self._files = features, np.memmap(self._marks_file, np.uint64, mode="r+")
+            if cut or self._features_bytes <= CHECKED_BYTES:
+                self._check_all()
         return self._files
+
+    def _check_all(self) -> None:
+        """Unmark every sample whose features are not those that were written."""
+        for index in range(len(self.dataset)):
+            if self._state(index) == DONE and not self._is_whole(index, self._rows_of(index)):
+                log.warning("features of %s are damaged: made again", self.dataset.ids[index])
+                self._set_mark(index, MISSING)
+
+    def _rows_of(self, index: int) -> np.ndarray:
+        return self._open()[0][self._starts[index] : self._starts[index + 1]]
+
+    def _state(self, index: int) -> int:
+        """MISSING, DONE or REJECTED; a mark that was damaged is as good as none."""
+        mark = int(self._open()[1][index])
+        return mark & 3 if mark == _mark(index, mark & 3, mark >> 32) else MISSING
+
+    def _is_whole(self, index: int, rows: np.ndarray) -> bool:
+        return int(self._open()[1][index]) >> 32 == zlib.crc32(rows.tobytes())
+
+    def _set_mark(self, index: int, state: int) -> None:
+        checksum = zlib.crc32(self._rows_of(index).tobytes()) if state == DONE else 0
+        self._open()[1][index] = _mark(index, state, checksum)
+
+
+def _mark(index: int, state: int, checksum: int) -> int:
+    """Checksum of the features (32 bits), checksum of this mark (30), state (2); 0 is MISSING."""
+    if state == MISSING:
+        return 0
+    own = zlib.crc32(struct.pack("<QBI", index, state, checksum)) & ~3
+    return checksum << 32 | own | state
+
+
+def _restore_size(path: Path, size: int) -> bool:
+    """Bring a file that was cut to its size again; whether it had another."""
+    cut = path.stat().st_size != size
+    if cut:
+        log.warning("%s was cut: what it lacks is made again", path)
+        os.truncate(path, size)
+    return cut
 
 
 def _grid(spec: FeatureSpec, size_hw: SizeHW) -> TokenGrid | None:
@@ -220,3 +285,5 @@ def _reserve(path: Path, size: int) -> None:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
         file.truncate(size)
+        file.flush()
+        os.fsync(file.fileno())

@@ -85,6 +85,7 @@ def test_another_family_is_refused(tmp_path):
 
 def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
     monkeypatch.setattr("diglot.synth.patch_labels.word_vectors.BATCH_WORDS", 2)
+    monkeypatch.setattr("diglot.synth.patch_labels.word_vectors.BLOCK_WORDS", 32)
     words = Listed(pa.array([f"word {i}" for i in range(70)]))
     seen: list[str] = []
 
@@ -105,6 +106,28 @@ def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
     assert again.pieces(CPU) is not again.pieces(CPU)
     assert next(again.pieces(CPU))[1] is next(again.pieces(CPU))[1]  # read once
     assert WordVectors(tmp_path, words, 2, key="other").path != again.path
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "zeroed", "flipped"])
+@pytest.mark.parametrize("suffix", [".f16", ".done"])
+def test_spoiled_vectors_are_made_again(tmp_path, suffix, how):
+    words = Listed(pa.array([f"word {i}" for i in range(9)]))
+
+    def embed(part):
+        return torch.tensor([[float(word.split()[1]), 1.0] for word in part])
+
+    first = WordVectors(tmp_path, words, 2, key="tower")
+    first.build(embed, ignore_progress)
+    path = first.path.with_suffix(suffix)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    changed = {"empty": b"", "cut": whole[:middle], "zeroed": bytes(len(whole))}
+    path.write_bytes(changed.get(how, flipped))
+    again = WordVectors(tmp_path, words, 2, key="tower")
+    again.build(embed, ignore_progress)
+    assert path.read_bytes() == whole
+    assert columns(again) == list(range(9))
 
 
 def test_vectors_without_room_in_memory_are_read_again(tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
 """Vectors of a word list, made once and kept on disk, however long the list is.
 
-float16, a flat file that is mapped into memory; a second file says how many are done, so that a
-build that was killed goes on. The folder may be deleted when all splits are labelled.
+float16, a flat file that is mapped into memory; a second file has the checksum of every block that
+is done, so that a build that was killed resumes and a block that was damaged since is made again.
+The folder may be deleted when all splits are labelled.
 """
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from diglot.synth.words.listed import Listed
 
 PIECE_WORDS = 8192
 BATCH_WORDS = 256
+BLOCK_WORDS = 16 * BATCH_WORDS
 CPU_ROOM_BYTES = 1 << 30  # of vectors that are held in memory between batches of images
 
 
@@ -26,12 +29,12 @@ class WordVectors:
 
     def __init__(self, folder: Path, words: Listed, width: int, *, key: str) -> None:
         """`key` names the tower: another one, or other words, are other files."""
-        told = hashlib.sha256(json.dumps([key, width, len(words)]).encode())
+        digest = hashlib.sha256(json.dumps([key, width, len(words)]).encode())
         for word in words:
-            told.update(word.encode() + b"\n")
+            digest.update(word.encode() + b"\n")
         folder.mkdir(parents=True, exist_ok=True)
         self.words, self.width = words, width
-        self.path = folder / f"{told.hexdigest()[:16]}.f16"
+        self.path = folder / f"{digest.hexdigest()[:16]}.f16"
         self._done = self.path.with_suffix(".done")
         self._held: list[tuple[int, torch.Tensor]] | None = None
 
@@ -44,18 +47,43 @@ class WordVectors:
             self._build(embed, report)
 
     def _build(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
-        total = len(self.words)
-        done = int(self._done.read_text()) if self._done.exists() else 0
-        mode = "r+" if self.path.exists() and done else "w+"
-        kept = np.memmap(self.path, np.float16, mode, shape=(total, self.width))
-        while done < total:
-            piece = self.words[done : done + BATCH_WORDS]
-            kept[done : done + len(piece)] = embed(piece).cpu().numpy().astype(np.float16)
-            done += len(piece)
-            if done == total or done % (BATCH_WORDS * 16) == 0:
-                kept.flush()
-                replace_text(self._done, str(done))
-            report(Progress("words", done, total))
+        total, checksums = len(self.words), self._read_checksums()
+        kept = self._map()
+        for block, first in enumerate(range(0, total, BLOCK_WORDS)):
+            rows = kept[first : first + BLOCK_WORDS]
+            if checksums.get(str(block)) != _checksum(rows):
+                self._embed(rows, first, embed, report)
+                kept.flush()  # type: ignore[attr-defined]  # vectors first, then their checksum
+                checksums[str(block)] = _checksum(rows)
+                replace_text(self._done, json.dumps(checksums))
+            report(Progress("words", min(first + BLOCK_WORDS, total), total))
+
+    def _embed(
+        self,
+        rows: np.ndarray,
+        first: int,
+        embed: Callable[[list[str]], torch.Tensor],
+        report: Report,
+    ) -> None:
+        for start in range(0, len(rows), BATCH_WORDS):
+            batch = self.words[first + start : first + min(start + BATCH_WORDS, len(rows))]
+            rows[start : start + len(batch)] = embed(batch).cpu().numpy().astype(np.float16)
+            report(Progress("words", first + start + len(batch), len(self.words)))
+
+    def _map(self) -> np.ndarray:
+        """The file, of its size whatever became of it, mapped into memory."""
+        size = len(self.words) * self.width * 2
+        with open(self.path, "ab") as file:
+            file.truncate(size)
+        return np.memmap(self.path, np.float16, "r+", shape=(len(self.words), self.width))
+
+    def _read_checksums(self) -> dict[str, int]:
+        """Of the blocks that are done; none where the file is not to be read."""
+        try:
+            found = json.loads(self._done.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def pieces(self, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
         """(number of the first word, vectors (W, C)) of piece after piece, on `device`.
@@ -77,6 +105,10 @@ class WordVectors:
         for first in range(0, len(self.words), PIECE_WORDS):
             piece = torch.from_numpy(np.array(kept[first : first + PIECE_WORDS])).to(device)
             yield first, piece if device.type == "cuda" else piece.float()
+
+
+def _checksum(rows: np.ndarray) -> int:
+    return zlib.crc32(rows.tobytes())
 
 
 def _room(device: torch.device) -> int:
