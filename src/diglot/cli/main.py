@@ -27,6 +27,8 @@ VERBS = {
     "fetch": "bring the embedded models and images into the cache, or list them",
     "synth": "a grounded dataset from plain images",
     "scenes": "compose a dataset of scenes with exact labels",
+    "convert": "a dataset from another format, or to one",
+    "check": "what of a dataset training would trip on",
     "words": "the list of words of a dataset's captions",
     "label": "words for the patches of every image of a dataset",
     "train": "train a projector (or more) by a recipe",

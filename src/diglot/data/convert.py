@@ -1,16 +1,19 @@
 """From a foreign dataset to samples, and from samples to a foreign dataset, record by record."""
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
-from diglot.data.format import Format, Row, count_lost
+from diglot.data.format import Format, Row, SampleWriter, count_lost
 from diglot.data.raw_record import make_sample
+from diglot.data.records import open_dataset
 from diglot.data.row_groups import RowGroups
+from diglot.data.writer import DatasetWriter
 
 # What parsing a foreign row may raise; anything else is a mistake of ours.
 BAD_ROW = (DataError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -66,8 +69,7 @@ def read_samples(
                     done.kept += 1
                     yield made
                 else:
-                    done.rejected[made.reason] += 1
-                    reject(made)
+                    _reject(made, done, reject)
 
 
 def _make_samples(source: Format, row: Row, lost: Counter[str]) -> Iterator[Sample | Rejection]:
@@ -100,22 +102,79 @@ def _rejection(id: str, where: str, error: Exception) -> Rejection:
     return Rejection(id, "record has another shape", where, f"{type(error).__name__}: {error}")
 
 
-def write_samples(
-    samples: Iterable[Sample], target: Format, folder: Path, done: Conversion
-) -> None:
-    """Write samples in a foreign format to a new folder; the format's losses are counted.
+def read_dataset(
+    folder: Path, split: str, done: Conversion, reject: Callable[[Rejection], object]
+) -> Iterator[Sample]:
+    """The usable samples of a dataset of our own; each of the others is a rejection."""
+    dataset = open_dataset(folder, split)
+    for index in range(len(dataset)):
+        try:
+            sample = dataset[index]
+        except DataError as error:
+            _reject(_rejection(f"{split}[{index}]", str(folder), error), done, reject)
+        else:
+            done.kept += 1
+            yield sample
 
-    Raises ConfigError where the folder has anything in it.
+
+def write_split(
+    samples: Iterable[Sample],
+    folder: Path,
+    split: str,
+    info: Mapping[str, Any],
+    done: Conversion,
+    reject: Callable[[Rejection], object],
+) -> None:
+    """Write samples to a split of a dataset of our own, going on after what a killed call left.
+
+    Raises ConfigError where the folder was made with another `info`.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError("the folder is not empty", where=str(folder), fix="Name a new one.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with target.write(folder, done.lost) as writer:
+    with DatasetWriter(folder, split=split, info=info) as writer:
+        there = set(writer.ids)
         for sample in samples:
-            try:
-                writer.add(sample)
-            except DataError as error:
-                done.kept -= 1
-                done.rejected[error.what] += 1
-            else:
+            if sample.id not in there:
+                _add(writer, sample, done, reject)
+
+
+def write_foreign(
+    samples: Iterable[Sample],
+    target: Format,
+    folder: Path,
+    done: Conversion,
+    reject: Callable[[Rejection], object],
+) -> None:
+    """Write samples in a foreign format to a new folder, which appears when it is whole.
+
+    What the format cannot hold is counted in `done.lost`. Raises ConfigError where there is
+    something in the folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError("the folder is not empty", where=str(folder), fix="Name a new one.")
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    with target.write(part, done.lost) as writer:
+        for sample in samples:
+            if _add(writer, sample, done, reject):
                 count_lost(sample, target.holds, done.lost)
+    if folder.exists():
+        folder.rmdir()
+    part.rename(folder)
+
+
+def _add(
+    writer: SampleWriter, sample: Sample, done: Conversion, reject: Callable[[Rejection], object]
+) -> bool:
+    """Whether the writer could hold the sample."""
+    try:
+        writer.add(sample)
+    except DataError as error:
+        done.kept -= 1
+        _reject(_rejection(sample.id, "while writing", error), done, reject)
+        return False
+    return True
+
+
+def _reject(made: Rejection, done: Conversion, reject: Callable[[Rejection], object]) -> None:
+    done.rejected[made.reason] += 1
+    reject(made)

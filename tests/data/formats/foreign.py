@@ -10,7 +10,7 @@ import numpy as np
 from diglot.config.parts import build_part
 from diglot.core import masks
 from diglot.core.types import Region, Sample, Turn
-from diglot.data.convert import Conversion, Rejection, read_samples, write_samples
+from diglot.data.convert import Conversion, Rejection, read_samples, write_foreign
 from tests.data.pictures import jpeg
 
 FORMATS = "diglot.data.formats"
@@ -27,12 +27,12 @@ def write(name: str, samples: Iterable[Sample], folder: Path) -> Conversion:
     """Write samples in a foreign format."""
     done = Conversion()
     target = build_part(FORMATS, {"name": name, **settings_of(name, folder)}, where="tests")
-    write_samples(samples, target, folder, done)
+    write_foreign(samples, target, folder / "out", done, lambda rejection: None)
     return done
 
 
 def settings_of(name: str, folder: Path) -> dict[str, str]:
-    """The settings that read what the format's own writer wrote into `folder`."""
+    """The settings that read what `write` wrote into `folder`."""
     path = {
         "coco": "instances.json",
         "refcoco": "refs(diglot).p",
@@ -45,6 +45,7 @@ def settings_of(name: str, folder: Path) -> dict[str, str]:
         "open_images": "annotations-bbox.csv",
         "image_jsonl": "records.jsonl",
     }.get(name, "")
+    folder = folder / "out"
     settings = {"path": str(folder / path)}
     if name not in ("webdataset", "llava_next", "sa1b", "image_jsonl"):
         settings["images"] = str(folder / "images")

@@ -48,10 +48,10 @@ def test_archives_of_others(tmp_path: Path) -> None:
 
 def test_shards_and_a_torn_archive(tmp_path: Path) -> None:
     write("webdataset", (make_sample(number) for number in range(1002)), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["000000.tar", "000001.tar"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["000000.tar", "000001.tar"]
     samples, _, _ = read("webdataset", **settings_of("webdataset", tmp_path))
     assert [s.id for s in samples] == [f"s{number}" for number in range(1002)]
-    second = tmp_path / "000001.tar"
+    second = tmp_path / "out/000001.tar"
     second.write_bytes(second.read_bytes()[:1200])
     with pytest.raises(DataError, match="archive cannot be read"):
         read("webdataset", path=str(second))

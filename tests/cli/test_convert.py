@@ -1,0 +1,81 @@
+"""`diglot convert` as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diglot.cli.main import main
+from diglot.data.records import open_dataset, write_dataset
+from tests.data.formats.foreign import make_conversation, make_sample, save_image, save_json
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    images, rows = [], []
+    for number in range(3):
+        save_image(tmp_path / f"val/{number}.jpg", seed=number)
+        images.append({"id": number, "file_name": f"{number}.jpg", "width": 32, "height": 24})
+        rows.append({"id": number, "image_id": number, "category_id": 1, "bbox": [1, 2, 3, 4]})
+    images.append({"id": 9, "file_name": "gone.jpg", "width": 32, "height": 24})
+    categories = [{"id": 1, "name": "dog"}]
+    content = {"images": images, "annotations": rows, "categories": categories}
+    return save_json(tmp_path / "instances.json", content)
+
+
+def test_from_coco_to_a_dataset(coco: Path, tmp_path: Path, capsys) -> None:
+    out, counts = tmp_path / "out", tmp_path / "counts.json"
+    command = ["convert", str(coco), "--from", "coco", "--images", str(tmp_path / "val")]
+    command += ["--out", str(out), "--json", str(counts), "--options.crowds", "true"]
+    assert main(command) == 0
+    assert json.loads(counts.read_text()) == {
+        "out": str(out),
+        "kept": 3,
+        "rejected": {"no such image file": 1},
+        "lost": {},
+    }
+    dataset = open_dataset(out)
+    assert [sample.regions[0].phrase for sample in dataset] == ["dog"] * 3
+    assert dataset.info["options"]["crowds"] is True
+    [rejected] = (out / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["id"] == "9"
+    assert "1 records rejected" in capsys.readouterr().out
+    assert main(command) == 0  # again: nothing is written twice
+    assert len(open_dataset(out)) == 3
+
+
+def test_from_a_dataset_to_another_format_and_back(tmp_path: Path, capsys) -> None:
+    samples = [make_sample(0), make_conversation(1)]
+    write_dataset(samples, tmp_path / "data")
+    tar = tmp_path / "tar"
+    assert main(["convert", str(tmp_path / "data"), "--to", "webdataset", "--out", str(tar)]) == 0
+    back = tmp_path / "back"
+    assert main(["convert", str(tar), "--from", "webdataset", "--out", str(back)]) == 0
+    assert list(open_dataset(back)) == samples
+
+
+def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:
+    write_dataset([make_sample(0), make_conversation(1)], tmp_path / "data")
+    out = tmp_path / "coco"
+    assert main(["convert", str(tmp_path / "data"), "--to", "coco", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "1 records in" in printed
+    assert "1 records rejected" in printed
+    assert "2 left out: spans not held by the format" in printed
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").write_text("")
+    write_dataset([make_sample(0)], tmp_path / "data")
+    for command, words in [
+        (["x.json", "--from", "cocoo", "--out", str(tmp_path / "o")], "no part 'cocoo'"),
+        (
+            ["x.json", "--from", "coco", "--images", ".", "--out", str(tmp_path / "o")],
+            "cannot read",
+        ),
+        (["x", "--out", str(tmp_path / "o")], "both formats are diglot"),
+        ([str(tmp_path / "data"), "--to", "coco", "--out", str(tmp_path / "full")], "not empty"),
+    ]:
+        assert main(["convert", *command]) == 2
+        assert words in capsys.readouterr().err
