@@ -1,0 +1,62 @@
+"""`diglot check` as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diglot.cli.main import main
+from diglot.data.records import open_dataset, write_dataset
+from tests.data.checks.test_check import row, save, with_region
+from tests.data.formats.foreign import make_sample
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    rows = [row(0), row(1, images=None), with_region(2, span=[0, 5]), row(0, id="copy")]
+    return save(tmp_path / "faulty", rows)
+
+
+def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys) -> None:
+    out, ids, counts = tmp_path / "out", tmp_path / "ids.txt", tmp_path / "counts.json"
+    command = ["check", str(faulty), "--json", str(counts), "--rejected", str(ids)]
+    assert main([*command, "--fix", str(out), "--drop_duplicates", "true"]) == 0
+    printed = capsys.readouterr().out
+    assert "4 records, 2 with a fault that training rejects" in printed
+    assert "image is missing" in printed
+    assert ids.read_text() == "s1\timage is missing\ns2\tspan does not spell its phrase\n"
+    found = json.loads(counts.read_text())
+    assert set(found["faults"]) == {
+        "image is missing",
+        "span does not spell its phrase",
+        "near duplicate of another image",
+    }
+    assert [sample.id for sample in open_dataset(out)] == ["s0", "s2"]
+    reasons = [json.loads(l)["reason"] for l in (out / "rejected.jsonl").read_text().splitlines()]  # noqa: E741
+    assert sorted(reasons) == ["image is missing", "near duplicate of another image"]
+
+
+def test_strict_fails_only_where_something_is_wrong(faulty: Path, tmp_path: Path) -> None:
+    assert main(["check", str(faulty)]) == 0
+    assert main(["check", str(faulty), "--strict", "true"]) == 1
+    write_dataset([make_sample(0)], tmp_path / "good")
+    assert main(["check", str(tmp_path / "good"), "--strict", "true"]) == 0
+
+
+def test_a_grid_by_hand(tmp_path: Path, capsys) -> None:
+    write_dataset([make_sample(0)], tmp_path / "good")
+    command = ["check", str(tmp_path / "good"), "--grid.patch_px", "14"]
+    command += ["--grid.preprocess.mode", "centre_crop", "--grid.preprocess.image_px", "28"]
+    assert main(command) == 0
+    assert "covers no" not in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(faulty: Path, tmp_path: Path, capsys) -> None:
+    for options, words in [
+        (["--fix", str(faulty)], "cannot be the dataset itself"),
+        (["--max_tokens", "9"], "go together"),
+        (["--split", "dev"], "no split"),
+        (["--duplicate_bits", "20"], "duplicate_bits"),
+    ]:
+        assert main(["check", str(faulty), *options]) == 2
+        assert words in capsys.readouterr().err
