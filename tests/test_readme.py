@@ -1,0 +1,56 @@
+"""README's commands: all of them parse as printed, the quick ones run in printed order."""
+
+import functools
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diglot.cli import main as cli
+
+README = Path(__file__).parents[1] / "README.md"
+# What a command at its printed size would take minutes for; the last of equal options counts.
+TINY = {
+    "scenes": ["--count", "8"],
+    "train": ["--max_samples", "8"],
+    "select scene-pairs": ["--count", "6"],
+    "select ocr-pairs": ["--count", "6"],
+}
+# Hours at any size, a user's own files, or nothing that README makes.
+NOT_RUN = ("compare", "select a-score", "select study", "select fit", "select plan", "CHECKPOINT")
+
+
+def printed_commands() -> list[list[str]]:
+    """The arguments of every `diglot` line of a code block, in order."""
+    blocks = re.findall(r"^```\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("diglot ")]
+
+
+COMMANDS = printed_commands()
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+def test_a_printed_command_parses(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(f"diglot.cli.{args[0]}")
+    calls: list[dict[str, Any]] = []
+    verb = functools.wraps(getattr(module, args[0]))(lambda **given: calls.append(given))
+    monkeypatch.setattr(module, args[0], verb)
+    cli._call(args[0], module, args[1:])
+    assert len(calls) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.embedded
+def test_printed_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for args in COMMANDS:
+        line = " ".join(args)
+        if any(word in line for word in NOT_RUN):
+            continue
+        tiny = next((more for start, more in TINY.items() if line.startswith(start)), [])
+        assert cli.main([*args, *tiny]) == 0, f"diglot {line}"
+    assert (tmp_path / "runs/sea/model").is_dir()
