@@ -10,7 +10,17 @@ from itertools import accumulate
 
 import torch
 
-from diglot.core.segments import Branch, Encoded, Image, Patches, Separator, Sequence, Tokens
+from diglot.core.geometry import TokenGrid
+from diglot.core.segments import (
+    Branch,
+    Encoded,
+    Image,
+    Patches,
+    Segment,
+    Separator,
+    Sequence,
+    Tokens,
+)
 
 
 @dataclass
@@ -73,6 +83,22 @@ def encode(sequence: Sequence, *, visual_counts: Seq[int], terms: tuple[str, ...
     if min(rows.query, default=0) < 0:
         raise ValueError("a learned token has nothing before it: start the sequence with a BOS")
     return _to_tensors(rows, sum(visual_counts), terms)
+
+
+def expand_lines(sequence: Seq[Segment], grids: Seq[TokenGrid]) -> Sequence:
+    """The sequence with every image of several lines as these: their tokens, a separator behind.
+
+    The separator is the projector's first (LLaVA-NeXT's `image_newline`).
+    """
+    expanded: list[Segment] = []
+    for segment in sequence:
+        lines = grids[segment.index].lines if isinstance(segment, Image) and grids else ()
+        for line in lines:
+            assert isinstance(segment, Image)
+            expanded += [Patches(line, segment.index), Separator(vector=0)]
+        if not lines:
+            expanded.append(segment)
+    return tuple(expanded)
 
 
 def _add_trunk(

@@ -8,7 +8,7 @@ import torch
 
 from diglot.core.batch import Batch
 from diglot.core.geometry import TokenGrid
-from diglot.core.layout import encode, pack
+from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Encoded, Sequence
 
 
@@ -39,7 +39,8 @@ def encode_sample(
     notes: dict[str, int] | None = None,
 ) -> EncodedSample:
     """A sequence as a document, beside its views. Without a sequence the document is empty."""
-    encoded = encode(sequence or (), visual_counts=[len(grid) for grid in grids], terms=terms)
+    sequence = expand_lines(sequence or (), grids)
+    encoded = encode(sequence, visual_counts=[len(grid) for grid in grids], terms=terms)
     views, grids = tuple(views), tuple(grids)
     return EncodedSample(
         sample_id, encoded, grids, views, views_are, targets, counts or {}, notes or {}

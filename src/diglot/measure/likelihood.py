@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.core.layout import encode, pack
-from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Tokens
+from diglot.core.layout import encode, expand_lines, pack
+from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Separator, Tokens
 from diglot.measure.projected import ProjectedSample
 from diglot.models.vlm import VLM
 
@@ -112,16 +112,23 @@ def _trunk_tokens(question: Question) -> int:
                 return len(question.projected.grid) if question.projected else 0
             case Patches(index):
                 return len(index)
+            case Separator():
+                return len(segment.ids) or 1
             case _:
                 return len(segment.ids)
 
-    return sum(positions(segment) for segment in question.trunk)
+    return sum(positions(segment) for segment in _trunk(question))
+
+
+def _trunk(question: Question) -> Sequence[Segment]:
+    """The trunk with images of several lines as these."""
+    return expand_lines(question.trunk, [question.projected.grid] if question.projected else [])
 
 
 def _encode(question: Question) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
     visual_counts = [len(question.projected.grid)] if question.projected else []
-    return encode((*question.trunk, *branches), visual_counts=visual_counts, terms=(TERM,))
+    return encode((*_trunk(question), *branches), visual_counts=visual_counts, terms=(TERM,))
 
 
 def _sums(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:

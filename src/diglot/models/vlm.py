@@ -202,6 +202,12 @@ def _stock_vlm(config: VLMConfig) -> VLM:
 @torch.no_grad()
 def _check_projector(vlm: VLM) -> None:
     """One feature through the projector must come out as wide as the LLM's words."""
+    if vlm.preprocess.mode == "anyres" and getattr(vlm.projector, "separators", None) is None:
+        raise ConfigError(
+            "anyres ends each line of an image with a learned vector, and the projector has none",
+            where="projector.separators",
+            fix="Set it to 1.",
+        )
     merged = vlm.encoder.width * vlm.unshuffle**2
     try:
         out = vlm.projector(torch.zeros(1, merged))

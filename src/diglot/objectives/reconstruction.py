@@ -98,16 +98,21 @@ class ReconstructionObjective:
         """[BOS] before V; with text, after caption [EOS] too.
 
         Its target is how many visual tokens have one. Raises DataError for an empty caption where
-        it is to be learned.
+        it is to be learned, ConfigError for tokens that are not all read.
         """
-        config = self.config
+        config, grid = self.config, only_grid(sample, grids)
+        if grid.lines:
+            raise ConfigError(
+                "reconstruction needs every visual token to be read, and anyres leaves out padding",
+                where="preprocess.mode",
+            )
         sequence: list[Segment] = opening(config.frame, tokenizer, image=True)
         if config.with_text:
             caption = Tokens(caption_of(sample, tokenizer).ids, "image_text")
             sequence += [caption, *ending(config.frame, tokenizer, "image_text")]
         else:
             sequence = sequence[:2]  # the frame's `after` would be read by nothing
-        tokens = len(only_grid(sample, grids)) - config.target_shift
+        tokens = len(grid) - config.target_shift
         items = tokens if self._per_token else min(tokens, 1)
         counts = {"image": float(items), **count_learned(sequence)}
         return Prepared(tuple(sequence), targets=tokens, counts=counts)

@@ -118,9 +118,10 @@ def test_what_a_run_trained_goes_out_and_the_rest_stays(stock: Path, tmp_path: P
     assert all("projector" in name or "image_newline" in name for name in moved)
 
 
-def test_logits_of_a_stock_llava(towers, language_folder: Path, tmp_path: Path) -> None:
-    vlm, config = make(towers, language_folder, FITTING[0])
-    out = export(vlm, config, "llava", tmp_path / "stock")
+@pytest.mark.parametrize("row", [FITTING[0], FITTING[3]], ids=["llava", "llava_next"])
+def test_logits_after_reading_back(towers, language_folder: Path, tmp_path: Path, row) -> None:
+    vlm, config = make(towers, language_folder, row)
+    out = export(vlm, config, row[0], tmp_path / "stock")
     again = build_vlm(VLMConfig(stock=str(out))).eval()
     for picture in pictures():
         want, got = picture_logits(vlm, picture), picture_logits(again, picture)

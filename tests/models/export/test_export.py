@@ -26,6 +26,8 @@ FITTING = [
     ("llava", "clip", -2, PLAIN, "centre_crop"),
     ("llava", "dinov2", -1, {**PLAIN, "activation": "silu"}, "squash"),
     ("llava", "siglip_vision", 2, {**PLAIN, "activation": "quick_gelu"}, "squash"),
+    ("llava_next", "clip", -2, {**PLAIN, "separators": 1}, "anyres"),
+    ("llava_next", "siglip", 1, {**PLAIN, "separators": 1}, "anyres"),
     ("aya_vision", "siglip", -2, {**MERGED, "activation": "quick_gelu"}, "squash"),
     ("aya_vision", "clip_vision", "last", {**MERGED, "activation": "silu"}, "squash"),
 ]
@@ -33,7 +35,7 @@ FITTING = [
 
 def pictures() -> list[Image.Image]:
     rng = np.random.default_rng(0)
-    sizes = [(37, 61, 3), (80, 33, 3), (32, 32, 3)]
+    sizes = [(37, 61, 3), (80, 33, 3), (32, 32, 3), (50, 91, 3)]
     return [Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
 
 
@@ -74,13 +76,13 @@ def test_stock_transformers_gives_the_same_logits(
     assert result.passed, result
     assert result.largest_difference < 1e-4
     assert result.lacking is None
-    assert len(result.answers) == 3
+    assert len(result.answers) == 4
 
 
 def test_a_wrong_weight_fails_the_check(
     towers: dict[str, Path], language_folder: Path, tmp_path: Path
 ) -> None:
-    vlm, config = make(towers, language_folder, FITTING[3])
+    vlm, config = make(towers, language_folder, FITTING[5])
     out = export(vlm, config, "aya_vision", tmp_path / "out")
     with torch.no_grad():
         vlm.projector.fc1.bias.add_(0.1)
@@ -94,7 +96,7 @@ def test_a_wrong_weight_fails_the_check(
 def test_a_process_of_its_own_without_an_import_of_ours(
     towers: dict[str, Path], language_folder: Path, tmp_path: Path
 ) -> None:
-    vlm, config = make(towers, language_folder, FITTING[3])
+    vlm, config = make(towers, language_folder, FITTING[5])
     out = export(vlm, config, "aya_vision", tmp_path / "out")
     assert check_export(out, vlm, pictures()[:1]).passed
     (out / "model.safetensors").write_bytes(b"broken")
@@ -118,7 +120,7 @@ def test_the_folder_has_all_that_a_stock_checkpoint_has(
 
 
 def test_half_precision(towers: dict[str, Path], language_folder: Path, tmp_path: Path) -> None:
-    vlm, config = make(towers, language_folder, FITTING[3])
+    vlm, config = make(towers, language_folder, FITTING[5])
     out = export(vlm, config, "aya_vision", tmp_path / "out", dtype=torch.bfloat16)
     model = AutoModelForImageTextToText.from_pretrained(out)
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
@@ -154,6 +156,11 @@ def test_nothing_is_written_where_something_fails(
     with pytest.raises(ZeroDivisionError):
         export(vlm, config, "llava", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_anyres_needs_a_newline(towers: dict[str, Path], language_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"projector\.separators"):
+        make(towers, language_folder, ("llava_next", "clip", -2, PLAIN, "anyres"))
 
 
 MISFITS = [

@@ -77,6 +77,12 @@ class StockProjector(nn.Module):
         self.stock, self.unshuffle = stock, unshuffle
         self.extra = nn.ParameterDict(extra)
 
+    @property
+    def separators(self) -> torch.Tensor | None:
+        """Learned vectors between visual tokens (K, D); None where the model has none."""
+        newlines = [value[None] for name, value in self.extra.items() if name == "image_newline"]
+        return newlines[0] if newlines else None
+
     def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
         if self.unshuffle == 1:
             return self.stock(merged_NE)

@@ -18,7 +18,7 @@ from PIL import Image as Picture
 from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
-from diglot.core.layout import encode, pack
+from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Tokens
 from diglot.models.export import stock_run
 from diglot.models.export.container import IMAGE_TOKEN
@@ -134,9 +134,10 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     visual_ND = vlm.project(vlm.features(views))
     text = tokenize(PROMPT, tokenizer).ids
     sequence = (Tokens(beginning(Frame(), tokenizer)), Image(), Tokens(text))
+    sequence = expand_lines(sequence, [grid])
     packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
-    is_text = packed.visual_BT[0] < 0
+    is_text = (packed.visual_BT[0] < 0) & (packed.separator_BT[0] < 0)
     ids_T = packed.token_BT[0].where(is_text, torch.tensor(IMAGE_ID))
     logits_TV = vlm.language.head(hidden_TD[is_text]).float()
     return PictureLogits(ids_T, logits_TV, torch.stack(list(views)))

@@ -17,9 +17,11 @@ class Config:
     activation: Literal["gelu", "quick_gelu", "silu"] = "gelu"
     unshuffle: int = 1  # merge n × n features into one token (2 in MMCS)
     input_norm: bool = False  # LayerNorm on the merged features (not in a Llava checkpoint)
-    # Scale the output's start to the LLM's word embeddings, so that the first visual tokens are
-    # neither silence nor shouting; False keeps the layers' default start.
     match_words: bool = True
+    """Scale the output's start to the LLM's word embeddings, as first visual tokens far smaller or
+    larger than words would be; False keeps the layers' default start."""
+    separators: int = 0
+    """Learned vectors that stand between visual tokens: 1 for anyres (LLaVA-NeXT's newline)."""
 
 
 class QuickGELU(nn.Module):
@@ -44,6 +46,8 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(merged, hidden)
         self.activation = ACTIVATIONS[config.activation]()
         self.fc2 = nn.Linear(hidden, llm_width)
+        if config.separators:
+            self.separators = nn.Parameter(torch.randn(config.separators, llm_width))
 
     def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
         return self.fc2(self.activation(self.fc1(self.norm(merged_NE))))
@@ -59,7 +63,11 @@ def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: floa
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError("must be at least 1", got=value, where=f"projector.{name}")
+    if config.separators < 0:
+        raise ConfigError("below 0", got=config.separators, where="projector.separators")
     projector = MLP(config, encoder_width=encoder_width, llm_width=llm_width)
+    if config.separators:
+        projector.separators.data.mul_(words_rms)
     if config.match_words:
         _match(projector, words_rms)
     return projector
