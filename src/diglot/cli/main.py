@@ -32,6 +32,7 @@ VERBS = {
     "words": "the list of words of a dataset's captions",
     "label": "words for the patches of every image of a dataset",
     "train": "train a projector (or more) by a recipe",
+    "chat": "ask a checkpoint about a picture",
     "export": "a checkpoint as a folder that stock transformers loads",
     "compare": "recipes on the same data and seeds, in one table and one page",
     "view": "a dataset or a run as a page to look at",

@@ -1,0 +1,125 @@
+"""Asking a VLM about a picture: a question through the chat template, or a caption."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Picture
+
+from diglot.core.errors import ConfigError
+from diglot.core.geometry import TokenGrid
+from diglot.core.layout import encode, expand_lines, pack
+from diglot.core.segments import Image, Segment, Tokens
+from diglot.models.export.chat_template import image_template
+from diglot.models.export.container import IMAGE_TOKEN
+from diglot.models.export.generation import generation_config
+from diglot.models.prompt import Frame, opening
+from diglot.models.views import picture_views
+from diglot.models.vlm import VLM
+from diglot.models.words import label_ids, label_means
+
+
+@dataclass(frozen=True)
+class ProjectedPicture:
+    """A picture behind the projector: its grid, and its visual tokens (P, D)."""
+
+    grid: TokenGrid
+    visual_PD: torch.Tensor
+
+
+@torch.no_grad()
+def project_picture(vlm: VLM, picture: Picture.Image) -> ProjectedPicture:
+    """Encode and project one RGB picture."""
+    grid = vlm.token_grid((picture.height, picture.width))
+    device = vlm.language.words.weight.device
+    views = [view.to(device) for view in picture_views(vlm, picture)]
+    return ProjectedPicture(grid, vlm.project(vlm.features(views)))
+
+
+def caption_prompt(vlm: VLM, frame: Frame) -> list[Segment]:
+    """The picture framed as in pretraining: a caption follows."""
+    return opening(frame, vlm.language.tokenizer, image=True)
+
+
+def question_prompt(vlm: VLM, question: str) -> list[Segment]:
+    """One user's turn with the picture and a question, by the chat template.
+
+    Raises ConfigError for a question that spells the image token.
+    """
+    if IMAGE_TOKEN in question:
+        raise ConfigError(f"the question spells {IMAGE_TOKEN}", where="--question")
+    tokenizer: Any = vlm.language.tokenizer
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}],
+        chat_template=image_template(tokenizer.chat_template),
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    before, _, after = text.partition(IMAGE_TOKEN)
+    ids = [
+        tuple(tokenizer(part, add_special_tokens=False)["input_ids"]) for part in (before, after)
+    ]
+    return [Tokens(ids[0]), Image(), Tokens(ids[1])]
+
+
+@torch.no_grad()
+def generate_text(
+    vlm: VLM, projected: ProjectedPicture, prompt: Sequence[Segment], *, max_tokens: int = 64
+) -> str:
+    """The likeliest continuation of the prompt, token by token, without special tokens."""
+    sequence = expand_lines(prompt, [projected.grid])
+    document = encode(sequence, visual_counts=[len(projected.grid)], terms=())
+    packed = pack([document], row_tokens=1).to(projected.visual_PD.device)
+    embeds_BTD = vlm.embed(packed, projected.visual_PD)
+    model, tokenizer = vlm.language.model, vlm.language.tokenizer
+    ids = model.generate(
+        inputs_embeds=embeds_BTD,
+        attention_mask=torch.ones_like(packed.token_BT),
+        generation_config=generation_config(model, tokenizer, None),
+        max_new_tokens=max_tokens,
+        do_sample=False,
+    )
+    return tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+
+
+@torch.no_grad()
+def point_at(vlm: VLM, projected: ProjectedPicture, phrase: str) -> np.ndarray:
+    """Cosine of every visual token with the phrase's mean word vector, float32 (P,) in [-1, 1].
+
+    No language model runs: it shows what the projector has put near these words.
+    """
+    ids = label_ids(phrase, vlm.language.tokenizer)
+    if not ids:
+        raise ConfigError("nothing to point at", got=repr(phrase), where="--point")
+    word_1D = label_means(vlm.language.words.weight, [ids]).float()
+    cosine_P = torch.cosine_similarity(projected.visual_PD.float(), word_1D)
+    return cosine_P.cpu().numpy()
+
+
+def heat_map(grid: TokenGrid, value_P: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """The tokens' values on a picture of this size (H, W), fine cells on top; NaN elsewhere."""
+    height, width = size_hw
+    scale = np.array([width / grid.size_hw[1], height / grid.size_hw[0]] * 2)
+    cells_P4 = np.rint(grid.cells_P4 * scale).astype(int).clip(0)
+    areas_P = (grid.cells_P4[:, 2] - grid.cells_P4[:, 0]) * (
+        grid.cells_P4[:, 3] - grid.cells_P4[:, 1]
+    )
+    heat_HW = np.full(size_hw, np.nan, np.float32)
+    for token in np.argsort(-areas_P, kind="stable"):
+        x0, y0, x1, y1 = cells_P4[token]
+        heat_HW[y0:y1, x0:x1] = value_P[token]
+    return heat_HW
+
+
+def read_frame(checkpoint: Path) -> Frame:
+    """The frame that a checkpoint's run learned captions in; the default where none is known."""
+    try:
+        run = json.loads((checkpoint.parent / "config.json").read_text("utf-8"))
+        return Frame(**run["objective"]["frame"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Frame()

@@ -1,0 +1,84 @@
+"""`diglot chat`: an answer equals a stock model's, and the map lies where its tokens do."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diglot.cli.main import USER_ERROR, main
+from diglot.core.geometry import TokenGrid, View
+from diglot.core.layout import encode, pack
+from diglot.core.segments import Tokens
+from diglot.models.chat import generate_text, heat_map, project_picture, question_prompt
+from diglot.models.checkpoint import save_vlm
+from diglot.models.config import LanguageConfig, VLMConfig
+from diglot.models.export.flow import load_checkpoint, open_config
+from diglot.models.vlm import build_vlm
+from tests.tiny_folders import save_clip, save_language
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    config = VLMConfig(
+        encoder={"name": "clip", "path": str(save_clip(tmp_path / "clip"))},
+        language=LanguageConfig(path=str(save_language(tmp_path / "language"))),
+    )
+    save_vlm(build_vlm(config), config, tmp_path / "run/model", parts=("projector",))
+    return tmp_path / "run/model"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_greedy_answer_is_the_likeliest_next_token_each_time(checkpoint: Path, photo: Path) -> None:
+    vlm = load_checkpoint(checkpoint, open_config(checkpoint))
+    projected = project_picture(vlm, Image.open(photo).convert("RGB"))
+    prompt = question_prompt(vlm, "Who?")
+    answer = generate_text(vlm, projected, prompt, max_tokens=5)
+    ids: list[int] = []
+    while len(ids) < 5:
+        sequence = (*prompt, Tokens(tuple(ids)))
+        document = encode(sequence, visual_counts=[len(projected.grid)], terms=())
+        packed = pack([document], row_tokens=1)
+        with torch.no_grad():
+            hidden = vlm.decode(packed, projected.visual_PD).last_hidden_state[0, -1]
+            ids.append(int(vlm.language.head(hidden).argmax()))
+        if ids[-1] == vlm.language.tokenizer.eos_token_id:
+            break
+    assert answer == vlm.language.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
+    told, overlay = tmp_path / "told.json", tmp_path / "map.png"
+    command = ["chat", str(checkpoint), str(photo), "--point", "dog", "--map", str(overlay)]
+    assert main([*command, "--max_tokens", "4", "--json", str(told)]) == 0
+    assert "nearest token" in capsys.readouterr().out
+    found = json.loads(told.read_text())
+    assert len(found["cosine"]) == len(found["cells_xyxy"]) == 16
+    best = int(np.argmax(found["cosine"]))
+    assert found["nearest_xyxy"] == pytest.approx(found["cells_xyxy"][best], abs=0.1)
+    assert Image.open(overlay).size == (60, 40)
+
+
+def test_mistakes_are_one_message(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
+    assert main(["chat", str(checkpoint), str(tmp_path / "none.png")]) == USER_ERROR
+    assert "cannot read the picture" in capsys.readouterr().err
+    assert main(["chat", str(tmp_path), str(photo)]) == USER_ERROR
+    assert "no readable vlm.json" in capsys.readouterr().err
+    assert main(["chat", str(checkpoint), str(photo), "--question", "<image>?"]) == USER_ERROR
+    assert "spells <image>" in capsys.readouterr().err
+    assert main(["chat", str(checkpoint), str(photo), "--map", "x.png"]) == USER_ERROR
+
+
+def test_fine_cells_lie_over_coarse_ones() -> None:
+    whole = View(resize_hw=(8, 8), window=(0, 0, 8, 8), grid_hw=(1, 1), cell_px=8)
+    tile = View(resize_hw=(8, 8), window=(0, 0, 4, 8), grid_hw=(2, 1), cell_px=4, kind="tile")
+    heat = heat_map(TokenGrid((8, 8), (tile, whole)), np.array([1.0, 2.0, 9.0]), (4, 4))
+    assert heat.tolist() == [[1, 1, 9, 9]] * 2 + [[2, 2, 9, 9]] * 2
