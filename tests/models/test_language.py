@@ -3,15 +3,18 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    CohereConfig,
     Gemma2Config,
-    Gemma2ForCausalLM,
     GemmaConfig,
     GemmaForCausalLM,
+    GraniteConfig,
+    Phi3Config,
 )
 
 from diglot.core.errors import ConfigError
@@ -107,21 +110,68 @@ def test_broken_checkpoint_is_a_config_error(
         load_language(LanguageConfig(path=str(folder)))
 
 
-def test_model_that_caps_its_logits_is_refused() -> None:
+SMALL = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Gemma2Config(**SMALL, final_logit_softcapping=0.01),
+        CohereConfig(**SMALL, logit_scale=0.25),
+        GraniteConfig(**SMALL, logits_scaling=3.0),
+    ],
+    ids=["capped", "multiplied", "divided"],
+)
+@torch.no_grad()
+def test_scaled_and_capped_logits_are_the_model_s_own(config: Any) -> None:
+    model = AutoModelForCausalLM.from_config(config).eval()
+    language = Language(model, tiny_tokenizer())
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    hidden = language.decode(language.words(ids)).last_hidden_state
+    torch.testing.assert_close(language.head(hidden), model(ids).logits)
+    assert not torch.allclose(model.get_output_embeddings()(hidden), model(ids).logits)
+
+
+def test_a_model_that_changes_its_logits_otherwise_is_refused() -> None:
     """Its head alone would give other numbers than its forward."""
-    config = Gemma2Config(
-        vocab_size=40,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        final_logit_softcapping=0.01,
-    )
-    model = Gemma2ForCausalLM(config).eval()
+    model = AutoModelForCausalLM.from_config(Gemma2Config(**SMALL, final_logit_softcapping=0.01))
+
+    def forward(**kwargs: Any) -> Any:
+        out = type(model).forward(model, **kwargs)
+        out.logits = out.logits.square()
+        return out
+
+    model.forward = forward  # type: ignore[method-assign]
     with pytest.raises(ConfigError, match=r"language\.path: Gemma2ForCausalLM changes its logits"):
-        Language(model, tiny_tokenizer())
+        Language(model.eval(), tiny_tokenizer())
+
+
+def test_long_rope_ends_at_the_original_window() -> None:
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+        "original_max_position_embeddings": 64,
+        "factor": 4.0,
+    }
+    config = Phi3Config(
+        **SMALL,
+        max_position_embeddings=256,
+        original_max_position_embeddings=64,
+        rope_parameters=rope,
+        pad_token_id=0,
+    )
+    language = Language(AutoModelForCausalLM.from_config(config).eval(), tiny_tokenizer())
+    assert language.longest == 64
 
 
 @pytest.mark.embedded

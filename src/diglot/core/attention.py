@@ -23,14 +23,28 @@ def visible(packed: Packed) -> torch.Tensor:
     return same_document & (on_trunk | own_past)
 
 
-def additive_mask(packed: Packed, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """The rule as a float mask (B, 1, T, T): 0 where seen, the dtype's minimum elsewhere.
+def within_window(packed: Packed, window: int) -> torch.Tensor:
+    """Which keys lie less than `window` positions behind the query, bool (B, T, T).
 
-    Float on purpose: transformers' eager attention adds the mask, so a bool one is silently wrong.
+    Positions are those of the document: a branch counts on from its fork.
     """
-    seen = visible(packed)
-    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-    return mask.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
+    position_BT = packed.position_BT
+    return position_BT[:, :, None] - position_BT[:, None, :] < window
+
+
+def additive_mask(
+    packed: Packed, dtype: torch.dtype = torch.float32, *, window: int | None = None
+) -> torch.Tensor:
+    """The rule as a float mask (B, 1, T, T): 0 where visible, the dtype's minimum elsewhere.
+
+    `window` is that of a layer with sliding attention. Float on purpose: transformers' eager
+    attention adds the mask, so a bool one is silently wrong.
+    """
+    shown = visible(packed)
+    if window is not None:
+        shown = shown & within_window(packed, window)
+    mask = torch.zeros(shown.shape, dtype=dtype, device=shown.device)
+    return mask.masked_fill_(~shown, torch.finfo(dtype).min)[:, None]
 
 
 def mask_rule(packed: Packed) -> Callable[..., torch.Tensor]:

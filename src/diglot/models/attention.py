@@ -5,7 +5,7 @@ branch tokens need one, and they are few. So work and memory follow the document
 the square of the packed row. The numbers are those of core.attention's dense mask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +15,6 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from diglot.core.errors import ConfigError
 from diglot.core.layout import Packed
 
 NAME = "diglot_split"
@@ -29,6 +28,35 @@ class Piece:
     fork: int
     stop: int
     branch_mask: torch.Tensor | None  # additive, (1, 1, stop - fork, stop - start)
+    position_L: torch.Tensor  # rotary position of each of its tokens
+    windowed: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict)
+    """Masks of trunk and branches under a sliding window, made when a layer first asks."""
+
+    def window_masks(
+        self, window: int, dtype: torch.dtype
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The additive masks of trunk and branches where each token sees `window` positions.
+
+        A branch counts on from its fork, as in a forward of its own.
+        """
+        if int(self.position_L.max()) < window:
+            return None, self.branch_mask
+        if window not in self.windowed:
+            self.windowed[window] = self._make_window_masks(window, dtype)
+        return self.windowed[window]
+
+    def _make_window_masks(
+        self, window: int, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        lowest, trunk = torch.finfo(dtype).min, self.fork - self.start
+        distance_LL = self.position_L[:, None] - self.position_L[None, :]
+        far_LL = distance_LL >= window
+        hidden = far_LL[:trunk, :trunk] | (distance_LL[:trunk, :trunk] < 0)
+        trunk_mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
+        trunk_mask = trunk_mask.masked_fill_(hidden, lowest)[None, None]
+        if self.branch_mask is None:
+            return trunk_mask, None
+        return trunk_mask, self.branch_mask.masked_fill(far_LL[trunk:], lowest)
 
 
 def pieces_of(packed: Packed, dtype: torch.dtype) -> list[list[Piece]]:
@@ -55,8 +83,9 @@ def _bounds(document: list[int], on_branch: list[bool]) -> list[tuple[int, int, 
 
 
 def _piece(packed: Packed, row: int, start: int, fork: int, stop: int, dtype: torch.dtype) -> Piece:
+    position = packed.position_BT[row, start:stop]
     if fork == stop:
-        return Piece(start, fork, stop, None)
+        return Piece(start, fork, stop, None, position)
     keys = torch.arange(start, stop, device=packed.fork_BT.device)
     queries = keys[fork - start :]
     branch = packed.branch_BT[row]
@@ -64,7 +93,7 @@ def _piece(packed: Packed, row: int, start: int, fork: int, stop: int, dtype: to
     own = (branch[start:stop] == branch[fork:stop, None]) & (keys <= queries[:, None])
     mask = torch.zeros(trunk.shape, dtype=dtype, device=keys.device)
     mask.masked_fill_(~(trunk | own), torch.finfo(dtype).min)
-    return Piece(start, fork, stop, mask[None, None])
+    return Piece(start, fork, stop, mask[None, None], position)
 
 
 def split_attention(
@@ -99,26 +128,18 @@ def _attend(
 ) -> list[torch.Tensor]:
     """The outputs of a document's trunk, and of its branches where it has any."""
     start, fork, stop = piece.start, piece.fork, piece.stop
-    _check_window(kwargs.get("sliding_window"), stop - start)
+    trunk_mask, branch_mask = None, piece.branch_mask
+    if window := kwargs.get("sliding_window"):
+        trunk_mask, branch_mask = piece.window_masks(window, query.dtype)
     q, k, v = (x[:, :, start:fork] for x in (query, key, value))
-    parts = [sdpa_attention_forward(module, q, k, v, None, **kwargs)[0]]
-    if piece.branch_mask is not None:
+    parts = [sdpa_attention_forward(module, q, k, v, trunk_mask, **kwargs)[0]]
+    if branch_mask is not None:
         keys, values = key[:, :, start:stop], value[:, :, start:stop]
         branches = query[:, :, fork:stop]
-        mask = piece.branch_mask
-        parts.append(sdpa_attention_forward(module, branches, keys, values, mask, **kwargs)[0])
-    return parts
-
-
-def _check_window(window: int | None, length: int) -> None:
-    if window is not None and length > window:
-        raise ConfigError(
-            "a document is longer than the language model's sliding attention window",
-            expected=f"at most {window} tokens",
-            got=length,
-            where="model.language",
-            fix="Choose a model with full attention, or shorter captions and fewer tiles.",
+        parts.append(
+            sdpa_attention_forward(module, branches, keys, values, branch_mask, **kwargs)[0]
         )
+    return parts
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from diglot.core.errors import ConfigError
 from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, LanguageConfig
+from diglot.models.logits import ChangedHead, LogitChange, possible_changes
 from diglot.models.pretrained import load_pretrained, reading
 
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as model families name it
@@ -21,7 +22,8 @@ class Language(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model, tokenizer
         self.lora: Any = None  # the settings of the adapters in it (models.lora)
-        _check_parts(self)
+        self._change = LogitChange()
+        self._change = _find_logit_change(self)
 
     @property
     def words(self) -> nn.Embedding:
@@ -45,21 +47,25 @@ class Language(nn.Module):
 
     @property
     def longest(self) -> int:
-        """The most tokens it reads at once with the attention it was trained with."""
+        """The most tokens of one document.
+
+        Long-RoPE chooses its factors by the largest position in sight, so beyond the original
+        window a document's loss would depend on its neighbours: it ends there.
+        """
         config = self.model.config.get_text_config()
-        kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
-        window = getattr(config, "sliding_window", None)
-        slides = window is not None and "sliding_attention" in kinds
-        return (
-            min(config.max_position_embeddings, window)
-            if slides
-            else config.max_position_embeddings
+        rope = getattr(config, "rope_parameters", None) or {}
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
         )
+        if rope.get("rope_type") == "longrope" and original:
+            return min(config.max_position_embeddings, original)
+        return config.max_position_embeddings
 
     @property
     def head(self) -> nn.Module:
-        """Hidden state to logits."""
-        return self.model.get_output_embeddings()
+        """Hidden state to logits, scaled and capped as the model does."""
+        matrix = self.model.get_output_embeddings()
+        return matrix if self._change == LogitChange() else ChangedHead(matrix, self._change)
 
     @property
     def final_norm(self) -> nn.Module:
@@ -109,17 +115,24 @@ def load_language(config: LanguageConfig) -> Language:
 
 
 @torch.no_grad()
-def _check_parts(language: Language) -> None:
-    """decoder + head must give the model's own logits (some models scale or cap them after)."""
+def _find_logit_change(language: Language) -> LogitChange:
+    """What the model does to its logits behind the head: read off its settings, then checked.
+
+    decoder + head must give the model's own logits. Raises ConfigError where they do not.
+    """
     device = language.words.weight.device
     ids = torch.arange(4, device=device)[None] % language.words.num_embeddings
     whole = language.model(input_ids=ids, use_cache=False).logits
-    parts = language.head(language.decode(language.words(ids)).last_hidden_state)
+    hidden = language.decode(language.words(ids)).last_hidden_state
     tolerance = 1e-4 if whole.dtype == torch.float32 else 5e-2
-    if not torch.allclose(whole, parts, rtol=tolerance, atol=tolerance):
-        raise ConfigError(
-            f"{type(language.model).__name__} changes its logits after the head, "
-            "so its loss cannot be computed at the supervised positions alone",
-            where="language.path",
-            fix="Choose a model without logit scaling or capping.",
-        )
+    matrix = language.model.get_output_embeddings()
+    for change in possible_changes(language.model.config.get_text_config()):
+        logits = ChangedHead(matrix, change)(hidden)
+        if torch.allclose(whole, logits, rtol=tolerance, atol=tolerance):
+            return change
+    raise ConfigError(
+        f"{type(language.model).__name__} changes its logits after the head in a way that is not "
+        "known, so its loss cannot be computed at the supervised positions alone",
+        where="language.path",
+        fix="Choose a model whose logits are its head's, scaled or capped at most.",
+    )

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from diglot.core.attention import additive_mask, block_mask
 from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
@@ -16,11 +15,12 @@ from diglot.core.layout import Packed
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.adapters.stock import open_stock
-from diglot.models.attention import NAME, pieces_of, register
 from diglot.models.config import Attention, VLMConfig
+from diglot.models.decode import choose_attention, decode_packed, set_attention
 from diglot.models.encoder import unshuffle
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
+from diglot.models.separate import list_passages, scatter_passages
 
 
 class VLM(nn.Module):
@@ -39,10 +39,7 @@ class VLM(nn.Module):
         self.preprocess, self.attention = preprocess, attention
         self.unshuffle = int(getattr(projector, "unshuffle", 1))
         self.heads = nn.ModuleDict()  # what an objective learns of its own; no part of the result
-        if attention == "split":
-            register()
-        names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention"}
-        language.model.set_attn_implementation(names[attention])
+        set_attention(language, attention)
 
     def token_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the visual tokens of an image of this size."""
@@ -110,21 +107,7 @@ class VLM(nn.Module):
     def decode(self, packed: Packed, visual_ND: torch.Tensor, *, every_layer: bool = False) -> Any:
         """The LLM decoder's output over packed documents, under the one attention rule."""
         embeds = self.embed(packed, visual_ND)
-        return self.language.decode(
-            embeds,
-            **self._attention_inputs(packed, embeds),
-            position_ids=packed.position_BT,
-            output_hidden_states=every_layer,
-        )
-
-    def _attention_inputs(self, packed: Packed, embeds: torch.Tensor) -> dict[str, Any]:
-        if self.attention == "flex":
-            return {"attention_mask": block_mask(packed)}
-        if self.attention == "sdpa":
-            return {"attention_mask": additive_mask(packed, embeds.dtype)}
-        # a 4D mask, of whatever size, keeps transformers from making one of its own
-        unused = embeds.new_zeros(1, 1, 1, 1)
-        return {"attention_mask": unused, "pieces": pieces_of(packed, embeds.dtype)}
+        return decode_packed(self.language, packed, embeds, self.attention, every_layer=every_layer)
 
     def log_probs(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
         """log p(target | query) of every supervised pair, float32 (S,), in nats."""
@@ -149,9 +132,15 @@ class VLM(nn.Module):
             log_prob,
             out.hidden_states if "hidden" in reads else None,
             last_BTD=out.last_hidden_state if "last" in reads else None,
-            unnormed_BTD=unnormed[0] if unnormed else None,
+            unnormed_BTD=self._join_unnormed(batch.packed, unnormed),
             words_VD=words,
         )
+
+    def _join_unnormed(self, packed: Packed, kept: list[torch.Tensor]) -> torch.Tensor | None:
+        if self.attention != "separate" or not kept:
+            return kept[0] if kept else None
+        blank_BTD = kept[0].new_zeros(*packed.token_BT.shape, kept[0].shape[-1])
+        return scatter_passages(list_passages(packed), kept, blank_BTD)
 
     @contextlib.contextmanager
     def _watching_norm(self, seen: list[torch.Tensor]) -> Iterator[None]:
@@ -182,7 +171,8 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
             words_rms=language.words_rms(),
         )
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
-    vlm = VLM(encoder, projector, language, preprocess, config.attention)
+    attention = choose_attention(language, config.attention)
+    vlm = VLM(encoder, projector, language, preprocess, attention)
     vlm.token_grid((preprocess.image_px, preprocess.image_px))  # an uneven grid fails here
     _check_projector(vlm)
     return vlm
@@ -194,7 +184,8 @@ def _stock_vlm(config: VLMConfig) -> VLM:
     language = config.language
     parts = open_stock(config.stock, revision=language.revision, dtype=language.dtype)
     preprocess = config.preprocess or parts.preprocess
-    vlm = VLM(parts.encoder, parts.projector, parts.language, preprocess, config.attention)
+    attention = choose_attention(parts.language, config.attention)
+    vlm = VLM(parts.encoder, parts.projector, parts.language, preprocess, attention)
     _check_projector(vlm)
     return vlm
 

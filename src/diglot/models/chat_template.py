@@ -1,0 +1,222 @@
+"""A conversation as the LLM reads it: the chat template rendered, and what of it is learned.
+
+Templates mark an assistant's words in few cases only (`{% generation %}`), so the learned spans are
+found by rendering: once with a unique sentinel in the place of each answer, once with the answers
+themselves. What stands between the sentinels must stand between the answers too, letter by letter;
+then an answer's span is known exactly, also where it repeats the question. Where the two differ (a
+template that drops or rewrites earlier answers) the record is refused: never learned inexactly.
+"""
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.conversation import IMAGE_PLACEHOLDER, Turn
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.region import Span
+
+# Letters and digits alone: nothing that a template strips, escapes or splits.
+_SENTINEL = "Zq7Answer{}Qz7"
+
+
+@dataclass(frozen=True)
+class RenderedChat:
+    """A conversation's text with the places of its turns."""
+
+    text: str
+    answers: tuple[Span | None, ...]
+    """Of each turn: the characters of an assistant's text, None for the other roles."""
+    ends: tuple[int | None, ...]
+    """Of each assistant's turn: where the stop token behind its text ends."""
+
+
+def render_chat(
+    turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str | None = None
+) -> RenderedChat:
+    """The text of a conversation under `template` (a Jinja text), or the tokenizer's own.
+
+    Raises ConfigError where there is no template, DataError where the template refuses the turns or
+    an answer cannot be found exactly in what it renders.
+    """
+    template = template or tokenizer.chat_template  # type: ignore[assignment]
+    if not template:
+        raise ConfigError(
+            "the tokenizer has no chat template",
+            fix="Give one: objective.template, a Jinja file.",
+            where="objective.template",
+        )
+    spoken = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
+    marks = {i: _sentinel(number, turns) for number, i in enumerate(spoken)}
+    skeleton = _apply(turns, tokenizer, template, marks)
+    literals = re.split("|".join(marks.values()), skeleton) if marks else [skeleton]
+    order = re.findall("|".join(marks.values()), skeleton) if marks else []
+    if order != list(marks.values()):
+        raise DataError(
+            "the chat template does not show every answer once, in order",
+            expected=f"{len(marks)} answers",
+            got=f"{len(order)} in what it renders",
+            fix="Choose another template (objective.template).",
+        )
+    text = _apply(turns, tokenizer, template, {})
+    return _find_answers(turns, spoken, text, literals, tokenizer)
+
+
+def _sentinel(number: int, turns: Sequence[Turn]) -> str:
+    mark = _SENTINEL.format(number)
+    while any(mark in turn.text for turn in turns):
+        mark = f"Z{mark}"
+    return mark
+
+
+def _apply(
+    turns: Sequence[Turn],
+    tokenizer: PreTrainedTokenizerFast,
+    template: str,
+    instead: dict[int, str],
+) -> str:
+    messages = [
+        {"role": turn.role, "content": instead.get(i, turn.text)} for i, turn in enumerate(turns)
+    ]
+    try:
+        made: Any = tokenizer.apply_chat_template(
+            messages, chat_template=template, tokenize=False, add_generation_prompt=False
+        )
+    except TemplateError as error:
+        raise DataError(f"the chat template refuses the turns: {error}") from error
+    return made
+
+
+def _find_answers(
+    turns: Sequence[Turn],
+    spoken: Sequence[int],
+    text: str,
+    literals: Sequence[str],
+    tokenizer: PreTrainedTokenizerFast,
+) -> RenderedChat:
+    """Walk the text literal by literal; every answer must stand between its two, whole."""
+    answers: list[Span | None] = [None] * len(turns)
+    ends: list[int | None] = [None] * len(turns)
+    at = _skip(text, 0, literals[0])
+    for i, literal in zip(spoken, literals[1:], strict=True):
+        stop = _skip_answer(text, at, turns[i].text, literal)
+        answers[i] = (at, stop)
+        ends[i] = stop + _stop_length(literal, tokenizer)
+        at = stop + len(literal)
+    if at != len(text):
+        raise _inexact(text, at)
+    return RenderedChat(text, tuple(answers), tuple(ends))
+
+
+def _skip(text: str, at: int, literal: str) -> int:
+    if not text.startswith(literal, at):
+        raise _inexact(text, at)
+    return at + len(literal)
+
+
+def _skip_answer(text: str, at: int, answer: str, literal: str) -> int:
+    """Where an answer ends: as it is, or stripped as most templates do."""
+    for shown in dict.fromkeys((answer, answer.rstrip(), answer.lstrip(), answer.strip())):
+        if text.startswith(shown + literal, at):
+            return at + len(shown)
+    raise _inexact(text, at)
+
+
+def _inexact(text: str, at: int) -> DataError:
+    return DataError(
+        "an answer cannot be found exactly in what the chat template renders",
+        expected="the same text around each answer, whatever the answer",
+        got=repr(text[at : at + 60]),
+        fix="The template rewrites answers; choose another one (objective.template).",
+    )
+
+
+def _stop_length(literal: str, tokenizer: PreTrainedTokenizerFast) -> int:
+    """Characters from an answer's end to the end of the stop token behind it."""
+    found = re.match(rf"\s*(?:{_special_pattern(tokenizer)})", literal)
+    if not found:
+        raise DataError(
+            "no stop token stands behind an answer",
+            expected="one of the tokenizer's special tokens",
+            got=repr(literal[:40]),
+            fix="Choose a template that ends an assistant's turn (objective.template).",
+        )
+    return found.end()
+
+
+def _special_pattern(tokenizer: PreTrainedTokenizerFast) -> str:
+    return "|".join(map(re.escape, sorted(special_texts(tokenizer), key=len, reverse=True)))
+
+
+def special_texts(tokenizer: PreTrainedTokenizerFast) -> set[str]:
+    """The texts that the tokenizer reads as tokens with a meaning of their own."""
+    added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
+    return (added | set(map(str, tokenizer.all_special_tokens))) - {IMAGE_PLACEHOLDER}
+
+
+def check_plain(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raises DataError where a turn's text spells a special token: it would act as one."""
+    for number, turn in enumerate(turns):
+        if spelt := next((t for t in special_texts(tokenizer) if t in turn.text), None):
+            raise DataError(
+                "a turn spells a special token of the language model",
+                got=repr(spelt),
+                where=f"turns[{number}].text",
+            )
+
+
+@lru_cache(maxsize=4)
+def _with_image_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer that a stock container carries: with `<image>` as one special token."""
+    own = copy.deepcopy(tokenizer)
+    own.add_special_tokens({"additional_special_tokens": [IMAGE_PLACEHOLDER]})
+    return own
+
+
+@dataclass(frozen=True)
+class TokenizedChat:
+    """A conversation's tokens; an image is one token here, whatever its grid."""
+
+    ids_T: np.ndarray
+    """int64; -1 where an image stands."""
+    learned_T: np.ndarray
+    """bool: is the token learned?"""
+    turn_T: np.ndarray
+    """int64: the turn each token belongs to: the first assistant's turn that ends behind it, with
+    what stands before it; the last turn's number behind all of them."""
+    offsets_T2: np.ndarray
+    """[start, end) characters of each token in the rendered text."""
+
+
+def tokenize_chat(
+    turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str | None = None
+) -> TokenizedChat:
+    """A conversation as a stock container's processor would tokenise it, and what is learned.
+
+    Learned are the tokens of each learned turn's text and the stop token behind it; a token that
+    straddles the text's beginning belongs to it. Raises as `render_chat` and `check_plain` do.
+    """
+    check_plain(turns, tokenizer)
+    chat = render_chat(turns, tokenizer, template)
+    out = _with_image_token(tokenizer)(
+        chat.text, add_special_tokens=False, return_offsets_mapping=True
+    )
+    ids_T = np.array(out["input_ids"], np.int64)
+    offsets_T2 = np.array(out["offset_mapping"], np.int64).reshape(-1, 2)
+    image_id = _with_image_token(tokenizer).convert_tokens_to_ids(IMAGE_PLACEHOLDER)
+    learned_T = np.zeros(len(ids_T), bool)
+    turn_T = np.full(len(ids_T), len(turns) - 1, np.int64)
+    for number in reversed(range(len(turns))):
+        span, end = chat.answers[number], chat.ends[number]
+        if span is None or end is None:
+            continue
+        turn_T[offsets_T2[:, 0] < end] = number
+        if turns[number].learn:
+            learned_T |= (offsets_T2[:, 1] > span[0]) & (offsets_T2[:, 0] < end)
+    return TokenizedChat(np.where(ids_T == image_id, -1, ids_T), learned_T, turn_T, offsets_T2)

@@ -1,0 +1,196 @@
+"""Packed documents through the LLM's decoder under the one attention rule, in the form chosen.
+
+split     causal trunks without a mask, then the few branch tokens (models.attention)
+sdpa      one dense mask over each row (core.attention)
+flex      FlexAttention's block mask (CUDA only)
+separate  a plain forward a document and a branch, in the model's own eager attention, which alone
+          knows what some models do to the scores, such as capping them (models.separate)
+
+The numbers are the same, as long as the language model honours what the form leans on; `build`
+asks it (`choose_attention`) and falls back to the next form that does.
+"""
+
+import logging
+from typing import Any
+
+import torch
+
+from diglot.core.attention import additive_mask, block_mask
+from diglot.core.errors import ConfigError
+from diglot.core.layout import Packed, encode, pack
+from diglot.core.segments import Branch, Tokens
+from diglot.models.attention import NAME, pieces_of, register
+from diglot.models.config import Attention
+from diglot.models.language import Language
+from diglot.models.separate import decode_separately
+
+log = logging.getLogger(__name__)
+
+# Largest difference of hidden states, relative to their root mean square. Half precision rounds a
+# packed row and a plain forward differently; a wrong mask moves them by half of it and more.
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
+HALF_TOLERANCE = 0.1
+
+
+def set_attention(language: Language, attention: Attention) -> None:
+    """Make the LLM's layers compute attention in this form."""
+    if attention == "split":
+        register()
+    names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention", "separate": "eager"}
+    language.model.set_attn_implementation(names[attention])
+
+
+def decode_packed(
+    language: Language,
+    packed: Packed,
+    embeds_BTD: torch.Tensor,
+    attention: Attention,
+    *,
+    every_layer: bool = False,
+) -> Any:
+    """The decoder's output: `last_hidden_state` (B, T, D), and `hidden_states` if `every_layer`.
+
+    The language model must have been given the form by `set_attention`.
+    """
+    if attention == "separate":
+        return decode_separately(language.decode, packed, embeds_BTD, every_layer=every_layer)
+    return language.decode(
+        embeds_BTD,
+        **_attention_inputs(packed, embeds_BTD, attention, language.model.config),
+        position_ids=packed.position_BT,
+        output_hidden_states=every_layer,
+    )
+
+
+def _attention_inputs(
+    packed: Packed, embeds_BTD: torch.Tensor, attention: Attention, config: Any
+) -> dict[str, Any]:
+    if attention == "flex":
+        return {"attention_mask": block_mask(packed)}
+    if attention == "sdpa":
+        return {"attention_mask": _dense_masks(packed, embeds_BTD.dtype, config)}
+    # a 4D mask, of whatever size, keeps transformers from making one of its own
+    unused = embeds_BTD.new_zeros(1, 1, 1, 1)
+    return {"attention_mask": unused, "pieces": pieces_of(packed, embeds_BTD.dtype)}
+
+
+def sliding_window(config: Any) -> int | None:
+    """The window of the layers that slide; None where every layer sees everything."""
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    kinds = getattr(text, "layer_types", None)
+    slides = kinds is None or "sliding_attention" in kinds
+    return window if slides and getattr(text, "use_sliding_window", True) else None
+
+
+def _dense_masks(packed: Packed, dtype: torch.dtype, config: Any) -> Any:
+    """One mask for all layers, or one for each kind of layer where only some slide."""
+    window = sliding_window(config)
+    if window is None:
+        return additive_mask(packed, dtype)
+    kinds = set(getattr(config.get_text_config(), "layer_types", None) or ())
+    sliding = additive_mask(packed, dtype, window=window)
+    if kinds <= {"sliding_attention"}:
+        return sliding
+    return {"full_attention": additive_mask(packed, dtype), "sliding_attention": sliding}
+
+
+@torch.no_grad()
+def choose_attention(language: Language, wanted: Attention) -> Attention:
+    """`wanted`, or the next form down that gives what plain forwards give; set on the LLM.
+
+    Some decoders drop the keywords of packing, some carry state along the row: both would train
+    wrongly without a word. So two short documents in one row, one with a branch, are compared with
+    plain forwards of the model itself. Another form than `wanted` is logged in one line.
+
+    Raises ConfigError where a plain forward itself cannot be made.
+    """
+    weight_VD = language.words.weight
+    packed = _probe_documents(len(weight_VD)).to(weight_VD.device)
+    embeds_BTD = language.words(packed.token_BT)
+    was_training = language.model.training
+    language.model.eval()
+    try:
+        set_attention(language, "separate")
+        want_BTD = _try_decode(language, packed, embeds_BTD, "separate", tell=True)
+        _check_causal(language, embeds_BTD)
+        for form in _forms_from(wanted):
+            set_attention(language, form)
+            if _agrees(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
+                break
+    finally:
+        language.model.train(was_training)
+    if form != wanted:
+        log.warning(
+            "attention: %s is not what %s computes alone; %s is, and is used",
+            wanted,
+            type(language.model).__name__,
+            form,
+        )
+    return form
+
+
+def _forms_from(wanted: Attention) -> list[Attention]:
+    """The form that was asked for, then the slower ones that lean on less."""
+    order: list[Attention] = ["split", "sdpa", "separate"]
+    return [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
+
+
+def _probe_documents(vocabulary: int) -> Packed:
+    """Two documents in one row, the first with a branch in its middle."""
+
+    def ids(*numbers: int) -> tuple[int, ...]:
+        return tuple(number % vocabulary for number in numbers)
+
+    first = (Tokens(ids(1, 2, 3, 4)), Branch(ids(5, 6, 7), "t"), Tokens(ids(8, 9), "t"))
+    second = (Tokens(ids(10, 11, 12, 13, 14)), Tokens(ids(15), "t"))
+    documents = [encode(s, visual_counts=(), terms=("t",)) for s in (first, second)]
+    return pack(documents, row_tokens=64)
+
+
+def _try_decode(
+    language: Language,
+    packed: Packed,
+    embeds_BTD: torch.Tensor,
+    form: Attention,
+    *,
+    tell: bool = False,
+) -> torch.Tensor | None:
+    """The hidden states, or None where the decoder does not run this way (an error if `tell`)."""
+    try:
+        return decode_packed(language, packed, embeds_BTD, form).last_hidden_state
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+        if not tell:
+            log.info("attention %s does not run: %s", form, error)
+            return None
+        raise ConfigError(
+            f"{type(language.model).__name__} does not run on embeddings alone: {error}",
+            expected="a plain decoder, model(inputs_embeds=...)",
+            where="model.language.path",
+            fix="Choose another language model.",
+        ) from error
+
+
+def _check_causal(language: Language, embeds_BTD: torch.Tensor) -> None:
+    """Raises ConfigError where what comes later changes what came before."""
+    whole = language.decode(embeds_BTD[:1]).last_hidden_state[:, :3]
+    part = language.decode(embeds_BTD[:1, :3]).last_hidden_state
+    if not _is_near(part.float(), whole.float(), part.dtype):
+        raise ConfigError(
+            f"{type(language.model).__name__} is not causal: it sees the words it is to predict",
+            expected="a decoder",
+            where="model.language.path",
+            fix="Choose a causal language model.",
+        )
+
+
+def _is_near(got: torch.Tensor, want: torch.Tensor, dtype: torch.dtype) -> bool:
+    tolerance = TOLERANCE.get(dtype, HALF_TOLERANCE) * want.square().mean().sqrt()
+    return bool((got - want).abs().max() <= tolerance)
+
+
+def _agrees(got_BTD: torch.Tensor | None, want_BTD: torch.Tensor | None, packed: Packed) -> bool:
+    if got_BTD is None or want_BTD is None:
+        return False
+    inside_BT = packed.document_BT >= 0
+    return _is_near(got_BTD[inside_BT].float(), want_BTD[inside_BT].float(), want_BTD.dtype)

@@ -1,0 +1,136 @@
+"""Which form of attention a language model honours, asked of the model itself."""
+
+import contextlib
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig, Qwen2Config
+
+from diglot.core.errors import ConfigError
+from diglot.core.layout import Packed, encode, pack
+from diglot.core.segments import Branch, Encoded, Tokens
+from diglot.models.config import Attention
+from diglot.models.decode import choose_attention, decode_packed, set_attention
+from tests.models.tiny_families import SIZES, families, tiny_family
+
+
+class Bare(nn.Module):
+    """A causal LM as `Language` shows it, without a tokenizer."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def words(self) -> nn.Embedding:
+        return self.model.get_input_embeddings()
+
+    def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
+        return self.model.base_model(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("llama", "split"), ("stablelm", "sdpa"), ("lfm2", "separate")],
+)
+def test_the_form_that_the_model_honours_is_used_and_named(family, expected, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert choose_attention(Bare(tiny_family(family)), "split") == expected  # type: ignore[arg-type]
+    assert (expected in caplog.text) == (expected != "split")
+
+
+def test_a_model_that_sees_the_future_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not causal"):
+        choose_attention(Bare(tiny_family("bert")), "split")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families())
+def test_every_family_is_right_or_refused(family: str) -> None:
+    """Loss and gradient under the form chosen equal those of plain forwards, or one clear error."""
+    try:
+        model = tiny_family(family)
+    except Exception as error:
+        pytest.skip(f"no tiny configuration by the one rule: {str(error)[:80]}")
+    language: Any = Bare(model)
+    with contextlib.suppress(ConfigError):  # refused, by name and with the reason
+        assert_equals_plain(language, choose_attention(language, "split"))
+
+
+def documents(words: int) -> list[Encoded]:
+    """Three documents of different lengths, two with branches, of ids below `words`."""
+
+    def ids(start: int, count: int) -> tuple[int, ...]:
+        return tuple((start + i) % words for i in range(count))
+
+    sequences = [
+        (Tokens(ids(3, 5)), Branch(ids(20, 3), "t"), Tokens(ids(9, 30), "t")),
+        (Tokens(ids(11, 6)), Tokens(ids(17, 4), "t")),
+        (Tokens(ids(5, 25)), Branch(ids(40, 4), "t"), Tokens(ids(1, 2), "t"), Branch((7,), "t")),
+    ]
+    return [encode(s, visual_counts=(), terms=("t",)) for s in sequences]
+
+
+def assert_equals_plain(language: Any, form: Attention) -> None:
+    packed = pack(documents(60), row_tokens=64)
+    results = [hidden_and_gradient(language, packed, each) for each in (form, "separate")]
+    scale = results[1][0].square().mean().sqrt()
+    assert (results[0][0] - results[1][0]).abs().max() < 2e-3 * scale
+    scale = results[1][1].square().mean().sqrt()
+    assert (results[0][1] - results[1][1]).abs().max() < 1e-2 * scale
+
+
+def hidden_and_gradient(
+    language: Any, packed: Packed, form: Attention
+) -> tuple[torch.Tensor, torch.Tensor]:
+    set_attention(language, form)
+    embeds_BTD = language.words(packed.token_BT).detach().requires_grad_()
+    hidden_BTD = decode_packed(language, packed, embeds_BTD, form).last_hidden_state
+    hidden_ND = hidden_BTD[packed.document_BT >= 0]
+    weights_ND = torch.linspace(-1, 1, hidden_ND.numel()).reshape(hidden_ND.shape)
+    (hidden_ND * weights_ND).sum().backward()
+    assert embeds_BTD.grad is not None
+    return hidden_ND.detach(), embeds_BTD.grad[packed.document_BT >= 0]
+
+
+PLAIN_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "initializer_range",
+)
+
+
+def windowed(kind: str) -> Any:
+    """A model of two layers whose window of 8 is shorter than the documents."""
+    sizes = {name: SIZES[name] for name in PLAIN_SIZES}
+    if kind == "mistral":
+        config: Any = MistralConfig(**sizes, sliding_window=8)
+    elif kind == "gemma3":
+        layers = ["sliding_attention", "full_attention"]
+        config = Gemma3TextConfig(
+            **sizes, sliding_window=8, layer_types=layers, query_pre_attn_scalar=8
+        )
+    else:
+        layers = ["full_attention", "sliding_attention"]
+        config = Qwen2Config(**sizes, sliding_window=8, use_sliding_window=True, layer_types=layers)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+
+
+@pytest.mark.parametrize("form", ["split", "sdpa"])
+@pytest.mark.parametrize("kind", ["mistral", "gemma3", "qwen2"])
+def test_a_window_is_the_model_s_own_in_documents_beyond_it(kind: str, form) -> None:
+    """The window counts attended distance: a branch goes on from its fork."""
+    language: Any = Bare(windowed(kind))
+    assert choose_attention(language, form) == form
+    assert_equals_plain(language, form)
