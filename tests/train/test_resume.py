@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -170,7 +171,7 @@ def test_a_corrupt_state_says_what_to_do(world, tmp_path, undisturbed, spoil, ho
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:20])
-    with pytest.raises(ConfigError, match="Delete this folder") as told:
+    with pytest.raises(ConfigError, match="Delete the folder") as told:
         train(config)
     assert str(newest) in str(told.value)
     assert "\n" not in str(told.value)
@@ -179,9 +180,43 @@ def test_a_corrupt_state_says_what_to_do(world, tmp_path, undisturbed, spoil, ho
 def test_states_hold_the_step_and_only_what_learns(world, tmp_path):
     train(tiny_stage(world, tmp_path / "run", max_samples=8))
     newest = tmp_path / "run" / "state" / "step-00000002"
-    assert json.loads((newest / "state.json").read_text())["step"] == 2
+    assert json.loads((newest / "state.json").read_text())["content"]["step"] == 2
     held = set(weights(tmp_path / "run"))
     assert held == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
     from safetensors.torch import load_file
 
     assert set(load_file(newest / "weights.safetensors")) == {f"projector.{n}" for n in held}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_saves_the_state_and_names_the_step(world, tmp_path, undisturbed, caplog, number):
+    config = tiny_stage(world, tmp_path / "run", **HARD, checkpoint_every=100)
+
+    def stop(progress):
+        if progress.done >= 12:
+            os.kill(os.getpid(), number)
+
+    ends = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
+    before = signal.getsignal(number)
+    with pytest.raises(ends[number]):
+        train(config, report=stop)
+    assert signal.getsignal(number) == before
+    assert "stopped after step 3 of 8; its state is saved" in caplog.text
+    kept = [p.name for p in (tmp_path / "run" / "state").iterdir()]
+    assert kept == ["step-00000003"]
+    train(config)
+    assert_same(tmp_path / "run", undisturbed)
+
+
+def test_a_state_of_other_weights_is_refused(world, tmp_path):
+    from diglot.files import read_kept, write_kept
+
+    config = tiny_stage(world, tmp_path / "run", max_samples=8)
+    model = train(config)
+    shutil.rmtree(model)
+    path = tmp_path / "run" / "state" / "step-00000002" / "state.json"
+    kept = read_kept(path, state.FORMAT)
+    kept["optimizer"][0]["params"].pop()
+    write_kept(path, state.FORMAT, kept)
+    with pytest.raises(ConfigError, match="the saved state is of other weights"):
+        train(config)

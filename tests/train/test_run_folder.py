@@ -8,7 +8,8 @@ from diglot.data.config import FeaturesConfig
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig
 from diglot.train.config import OptimConfig
-from diglot.train.run_folder import environment, open_run
+from diglot.train.loop import train
+from diglot.train.run_folder import environment, lock_run, open_run
 from tests.tiny_folders import tiny_stage
 
 BASE = {"language": LanguageConfig(path="l"), "encoder": {"name": "clip", "path": "c"}}
@@ -96,3 +97,24 @@ def test_a_folder_that_cannot_be_made(world, tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot make the run's folder"):
         open_run(tiny_stage(world, tmp_path / name), fingerprint="f")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "notes.txt"])
+def test_a_folder_of_others_is_left_alone(world, tmp_path, name):
+    (tmp_path / "checkpoint").mkdir()
+    path = tmp_path / "checkpoint" / name
+    path.write_text('{"model_type": "llama"}')
+    with pytest.raises(ConfigError, match="holds") as error:
+        open_run(tiny_stage(world, tmp_path / "checkpoint"), fingerprint="f")
+    assert str(tmp_path / "checkpoint") in str(error.value)
+    assert [p.name for p in (tmp_path / "checkpoint").iterdir()] == [name]
+    assert path.read_text() == '{"model_type": "llama"}'
+
+
+def test_two_runs_in_one_folder_are_refused(world, tmp_path):
+    config = tiny_stage(world, tmp_path / "run")
+    with (
+        lock_run(tmp_path / "run", active=True),
+        pytest.raises(ConfigError, match="another process is writing here"),
+    ):
+        train(config)

@@ -151,7 +151,7 @@ class LabelWriter:
 def _other(
     what: str, folder: Path, fix: str = "Choose another folder, or delete this one."
 ) -> ConfigError:
-    return ConfigError(f"the folder holds {what}", where=str(folder), fix=fix)
+    return ConfigError(f"the folder holds {what}", where=str(folder / MANIFEST), fix=fix)
 
 
 def _words_sha256(words: Iterable[str]) -> str:

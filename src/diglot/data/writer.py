@@ -147,7 +147,9 @@ class DatasetWriter:
             )
         check_own_folder(self.folder, marker=shards.MANIFEST, beside=_BESIDE)
         if entry is not None:
-            _check_same(entry, self._info, self._shard_samples, where=str(self.folder))
+            _check_same(
+                entry, self._info, self._shard_samples, where=str(self.folder / shards.MANIFEST)
+            )
         self._shards.resume((entry or {}).get("files"))
         for path in map(self._shards.path_of, range(len(self._shards.digests))):
             self._take_shard(path)

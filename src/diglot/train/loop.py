@@ -26,13 +26,15 @@ from diglot.models.trainable import PartCount, count_part, set_trainable, train_
 from diglot.models.vlm import VLM, build_vlm
 from diglot.train.batches import Batches
 from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.mixture import build_mixture
 from diglot.train.optim import lr_at, make_optimizer
 from diglot.train.order import Order
-from diglot.train.run_folder import data_fingerprint, open_run
+from diglot.train.run_folder import data_fingerprint, lock_run, open_run
 from diglot.train.samples import PreparedSamples, try_record
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
+from diglot.train.stop import StopRequest
 from diglot.train.trackers import Tracker
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ def train(
     probe: Probe | None = None,
     report: Report = ignore_progress,
 ) -> Path:
-    """Run a stage to its end, or go on with it, and return the folder of its checkpoint.
+    """Run a stage to its end, or resume it, and return the folder of its checkpoint.
 
     `vlm` saves loading the model again; its parts must be those of `config.model`. `probe` is
     called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
@@ -59,13 +61,15 @@ def train(
     config = resolve_stage(_with_stock_model(config))
     dataset = open_dataset(Path(config.data), config.split)
     labels = open_labels(Path(config.labels), dataset) if config.labels else None
-    with accelerator.main_process_first():
-        folder = open_run(config, fingerprint=data_fingerprint(dataset, labels))
-    if (folder / "model").exists():
-        log.info("%s is finished", folder)
-        return folder / "model"
-    run = _Run(config, folder, dataset, labels, vlm, accelerator, report)
-    return run.finish(probe)
+    fingerprint = data_fingerprint(dataset, labels)
+    with lock_run(Path(config.out), active=accelerator.is_main_process):
+        with accelerator.main_process_first():
+            folder = open_run(config, fingerprint=fingerprint)
+        if is_finished(folder):
+            log.info("%s is finished", folder)
+            return folder / "model"
+        run = _Run(config, folder, dataset, labels, vlm, accelerator, report)
+        return run.finish(probe)
 
 
 def _with_stock_model(config: StageConfig) -> StageConfig:
@@ -148,8 +152,11 @@ class _Run:
         start = load_state(self.folder / "state", model, optimizer, self.accelerator)
         log.info("steps %d to %d of %s", start, self.order.steps, self.folder)
         active = self.accelerator.is_main_process
-        with Tracker(self.folder, start=start, active=active) as tracker:
-            self._steps(model, optimizer, start, tracker, probe)
+        with (
+            Tracker(self.folder, start=start, active=active) as tracker,
+            StopRequest(self.accelerator) as stop,
+        ):
+            self._steps(model, optimizer, start, tracker, probe, stop)
         return self._write_result()
 
     def _steps(
@@ -159,6 +166,7 @@ class _Run:
         start: int,
         tracker: Tracker,
         probe: Probe | None,
+        stop: StopRequest,
     ) -> None:
         config, steps = self.config, self.order.steps
         batches = self.batches.from_step(start)
@@ -182,8 +190,15 @@ class _Run:
             self.report(Progress("train", done, total, note))
             if probe and config.probe_every and _due(step + 1, config.probe_every, steps):
                 tracker.log(step, self._probe(probe))
-            if _due(step + 1, config.checkpoint_every, steps):
-                save_state(self.folder / "state", step + 1, model, optimizer, self.accelerator)
+            stopped = stop.came()
+            if stopped or _due(step + 1, config.checkpoint_every, steps):
+                saved = save_state(
+                    self.folder / "state", step + 1, model, optimizer, self.accelerator
+                )
+                if stopped:
+                    note = "its state is saved" if saved else "there is nothing to save yet"
+                    log.warning("stopped after step %d of %d; %s", step + 1, steps, note)
+                    stop.obey()
 
     def _figures(self, step: int, result: StepResult, seconds: float) -> dict[str, float]:
         return {
@@ -219,11 +234,12 @@ class _Run:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
+            mark_finished(self.folder)
         for reason, count in self.batches.notes.most_common():
             if count:
                 log.info("left out: %s, %d times", reason, count)
         for reason, count in Rejected(self.rejected.path).counts.items():  # of all processes
-            log.warning("set aside: %s, %d records (see rejected.jsonl)", reason, count)
+            log.warning("rejected: %s, %d records (see rejected.jsonl)", reason, count)
         return target
 
     def _parts_to_keep(self) -> tuple[str, ...]:

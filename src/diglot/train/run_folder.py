@@ -4,8 +4,9 @@ config.json        the resolved configuration
 environment.json   versions, revision, hardware
 metrics.jsonl      one line a step
 rejected.jsonl     records that could not be used, with the reason
-state/             where to go on after a kill
+state/             where to resume after a kill
 model/             the result: a VLM checkpoint
+finished.json      that the run has come to its end, with the digests of its files
 """
 
 import importlib.metadata
@@ -13,6 +14,8 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,12 @@ from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
-from diglot.files import replace_text
+from diglot.files import check_own_folder, locked, replace_text
 from diglot.train.config import StageConfig
 
-# Settings that may differ when a run goes on: they change no figure.
+# What may lie in a folder before a run begins there: of a comparison's job, of a setting's scores.
+BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.json")
+# Settings that may differ when a run resumes: they change no figure.
 MAY_CHANGE = {"out", "workers", "checkpoint_every", "features.folder", "labels"}
 PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
@@ -35,16 +40,12 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
 
     `fingerprint` names the content of the data: other data under the same path is another run.
 
-    A run that stopped before step 0 binds nothing: its settings may be the mistake.
+    A run that stopped before step 0 may be begun again with other settings.
     """
-    folder = Path(config.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
-    told = as_plain(config) | {"data_fingerprint": fingerprint}
-    settings, path = json.loads(json.dumps(told)), folder / "config.json"
-    before = json.loads(path.read_text()) if path.exists() else None
+    folder = _make_folder(config.out)
+    described = as_plain(config) | {"data_fingerprint": fingerprint}
+    settings, path = json.loads(json.dumps(described)), folder / "config.json"
+    before = _read_settings(folder)
     if before is not None and (folder / "metrics.jsonl").exists():
         _check_same(before, settings, folder)
     elif before != settings:
@@ -54,20 +55,67 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     return folder
 
 
+@contextmanager
+def lock_run(folder: Path, *, active: bool) -> Iterator[None]:
+    """Keep other runs out of the folder; of a run's processes one is `active`.
+
+    Raises ConfigError where another run is at work there.
+    """
+    with locked(_make_folder(folder) / ".run.lock", wait=False) if active else nullcontext():
+        yield
+
+
+def _make_folder(out: str | Path) -> Path:
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
+    return Path(out)
+
+
+def _read_settings(folder: Path) -> dict[str, Any] | None:
+    """The settings of the run in a folder, if there is one.
+
+    Raises ConfigError where they cannot be read, or the folder holds other things: a checkpoint
+    has a config.json too.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        check_own_folder(folder, marker=path.name, beside=BESIDE)
+        return None
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+        ours = "data_fingerprint" in settings
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"the settings of the run cannot be read ({error})",
+            where=str(path),
+            fix="Put a copy back, or delete the run's folder to start over.",
+        ) from error
+    if not ours:
+        raise ConfigError(
+            "the folder holds a config.json that is no run's",
+            expected="an empty folder, or that of a run",
+            where=str(folder),
+            fix="Give another --out.",
+        )
+    return settings
+
+
 def data_fingerprint(dataset: Dataset, labels: Labels | None) -> str:
     """Names the data that a run learns from: a dataset's split, and its patch labels if any."""
     return dataset.fingerprint + (f" with labels {labels.fingerprint}" if labels else "")
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    then, told = _fields(before), _fields(now)
-    for name in sorted(set(then) | set(told)):
-        if name not in MAY_CHANGE and then.get(name) != told.get(name):
+    then, given = _fields(before), _fields(now)
+    for name in sorted(set(then) | set(given)):
+        if name not in MAY_CHANGE and then.get(name) != given.get(name):
             raise ConfigError(
                 f"this folder holds a run with another {name}",
                 expected=json.dumps(then.get(name)),
-                got=json.dumps(told.get(name)),
-                where=str(folder),
+                got=json.dumps(given.get(name)),
+                where=str(folder / "config.json"),
                 fix="Give another --out, or delete the folder to start over.",
             )
 
@@ -105,7 +153,7 @@ def _git_revision() -> str | None:
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:  # no git here
         return None
-    return told.stdout.strip() or None
+    return answer.stdout.strip() or None

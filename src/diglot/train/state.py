@@ -1,12 +1,11 @@
-"""Checkpoints of a run in progress, so that a killed run goes on to the same losses.
+"""Checkpoints of a run in progress, so that a killed run resumes to the same losses.
 
 Weights that learn and the optimizer's state as safetensors, the rest as JSON: no pickle. Data order
 and learning rate are functions of the step, so the step is all there is to remember of them.
 """
 
-import json
-import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,11 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from diglot.core.errors import ConfigError
+from diglot.files import read_kept, replacing_folder, write_kept
+from diglot.train.integrity import check_digests, find_digests
 
+FORMAT = "diglot training state 2"
+START_OVER = "Delete the folder `state`: the run then starts over."
 STATE, WEIGHTS, OPTIMIZER = "state.json", "weights.safetensors", "optimizer.safetensors"
 # Whole tensors on the CPU, whichever way the run is sharded.
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
@@ -37,37 +40,36 @@ def save_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
-) -> None:
-    """Write the state after `step` steps, then drop older ones. It appears whole or not at all."""
+) -> bool:
+    """Write the state after `step` steps, then drop older ones. It appears whole or not at all.
+
+    Returns whether there is one: before the first update there is nothing to keep.
+    """
     if not _plain(optimizer).state:
-        return  # no update yet, so nothing to keep; torch would make a state up by an empty step
+        return False  # torch would make a state up by an empty step
     # every process takes part in the gathering; the main one gets the result
     optimizer_state: Any = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
     model_state: Any = get_model_state_dict(model, options=WHOLE)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
-        return
+        return True
     tensors, groups = _flatten(optimizer_state["state"]), optimizer_state["param_groups"]
     # the model's state holds a frozen head too where it is tied to the words
     learn = [name for group in groups for name in group["params"]]
     weights = {name: model_state[name].contiguous() for name in learn}
     target = folder / f"step-{step:08d}"
-    staging = folder / f".step-{step:08d}.{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    save_file(weights, staging / WEIGHTS)
-    save_file(tensors | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
     scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
-    told = {"step": step, "optimizer": groups, "scaler": scaler}
-    (staging / STATE).write_text(json.dumps(told))
-    for file in staging.iterdir():
-        with open(file, "rb") as opened:
-            os.fsync(opened.fileno())
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(staging, target)
+    with replacing_folder(target) as staging:
+        save_file(weights, staging / WEIGHTS)
+        save_file(tensors | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
+        state = {"step": step, "optimizer": groups, "scaler": scaler}
+        state |= {"files": find_digests(staging, (WEIGHTS, OPTIMIZER))}
+        state |= {"record": find_digests(folder.parent)}
+        write_kept(staging / STATE, FORMAT, state)
     for old in folder.iterdir():
-        if old != target:
+        if old != target:  # older states, and what killed writers left
             shutil.rmtree(old, ignore_errors=True)
+    return True
 
 
 def load_state(
@@ -75,28 +77,66 @@ def load_state(
 ) -> int:
     """Put the newest state back; returns how many steps are done (0 where there is none).
 
-    Raises ConfigError where the newest state cannot be read.
+    Raises ConfigError where the newest state is damaged or of other weights, or a file of the run's
+    record is not as it was.
     """
     newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
     if newest is None:
         return 0
+    state = _read_state(newest)
+    check_digests(newest, state["files"], fix=START_OVER)
+    check_digests(folder.parent, state["record"], fix="Put a copy back, or start over.")
     try:
-        told = json.loads((newest / STATE).read_text())
         weights: Any = load_file(newest / WEIGHTS)
         tensors = load_file(newest / OPTIMIZER)
         torch.set_rng_state(tensors.pop("random"))
-        set_model_state_dict(model, weights, options=LOAD)
-        state: Any = {"state": _nest(tensors), "param_groups": told["optimizer"]}
-        set_optimizer_state_dict(model, _plain(optimizer), state, options=LOAD)
-        if accelerator.scaler and told["scaler"]:
-            accelerator.scaler.load_state_dict(told["scaler"])
-        return int(told["step"])
+        unknown = set_model_state_dict(model, weights, options=LOAD).unexpected_keys
+        moments: Any = {"state": _nest(tensors), "param_groups": state["optimizer"]}
+        _check_names(moments, weights, unknown, _plain(optimizer))
+        set_optimizer_state_dict(model, _plain(optimizer), moments, options=LOAD)
+        if accelerator.scaler and state["scaler"]:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        return int(state["step"])
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(
             f"the saved state cannot be read ({' '.join(str(error).split())[:300]})",
             where=str(newest),
-            fix="Delete this folder: the run then starts over.",
+            fix=START_OVER,
         ) from error
+
+
+def _read_state(newest: Path) -> dict[str, Any]:
+    state = read_kept(newest / STATE, FORMAT)
+    if state is None:
+        raise ConfigError(
+            "the saved state is damaged, or of an older version",
+            where=str(newest / STATE),
+            fix=START_OVER,
+        )
+    return state
+
+
+def _check_names(
+    moments: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    unknown: Sequence[str],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Raises ConfigError unless the state is of just the weights that the optimizer has."""
+    learn = [name for group in moments["param_groups"] for name in group["params"]]
+    lacking = [name for name in learn if name not in weights]
+    kinds = {frozenset(of_one) for of_one in moments["state"].values()}
+    other = set(moments["state"]) - set(learn)
+    size = sum(len(group["params"]) for group in optimizer.param_groups)
+    if lacking or unknown or other or len(kinds) > 1 or len(learn) != size:
+        raise ConfigError(
+            "the saved state is of other weights",
+            expected=f"{size} tensors that learn, each with the optimizer's moments",
+            got=f"{len(learn)}; lacking {lacking[:3]}, unknown {[*unknown, *other][:3]}",
+            fix=START_OVER,
+        )
 
 
 def _plain(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -116,7 +156,7 @@ def _flatten(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
 def _nest(flat: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
     """The inverse of `_flatten`."""
     state: dict[str, dict[str, torch.Tensor]] = {}
-    for told, tensor in flat.items():
-        moment, name = told.split(" ", 1)
+    for key, tensor in flat.items():
+        moment, name = key.split(" ", 1)
         state.setdefault(name, {})[moment] = tensor
     return state

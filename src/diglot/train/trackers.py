@@ -1,13 +1,14 @@
 """Where a run's figures go: metrics.jsonl (the record) and TensorBoard (the view of it)."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+
+from diglot.files import replace_text
 
 
 class Tracker:
@@ -62,6 +63,4 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _truncate(path: Path, start: int) -> None:
     kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] < start]
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    staging.write_text("".join(kept))
-    os.replace(staging, path)
+    replace_text(path, "".join(kept))
