@@ -1,0 +1,90 @@
+"""Getting JSON that fits a schema out of what a model wrote, and keeping answers on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from diglot.core.errors import DataError
+from diglot.files import replace_text
+
+SHOWN_CHARS = 300
+
+
+def fit_schema(text: str, schema: type[BaseModel] | None) -> str:
+    """`text` itself without a schema; else the first JSON object in it that fits, as JSON.
+
+    Raises DataError that shows what came.
+    """
+    if schema is None:
+        if not text.strip():
+            raise DataError("the answer is empty")
+        return text.strip()
+    reason = "no JSON object in it"
+    for value in _objects_in(text):
+        try:
+            return schema.model_validate(value).model_dump_json()
+        except ValidationError as error:
+            reason = "; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()[:3])
+    raise DataError(
+        "the answer does not fit its schema",
+        expected=", ".join(schema.model_fields),
+        got=f"{shorten(text)} ({reason})",
+    )
+
+
+def _objects_in(text: str) -> Iterator[Any]:
+    """Every JSON object that begins at a brace of `text`, outermost first."""
+    decoder = json.JSONDecoder()
+    start = text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+            yield value
+        except (ValueError, RecursionError):
+            end = start + 1
+        start = text.find("{", end)
+
+
+def shorten(text: str) -> str:
+    """`text` for a message: one line, not too long."""
+    line = " ".join(text.split())
+    return repr(line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}...")
+
+
+class AnswerCache:
+    """Answers by what was asked, a file each: none is asked for, or paid for, twice.
+
+    The folder is the run's cache (see SynthConfig.cache); without a run nothing is kept.
+    """
+
+    def __init__(self, model: str) -> None:
+        folder = os.environ.get("DIGLOT_SYNTH_CACHE")
+        name = hashlib.sha256(model.encode()).hexdigest()[:16]
+        self._folder = Path(folder) / "answers" / name if folder else None
+
+    def path_of(self, asked: Mapping[str, Any]) -> Path | None:
+        """Where the answer to `asked` is kept; `asked` is all that the answer depends on."""
+        if self._folder is None:
+            return None
+        text = json.dumps(asked, sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return self._folder / key[:2] / f"{key}.json"
+
+    def read(self, asked: Mapping[str, Any]) -> str | None:
+        """The answer, or None where there is none yet."""
+        path = self.path_of(asked)
+        if path is None or not path.is_file():
+            return None
+        return json.loads(path.read_text("utf-8"))["answer"]
+
+    def write(self, asked: Mapping[str, Any], answer: str) -> None:
+        """Keep an answer, whole or not at all."""
+        path = self.path_of(asked)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(path, json.dumps({"asked": dict(asked), "answer": answer}) + "\n")
