@@ -19,6 +19,7 @@ from diglot.core.types import SizeHW
 # Modes that keep the aspect blow a thread-like image up to gigapixels, or beyond `max_pixels`.
 # The bound is Qwen2-VL's own.
 MAX_ASPECT = 200
+MAX_IMAGE_PX, MAX_TILES = 16_384, 1024  # beyond these it is a slip, and would fill any memory
 
 Mode = Literal["squash", "centre_crop", "pad", "tiles", "anyres", "native"]
 
@@ -36,8 +37,11 @@ class Preprocess:
     """
 
     mode: Mode = "squash"
+    """squash, centre_crop, pad, tiles, anyres or native, as above."""
     image_px: int = 448
+    """Side of a view in pixels; for native it has no effect."""
     max_tiles: int = 4
+    """For tiles: at most so many, the thumbnail not counted."""
     thumbnail: bool = True
     """For tiles: add the whole image, squashed, as the last view if there are several tiles."""
     tile_grids: tuple[tuple[int, int], ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
@@ -46,11 +50,18 @@ class Preprocess:
     min_pixels: int = 56 * 56
     """For native: the image is resized so that its area lies between min and max."""
     max_pixels: int = 28 * 28 * 1280
+    """For native: the largest area in pixels."""
 
     def __post_init__(self) -> None:
         for name in ("image_px", "max_tiles", "min_pixels", "max_pixels"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
+        if self.image_px > MAX_IMAGE_PX:
+            raise ConfigError(
+                f"must be at most {MAX_IMAGE_PX}", got=self.image_px, where="image_px"
+            )
+        if self.max_tiles > MAX_TILES:
+            raise ConfigError(f"must be at most {MAX_TILES}", got=self.max_tiles, where="max_tiles")
         if not self.tile_grids or min(map(min, self.tile_grids)) < 1:
             raise ConfigError(
                 "expected grids of at least one tile", got=self.tile_grids, where="tile_grids"

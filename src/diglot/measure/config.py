@@ -15,22 +15,32 @@ class MeasureConfig:
     for a 135M-parameter LLM on two CPU cores. 0 scenes leaves a measure without a value.
     """
 
-    region_scenes: int = 96  # matching and naming, object tokens alone
-    unseen_prompt_scenes: int = 20  # the same two with the whole image and an unseen prompt
+    region_scenes: int = 96
+    """Scenes of matching and naming, from the object's tokens alone."""
+    unseen_prompt_scenes: int = 20
+    """Scenes of the same two with the whole image and a prompt that training did not have."""
     presence_scenes: int = 64
+    """Scenes of presence questions."""
     localisation_scenes: int = 96
-    threshold_scenes: int = 96  # TRAINING scenes the IoU threshold is chosen on
+    """Scenes of localisation."""
+    threshold_scenes: int = 96
+    """TRAINING scenes that the IoU threshold is chosen on."""
     caption_scenes: int = 48
-
-    frame: Frame = field(default_factory=Frame)  # as the caption objective's, so the NLL compares
-    # Before and after the object's tokens; the candidate names follow.
+    """Scenes of the caption's negative log-likelihood."""
+    frame: Frame = field(default_factory=Frame)
+    """Text around image and caption: as the caption objective's, so that the NLL compares."""
     unseen_prompt: tuple[str, str] = ("Here is one part of the picture:", " It shows a")
+    """Text before and after the object's tokens; the candidate names follow."""
     presence_prompt: str = "Somewhere in this picture you can see a"
-    length: Length = "calibrated"  # how names are compared in naming; see metrics/name_score
-
+    """Text before the name that is there or not."""
+    length: Length = "calibrated"
+    """How names of several tokens are compared in naming; see metrics/name_score."""
     bootstrap_draws: int = 1000
-    row_tokens: int = 128  # documents share rows of this length; short rows keep attention cheap
-    batch_tokens: int = 1024  # tokens per forward
+    """Draws of the intervals."""
+    row_tokens: int = 128
+    """Documents share rows of this length in tokens; short rows keep attention cheap."""
+    batch_tokens: int = 1024
+    """Tokens of one forward pass."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -15,10 +15,14 @@ from diglot.core.types import Sample
 class Frame:
     """The fixed text around an image and its caption: [BOS] before V after caption [EOS]."""
 
-    bos: bool = True  # keeps the first visual token from being the attention sink
+    bos: bool = True
+    """Begin with the BOS token; it keeps the first visual token from being the attention sink."""
     before: str = ""
+    """Text before the image."""
     after: str = "\n"
-    eos: bool = True  # the end is learned with the text
+    """Text between image and caption."""
+    eos: bool = True
+    """End with the EOS token, learned with the text."""
 
 
 @dataclass(frozen=True)

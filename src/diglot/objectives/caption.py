@@ -19,7 +19,9 @@ class Config:
     """Options of the caption objective."""
 
     frame: Frame = field(default_factory=Frame)
-    reduction: Reduction = "mean"  # over the supervised tokens of the optimizer step
+    """The text around image and caption."""
+    reduction: Reduction = "mean"
+    """mean over the supervised tokens of the optimizer step, or their sum."""
 
 
 class CaptionObjective:

@@ -34,14 +34,22 @@ OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
 class Config:
     """Options of MMCS. A weight of 0 leaves the term out altogether (Table 4's ablations)."""
 
-    text_weight: float = 1.0  # of L_LM (Eq. 3)
-    entity_weight: float = 1.0  # of L_entity (Eq. 4)
-    image_prefix: bool = True  # do all visual tokens stand before the text?
-    object_tokens: Literal["all", "thumbnail", "tiles"] = "all"  # the views v_object is taken from
-    max_objects: int | None = None  # keep this many, by score; None = all
-    replace_probability: float = 1.0  # each entity is switched with this probability
-    reduction: Reduction = "mean"  # of each term, over its supervised tokens of the optimizer step
+    text_weight: float = 1.0
+    """Weight of L_LM (Eq. 3)."""
+    entity_weight: float = 1.0
+    """Weight of L_entity (Eq. 4)."""
+    image_prefix: bool = True
+    """Do all visual tokens stand before the text?"""
+    object_tokens: Literal["all", "thumbnail", "tiles"] = "all"
+    """The views that an object's visual tokens are taken from."""
+    max_objects: int | None = None
+    """Keep at most so many objects, those with the best scores; null = all."""
+    replace_probability: float = 1.0
+    """Probability with which each entity is switched."""
+    reduction: Reduction = "mean"
+    """Of each term: mean over its supervised tokens of the optimizer step, or their sum."""
     frame: Frame = field(default_factory=Frame)
+    """The text around image and caption."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.replace_probability <= 1.0:

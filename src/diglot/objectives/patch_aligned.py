@@ -35,10 +35,14 @@ ROUNDING = 1e-9
 class Config:
     """Options of patch-aligned training."""
 
-    min_cover: float = 0.5  # a token belongs to an object that covers this share of its cell
-    regions: Literal["mask", "mask_or_box"] = "mask_or_box"  # are objects without a mask used?
-    text: Literal["label", "phrase"] = "label"  # "dog", or "the small brown dog"
-    leading_space: bool = True  # is it tokenised as behind another word (" dog")?
+    min_cover: float = 0.5
+    """A token belongs to an object that covers this share of its cell."""
+    regions: Literal["mask", "mask_or_box"] = "mask_or_box"
+    """mask = only objects with a mask; mask_or_box = boxes for those without."""
+    text: Literal["label", "phrase"] = "label"
+    """An object's text: its label ("dog") or its phrase ("the small brown dog")."""
+    leading_space: bool = True
+    """Is the text tokenised as it stands behind another word (" dog")?"""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.min_cover <= 1.0:

@@ -67,6 +67,7 @@ class Config:
     with_text: bool = False
     """Is the caption learned from these samples too, as the term image_text?"""
     frame: Frame = field(default_factory=Frame)
+    """The text around the image, and the caption's where it is learned."""
 
     def __post_init__(self) -> None:
         if not self.eps > 0:

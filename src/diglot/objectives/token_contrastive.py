@@ -32,14 +32,22 @@ from diglot.objectives._patch_sampling import draw_pairs
 class Config:
     """Options of SEA's contrastive loss; its lambda is the objective's weight."""
 
-    labels_kept: int = 10  # n: so many of a visual token's labels may be drawn, the best
-    window: int = 2  # k: one visual token is drawn in every k x k window of a view's grid
-    negatives: Literal["process", "gathered"] = "process"  # gathered: of all processes' pairs
-    logit_scale_init: float = 0.0  # logarithm of what the cosines are multiplied by, at the start
+    labels_kept: int = 10
+    """n: so many of a visual token's labels, the best, may be drawn."""
+    window: int = 2
+    """k: one visual token is drawn in every k x k window of a view's grid."""
+    negatives: Literal["process", "gathered"] = "process"
+    """The pairs that a pair is held against: of its own process, or gathered from all."""
+    logit_scale_init: float = 0.0
+    """Logarithm of what the cosines are multiplied by, at the start."""
     learn_scale: bool = True
-    max_logit_scale: float = 100.0  # the scale (not its logarithm) is kept from rising above
-    leading_space: bool = True  # labels are tokenised as they stand behind another word
-    reduction: Reduction = "mean"  # over the pairs of the optimizer step
+    """Does the scale learn?"""
+    max_logit_scale: float = 100.0
+    """The scale (not its logarithm) stays at or below it."""
+    leading_space: bool = True
+    """Are labels tokenised as they stand behind another word?"""
+    reduction: Reduction = "mean"
+    """mean over the pairs of the optimizer step, or their sum."""
 
     def __post_init__(self) -> None:
         for name in ("labels_kept", "window"):

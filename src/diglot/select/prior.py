@@ -21,9 +21,13 @@ class PriorConfig:
     # The polynomial's weights are the mean of ridge fits of every degree and ridge named here. One
     # pair chosen by recall did worse than their mean: seven benchmarks are too few to choose by.
     degrees: tuple[int, ...] = (1, 2)
-    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)  # in settings' worth of evidence
-    smooth: float = 0.0  # share [0, 1] of the straying that is alike for settings of like scores
-    length: float = 1.0  # reach of that likeness, in deviations of the scores
+    """Degrees of the polynomials."""
+    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    """Strengths of the ridge, in settings' worth of evidence."""
+    smooth: float = 0.0
+    """Share in [0, 1] of the straying that is alike for settings of like scores."""
+    length: float = 1.0
+    """Reach of that likeness, in deviations of the scores."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,21 @@ class CScoreConfig:
     """What is measured and how."""
 
     alphas: tuple[float, ...] = ALPHAS
+    """A match is right within alpha times the longer side of the target's box."""
     geometry: Geometry = "letterbox"
+    """letterbox = each picture padded to a square; law_compat = as the paper's code does it."""
     read: Read = "bilinear"
+    """How a source keypoint's feature is read off the grid (letterbox)."""
     upsample: int = 1
+    """Cells are searched on a grid so many times finer (letterbox)."""
     window: int = WINDOW_CELLS
+    """Side of the soft-argmax window in cells (law_compat)."""
     split: Split = "test"
+    """Split of SPair-71k."""
     first: int | None = None
+    """Use the first so many pairs; null = all."""
     seed: int = 0
+    """Of the interval's draws."""
 
     def __post_init__(self) -> None:
         check_alphas(self.alphas)

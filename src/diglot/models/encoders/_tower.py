@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
+from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import RGB, Resample
 from diglot.models.pretrained import load_pretrained, reading
@@ -25,12 +26,15 @@ IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
 class TowerConfig:
     """A tower by its checkpoint."""
 
-    path: str  # local folder, or a hub id
-    image_px: int | None = None  # side of a view; None = the size it was trained on
+    path: str
+    """Checkpoint: a local folder or a hub id."""
+    image_px: ImagePx | None = None
+    """Side of a view in pixels; null = the size it was trained on."""
     layer: int | Literal["last"] = -2
     """Which hidden state: -1 = the last, -2 = the one before it (LLaVA); last = the last one behind
     the tower's final norm, which CLIP has not."""
-    revision: str | None = None  # git revision of a hub id
+    revision: str | None = None
+    """Git revision of a hub id."""
 
 
 def load_tower(config: TowerConfig, family: tuple[str, ...]) -> nn.Module:

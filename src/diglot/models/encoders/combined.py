@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from diglot.config.ranges import ImagePx, PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.core.types import SizeHW
 from diglot.models.config import EncoderPart
@@ -28,13 +29,15 @@ from diglot.models.encoder import RGB, Encoder, Resample
 class Config:
     """Settings of the combination."""
 
-    # Two or more encoders, each a name or {name: ..., field: ...}; channels stand in this order.
     encoders: list[EncoderPart]
-    image_px: int | None = None  # side of a view; None = the first encoder's
-    # Side of a common cell in pixels of the view; None = the coarsest encoder's.
-    patch_px: int | None = None
-    # Bring each part to a root mean square of 1 in every cell, so that loud ones drown no other.
+    """Two or more encoders, each a name or {name: ..., field: ...}, in the channels' order."""
+    image_px: ImagePx | None = None
+    """Side of a view in pixels; null = the first encoder's."""
+    patch_px: PositiveInt | None = None
+    """Side of a common cell in pixels of the view; null = the coarsest encoder's."""
     normalise: bool = False
+    """Scale each encoder's features to a root mean square of 1 in every cell, so that one with
+    large values does not outweigh the others."""
 
     def __post_init__(self) -> None:
         if len(self.encoders) < 2:

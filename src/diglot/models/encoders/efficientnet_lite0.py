@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.files import file_sha256
@@ -45,14 +46,16 @@ CUTS: dict[Layer, Cut] = {
 class Config:
     """Settings of the encoder."""
 
-    image_px: int = 448  # side of a view; a multiple of 32
-    # Which feature map: head = the one that is pooled and classified (1280 channels, ReLU6);
-    # stride_N = the last block's output at that stride (320, 112, 40 channels, linear).
+    image_px: ImagePx = 448
+    """Side of a view in pixels; a multiple of 32."""
     layer: Layer = "head"
-    # safetensors file; None = the embedded ImageNet-1k weights; random:SEED = weights never
-    # trained, the floor of a comparison
+    """Which feature map: head = the one that is pooled and classified (1280 channels, ReLU6);
+    stride_N = the last block's output at that stride (320, 112, 40 channels, linear)."""
     weights: str | None = None
-    channels_last: bool = True  # memory layout; the faster one on CPUs and on tensor cores
+    """safetensors file; null = the embedded ImageNet-1k weights; random:SEED = weights never
+    trained, the floor of a comparison."""
+    channels_last: bool = True
+    """Memory layout; the faster one on CPUs and on tensor cores."""
 
     def __post_init__(self) -> None:
         if self.image_px < STRIDE_PX or self.image_px % STRIDE_PX:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.embedded.mobilesam import mobilesam_weights
 from diglot.files import file_sha256
@@ -27,9 +28,10 @@ UNUSED = (f"{PREFIX}head.", f"{PREFIX}norm_head.")  # of TinyViT's first trainin
 class Config:
     """Settings of the encoder."""
 
-    image_px: int = 448  # side of a view; a multiple of 16
-    # neck: SAM's image embedding, 256 channels; trunk: the last stage before it, 320 channels.
+    image_px: ImagePx = 448
+    """Side of a view in pixels; a multiple of 16."""
     layer: Literal["neck", "trunk"] = "neck"
+    """neck = SAM's image embedding (256 channels); trunk = the last stage before it (320)."""
 
     def __post_init__(self) -> None:
         if self.image_px < STRIDE_PX or self.image_px % STRIDE_PX:

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from diglot.config.ranges import NonNegativeInt, PositiveInt
 from diglot.core.errors import ConfigError
 
 
@@ -13,14 +14,18 @@ from diglot.core.errors import ConfigError
 class Config:
     """Shape and start of the projector."""
 
-    hidden: int | None = None  # width of the middle; None = the LLM's width
+    hidden: PositiveInt | None = None
+    """Width of the hidden layer; null = the language model's width."""
     activation: Literal["gelu", "quick_gelu", "silu"] = "gelu"
-    unshuffle: int = 1  # merge n × n features into one token (2 in MMCS)
-    input_norm: bool = False  # LayerNorm on the merged features (not in a Llava checkpoint)
+    """Between the two linear layers."""
+    unshuffle: PositiveInt = 1
+    """Merge n × n features into one token (2 in MMCS)."""
+    input_norm: bool = False
+    """LayerNorm on the merged features (a Llava checkpoint has none)."""
     match_words: bool = True
-    """Scale the output's start to the LLM's word embeddings, as first visual tokens far smaller or
-    larger than words would be; False keeps the layers' default start."""
-    separators: int = 0
+    """Scale the output's start to the root mean square of the word embeddings; false keeps the
+    layers' default start."""
+    separators: NonNegativeInt = 0
     """Learned vectors that stand between visual tokens: 1 for anyres (LLaVA-NeXT's newline)."""
 
 

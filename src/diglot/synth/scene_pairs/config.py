@@ -34,6 +34,7 @@ class ScenePairsConfig:
     texture_share: float = 0.2
     """Share of backgrounds that are plain textures; all, where no photo is given."""
     jpeg_quality: int = 95
+    """Quality of the JPEG files, 1 to 100."""
 
     def __post_init__(self) -> None:
         checks = {

@@ -40,6 +40,7 @@ class ScenesConfig:
     background_px: int = 32
     """Photos are shrunk to this side first, so that what they show is no object without a label."""
     jpeg_quality: int = 92
+    """Quality of the JPEG files, 1 to 100."""
     held_out_names: tuple[str, ...] = ()
     """Kinds that only split test_names shows."""
     held_out_pair_share: float = 0.0

@@ -26,6 +26,7 @@ class OcrPairsConfig:
     min_keypoints: int = 4
     """Keypoints visible in both pictures, at least."""
     jpeg_quality: int = 92
+    """Quality of the JPEG files, 1 to 100."""
 
     def __post_init__(self) -> None:
         low, high = self.texts
