@@ -12,8 +12,7 @@ from jsonargparse import ArgumentParser
 
 import diglot
 from diglot.core.preprocess import Preprocess
-from diglot.models.config import Trainable
-from diglot.models.prompt import Frame
+from diglot.models.config import Frame, Trainable
 
 
 def configurations() -> Iterator[type]:

@@ -18,7 +18,7 @@ from diglot.data.rejected import Rejected
 from diglot.measure.a_score import AScoreConfig, a_score, average
 from diglot.measure.a_score_captions import Captions, choose_captions
 from diglot.models.checkpoint import load_vlm
-from diglot.models.prompt import Frame
+from diglot.models.config import Frame
 from diglot.models.vlm import VLM
 from diglot.select.settings import read_settings
 from diglot.select.table import read_table

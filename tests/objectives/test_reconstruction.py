@@ -9,7 +9,7 @@ from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.data.collate import collate, encode_sample
-from diglot.models.prompt import Frame
+from diglot.models.config import Frame
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, reconstruction

@@ -17,7 +17,6 @@ from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import replace_text
 from diglot.studies.compare.config import CompareConfig
-from diglot.studies.compare.study import Study, open_study
 from diglot.train.config import StageConfig, merge_stage
 
 
@@ -36,6 +35,8 @@ def compare(**settings: Any) -> None:
         diglot compare --config compare/objectives --data data/scenes --out runs/objectives \\
             --report_only
     """
+    from diglot.studies.compare.study import open_study  # slow to load: not for --help
+
     json: Path | None = settings.pop("json")
     report_only: bool = settings.pop("report_only")
     study = open_study(CompareConfig(**settings))
@@ -46,7 +47,7 @@ def compare(**settings: Any) -> None:
     else:
         with show_progress() as report:
             results = study.run(report)
-    _tell(study, results)
+    _show(study.out, results)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
     failed = [job for job in results["jobs"] if job["state"] == "failed"]
@@ -59,13 +60,13 @@ def compare(**settings: Any) -> None:
         )
 
 
-def _tell(study: Study, results: Mapping[str, Any]) -> None:
+def _show(out: Path, results: Mapping[str, Any]) -> None:
     console = Console(markup=False)
     states = Counter(job["state"] for job in results["jobs"])
     failed = f", {states['failed']} failed" if states["failed"] else ""
     console.print(f"runs      {states['done']} of {states.total()} done{failed}", soft_wrap=True)
-    console.print(f"figures   {study.out / 'results.json'}", soft_wrap=True)
-    console.print(f"page      {study.out / 'report.html'}", soft_wrap=True)
+    console.print(f"figures   {out / 'results.json'}", soft_wrap=True)
+    console.print(f"page      {out / 'report.html'}", soft_wrap=True)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

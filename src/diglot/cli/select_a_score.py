@@ -17,8 +17,8 @@ from diglot.files import replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import Captions, choose_captions
 from diglot.measure.correspondence.run import open_pairs
+from diglot.models.config import Frame
 from diglot.models.language import Language, load_language
-from diglot.models.prompt import Frame
 from diglot.select.a_scores import Outcome, score_settings
 from diglot.select.c_scores import PAPER, score_encoders
 from diglot.select.predictions import as_csv, study_rows

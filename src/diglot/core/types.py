@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from diglot.core.conversation import Turn, check_turns
 from diglot.core.errors import DataError, check_type, locate_errors
 from diglot.core.region import Box, Region, Rle, SizeHW, Span, check_pair
+
+if TYPE_CHECKING:  # help stays fast: records need no torch
+    import torch
 
 __all__ = [
     "Box",
@@ -257,7 +260,7 @@ class LossTerms:
     processes), so accumulation and data parallelism give the same mean as one large batch.
     """
 
-    sums: Mapping[str, torch.Tensor]
+    sums: "Mapping[str, torch.Tensor]"
     logs: Mapping[str, float] = field(
         default_factory=dict
     )  # told as they are, averaged over a step

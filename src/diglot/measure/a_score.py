@@ -23,7 +23,8 @@ from diglot.measure.a_score_captions import Captions
 from diglot.measure.likelihood import Question, log_likelihoods
 from diglot.measure.projected import eval_mode, project_samples
 from diglot.metrics.bootstrap import mean_interval, ratio_interval
-from diglot.models.prompt import Frame, ending, opening
+from diglot.models.config import Frame
+from diglot.models.prompt import ending, opening
 from diglot.models.vlm import VLM
 
 ROW_TOKENS, BATCH_TOKENS = 256, 1024  # of a forward pass; they change no figure

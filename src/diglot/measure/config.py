@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from diglot.core.errors import ConfigError
 from diglot.metrics.name_score import Length
-from diglot.models.prompt import Frame
+from diglot.models.config import Frame
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from diglot.data.samples import usable_samples
 from diglot.measure.config import MeasureConfig
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import probe
-from diglot.models.prompt import Frame
+from diglot.models.config import Frame
 from diglot.models.views import encode_pictures, picture_views
 from diglot.models.vlm import VLM
 

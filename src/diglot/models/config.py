@@ -31,6 +31,20 @@ class ProjectorPart(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The fixed text around an image and its caption: [BOS] before V after caption [EOS]."""
+
+    bos: bool = True
+    """Begin with the BOS token; it keeps the first visual token from being the attention sink."""
+    before: str = ""
+    """Text before the image."""
+    after: str = "\n"
+    """Text between image and caption."""
+    eos: bool = True
+    """End with the EOS token, learned with the text."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageConfig:
     """A language model by its checkpoint."""
 

@@ -11,7 +11,8 @@ from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
 from diglot.core.segments import Tokens
 from diglot.core.types import LossTerms, Sample
-from diglot.models.prompt import Frame, caption_of, ending, opening
+from diglot.models.config import Frame
+from diglot.models.prompt import caption_of, ending, opening
 
 
 @dataclass(frozen=True, kw_only=True)

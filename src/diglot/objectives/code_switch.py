@@ -21,7 +21,8 @@ from diglot.core.objective import Prepared, Reduction, count_learned, only_grid,
 from diglot.core.segments import Branch, Patches, Segment, Tokens
 from diglot.core.spans import drop_overlaps, token_slice
 from diglot.core.types import LossTerms, Sample
-from diglot.models.prompt import Caption, Frame, caption_of, ending, opening
+from diglot.models.config import Frame
+from diglot.models.prompt import Caption, caption_of, ending, opening
 
 OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
     "all": ("image", "tile", "thumbnail"),

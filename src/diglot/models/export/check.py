@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Tokens
+from diglot.models.config import Frame
 from diglot.models.export import stock_run
 from diglot.models.export.container import IMAGE_TOKEN
-from diglot.models.prompt import Frame, beginning, tokenize
+from diglot.models.prompt import beginning, tokenize
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 

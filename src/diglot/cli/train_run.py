@@ -1,0 +1,78 @@
+"""What `diglot train` does once its settings are read; this loads torch and the model libraries."""
+
+import json as json_text
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.files import replace_text
+from diglot.measure.probe import Probe, probe_on
+from diglot.models.config import Frame
+from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.loop import train
+from diglot.train.summary import summarise_stage
+from diglot.train.trackers import read_metrics
+
+
+def run_train(config: StageConfig, json: Path | None) -> None:
+    """Train the stage with progress on stderr, and show its first and last losses."""
+    config = resolve_stage(config)
+    with show_progress() as report:
+        checkpoint = train(config, probe=_probe(config), report=report)
+    if PartialState().is_main_process:
+        _show_losses(checkpoint, json)
+
+
+def show_summary(config: StageConfig, json: Path | None) -> None:
+    """Show what the stage would do, and write it to `json` too."""
+    summary = summarise_stage(config)
+    table = Table(show_header=False)
+    for name, value in summary.items():
+        table.add_row(name, _in_words(value))
+    Console(file=sys.stdout, markup=False).print(table)
+    if json:
+        replace_text(json, json_text.dumps(summary, indent=2) + "\n")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_in_words(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int | float) else str(value or "none")
+
+
+def _probe(config: StageConfig) -> Probe | None:
+    """The probe that the run asks for, its captions framed as in training."""
+    if not config.probe_every:
+        return None
+    frame = config.objective.as_dict().get("frame")
+    return probe_on(
+        Path(config.data),
+        config.probe_split,
+        config.probe_samples,
+        frame=Frame(**frame) if frame else None,
+    )
+
+
+def _show_losses(checkpoint: Path, json: Path | None) -> None:
+    lines = [line for line in read_metrics(checkpoint.parent / "metrics.jsonl") if "loss" in line]
+    table = Table()
+    for column in ("", "first step", "last step"):
+        table.add_column(column)
+    losses: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(k for line in lines for k in line if k.startswith("loss")):
+        values = [line[name] for line in lines if name in line]
+        losses[name] = {"first": values[0], "last": values[-1]}
+        table.add_row(name, f"{values[0]:.3f}", f"{values[-1]:.3f}")
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    console.print(table)
+    console.print(f"checkpoint  {checkpoint}", soft_wrap=True)
+    if json:
+        replace_text(json, json_text.dumps(losses, indent=2) + "\n")
