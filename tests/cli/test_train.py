@@ -242,3 +242,44 @@ def test_two_processes_by_accelerate_launch(world, tmp_path):
     assert len(figures(tmp_path / "two")) == 5
     for two, one in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
         assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(world, tmp_path, capsys):
+    args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=8"]
+    assert main([*args, "--dry_run", f"--json={tmp_path}/summary.json"]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["records"], summary["usable"], summary["steps"]) == (8, 8, 2)
+    assert summary["visual tokens an image"] == {"least": 16, "mean": 16, "most": 16}
+    assert summary["learns"]["projector"] == summary["parameters"]["projector"] > 0
+    assert summary["learns"]["encoder"] == summary["learns"]["language"] == 0
+    assert "visual tokens an image" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_in_brackets_is_no_markup(world, tmp_path, capsys):
+    args = ["train", f"--config={world}/recipe.yaml", "--max_samples=4"]
+    assert main([*args, f"--out={tmp_path}/r[/b]"]) == 0
+    assert capsys.readouterr().out.endswith(f"checkpoint  {tmp_path}/r[/b]/model\n")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--epochs=1000000000000", "--workers=100000", "--model.preprocess.image_px=1000000000"],
+)
+def test_numbers_beyond_reason_are_refused_at_once(world, tmp_path, option, capsys):
+    assert main(["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", option]) == 2
+    assert "at most" in capsys.readouterr().err
+
+
+def test_precisions_by_either_name(world, tmp_path, capsys):
+    args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--print_config"]
+    assert main([*args, "--precision=bfloat16", "--model.language.dtype=bf16"]) == 0
+    given = ArgumentParser(exit_on_error=False)
+    verb.add_arguments(given)
+    config = verb.read_arguments(
+        given, [*args[1:3], "--precision=bfloat16", "--model.language.dtype=bf16"]
+    )
+    assert StageConfig(**{k: config[k] for k in StageConfig.__dataclass_fields__}).precision == (
+        "bf16"
+    )
+    assert config["model"].language.dtype == "bfloat16"

@@ -3,24 +3,19 @@
 import difflib
 import errno
 import importlib
-import inspect
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 from rich.logging import RichHandler
 
 from diglot import __version__
-from diglot.config.help_format import KeepLines
-from diglot.config.messages import one_line
+from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files
-from diglot.config.read import cause_of, option_names
-from diglot.core.errors import ConfigError, DiglotError
+from diglot.core.errors import DiglotError
 
 VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",
@@ -85,32 +80,16 @@ def _run_verb(verb: str, args: list[str]) -> int:
 def _call(verb: str, module: ModuleType, args: list[str]) -> None:
     """Parse the verb's arguments, from its signature or its own `add_arguments`, and run it."""
     function = getattr(module, verb)
-    about = inspect.getdoc(function) or ""
-    parser = ArgumentParser(
-        prog=f"diglot {verb}",
-        description=about.split("\nArgs:")[0],
-        formatter_class=KeepLines,
-        exit_on_error=False,
-    )
+    parser = verb_parser(verb, function)
     if hasattr(module, "add_arguments"):
         module.add_arguments(parser)
         hide_group_files(parser)
     else:
         parser.add_function_arguments(function, as_group=False, as_positional=True)
-    read_arguments = getattr(module, "read_arguments", _parse)
-    given = read_arguments(parser, args)
+    given = getattr(module, "read_arguments", parse_arguments)(parser, args)
     for name in ("config", "print_config"):
         given.pop(name, None)
     function(**given)
-
-
-def _parse(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
-    """The values of all options, configs built. Raises ConfigError for arguments that are wrong."""
-    try:
-        built: Any = parser.instantiate_classes(parser.parse_args(args))
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
-    return built.as_dict()
 
 
 def _log_to_stderr() -> None:

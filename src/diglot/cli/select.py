@@ -1,264 +1,65 @@
 """`diglot select`: choose a vision encoder without fine-tuning with each."""
 
-import inspect
+import difflib
+import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
-from diglot.cli.progress import show_progress
-from diglot.cli.select_a_score import a_score
-from diglot.cli.select_ocr_pairs import ocr_pairs
-from diglot.cli.select_pairs import c_score, scene_pairs
-from diglot.cli.select_study import study
+from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.core.errors import ConfigError
-from diglot.core.progress import rename_stages
-from diglot.core.rng import check_seed
-from diglot.files import write_json
-from diglot.report.figure_file import write_figure
-from diglot.select import figures, tables
-from diglot.select.choose import NEW, Choice, choose_for, stored_choice
-from diglot.select.law import fit_law, random_r2
-from diglot.select.new_settings import new_settings_curves
-from diglot.select.paper_data import PaperLaw, paper_law
-from diglot.select.paper_range import variants
-from diglot.select.plan import Plan, make_plan
-from diglot.select.records import fits_record, plan_record, study_record
-from diglot.select.study import recall_curves, results_json, table_2
-from diglot.select.table import column_names, read_table
 
-BUDGETS = range(2, 9)
-RANGE_BUDGET = 4
-POOL = 12
-
-
-def paper(
-    *,
-    out: Path = Path("runs/select"),
-    runs: int = 1000,
-    seed: int = 0,
-    choose: bool = False,
-    json: Path | None = None,
-    details: Path | None = None,
-) -> None:
-    """Repeat "Law of Vision Representation in MLLMs" from its printed scores, and compare policies.
-
-    Prints Table 2, every policy's Recall@3 and @1, the range the paper's unstated choices span,
-    and trials on random pools and on new settings; draws Figures 2, 5 and 10 into --out.
-
-    Examples:
-        diglot select paper
-        diglot select paper --runs 100 --json runs/select/results.json
-        diglot select paper --choose true
-
-    Args:
-        out: Folder of the figures.
-        runs: Simulated selections per policy and benchmark.
-        seed: Of all draws.
-        choose: Choose our policy's hyper-parameters anew for each benchmark on the other seven
-            (about a minute), rather than take those chosen before.
-        json: Also write fits and recall to this file, in per cent.
-        details: Also write the per-benchmark recalls, spreads, range and trials to this file.
-    """
-    if runs < 1:
-        raise ConfigError("no runs", expected="at least 1", got=runs, where="--runs")
-    check_seed(seed, where="--seed")
-    law, console = paper_law(), Console()
-    choices = _choices(law, seed, choose, console)
-    fits = table_2(law, seed=seed)
-    console.print(tables.fits_table(law, fits))
-    with show_progress() as report:
-        common: dict[str, Any] = {"runs": runs, "seed": seed}
-        curves = recall_curves(law, choices, budget=len(law.settings), report=report, **common)
-        pooled = rename_stages(report, lambda stage: f"{stage} pools")
-        pools = recall_curves(law, choices, budget=max(BUDGETS), pool=POOL, report=pooled, **common)
-        found = variants(law, budget=RANGE_BUDGET, report=report, **common)
-    fresh = new_settings_curves(law, choices, runs=min(runs, 200))
-    for top in (3, 1):
-        for what, shown in (("all 15 settings", curves), (f"random pools of {POOL}", pools)):
-            title = f"Recall@{top} in per cent, mean of eight benchmarks, {what}, {runs} runs"
-            console.print(tables.recall_table(shown, BUDGETS, top=top, title=title))
-    console.print(tables.range_table(law, found, RANGE_BUDGET))
-    console.print(tables.new_settings_table(fresh))
-    _draw(law, fits, curves, out, console)
-    if json is not None:
-        write_json(json, results_json(fits, curves))
-    if details is not None:
-        trials = {"all": curves, "pools": pools}
-        record = study_record(law, fits, trials, found, fresh, choices)
-        write_json(details, record)
-
-
-def fit(
-    table: Path,
-    *,
-    results: str,
-    columns: str | tuple[str, ...] = ("A", "C"),
-    degree: int = 2,
-    plot: Path | None = None,
-    json: Path | None = None,
-) -> None:
-    """Fit results as a polynomial of scores, beside the baselines, with leave-one-out R².
-
-    The table is a CSV with a header: the settings' names first (or in a column "setting"), then
-    scores and results; an empty cell is a result not measured yet.
-
-    Examples:
-        diglot select fit scores.csv --results mmbench
-        diglot select fit scores.csv --results mmbench --columns A,C,ocr_C --plot law.png
-
-    Args:
-        table: The CSV file.
-        results: Column with a benchmark's results.
-        columns: Columns to fit them on; one, several joined by commas, or a list.
-        degree: 1 (linear) or 2 (quadratic).
-        plot: Draw the results and the fitted surface into this file (.png, .svg, .pdf).
-        json: Also write the fits to this file.
-    """
-    console, names = Console(), column_names(columns)
-    if results in names:
-        raise ConfigError(
-            "the results are among the columns they are fitted on", got=results, where="--columns"
-        )
-    whole = read_table(table)
-    known = whole.only(~np.isnan(whole.column(results)))
-    scores_KF, results_K = known.complete(names), known.column(results)
-    fits = {", ".join(names): fit_law(names, scores_KF, results_K, degree=degree)}
-    if len(names) > 1:
-        for index, column in enumerate(names):
-            alone_K1 = scores_KF[:, [index]]
-            fits[f"{column} alone"] = fit_law([column], alone_K1, results_K, degree=degree)
-    main = fits[", ".join(names)]
-    random = random_r2(main.points, main.parameters)
-    console.print(tables.fit_table(fits, random, results))
-    console.print(tables.coefficient_table(main))
-    for warning in main.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    if plot is not None:
-        drawing = figures.law_figure(main, scores_KF, results_K, known.settings, results)
-        write_figure(plot, drawing)
-        console.print(f"plot: {plot}", highlight=False)
-    if json is not None:
-        write_json(json, fits_record(fits, random))
-
-
-def plan(
-    table: Path,
-    *,
-    results: str,
-    budget: int,
-    columns: str | tuple[str, ...] = ("A", "C"),
-    policy: str = "own_policy",
-    known: str | tuple[str, ...] = (),
-    stop_below: float = 0.05,
-    seed: int = 0,
-    json: Path | None = None,
-) -> None:
-    """Say which setting to fine-tune next, rank all with uncertainty, and say when to stop.
-
-    Fill in the result when the fine-tune is done and ask again. Stops when one more fine-tune
-    would not change the three best.
-
-    Examples:
-        diglot select plan scores.csv --results mmbench --budget 4
-
-    Args:
-        table: The CSV file, as for `diglot select fit`; empty results are not fine-tuned yet.
-        results: Column with the benchmark's results so far.
-        budget: Fine-tunes you can afford, those done included.
-        columns: Score columns, as for fit; two are taken as A and C, in this order.
-        policy: own_policy, related_policy, paper_policy, a_ranking, a_greedy or random.
-        known: Columns with the same settings' results on other benchmarks: own_policy learns the
-            law's shape from them, related_policy expects the settings to do as there.
-        stop_below: Stop when the top 3 would change with a probability below this (own_policy and
-            related_policy; the others have no probabilities).
-        seed: Of the draws.
-        json: Also write the plan to this file.
-    """
-    console = Console()
-    made: Plan = make_plan(
-        read_table(table),
-        results=results,
-        columns=column_names(columns),
-        budget=budget,
-        policy=policy,
-        known=column_names(known),
-        stop_below=stop_below,
-        seed=seed,
-    )
-    console.print(tables.plan_table(made, results))
-    for warning in made.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    answer = "stop" if made.next is None else f"fine-tune next: {made.settings[made.next]}"
-    console.print(f"{answer} ({made.reason})", highlight=False, markup=False)
-    if json is not None:
-        write_json(json, plan_record(made))
-
-
-SUB_VERBS: dict[str, Callable[..., None]] = {
-    "paper": paper,
-    "fit": fit,
-    "plan": plan,
-    "a-score": a_score,
-    "c-score": c_score,
-    "scene-pairs": scene_pairs,
-    "ocr-pairs": ocr_pairs,
-    "study": study,
+# Sub-verb -> the file that has it, and what it does: help loads none of them.
+SUB_VERBS = {
+    "paper": ("select_law", "repeat the paper from its printed scores, and compare policies"),
+    "fit": ("select_law", "fit results as a polynomial of scores, beside the baselines"),
+    "plan": ("select_law", "which setting to fine-tune next, and when to stop"),
+    "a-score": (
+        "select_a_score",
+        "the A score: log-likelihood of captions behind images",
+    ),
+    "c-score": ("select_pairs", "the C score: keypoints whose match in another picture is found"),
+    "scene-pairs": ("select_pairs", "pairs of scenes with one object in common"),
+    "ocr-pairs": ("select_ocr_pairs", "pairs of pictures of the same words, or the same chart"),
+    "study": ("select_study", "train every setting alike, and see what foretells what"),
 }
 
 
-def select(subcommand: str, **chosen: Any) -> None:
-    """Choose a vision encoder without fine-tuning with each.
+def select(subcommand: str, settings: dict[str, Any]) -> None:
+    """Choose a vision encoder without fine-tuning each.
 
     Examples:
         diglot select fit scores.csv --results mmbench
         diglot select plan scores.csv --results mmbench --budget 4
         diglot select paper
     """
-    SUB_VERBS[subcommand](**chosen[subcommand])
+    _function(subcommand)(**settings)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The sub-verbs, each with the arguments of its function."""
-    verbs = parser.add_subcommands()
-    for name, function in SUB_VERBS.items():
-        about = inspect.getdoc(function) or ""
-        sub_parser = ArgumentParser(
-            description=about.split("\nArgs:")[0], formatter_class=parser.formatter_class
-        )
-        sub_parser.add_function_arguments(function, as_group=False, as_positional=True)
-        verbs.add_subcommand(name, sub_parser, help=about.splitlines()[0])
+    """The names of the sub-verbs; `diglot select NAME --help` shows the options of one."""
+    parser.usage = "diglot select NAME [options]"
+    lines = [f"  {name:<12} {what}" for name, (_, what) in SUB_VERBS.items()]
+    parser.description = "\n".join([f"{parser.description}", "Names:", *lines])
 
 
-def _choices(law: PaperLaw, seed: int, anew: bool, console: Console) -> dict[str, Choice]:
-    if not anew:
-        return {name: stored_choice(name) for name in law.benchmarks}
-    chosen = {}
-    with show_progress() as report:
-        for b, name in enumerate([*law.benchmarks, NEW]):
-            held_out = None if name == NEW else b
-            chosen[name] = choose_for(
-                held_out,
-                law.scores_K2,
-                law.results_BK,
-                seed=seed,
-                report=rename_stages(report, lambda stage, name=name: f"{stage}, {name}"),
-            )
-    for name, choice in chosen.items():
-        console.print(f"{name}: {choice.as_dict()}", highlight=False)
-    return chosen
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The sub-verb and its settings. Raises ConfigError for what is wrong in either."""
+    if not args or args[0].startswith("-"):
+        parser.parse_args(args)
+        raise ConfigError("no sub-verb", expected="one of " + ", ".join(SUB_VERBS))
+    name, *rest = args
+    if name not in SUB_VERBS:
+        close = difflib.get_close_matches(name, SUB_VERBS, n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ConfigError(f"no sub-verb {name!r}{meant}", expected="one of " + ", ".join(SUB_VERBS))
+    function = _function(name)
+    sub_parser = verb_parser(f"select {name}", function)
+    sub_parser.add_function_arguments(function, as_group=False, as_positional=True)
+    return {"subcommand": name, "settings": parse_arguments(sub_parser, rest)}
 
 
-def _draw(law: PaperLaw, fits: Any, curves: Any, out: Path, console: Console) -> None:
-    drawings = {
-        "figure_2": figures.figure_2(law, fits),
-        "figure_5": figures.recall_figure(law, curves, top=3),
-        "figure_10": figures.recall_figure(law, curves, top=1),
-    }
-    for name, drawing in drawings.items():
-        for kind in ("png", "svg"):
-            write_figure(out / f"{name}.{kind}", drawing)
-    console.print(f"figures: {out}", highlight=False)
+def _function(name: str) -> Callable[..., None]:
+    module = importlib.import_module(f"diglot.cli.{SUB_VERBS[name][0]}")
+    return getattr(module, name.replace("-", "_"))

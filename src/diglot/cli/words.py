@@ -10,9 +10,7 @@ from rich.console import Console
 
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
-from diglot.data.rejected import Rejected
 from diglot.files import replace_text
-from diglot.synth.words.word_list import build_word_list
 
 _SHOWN = 12
 
@@ -49,6 +47,9 @@ def words(
         max_words: Keep so many, the commonest.
         json: Write the summary to this file too.
     """
+    from diglot.data.rejected import Rejected  # slow to load: not for --help
+    from diglot.synth.words.word_list import build_word_list
+
     if min_count < 1 or (max_words is not None and max_words < 1):
         raise ConfigError("must be at least 1", where="min_count, max_words")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
         **_examine(samples, records),
         "steps": order.steps,
         "records a step": config.global_batch,
-        "objectives": [member.where for member in objective.members],
+        "objectives": [config.objective.name, *config.plus, *config.mix],
         "learns": {count.part: count.learn for count in counts if count.total},
         "parameters": {count.part: count.total for count in counts if count.total},
     }
