@@ -13,6 +13,7 @@ from diglot.core import masks
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Sample
 from diglot.data.records import write_dataset
+from tests.data.formats.foreign import make_conversation
 
 
 def picture(number: int) -> bytes:
@@ -109,14 +110,43 @@ def test_image_records(tmp_path: Path) -> None:
     view(records)
     page = (tmp_path / "records.html").read_text("utf-8")
     assert shown_ids(page) == ["one"]
-    for reason in ("path leaves its folder", "no such picture file", "no picture"):
+    for reason in ("path leaves its folder", "no such image file", "no image in the record"):
         assert reason in page
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_text('{"id": "a"}\n{oops\n')
-    with pytest.raises(DataError, match=r"r\.jsonl:2: not JSON"):
-        view(tmp_path / "r.jsonl")
+def test_a_broken_line_is_a_line_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture(1))
+    good = json.dumps({"id": "a", "image": "a.png", "caption": "a ball"})
+    (tmp_path / "r.jsonl").write_text(good + "\n{oops\n[1]\n")
+    view(tmp_path / "r.jsonl")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert shown_ids(page) == ["a"]
+    for reason in ("line 2", "r.jsonl:2: not JSON", "r.jsonl:3: not a record"):
+        assert reason in page
+
+
+def test_only_samples_with_a_phrase(dataset: Path, tmp_path: Path) -> None:
+    view(dataset, out=tmp_path / "p.html", phrase="Ball", count=3)
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert len(shown_ids(page)) == 3
+    assert "with &#39;Ball&#39;" in page
+    view(dataset, out=tmp_path / "p.html", phrase="tower")
+    assert "No sample to show" in (tmp_path / "p.html").read_text("utf-8")
+
+
+def test_conversations_with_several_images(tmp_path: Path) -> None:
+    write_dataset([make_conversation(0), make_conversation(1, images=0)], tmp_path / "d")
+    view(tmp_path / "d", out=tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert page.count('<svg class="picture"') == 2
+    assert page.count('class="turn assistant"') == 2
+    for text in (
+        "assistant, learned",
+        "&lt;image&gt; and &lt;image&gt;",
+        "no image",
+        ">small dog</mark>",
+    ):
+        assert text in page
 
 
 def test_a_run_is_rendered_anew(tmp_path: Path) -> None:

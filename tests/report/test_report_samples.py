@@ -1,4 +1,4 @@
-"""Samples as page JSON: thumbnails, masks, tallies."""
+"""Samples as page JSON: thumbnails, masks, statistics."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Region, Sample
 from diglot.report.dataset_page import render_dataset_page
 from diglot.report.dataset_schema import read_dataset_page
-from diglot.report.dataset_stats import SampleTally, binned
+from diglot.report.dataset_stats import DatasetStats, binned
 from diglot.report.samples import sample_json
 from diglot.report.thumbnails import jpeg_uri, mask_uri
 
@@ -64,15 +64,15 @@ def test_a_mask_is_black_outside_faint_inside_and_white_along_its_edge() -> None
 
 def test_a_sample_becomes_a_page() -> None:
     shown = sample_json(make_sample(), Image.new("RGB", (200, 100)))
-    tally = SampleTally()
-    tally.add(make_sample())
+    stats = DatasetStats()
+    stats.add(make_sample())
     page = read_dataset_page(
         {
             "title": "t",
             "created": "now",
             "note": "one",
-            "facts": tally.facts(),
-            "charts": tally.charts(),
+            "facts": stats.facts(),
+            "charts": stats.charts(),
             "rejected": [["too small", 3]],
             "unusable": [["s/2", "broken"]],
             "samples": [shown],
@@ -90,17 +90,24 @@ def test_a_picture_of_another_size_is_refused() -> None:
         sample_json(make_sample(), Image.new("RGB", (100, 200)))
 
 
-def test_tally_counts_in_words() -> None:
-    tally = SampleTally()
-    tally.add(make_sample())
-    assert tally.facts() == {
-        "regions": "2, 2.0 a sample",
-        "regions in their caption": "1 (50%)",
-        "regions with a mask": "1 (50%)",
-        "names": "2 different",
-        "caption words": "5.0 a caption",
+def test_statistics_of_mmcs_and_pad() -> None:
+    stats = DatasetStats()
+    stats.add(make_sample())
+    assert stats.facts() == {
+        "objects": "2",
+        "average objects a sample": "2.0",
+        "average characters a caption": "21",
+        "average entities a caption": "1.0",
+        "unique tags": "2",
+        "objects in their text": "1 (50%)",
+        "objects with a mask": "1 (50%)",
     }
-    assert SampleTally().facts()["regions with a mask"] == "0"
+    charts = {chart["title"]: chart["bars"] for chart in stats.charts()}
+    assert charts["Box area, share of the image"] == [["10% to 20%", 1], ["20% to 50%", 1]]
+    assert charts["Score"][0] == ["0.5 to 0.6", 1]
+    assert charts["Score"][-1] == ["0.9 to 1.0", 1]
+    assert charts["Most frequent phrases"] == [["a red ball", 1], ["sky", 1]]
+    assert DatasetStats().facts()["objects with a mask"] == "0"
 
 
 @given(st.dictionaries(st.integers(0, 500), st.integers(1, 9), max_size=20))

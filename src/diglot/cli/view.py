@@ -1,13 +1,10 @@
-"""`diglot view`: look at a dataset, at image records, or at the report of a run, in a browser."""
+"""`diglot view`: samples of a dataset or of image records, or the report of a run, as a page."""
 
 import json
-import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +12,18 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
-from diglot.data.images import decode_image, image_size, resolve_inside
-from diglot.data.records import Dataset, open_dataset
-from diglot.data.schema import from_row
+from diglot.data.browse import Samples, draw_samples, open_samples
+from diglot.data.images import decode_image
+from diglot.data.json_stream import parse_line
+from diglot.data.labels import Labels, open_labels
+from diglot.data.records import Dataset
 from diglot.report.dataset_page import write_dataset_page
-from diglot.report.dataset_stats import SampleTally
+from diglot.report.dataset_stats import DatasetStats
 from diglot.report.page import write_report
-from diglot.report.samples import sample_json
+from diglot.report.samples import record_json
 
 _REPORT, _REJECTED = "report.json", "rejected.jsonl"
-_REASONS = 20
+_REASONS, _UNUSABLE = 20, 200
 
 
 def view(
@@ -34,12 +33,19 @@ def view(
     seed: int = 0,
     split: str = "train",
     only: str | None = None,
+    phrase: str | None = None,
+    labels: Path | None = None,
     scan: int = 5000,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run.
 
+    Of a dataset: its statistics, what was rejected by reason, and samples with boxes and masks
+    beside the caption or conversation in matching colours; buttons show only those with a phrase.
+
     Examples:
         diglot view data/scenes --split train --count 24 --out page.html
+
+        diglot view data/scenes --phrase dog --labels data/labels
 
         diglot view runs/demo   (makes runs/demo/report.html anew from its report.json)
 
@@ -52,62 +58,47 @@ def view(
         seed: Seed of the draw.
         split: Which split of the dataset.
         only: Show this one sample, by its id.
-        scan: Most samples to read for the summary, spread evenly over the dataset.
+        phrase: Show only samples with a region whose phrase or label holds these words.
+        labels: Patch labels that `diglot label` wrote of this dataset: the words are drawn too.
+        scan: Most samples to read for the statistics, spread evenly over the dataset, and in search
+            of a phrase.
     """
     if count < 1 or scan < 1:
         raise ConfigError("nothing to show", expected="count and scan of at least 1")
     if (source / _REPORT).is_file():
         print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
         return
-    samples = _open(source, split)
+    samples = open_samples(source, split)
+    opened = _open_labels(labels, samples) if labels else None
     default = source / f"{split}.html" if source.is_dir() else source.with_suffix(".html")
-    drawn = _draw(samples, only, count, seed)
-    page = _page(source, samples, drawn, scan)
-    chosen = f"drawn at random with seed {seed}" if only is None else f"the one with id {only}"
+    if only is None:
+        drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
+    else:
+        drawn = [_find(samples, only)]
+    page = _page(source, samples, drawn, scan, opened)
     page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
-    page["note"] = f"{len(drawn)} of {len(samples):,} samples, {chosen}."
+    page["note"] = f"{len(drawn)} of {len(samples):,} samples, {_chosen(only, phrase, seed)}."
     print(write_dataset_page(page, out or default))
 
 
-@dataclass(frozen=True)
-class _ImageRecords:
-    """The lines of a .jsonl file as samples."""
-
-    folder: Path
-    rows: list[dict[str, Any]]
-
-    @cached_property
-    def ids(self) -> list[str]:
-        return [str(row.get("id")) for row in self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Sample:
-        row = self.rows[index]
-        where = f"sample {row.get('id')!r}, image"
-        if not isinstance(row.get("image"), str):
-            raise DataError("no picture", expected="a path relative to the file", where=where)
-        path = resolve_inside(self.folder, row["image"])
-        height, width = image_size(path, where=where)
-        made = {"caption": "", "regions": [], "lineage": [], "size_hw": [height, width]}
-        return from_row(made | row | {"image": {"bytes": path.read_bytes()}})
+def _chosen(only: str | None, phrase: str | None, seed: int) -> str:
+    if only is not None:
+        return f"the one with id {only}"
+    where = f" of those with {phrase!r}" if phrase else ""
+    return f"drawn at random{where} with seed {seed}"
 
 
-_Samples = Dataset | _ImageRecords
+def _open_labels(folder: Path, samples: Samples) -> Labels:
+    if not isinstance(samples, Dataset):
+        raise ConfigError("labels belong to a dataset folder", where="labels", got=str(folder))
+    return open_labels(folder, samples)
 
 
-def _open(source: Path, split: str) -> _Samples:
-    if source.is_file() and source.suffix == ".jsonl":
-        return _ImageRecords(source.parent, list(_json_lines(source.read_bytes(), where=source)))
-    if source.is_dir() and any(source.glob("*.parquet")):
-        return open_dataset(source, split)
-    raise ConfigError(
-        "nothing to view here",
-        expected=f"a dataset folder, a run's folder with {_REPORT}, or a .jsonl file",
-        got="a folder with neither" if source.is_dir() else "no such folder or .jsonl file",
-        where=str(source),
-    )
+def _find(samples: Samples, only: str) -> int:
+    ids = samples.ids
+    if only not in ids:
+        raise ConfigError(f"no sample has the id {only!r}", fix="Ids stand on the page.")
+    return ids.index(only)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -117,50 +108,55 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"not JSON ({error})", where=str(path)) from error
 
 
-def _json_lines(content: bytes, *, where: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not JSON ({error})", where=f"{where}:{number}") from error
-        if isinstance(row, dict):
-            yield row
-        elif row is not None:
-            raise DataError("not a record", expected="a JSON object", where=f"{where}:{number}")
-
-
-def _draw(samples: _Samples, only: str | None, count: int, seed: int) -> list[int]:
-    """Indices of the samples to show, in the dataset's order."""
-    if only is None:
-        size = len(samples)
-        return sorted(random.Random(seed).sample(range(size), min(count, size)))
-    if only not in samples.ids:
-        raise ConfigError(f"no sample has the id {only!r}", fix="Ids stand on the page.")
-    return [samples.ids.index(only)]
-
-
-def _page(source: Path, samples: _Samples, drawn: list[int], scan: int) -> dict[str, Any]:
+def _page(
+    source: Path, samples: Samples, drawn: list[int], scan: int, labels: Labels | None
+) -> dict[str, Any]:
     """The page's JSON. What cannot be used stands on the page with its reason."""
-    tally, unusable = SampleTally(), {}
-    shown = []
+    stats, unusable, shown = DatasetStats(), _Unusable(samples), []
     with show_progress() as report:
         for index in _counted("reading samples", _spread(len(samples), scan), report):
-            with _noting(unusable, samples.ids[index]):
-                tally.add(samples[index])
+            with unusable.noting(index):
+                stats.add(samples[index])
         for index in _counted("drawing samples", drawn, report):
-            with _noting(unusable, samples.ids[index]):
-                shown.append(_sample_json(samples[index]))
+            with unusable.noting(index):
+                shown.append(_sample_json(samples[index], labels[index] if labels else None))
+    facts = {"samples": f"{len(samples):,}"}
+    if stats.samples < len(samples):
+        facts["samples read for these figures"] = f"{stats.samples:,}"
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "facts": {"samples read": f"{tally.samples:,} of {len(samples):,}"} | tally.facts(),
-        "charts": tally.charts(),
+        "facts": facts | stats.facts(),
+        "charts": stats.charts(),
         "rejected": _rejected(source),
-        "unusable": [list(pair) for pair in unusable.items()],
+        "unusable": unusable.lines(),
         "samples": shown,
     }
 
 
-def _counted(stage: str, indices: list[int], report: Report) -> Iterator[int]:
+class _Unusable:
+    """The records that raised, each once, with its reason."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._reasons: dict[int, str] = {}
+
+    @contextmanager
+    def noting(self, index: int) -> Iterator[None]:
+        """A DataError of the block becomes a line."""
+        try:
+            yield
+        except DataError as error:
+            self._reasons[index] = str(error)
+
+    def lines(self) -> list[list[str]]:
+        """[id, reason] of each, at most 200, and how many more there are."""
+        ids = self._samples.ids if self._reasons else []
+        lines = [[ids[n] or f"#{n}", reason] for n, reason in sorted(self._reasons.items())]
+        rest = len(lines) - _UNUSABLE
+        return lines[:_UNUSABLE] + ([["others", f"{rest:,} more"]] if rest > 0 else [])
+
+
+def _counted(stage: str, indices: Sequence[int], report: Report) -> Iterator[int]:
     for done, index in enumerate(indices, start=1):
         yield index
         report(Progress(stage, done, len(indices)))
@@ -171,16 +167,12 @@ def _spread(size: int, most: int) -> list[int]:
     return [index * size // min(size, most) for index in range(min(size, most))]
 
 
-@contextmanager
-def _noting(unusable: dict[str, str], sample_id: str) -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        unusable[sample_id] = str(error)
-
-
-def _sample_json(sample: Sample) -> dict[str, Any]:
-    return sample_json(sample, decode_image(sample.image, where=f"sample {sample.id!r}, image"))
+def _sample_json(sample: Sample, labels: Any) -> dict[str, Any]:
+    pictures = [
+        decode_image(image, where=f"sample {sample.id!r}, images[{n}]")
+        for n, image in enumerate(sample.images)
+    ]
+    return record_json(sample, pictures, labels)
 
 
 def _rejected(source: Path) -> list[list[Any]]:
@@ -192,8 +184,14 @@ def _rejected(source: Path) -> list[list[Any]]:
     if not path.is_file():
         return []
     whole = path.read_bytes().rpartition(b"\n")[0]
-    rows = _json_lines(whole, where=path)
-    counts = Counter(str(row.get("reason", "no reason given")) for row in rows).most_common()
+    counts = Counter(_reason(line) for line in whole.splitlines() if line.strip()).most_common()
     rest = sum(count for _, count in counts[_REASONS:])
     bars = [list(bar) for bar in counts[:_REASONS]]
     return [*bars, ["other reasons", rest]] if rest else bars
+
+
+def _reason(line: bytes) -> str:
+    try:
+        return str(parse_line(line).get("reason", "no reason given"))
+    except DataError:
+        return "no reason given"

@@ -1,12 +1,55 @@
 """Samples of a dataset as one self-contained HTML page."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diglot.report.dataset_schema import DatasetPage, read_dataset_page
+from diglot.report.captions import Piece, cut_caption
+from diglot.report.dataset_schema import (
+    DatasetPage,
+    PatchWords,
+    SampleView,
+    TurnText,
+    read_dataset_page,
+)
 from diglot.report.render import render, write_page
-from diglot.report.scenes import view_scene
+from diglot.report.scenes import BoxView, Rect, SceneView, to_rect, view_scene
+
+_FILTERS = 16
+# A word fills its patch at this many times its font size a character.
+_CHARACTER = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnView:
+    """A turn cut where entities begin and end."""
+
+    turn: TurnText
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchView:
+    """The best word of a patch, and all of them for the pointer."""
+
+    rect: Rect
+    font_px: float
+    word: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePage:
+    """Everything the template needs of a sample."""
+
+    sample: SampleView
+    views: tuple[SceneView, ...]
+    boxes: tuple[BoxView, ...]  # of all pictures
+    turns: tuple[TurnView, ...]
+    patches: tuple[PatchView, ...]
+    filters: tuple[int, ...]  # the phrases of the filter that it has
 
 
 def write_dataset_page(data: Mapping[str, Any], out: Path) -> Path:
@@ -21,5 +64,53 @@ def write_dataset_page(data: Mapping[str, Any], out: Path) -> Path:
 
 def render_dataset_page(page: DatasetPage) -> str:
     """The page as text."""
-    samples = [{"view": view_scene(s.scene), "lineage": s.lineage} for s in page.samples]
-    return render("dataset.html.j2", {"page": page, "samples": samples})
+    filters = _common_names(page)
+    samples = [_view_sample(sample, filters) for sample in page.samples]
+    return render("dataset.html.j2", {"page": page, "samples": samples, "filters": filters})
+
+
+def _names(sample: SampleView) -> set[str]:
+    return {region.label.lower() for scene in sample.scenes for region in scene.regions}
+
+
+def _common_names(page: DatasetPage) -> list[tuple[str, int]]:
+    """The names that most of the shown samples have, with how many have them."""
+    counts = Counter(name for sample in page.samples for name in sorted(_names(sample)))
+    return counts.most_common(_FILTERS) if len(page.samples) > 1 else []
+
+
+def _view_sample(sample: SampleView, filters: list[tuple[str, int]]) -> SamplePage:
+    views: list[SceneView] = []
+    for scene in sample.scenes:
+        views.append(view_scene(scene, first=sum(len(view.boxes) for view in views)))
+    names = _names(sample)
+    return SamplePage(
+        sample=sample,
+        views=tuple(views),
+        boxes=tuple(box for view in views for box in view.boxes),
+        turns=tuple(_view_turn(turn) for turn in sample.turns),
+        patches=_view_patches(sample.labels) if sample.labels else (),
+        filters=tuple(n for n, (name, _) in enumerate(filters) if name in names),
+    )
+
+
+def _view_turn(turn: TurnText) -> TurnView:
+    regions = max((region for region, _, _ in turn.spans), default=-1) + 1
+    spans: list[tuple[int, int] | None] = [None] * regions
+    for region, start, end in turn.spans:
+        spans[region] = (start, end)
+    return TurnView(turn=turn, pieces=cut_caption(turn.text, spans))
+
+
+def _view_patches(labels: PatchWords) -> tuple[PatchView, ...]:
+    """The patches that have a word; a thumbnail's, which lie over the others, are left out."""
+    views = []
+    smallest = min((box[2] - box[0] for box in labels.boxes), default=0)
+    for box, words, scores in zip(labels.boxes, labels.words, labels.scores, strict=True):
+        if words and box[2] - box[0] < 1.5 * smallest:
+            listed = [f"{w} {s:.2f}" for w, s in zip(words, scores, strict=True) if s is not None]
+            rect = to_rect(box)
+            fit = rect.width / (_CHARACTER * max(len(words[0]), 1))
+            font = round(min(rect.height * 0.4, fit), 2)
+            views.append(PatchView(rect=rect, font_px=font, word=words[0], words="\n".join(listed)))
+    return tuple(views)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diglot.report.fields import Field
+from diglot.report.fields import Box, Field
 from diglot.report.scene_schema import Scene, read_scene
 
 
@@ -23,11 +23,33 @@ class BarChart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleView:
-    """One sample and (step, revision) of whatever made it."""
+class TurnText:
+    """One turn of a conversation; spans are (region, start, end), regions counted from 0."""
 
-    scene: Scene
+    role: str
+    text: str
+    learn: bool
+    spans: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchWords:
+    """The words of each patch of the first picture, best first, and the patches' boxes."""
+
+    boxes: tuple[Box, ...]
+    words: tuple[tuple[str, ...], ...]
+    scores: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleView:
+    """One sample: its pictures, caption or turns, and (step, revision) of whatever made it."""
+
+    id: str
+    scenes: tuple[Scene, ...]
+    turns: tuple[TurnText, ...]
     lineage: tuple[tuple[str, str], ...]
+    labels: PatchWords | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +100,37 @@ def _read_pair(field: Field) -> tuple[str, str]:
 
 
 def _read_sample(field: Field) -> SampleView:
-    made = field.at("lineage").items()
+    """A sample; one of a single picture may be a scene itself."""
+    made, scenes, turns = field.at("lineage").items(), field.find("scenes"), field.find("turns")
+    labels = field.find("labels")
+    read = tuple(read_scene(f) for f in scenes.items()) if scenes else (read_scene(field),)
+    regions = sum(len(scene.regions) for scene in read)
     return SampleView(
-        scene=read_scene(field),
+        id=field.at("id").text(),
+        scenes=read,
+        turns=tuple(_read_turn(f, regions) for f in turns.items()) if turns else (),
         lineage=tuple((f.at("step").text(), f.at("revision").text()) for f in made),
+        labels=_read_labels(labels) if labels else None,
     )
+
+
+def _read_turn(field: Field, regions: int) -> TurnText:
+    text = field.at("text").text()
+    spans = tuple(_read_span(f, regions, len(text)) for f in field.at("spans").items())
+    role, learn = field.at("role").text(), field.at("learn").flag()
+    return TurnText(role=role, text=text, learn=learn, spans=spans)
+
+
+def _read_span(field: Field, regions: int, length: int) -> tuple[int, int, int]:
+    region, start, end = (item.count() for item in field.items(length=3))
+    if region >= regions or not start < end <= length:
+        raise field.wrong(f"[region below {regions}, start, end) of {length} characters")
+    return region, start, end
+
+
+def _read_labels(field: Field) -> PatchWords:
+    boxes = tuple(f.box() for f in field.at("boxes").items())
+    words = tuple(f.texts() for f in field.at("words").items(length=len(boxes)))
+    rows = zip(field.at("scores").items(length=len(boxes)), words, strict=True)
+    scores = tuple(tuple(f.number() for f in row.items(length=len(w))) for row, w in rows)
+    return PatchWords(boxes=boxes, words=words, scores=scores)

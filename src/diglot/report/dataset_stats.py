@@ -1,52 +1,124 @@
-"""Counts over many samples: regions, caption words, names, each as the bars of a figure."""
+"""Statistics of many samples, as totals and as bars: MMCS Table 6 and Figure 1, and PAD's counts.
 
+MMCS counts samples, objects, average characters of a caption and average objects of a sample, and
+the entities of each caption; PAD (patch-aligned) counts regions and unique tags.
+"""
+
+from bisect import bisect_right
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
-from diglot.core.types import Sample
+from diglot.core.types import Region, Sample
 
 _BARS = 12
+# Edges of the bins of a box's share of its image, in percent.
+_AREA_EDGES = (0.1, 0.5, 1, 2, 5, 10, 20, 50)
+_MAX_NAMES = 200_000
 
 
-class SampleTally:
-    """Running counts; `add` samples one by one, then take `charts`."""
+class DatasetStats:
+    """Running counts; `add` samples one by one, then take `facts` and `charts`.
+
+    Of more than 200,000 different phrases the new ones are counted together.
+    """
 
     def __init__(self) -> None:
-        self.samples = 0
-        self._regions: Counter[int] = Counter()
+        self.samples = self._characters = self._captions = self._turns = self._images = 0
+        self._objects: Counter[int] = Counter()
+        self._entities: Counter[int] = Counter()
         self._words: Counter[int] = Counter()
-        self._names: Counter[str] = Counter()
-        self._masks = self._in_caption = 0
+        self._areas: Counter[int] = Counter()
+        self._scores: Counter[int] = Counter()
+        self._phrases: Counter[str] = Counter()
+        self._tags: Counter[str] = Counter()
+        self._masks = self._with_span = self._other_phrases = 0
 
     def add(self, sample: Sample) -> None:
-        """Count one sample; its picture is not looked at."""
+        """Count one sample; its picture is not decoded."""
         self.samples += 1
-        self._regions[len(sample.regions)] += 1
-        self._words[len(sample.caption.split())] += 1
-        self._names.update(region.name.lower() for region in sample.regions)
-        self._masks += sum(region.mask is not None for region in sample.regions)
-        self._in_caption += sum(region.span is not None for region in sample.regions)
+        self._images += len(sample.images)
+        self._turns += len(sample.turns)
+        self._objects[len(sample.regions)] += 1
+        if not sample.is_conversation:
+            self._captions += 1
+            self._characters += len(sample.caption)
+            self._words[len(sample.caption.split())] += 1
+            spans = {region.span for region in sample.regions if region.span is not None}
+            self._entities[len(spans)] += 1
+        for region in sample.regions:
+            self._add_region(region, sample)
+
+    def _add_region(self, region: Region, sample: Sample) -> None:
+        height, width = sample.sizes_hw[region.image]
+        x0, y0, x1, y1 = region.box
+        percent = 100 * (x1 - x0) * (y1 - y0) / (height * width)
+        self._areas[bisect_right(_AREA_EDGES, percent)] += 1
+        self._scores[min(int(region.score * 10), 9)] += 1
+        self._masks += region.mask is not None
+        self._with_span += region.span is not None
+        self._count_name(self._phrases, region.phrase)
+        self._count_name(self._tags, region.name)
+
+    def _count_name(self, names: Counter[str], name: str) -> None:
+        name = name.lower()
+        if name in names or len(names) < _MAX_NAMES:
+            names[name] += 1
+        else:
+            self._other_phrases += names is self._phrases
 
     def facts(self) -> dict[str, str]:
         """The totals, in words."""
-        regions = self._names.total()
-        return {
-            "regions": f"{regions:,}, {_mean(self._regions):.1f} a sample",
-            "regions in their caption": _share(self._in_caption, regions),
-            "regions with a mask": _share(self._masks, regions),
-            "names": f"{len(self._names):,} different",
-            "caption words": f"{_mean(self._words):.1f} a caption",
+        regions = self._areas.total()
+        more = "more than " if len(self._tags) >= _MAX_NAMES else ""
+        facts = {
+            "objects": f"{regions:,}",
+            "average objects a sample": f"{_mean(self._objects):.1f}",
+            "average characters a caption": f"{self._characters / max(self._captions, 1):.0f}",
+            "average entities a caption": f"{_mean(self._entities):.1f}",
+            "unique tags": f"{more}{len(self._tags):,}",
+            "objects in their text": _share(self._with_span, regions),
+            "objects with a mask": _share(self._masks, regions),
         }
+        if self._turns:
+            conversations = self.samples - self._captions
+            facts["conversations"] = f"{conversations:,}, {self._turns / conversations:.1f} turns"
+            facts["images"] = f"{self._images:,}"
+        return facts
 
     def charts(self) -> list[dict[str, Any]]:
         """Figures of bars: {"title", "bars": [[text, count], ...], "rest": count not drawn}."""
-        names = self._names.most_common(_BARS)
-        rest = self._names.total() - sum(count for _, count in names)
-        return [
-            {"title": "Regions per sample", "bars": binned(self._regions), "rest": 0},
-            {"title": "Words per caption", "bars": binned(self._words), "rest": 0},
-            {"title": "Commonest names", "bars": [list(bar) for bar in names], "rest": rest},
+        phrases = self._phrases.most_common(_BARS)
+        rest = self._phrases.total() + self._other_phrases - sum(count for _, count in phrases)
+        charts = [
+            ("Objects per sample", binned(self._objects), 0),
+            ("Entities per caption", binned(self._entities), 0),
+            ("Words per caption", binned(self._words), 0),
+            ("Box area, share of the image", self._area_bars(), 0),
+            ("Score", self._score_bars(), 0),
+            ("Most frequent phrases", [list(bar) for bar in phrases], rest),
         ]
+        return [{"title": t, "bars": bars, "rest": more} for t, bars, more in charts if bars]
+
+    def _area_bars(self) -> list[list[Any]]:
+        names = [f"below {_AREA_EDGES[0]}%"]
+        names += [f"{low}% to {high}%" for low, high in pairwise(_AREA_EDGES)]
+        names += [f"{_AREA_EDGES[-1]}% and more"]
+        return _trimmed([[name, self._areas[n]] for n, name in enumerate(names)])
+
+    def _score_bars(self) -> list[list[Any]]:
+        """Tenths; where every score is 1, as of drawn regions, there is nothing to show."""
+        if set(self._scores) <= {9}:
+            return []
+        return _trimmed(
+            [[f"{n / 10:.1f} to {(n + 1) / 10:.1f}", self._scores[n]] for n in range(10)]
+        )
+
+
+def _trimmed(bars: list[list[Any]]) -> list[list[Any]]:
+    """The bars without the empty ones at both ends."""
+    filled = [n for n, (_, count) in enumerate(bars) if count]
+    return bars[filled[0] : filled[-1] + 1] if filled else []
 
 
 def binned(counts: Counter[int], *, most: int = _BARS) -> list[list[Any]]:

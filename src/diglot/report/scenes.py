@@ -44,16 +44,18 @@ class SceneView:
     description: str  # the picture in words
 
 
-def view_scene(scene: Scene) -> SceneView:
-    """`scene` with its regions numbered from 1 in their own order."""
+def view_scene(scene: Scene, *, first: int = 0) -> SceneView:
+    """`scene` with its regions numbered in their own order, from `first` + 1."""
     height, width = scene.size_hw
     return SceneView(
         scene=scene,
         width=width,
         height=height,
-        boxes=tuple(_view_box(r, i, scene.size_hw) for i, r in enumerate(scene.regions)),
+        boxes=tuple(
+            _view_box(r, i, scene.size_hw) for i, r in enumerate(scene.regions, start=first)
+        ),
         pieces=cut_caption(scene.caption, [region.span for region in scene.regions]),
-        description=_describe(scene),
+        description=_describe(scene, first),
     )
 
 
@@ -85,6 +87,6 @@ def _badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
     return Rect(x=round(x, 2), y=round(y, 2), width=round(long_side, 2), height=round(side, 2))
 
 
-def _describe(scene: Scene) -> str:
-    names = ", ".join(f"{i + 1} {r.label}" for i, r in enumerate(scene.regions))
+def _describe(scene: Scene, first: int) -> str:
+    names = ", ".join(f"{i} {r.label}" for i, r in enumerate(scene.regions, start=first + 1))
     return f"Picture {scene.id}. " + (f"Boxes: {names}." if names else "No boxes.")
