@@ -95,9 +95,9 @@ def test_statistics_of_mmcs_and_pad() -> None:
     stats.add(make_sample())
     assert stats.facts() == {
         "objects": "2",
-        "average objects a sample": "2.0",
-        "average characters a caption": "21",
-        "average entities a caption": "1.0",
+        "objects a sample": "2.0",
+        "characters a caption": "21",
+        "entities a caption": "1.0",
         "unique tags": "2",
         "objects in their text": "1 (50%)",
         "objects with a mask": "1 (50%)",

@@ -18,8 +18,8 @@ from diglot.report.render import render, write_page
 from diglot.report.scenes import BoxView, Rect, SceneView, to_rect, view_scene
 
 _FILTERS = 16
-# A word fills its patch at this many times its font size a character.
-_CHARACTER = 0.6
+# A character's width in font sizes, with room between words; longer words are cut.
+_CHARACTER, _LETTERS = 0.68, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,10 @@ def render_dataset_page(page: DatasetPage) -> str:
     """The page as text."""
     filters = _common_names(page)
     samples = [_view_sample(sample, filters) for sample in page.samples]
-    return render("dataset.html.j2", {"page": page, "samples": samples, "filters": filters})
+    wide = len(samples) < 3 or any(sample.patches for sample in samples)
+    return render(
+        "dataset.html.j2", {"page": page, "samples": samples, "filters": filters, "wide": wide}
+    )
 
 
 def _names(sample: SampleView) -> set[str]:
@@ -109,8 +112,11 @@ def _view_patches(labels: PatchWords) -> tuple[PatchView, ...]:
     for box, words, scores in zip(labels.boxes, labels.words, labels.scores, strict=True):
         if words and box[2] - box[0] < 1.5 * smallest:
             listed = [f"{w} {s:.2f}" for w, s in zip(words, scores, strict=True) if s is not None]
-            rect = to_rect(box)
-            fit = rect.width / (_CHARACTER * max(len(words[0]), 1))
-            font = round(min(rect.height * 0.4, fit), 2)
-            views.append(PatchView(rect=rect, font_px=font, word=words[0], words="\n".join(listed)))
+            views.append(_view_patch(to_rect(box), words[0], "\n".join(listed)))
     return tuple(views)
+
+
+def _view_patch(rect: Rect, best: str, listed: str) -> PatchView:
+    word = best if len(best) <= _LETTERS else f"{best[: _LETTERS - 1]}…"
+    font_px = min(rect.height * 0.4, rect.width / (_CHARACTER * max(len(word), 1)))
+    return PatchView(rect=rect, font_px=round(font_px, 2), word=word, words=listed)

@@ -73,9 +73,9 @@ class DatasetStats:
         more = "more than " if len(self._tags) >= _MAX_NAMES else ""
         facts = {
             "objects": f"{regions:,}",
-            "average objects a sample": f"{_mean(self._objects):.1f}",
-            "average characters a caption": f"{self._characters / max(self._captions, 1):.0f}",
-            "average entities a caption": f"{_mean(self._entities):.1f}",
+            "objects a sample": f"{_mean(self._objects):.1f}",
+            "characters a caption": f"{self._characters / max(self._captions, 1):.0f}",
+            "entities a caption": f"{_mean(self._entities):.1f}",
             "unique tags": f"{more}{len(self._tags):,}",
             "objects in their text": _share(self._with_span, regions),
             "objects with a mask": _share(self._masks, regions),
