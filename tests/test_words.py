@@ -19,10 +19,10 @@ IDENTIFIERS = re.compile(
 )
 # In docstrings, comments and messages.
 TEXTS = re.compile(
-    r"\b(told|tells?|telling|foretells?|foretold|laid|dealt|settled?|settles|verdicts?|whiskers?"
+    r"\b(told|tells?|telling|foretells?|foretold|laid|dealt|settled?(?!\.json)|settles|verdicts?|whiskers?"
     r"|tally|tallies|spoil(s|ed)?|carried|hears?|heard|set aside|(go|goes|going|gone|went) on"
     r"|(no|a) say|none is no mistake|binds nothing|neither silence nor shouting|for people"
-    r"|wears? their colours|as loud as|half characters|an width|centre.crop)\b"
+    r"|wears? their colours|as loud as|half characters|an width)\b"
     r"|^\W*(Px|D|E|The objective|The settings)\.\W*$",
     re.IGNORECASE,
 )

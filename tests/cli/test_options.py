@@ -3,7 +3,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import merge_options
 from diglot.cli.train import add_arguments, read_arguments
-from diglot.config.recipes import carried_recipes, find
+from diglot.config.recipes import bundled_recipes, find
 from diglot.core.errors import ConfigError
 from diglot.train.config import PARTS, merge_stage
 
@@ -181,7 +181,7 @@ def test_values_that_are_missing(merged):
 
 
 def test_recipes_are_found_by_name_and_own_files_first(tmp_path, monkeypatch):
-    assert "embedded/code_switch" in carried_recipes()
+    assert "embedded/code_switch" in bundled_recipes()
     assert find("embedded/code_switch").name == "code_switch.yaml"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "embedded").mkdir()

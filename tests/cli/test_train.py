@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 from diglot.cli import train as verb
 from diglot.cli.main import main
 from diglot.config.parts import known_parts
-from diglot.config.recipes import carried_recipes
+from diglot.config.recipes import bundled_recipes
 from diglot.models.checkpoint import load_config
 from diglot.train.config import StageConfig, resolve_stage
 from tests.tiny_folders import save_world
@@ -163,8 +163,8 @@ def test_print_config_shows_the_settings_and_stops(world, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", [n for n in carried_recipes() if n.startswith("embedded/")])
-def test_carried_recipes_parse_and_their_parts_are_configured(name):
+@pytest.mark.parametrize("name", [n for n in bundled_recipes() if n.startswith("embedded/")])
+def test_bundled_recipes_parse_and_their_parts_are_configured(name):
     parser = ArgumentParser(exit_on_error=False)
     verb.add_arguments(parser)
     given = verb.read_arguments(parser, ["--config", name, "--data=d", "--out=o"])

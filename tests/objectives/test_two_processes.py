@@ -17,7 +17,7 @@ from diglot.data.collate import EncodedSample, collate, encode_sample
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
-from diglot.train.order import deal
+from diglot.train.order import shard_for_rank
 from diglot.train.step import StepResult, train_step
 from tests.objectives.sea_batches import labelled
 from tests.objectives.test_gathered_negatives import by_two
@@ -87,8 +87,8 @@ def passes(
     told: Sequence[EncodedSample | None], rank: int, processes: int, size: int
 ) -> list[Batch | None]:
     """A process's forward passes of one step, as the loop deals them out."""
-    dealt = deal(list(told), max(1, size // processes), rank, processes)
-    cut = [[one for one in part if one] for part in dealt]
+    sharded = shard_for_rank(list(told), max(1, size // processes), rank, processes)
+    cut = [[one for one in part if one] for part in sharded]
     return [collate(part, row_tokens=96) if part else None for part in cut]
 
 
@@ -115,7 +115,7 @@ def step(rank: int, processes: int, name: str) -> Answer:
         accelerator,
         weights=mixture.weights_at(0.5),
         clip=0.0,
-        spare=collate([first], row_tokens=96),
+        dummy=collate([first], row_tokens=96),
     )
     told = {"loss": result.loss, "norm": result.grad_norm, **result.terms}
     told |= {f"items/{term}": count for term, count in result.counts.items()}

@@ -189,14 +189,14 @@ def test_a_broken_picture_takes_only_its_pairs_along(encoder, tmp_path, capsys):
     with open(folder / LINES, "a") as lines:
         lines.write("nonsense\n")
     out = tmp_path / "out.json"
-    for _ in range(2):  # what was set aside once stays so
+    for _ in range(2):  # what was rejected once stays so
         assert run("--pairs", folder, "--encoder", MODULE, "--json", out) == 0
         told = json.loads(out.read_text())
         assert told["pairs"] == 3
         assert told["rejected"]["line is no JSON"] == 1
         assert told["rejected"]["no such picture"] == 1
         assert told["rejected"]["not a picture"] >= 1
-    assert "set aside:" in capsys.readouterr().out
+    assert "rejected:" in capsys.readouterr().out
 
 
 def test_spair_is_scored_from_its_folders(encoder, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from diglot.config.parts import as_plain
-from diglot.config.recipes import carried_recipes, read
+from diglot.config.recipes import bundled_recipes, read
 from diglot.train.config import merge_stage, resolve_stage, stage_config
 
 BEFORE = json.loads((Path(__file__).parent / "recipes_resolved.json").read_text("utf-8"))
@@ -55,7 +55,7 @@ def test_a_recipe_means_what_it_meant(name):
 
 def test_every_recipe_of_a_stage_was_compared():
     kinds = ("embedded/", "full/", "ablations/")
-    missing = [n for n in carried_recipes() if n.startswith(kinds) and n not in BEFORE]
+    missing = [n for n in bundled_recipes() if n.startswith(kinds) and n not in BEFORE]
     assert len(BEFORE) >= 49
-    assert not [name for name in BEFORE if name not in carried_recipes()]
+    assert not [name for name in BEFORE if name not in bundled_recipes()]
     assert all(resolved(name) for name in missing if not name.startswith("ablations/"))

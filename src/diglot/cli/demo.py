@@ -27,8 +27,8 @@ def demo(
     """Train one projector by image caption and one by code-switching, and compare what they see.
 
     Composes scenes of known objects, trains both from the same start on the same scenes, measures
-    both on held-out scenes, and writes report.html and results.json. A demo that was stopped goes
-    on where it was when the same command is given again.
+    both on held-out scenes, and writes report.html and results.json. A demo that was stopped
+    resumes when the same command is given again.
 
     Examples:
         diglot demo

@@ -99,8 +99,8 @@ def _list_containers(name: str, console: Console, json: Path | None) -> None:
     design = read_design(_model_of(name))
     misfits = compare_containers(design)
     for container, reasons in misfits.items():
-        told = "holds it" if not reasons else "; ".join(reasons)
-        console.print(f"{container:<16} {told}", soft_wrap=True, markup=False)
+        summary = "holds it" if not reasons else "; ".join(reasons)
+        console.print(f"{container:<16} {summary}", soft_wrap=True, markup=False)
     for unread in design.unread:
         console.print(f"not compared     {unread}", soft_wrap=True, markup=False)
     if json:

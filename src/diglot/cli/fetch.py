@@ -82,8 +82,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table.add_column("in cache")
     for r in rows:
         size = f"{r['download_bytes'] / 1e6:.0f} MB\n{r['cached_bytes'] / 1e6:.0f} MB"
-        told = f"{r['what']}\n{r['source']}\n{r['licence']}"
-        table.add_row(r["name"], told, size, "yes" if r["folder"] else "no")
+        about = f"{r['what']}\n{r['source']}\n{r['licence']}"
+        table.add_row(r["name"], about, size, "yes" if r["folder"] else "no")
     return table
 
 

@@ -19,7 +19,7 @@ from diglot.data.labels import open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
-from diglot.synth.patch_labels.calibration import settle
+from diglot.synth.patch_labels.calibration import calibrate
 from diglot.synth.patch_labels.embedded import EmbeddedTowers
 from diglot.synth.patch_labels.labeller import Labeller
 from diglot.synth.patch_labels.regions import RegionLabeller
@@ -32,7 +32,7 @@ from diglot.synth.words.word_list import read_word_list
 
 log = logging.getLogger(__name__)
 
-SETTLE_IMAGES, SHOWN_IMAGES = 64, 256
+CALIBRATION_IMAGES, SHOWN_IMAGES = 64, 256
 By = Literal["embedded", "regions", "clip", "siglip", "siglip2"]
 
 
@@ -58,7 +58,7 @@ def label(
     towers; the best ones above 0 are kept, beside the dataset, in shards like its own. They can
     train any encoder: a stage maps them onto its own grid through the image.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    A run that was stopped resumes when the same command is given again.
 
     Examples:
         diglot words data/scenes --out data/words.tsv
@@ -103,10 +103,10 @@ def label(
             else:
                 checkpoint = _Checkpoint(labeller, path, revision, template, patch)
                 made = _towers(checkpoint, listed, keep, out, report)
-            settle(
+            calibrate(
                 made,
                 out,
-                lambda: first_usable(dataset, SETTLE_IMAGES, rejected),
+                lambda: first_usable(dataset, CALIBRATION_IMAGES, rejected),
                 sign=None if sign == "auto" else int(sign),
                 centre=labeller == "embedded" if centre is None else centre,
             )
@@ -185,7 +185,7 @@ def _summary(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
     for index in range(min(SHOWN_IMAGES, len(dataset))):
         try:
             rows = labels[index].words
-        except DataError:  # set aside
+        except DataError:  # rejected
             continue
         patches += len(rows)
         labelled += sum(bool(row) for row in rows)
@@ -193,7 +193,7 @@ def _summary(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
     return {
         "out": str(out),
         "samples": len(dataset),
-        "set aside": rejected.counts,
+        "rejected": rejected.counts,
         "patches with a label": labelled / max(patches, 1),
         "different best labels": len(best),
         "commonest": list(islice((word for word, _ in best.most_common()), 10)),

@@ -39,7 +39,7 @@ def scenes(
     Example:
         diglot scenes data/scenes --count 64 --split train --seed 0
 
-    Run it again to go on after an interruption, or with a larger count to add scenes.
+    Run it again to resume after an interruption, or with a larger count to add scenes.
 
     Args:
         out: Folder of the dataset; several splits may share it.

@@ -31,7 +31,7 @@ def ocr_pairs(
         diglot select c-score --pairs data/ocr_pairs --encoder efficientnet_lite0
         diglot select ocr-pairs data/letters --count 300 --drawing.what '[characters]'
 
-    Run it again to go on after an interruption, or with a larger count to add pairs.
+    Run it again to resume after an interruption, or with a larger count to add pairs.
 
     Args:
         out: Folder of the pairs; preview.png in it shows some.
@@ -46,4 +46,4 @@ def ocr_pairs(
     console = Console()
     console.print(f"pairs: {out}, see {out / PREVIEW}", highlight=False, markup=False)
     for reason, number in rejected.counts.items():
-        console.print(f"set aside: {number} {reason}", highlight=False, markup=False)
+        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)

@@ -84,7 +84,7 @@ def c_score(
         seed=seed,
     )
     parts = split_parts(encoder)
-    told = resolved_encoders(parts)
+    resolved = resolved_encoders(parts)
     rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
     with show_progress() as report:
         found = open_pairs(pairs, config, rejected, report)
@@ -98,16 +98,16 @@ def c_score(
             report=report,
         )
     console = Console()
-    names = " + ".join(f"{part['name']}" for part in told)
+    names = " + ".join(f"{part['name']}" for part in resolved)
     title = f"C score of {names} on {score.pairs} pairs, {geometry}, per cent"
     console.print(c_score_table(score, title=title))
     for reason, count in {**score.left_out, **rejected.counts}.items():
         console.print(f"not scored: {count} {reason}", highlight=False, markup=False)
     if rejected.counts:
-        console.print(f"set aside: {rejected.path}", highlight=False, markup=False)
+        console.print(f"rejected: {rejected.path}", highlight=False, markup=False)
     if json is not None:
         settings = {**vars(config), "alphas": list(config.alphas)}
-        about = {"folder": str(pairs), "encoders": told, "settings": settings}
+        about = {"folder": str(pairs), "encoders": resolved, "settings": settings}
         write_json(json, {**about, "rejected": rejected.counts, **score_record(score)})
 
 
@@ -126,7 +126,7 @@ def scene_pairs(
     Example:
         diglot select scene-pairs data/scene_pairs --count 300 --seed 0
 
-    Run it again to go on after an interruption, or with a larger count to add pairs.
+    Run it again to resume after an interruption, or with a larger count to add pairs.
 
     Args:
         out: Folder of the pairs.
@@ -140,10 +140,10 @@ def scene_pairs(
     console = Console()
     console.print(f"pairs: {out}", highlight=False, markup=False)
     for reason, number in rejected.counts.items():
-        console.print(f"set aside: {number} {reason}", highlight=False, markup=False)
+        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
 
 
 def _fresh(path: Path) -> Rejected:
-    """An empty list: it tells of this run alone."""
+    """An empty list: it holds the rejections of this run alone."""
     path.unlink(missing_ok=True)
     return Rejected(path)

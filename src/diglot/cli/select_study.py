@@ -1,4 +1,4 @@
-"""`diglot select study`: do A and C foretell what the settings reach after equal training?"""
+"""`diglot select study`: do A and C predict what the settings reach after equal training?"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,23 +31,23 @@ def study(
     measure: MeasureConfig = _MEASURE,
     json: Path | None = None,
 ) -> None:
-    """Train every setting alike, measure it, take its A and C, and see what foretells what.
+    """Train every setting alike, measure it, take its A and C, and see what predicts what.
 
     Composes scenes; trains each setting's projector by the recipe, for A, and by result_recipe, for
     the results, on the same scenes; measures both on held-out scenes; takes A on other scenes and C
     on pairs of scenes; fits the law to every measure, with leave-one-out R² and ranks. Writes
     scores.csv (for `diglot select fit` and `plan`) and study.json into --out.
 
-    Run it again to go on after an interruption.
+    Run it again to resume after an interruption.
 
     Example:
         diglot select study --out runs/law --seeds '[0, 1]'
 
     Args:
         out: Folder of everything the study makes.
-        settings: A settings file, or the name of one that diglot carries; no checkpoints.
+        settings: A settings file, or the name of one bundled with diglot; no checkpoints.
         recipe: How projectors are trained that A is taken with.
-        result_recipe: How those are trained whose results are to be foretold.
+        result_recipe: How those are trained whose results are to be predicted.
         size: Scenes and pairs.
         seeds: Every setting is trained once with each; scores and results are means.
         jobs: Trainings side by side; as many as the machine suggests where not given.
@@ -72,8 +72,8 @@ def study(
     recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
     for stem in sorted(recipes):
         console.print(_scores_table(record["settings"], stem))
-    for name, told in record["predictions"].items():
-        console.print(_predictions_table(told, name))
+    for name, predictions in record["predictions"].items():
+        console.print(_predictions_table(predictions, name))
     console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
     if json is not None:
         write_json(json, record)
@@ -95,16 +95,16 @@ def _scores_table(rows: Sequence[Mapping[str, Any]], recipe: str) -> Table:
     return table
 
 
-def _predictions_table(told: Mapping[str, Mapping[str, Any]], name: str) -> Table:
+def _predictions_table(predictions: Mapping[str, Mapping[str, Any]], name: str) -> Table:
     table = Table(
-        title=f"What foretells what, {name}",
+        title=f"What predicts what, {name}",
         caption="A, C: rank correlation with the result (place of the best setting). "
         "Quadratics: R² (leave-one-out R²), per cent.",
     )
     quadratics = [fit for fit in FITS if fit.endswith("quadratic")]
     for head in ("result", "A", "C", *quadratics):
         table.add_column(head, justify="left" if head == "result" else "right")
-    for column, found in told.items():
+    for column, found in predictions.items():
         ranks = [
             f"{_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
             for score in ("A", "C")

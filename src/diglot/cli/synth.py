@@ -20,8 +20,8 @@ def synth(
 ) -> None:
     """Caption, ground and segment images into a dataset that `diglot train` reads.
 
-    The steps stand in a recipe (--config, again and again: later ones lie over earlier ones); an
-    option sets a field of a step. A killed run goes on where it was when the same command is given
+    The steps stand in a recipe (--config, again and again: later ones override earlier ones); an
+    option sets a field of a step. A killed run resumes when the same command is given
     again. Needs diglot[synth].
 
     Examples:

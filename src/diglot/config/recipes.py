@@ -35,7 +35,7 @@ _Loader.add_implicit_resolver(
 
 
 def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -> Any:
-    """`above` laid over `below`, mapping by mapping.
+    """`below` with the values of `above` in place of its own, mapping by mapping.
 
     `parts` gives the paths at which a part stands, each with its default. Raises ConfigError for a
     part that is none.
@@ -58,18 +58,18 @@ def _merge_part(below: dict[str, Any], above: Any, path: str) -> dict[str, Any]:
     return merge(below, over, parts={})
 
 
-def _part(told: Any, path: str) -> dict[str, Any]:
-    if isinstance(told, str):
-        return {"name": told}
-    if isinstance(told, Mapping):
-        return dict(told)
+def _part(value: Any, path: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping):
+        return dict(value)
     raise ConfigError(
-        "not a part", expected="a name, or name: ... and fields", got=told, where=path
+        "not a part", expected="a name, or name: ... and fields", got=value, where=path
     )
 
 
 def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
-    """The settings of a recipe: a file of the user's, or one that diglot carries.
+    """The settings of a recipe: a file of the user's, or one bundled with diglot.
 
     `option` is the argument that named it.
 
@@ -77,12 +77,12 @@ def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
     """
     path = find(name, option=option)
     try:
-        told = parse(path.read_text("utf-8"), where=name)
+        settings = parse(path.read_text("utf-8"), where=name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the recipe cannot be read ({error})", where=name) from error
-    if not isinstance(told, Mapping | None):
-        raise ConfigError("not a recipe", expected="field: value lines", got=told, where=name)
-    return told or {}
+    if not isinstance(settings, Mapping | None):
+        raise ConfigError("not a recipe", expected="field: value lines", got=settings, where=name)
+    return settings or {}
 
 
 def parse(text: str, *, where: str) -> Any:
@@ -90,36 +90,36 @@ def parse(text: str, *, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
-        told = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise ConfigError(f"not valid YAML: {told}", where=where) from error
+        message = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise ConfigError(f"not valid YAML: {message}", where=where) from error
 
 
 def find(name: str, *, option: str = "--config") -> Path:
-    """The file of a recipe: the user's own, or one that diglot carries ("embedded/caption").
+    """The file of a recipe: the user's own, or one bundled with diglot ("embedded/caption").
 
     Raises ConfigError for a name that is neither.
     """
     if Path(name).is_file():
         return Path(name)
     folder = Path(str(files("diglot.recipes"))).resolve()
-    carried = (folder / f"{name}.yaml").resolve()
-    if carried.is_relative_to(folder) and carried.is_file():
-        return carried
+    bundled = (folder / f"{name}.yaml").resolve()
+    if bundled.is_relative_to(folder) and bundled.is_file():
+        return bundled
     raise ConfigError(
         f"no recipe {name!r}",
-        expected="a YAML file, or a recipe that diglot carries, such as " + _like(name),
+        expected="a YAML file, or a bundled recipe, such as " + _like(name),
         where=option,
     )
 
 
 def _like(name: str) -> str:
-    """The carried recipes that a wrong name may have meant."""
-    known = carried_recipes()
+    """The bundled recipes that a wrong name may have meant."""
+    known = bundled_recipes()
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return ", ".join(close or [n for n in known if n.startswith("embedded/")])
 
 
-def carried_recipes() -> list[str]:
-    """Names of the recipes that diglot carries, sorted."""
+def bundled_recipes() -> list[str]:
+    """Names of the bundled recipes, sorted."""
     folder = Path(str(files("diglot.recipes")))
     return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 class DiglotError(ValueError):
-    """A mistake of the user's, told in one message: what, expected, got, where, what to do."""
+    """A mistake of the user's, in one message: what, expected, got, where, what to do."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class ConfigError(DiglotError):
 
 
 class DataError(DiglotError):
-    """One record cannot be used. It is rejected with its reason; the run goes on."""
+    """One record cannot be used. It is rejected with its reason; the run continues."""
 
 
 def check_type(value: object, kind: type | tuple[type, ...], expected: str, *, where: str) -> None:

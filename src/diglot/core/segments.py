@@ -58,7 +58,7 @@ Sequence = tuple[Segment, ...]
 
 @dataclass(frozen=True)
 class Encoded:
-    """One document laid out for the LLM. All tensors int64; T positions, S supervised pairs.
+    """One document encoded for the LLM. All tensors int64; T positions, S supervised pairs.
 
     A query may carry several targets. Position t is a visual token where visual_T[t] >= 0, a
     learned separator where separator_T[t] >= 0, else the word token_T[t].
@@ -67,7 +67,7 @@ class Encoded:
     token_T: torch.Tensor  # word id; 0 at visual tokens and learned separators
     visual_T: torch.Tensor  # index into the visual tokens of all the document's images; -1 = none
     separator_T: torch.Tensor  # row of the projector's `separators`; -1 = none
-    position_T: torch.Tensor  # rotary position; a branch goes on from its fork
+    position_T: torch.Tensor  # rotary position; a branch counts on from its fork
     document_T: torch.Tensor  # which document of the row; -1 = padding
     branch_T: torch.Tensor  # 0 = trunk, else the branch's number within the row
     fork_T: torch.Tensor  # row index of the last trunk position seen; itself on the trunk

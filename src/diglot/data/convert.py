@@ -125,7 +125,7 @@ def write_split(
     done: Conversion,
     reject: Callable[[Rejection], object],
 ) -> None:
-    """Write samples to a split of a dataset of our own, going on after what a killed call left.
+    """Write samples to a split of a dataset of our own, after what a killed call left.
 
     Raises ConfigError where the folder was made with another `info`.
     """

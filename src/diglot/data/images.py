@@ -24,7 +24,7 @@ _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap height and width
 def decode_image(
     image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str = ""
 ) -> Image.Image:
-    """The picture as RGB, upright; transparency is laid over white; the first of several frames.
+    """The picture as RGB, upright, the first of several frames; transparency becomes white.
 
     Raises DataError, naming `where`, for bytes that are no whole picture of a known format, or a
     picture whose declared size is over `max_pixels` (told from its header, before decoding).

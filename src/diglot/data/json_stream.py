@@ -20,7 +20,7 @@ def read_items(path: Path, prefix: str = "item") -> Iterator[Row]:
     """The items of an array in a JSON file; `prefix` "images.item" is the array under "images".
 
     Raises ConfigError for a missing file, DataError where it stops being JSON: what follows is
-    lost, since nothing tells where the next item begins.
+    lost, since nothing marks where the next item begins.
     """
     with open_binary(path) as file:
         number = 0

@@ -40,7 +40,7 @@ from diglot.files import (
 MANIFEST, WORDS = "labels.json", "words.txt"
 FORMAT = {"format": "diglot labels", "format_version": 1}
 # What may lie in a folder before labels are begun there.
-_BESIDE = ("rejected.jsonl", "settled.json", "vectors")
+_BESIDE = ("rejected.jsonl", "calibration.json", "settled.json", "vectors")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

@@ -37,7 +37,7 @@ def find_orientation(image: bytes | Path, size_hw: SizeHW | None, *, where: str)
     if size_hw is None or stored_hw == upright_hw:
         raise DataError(
             "orientation of the boxes is unknown",
-            expected="a size in the file that tells turned pixels from upright ones",
+            expected="a size in the file that distinguishes turned pixels from upright ones",
             got=f"EXIF orientation {orientation}, size {size_hw}",
             where=where,
             fix="Store the picture upright, without the EXIF tag.",

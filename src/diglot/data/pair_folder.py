@@ -26,7 +26,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class PairWriter:
-    """Appends pairs to a folder; use as a context manager. A killed writer is gone on with.
+    """Appends pairs to a folder; use as a context manager. A killed writer resumes.
 
     `ids` holds what is there. `info` is how the pairs are made (seed, settings; anything JSON): a
     folder made with another is refused with ConfigError.
@@ -67,9 +67,9 @@ class PairWriter:
                 "size_hw": list(side.size_hw),
                 "points": side.points_K2.tolist(),
             }
-        told = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
-        told |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
-        self._lines.write(json.dumps(told).encode("ascii") + b"\n")
+        fields = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
+        fields |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
+        self._lines.write(json.dumps(fields).encode("ascii") + b"\n")
         self._lines.flush()
         os.fsync(self._lines.fileno())
         self.ids.append(pair.id)
@@ -93,30 +93,30 @@ class PairWriter:
             if other:
                 raise ConfigError(
                     f"the pairs there were made with other settings: {', '.join(other)}",
-                    expected=f"{other[0]} = {before.get(other[0])!r} to go on with them",
+                    expected=f"{other[0]} = {before.get(other[0])!r} to add to them",
                     got=repr(self._info.get(other[0])),
                     where=str(self.folder),
                     fix="Choose another folder, or delete this one.",
                 )
             return
-        told = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}
-        replace_text(path, json.dumps(told, indent=1, sort_keys=True) + "\n")
+        fields = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}
+        replace_text(path, json.dumps(fields, indent=1, sort_keys=True) + "\n")
 
 
 def read_info(folder: Path) -> dict[str, Any]:
     """How the pairs of a folder were made. Raises DataError where `pairs.json` is not ours."""
     path = folder / MANIFEST
     try:
-        told = json.loads(path.read_text("utf-8"))
-        fine = told["format"] == _FORMAT and told["format_version"] <= _VERSION
-        info = dict(told["info"])
+        fields = json.loads(path.read_text("utf-8"))
+        fine = fields["format"] == _FORMAT and fields["format_version"] <= _VERSION
+        info = dict(fields["info"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("not a description of pairs", where=str(path)) from error
     if not fine:
         raise DataError(
             "pairs of another format",
             expected=f"{_FORMAT}, version up to {_VERSION}",
-            got=f"{told['format']}, version {told['format_version']}",
+            got=f"{fields['format']}, version {fields['format_version']}",
             where=str(path),
         )
     return info
@@ -145,42 +145,42 @@ def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(line)
+        fields = json.loads(line)
     except ValueError as error:
         raise DataError("line is no JSON") from error
-    if not isinstance(told, dict):
-        raise DataError("line is no record", got=f"{told!r:.80}")
-    return told
+    if not isinstance(fields, dict):
+        raise DataError("line is no record", got=f"{fields!r:.80}")
+    return fields
 
 
-def _pair(folder: Path, told: dict[str, Any]) -> Pair:
+def _pair(folder: Path, fields: dict[str, Any]) -> Pair:
     try:
-        x0, y0, x1, y1 = (float(v) for v in told["box"])
+        x0, y0, x1, y1 = (float(v) for v in fields["box"])
         return Pair(
-            id=str(told["id"]),
-            category=str(told["category"]),
-            groups=tuple(str(group) for group in told.get("groups", ())),
-            source=_side(folder, told["source"]),
-            target=_side(folder, told["target"]),
+            id=str(fields["id"]),
+            category=str(fields["category"]),
+            groups=tuple(str(group) for group in fields.get("groups", ())),
+            source=_side(folder, fields["source"]),
+            target=_side(folder, fields["target"]),
             box=(x0, y0, x1, y1),
-            visible_K=np.asarray(told["visible"], bool).reshape(-1),
+            visible_K=np.asarray(fields["visible"], bool).reshape(-1),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
             f"record is not whole ({type(error).__name__}: {error})",
-            where=f"pair {told.get('id')!r}",
+            where=f"pair {fields.get('id')!r}",
         ) from error
 
 
-def _side(folder: Path, told: dict[str, Any]) -> PairImage:
-    height, width = told["size_hw"]
-    path = resolve_inside(folder, told["image"])
+def _side(folder: Path, fields: dict[str, Any]) -> PairImage:
+    height, width = fields["size_hw"]
+    path = resolve_inside(folder, fields["image"])
     if not path.is_file():
         raise DataError("no such picture", where=str(path))
     size_hw = (int(height), int(width))
-    return PairImage(image=path, size_hw=size_hw, points_K2=points(told["points"]))
+    return PairImage(image=path, size_hw=size_hw, points_K2=points(fields["points"]))
 
 
 def _whole_lines(path: Path) -> list[str]:

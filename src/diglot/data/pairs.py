@@ -32,12 +32,12 @@ class Pair:
     """
 
     id: str
-    category: str  # scores are told per category
+    category: str  # there is a score of each category
     source: PairImage
     target: PairImage
     box: Box  # the object in the target, xyxy px: its longer side sets the tolerance
     visible_K: np.ndarray  # bool: seen in both pictures
-    groups: tuple[str, ...] = ()  # scores are told per group too, such as a kind of difficulty
+    groups: tuple[str, ...] = ()  # there is a score of each group too, such as a kind of difficulty
 
     def __post_init__(self) -> None:
         where = f"pair {self.id!r}"

@@ -112,7 +112,7 @@ class Dataset:
 
     @property
     def info(self) -> dict[str, Any]:
-        """How the split was made, as its writer was told; empty where nothing is known."""
+        """How the split was made, from its writer; empty where nothing is known."""
         entry = shards.read_manifest(self.folder)["splits"].get(self.split, {})
         return entry.get("info", {})
 
@@ -209,7 +209,7 @@ def _check_complete(entry: dict[str, Any], found: int, *, where: str) -> None:
         raise ConfigError(
             f"the split is not finished ({found} samples so far)",
             where=where,
-            fix="Run the command that makes it again: it goes on where it stopped.",
+            fix="Run the command that makes it again: it resumes.",
         )
     if entry.get("samples") != found:
         raise DataError("shards are missing", expected=entry.get("samples"), got=found, where=where)

@@ -32,7 +32,7 @@ class Rejected:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._reasons: Counter[str] = Counter()
         if path.exists():
             self._read()
@@ -47,7 +47,7 @@ class Rejected:
 
         `reason` groups records in `counts`; `detail` is the full message for this one.
         """
-        if (id, reason) in self._seen:
+        if (id, reason) in self._noted:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entry = {"id": id, "reason": reason, "where": where}
@@ -65,10 +65,10 @@ class Rejected:
         return dict(self._reasons.most_common())
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._noted)
 
     def _remember(self, id: str, reason: str) -> None:
-        self._seen.add((id, reason))
+        self._noted.add((id, reason))
         self._reasons[reason] += 1
 
     def _read(self) -> None:
@@ -87,5 +87,5 @@ class Rejected:
                     where=f"{self.path}:{number}",
                     fix="Move the file away.",
                 ) from error
-            if key not in self._seen:
+            if key not in self._noted:
                 self._remember(*key)

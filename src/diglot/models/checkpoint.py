@@ -48,11 +48,11 @@ def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) ->
 
 def _unique(state: dict[str, Any]) -> dict[str, Any]:
     """Tied weights once, all contiguous: safetensors refuses shared storage."""
-    seen: set[int] = set()
+    pointers: set[int] = set()
     kept = {}
     for name, value in state.items():
-        if value.data_ptr() not in seen or not value.numel():
-            seen.add(value.data_ptr())
+        if value.data_ptr() not in pointers or not value.numel():
+            pointers.add(value.data_ptr())
             kept[name] = value.detach().cpu().contiguous()
     return kept
 
@@ -60,10 +60,10 @@ def _unique(state: dict[str, Any]) -> dict[str, Any]:
 def load_config(folder: Path) -> VLMConfig:
     """The configuration of a saved VLM. Raises ConfigError where there is none or it is broken."""
     try:
-        told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
-            raise ConfigError("not the settings of a VLM", got=str(told)[:50])
-        return read_dataclass(VLMConfig, told, where=None)
+        fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(fields, dict):
+            raise ConfigError("not the settings of a VLM", got=str(fields)[:50])
+        return read_dataclass(VLMConfig, fields, where=None)
     except (OSError, ValueError) as error:  # ValueError: no JSON, too
         raise ConfigError(
             f"no readable {CONFIG}: {error}",

@@ -44,8 +44,8 @@ def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     try:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise ConfigError(f"cannot load {path!r}: {told}", where=where) from error
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"cannot load {path!r}: {reason}", where=where) from error
     finally:
         if quiet:
             transformers_logging.enable_progress_bar()

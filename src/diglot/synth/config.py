@@ -44,7 +44,7 @@ class SynthConfig:
 
 
 def merge_recipe(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`; an annotator of another name starts anew."""
+    """`below` overridden by `above`; an annotator of another name starts anew."""
     given = {**dict(below.get("steps") or {}), **dict(above.get("steps") or {})}
     parts = {
         f"steps.{name}.annotator": {}

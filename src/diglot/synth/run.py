@@ -38,7 +38,7 @@ def run_synthesis(
 ) -> dict[str, Any]:
     """Run the steps on all images of `source` into a split of the dataset folder `out`.
 
-    A call that was killed goes on when made again: no finished slice is redone. Returns the funnel.
+    A call that was killed resumes when made again: no finished slice is redone. Returns the funnel.
     Raises ConfigError for steps that are wrong, a folder that was begun with others, or an endpoint
     that stays away.
     """

@@ -123,7 +123,7 @@ def _work_or_split(
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether the error is no image's fault, so that the run must stop (and can go on later)."""
+    """Whether the error is no image's fault, so that the run must stop (and can be resumed)."""
     return isinstance(error, ConfigError | NotImplementedError)
 
 

@@ -122,7 +122,7 @@ class _Run:
         self.order = Order(count, config.global_batch, config.epochs, config.seed, shares)
         samples = self._prepare_samples()
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
-        self.spare = self.batches.first_usable()
+        self.dummy = self.batches.first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
         parts = self.dataset, self.vlm, self.objective, self.config.seed
@@ -182,7 +182,7 @@ class _Run:
                 self.accelerator,
                 weights=self.objective.weights_at(self.order.progress(step)),
                 clip=config.optim.clip,
-                spare=self.spare,
+                dummy=self.dummy,
             )
             tracker.log(step, self._figures(step, result, time.perf_counter() - began))
             done, total = self.order.done(step), self.order.done(steps - 1)

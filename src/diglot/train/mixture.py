@@ -132,7 +132,7 @@ class Mixture:
 
 
 def _rows(batch: Batch, members: Sequence[Member]) -> list[tuple[Any, ...]]:
-    """Targets of each document by member; a spare document has none."""
+    """Targets of each document by member; a document of a dummy batch has none."""
     nothing = (None,) * len(members)
     return [nothing if row is None else row for row in batch.targets]
 

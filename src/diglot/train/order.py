@@ -9,36 +9,36 @@ import torch
 from diglot.core.rng import generator
 
 T = TypeVar("T")
-Key = tuple[int, int, int]  # epoch, turn (see objectives/_mixture), sample index
+Key = tuple[int, int, int]  # epoch, stream (see train/mixture), sample index
 
 
 @lru_cache(maxsize=4)
-def _shuffled(samples: int, seed: int, *told: object) -> torch.Tensor:
-    return torch.randperm(samples, generator=generator(seed, "order", *told))
+def _shuffled(samples: int, seed: int, *stream: object) -> torch.Tensor:
+    return torch.randperm(samples, generator=generator(seed, "order", *stream))
 
 
 @lru_cache(maxsize=2)
 def _documents(samples: int, seed: int, epoch: int, counts: tuple[int, ...]) -> torch.Tensor:
-    """(turn, sample index) of an epoch's documents in order, (N, 2).
+    """(stream, sample index) of an epoch's documents in order, (N, 2).
 
-    Each turn's own documents are shuffled; then the turns are interleaved evenly, so that every
+    Each stream's own documents are shuffled; then the streams are interleaved evenly, so that every
     batch holds them in their ratio (VDEP: half of a batch in each mode).
     """
     streams = [_shuffled(samples, seed, epoch)]
-    for turn, count in enumerate(counts, start=1):
+    for stream, count in enumerate(counts, start=1):
         passes = range(-(-count // samples))
-        drawn = [_shuffled(samples, seed, epoch, turn, i) for i in passes]
+        drawn = [_shuffled(samples, seed, epoch, stream, i) for i in passes]
         streams.append(torch.cat(drawn)[:count] if drawn else streams[0][:0])
-    told = [torch.stack([torch.full_like(s, t), s], dim=1) for t, s in enumerate(streams)]
-    place = [(torch.arange(len(s)) + 0.5) / max(len(s), 1) for s in streams]
-    return torch.cat(told)[torch.cat(place).argsort(stable=True)]
+    keyed = [torch.stack([torch.full_like(s, t), s], dim=1) for t, s in enumerate(streams)]
+    position = [(torch.arange(len(s)) + 0.5) / max(len(s), 1) for s in streams]
+    return torch.cat(keyed)[torch.cat(position).argsort(stable=True)]
 
 
 @dataclass(frozen=True)
 class Order:
     """The order of documents: shuffled anew each epoch; an epoch's last step may be smaller.
 
-    Each sample is one document of the main objective; objectives that take turns with it have
+    Each sample is one document of the main objective; objectives that are mixed with it have
     `shares` documents for each of those.
     """
 
@@ -72,34 +72,36 @@ class Order:
         return step / (self.steps - 1) if self.steps > 1 else 1.0
 
     def done(self, step: int) -> int:
-        """Documents seen, counted in each epoch anew, when step `step` is over."""
+        """Documents trained on, counted in each epoch anew, when step `step` is over."""
         epoch, inside = divmod(step, self.steps_per_epoch)
         return epoch * self.documents + min(self.documents, (inside + 1) * self.global_batch)
 
     def step(self, step: int) -> list[Key]:
-        """(epoch, turn, sample index) of every document of one optimizer step."""
+        """(epoch, stream, sample index) of every document of one optimizer step."""
         epoch, inside = divmod(step, self.steps_per_epoch)
         start = inside * self.global_batch
         documents = _documents(self.samples, self.seed, epoch, self._counts)
         return [(epoch, t, i) for t, i in documents[start : start + self.global_batch].tolist()]
 
     def micro_batches(
-        self, step: int, micro_batch: int, process: int, processes: int
+        self, step: int, micro_batch: int, rank: int, world_size: int
     ) -> list[list[Key]]:
-        """This process's share of a step, cut into forward passes; see `deal`."""
-        return deal(self.step(step), micro_batch, process, processes)
+        """This process's share of a step, cut into forward passes; see `shard_for_rank`."""
+        return shard_for_rank(self.step(step), micro_batch, rank, world_size)
 
 
-def deal(documents: list[T], micro_batch: int, process: int, processes: int) -> list[list[T]]:
+def shard_for_rank(
+    documents: list[T], micro_batch: int, rank: int, world_size: int
+) -> list[list[T]]:
     """One process's share of a step's documents, cut into passes; every process gets as many.
 
     The i-th passes of all processes together are the i-th of one process with passes so much
     larger. A pass may be empty where there are fewer documents than processes.
     """
-    together = micro_batch * processes
+    together = micro_batch * world_size
     groups = [documents[i : i + together] for i in range(0, len(documents), together)]
-    # one stretch each: a stride of two would give every process turns of one kind alone
+    # one stretch each: a stride of two would give every process one stream alone
     return [
-        group[len(group) * process // processes : len(group) * (process + 1) // processes]
+        group[len(group) * rank // world_size : len(group) * (rank + 1) // world_size]
         for group in groups
     ]

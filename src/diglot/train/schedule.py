@@ -54,31 +54,31 @@ class Schedule:
         return self.start + (self.last - self.start) * done
 
 
-def read_schedule(told: Any, *, where: str) -> Schedule:
+def read_schedule(given: Any, *, where: str) -> Schedule:
     """A number, or the fields of a Schedule. Raises ConfigError naming `where`."""
-    if isinstance(told, int | float) and not isinstance(told, bool):
-        told = {"start": float(told)}
-    if not isinstance(told, Mapping):
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        given = {"start": float(given)}
+    if not isinstance(given, Mapping):
         raise ConfigError(
-            "not a weight", expected="a number, or schedule: ... and fields", got=told, where=where
+            "not a weight", expected="a number, or schedule: ... and fields", got=given, where=where
         )
     known = Schedule.__dataclass_fields__
-    unknown = sorted(set(told) - set(known))
+    unknown = sorted(set(given) - set(known))
     if unknown:
         raise ConfigError(
             f"unknown field {unknown[0]!r}", expected="one of " + ", ".join(known), where=where
         )
-    if told.get("schedule", "constant") not in ("constant", "linear", "cosine", "step"):
+    if given.get("schedule", "constant") not in ("constant", "linear", "cosine", "step"):
         raise ConfigError(
             "no such schedule",
             expected="constant, linear, cosine or step",
-            got=told["schedule"],
+            got=given["schedule"],
             where=f"{where}.schedule",
         )
     try:
-        numbers = {k: float(v) for k, v in told.items() if k != "schedule" and v is not None}
-        return Schedule(schedule=told.get("schedule", "constant"), **numbers)
+        numbers = {k: float(v) for k, v in given.items() if k != "schedule" and v is not None}
+        return Schedule(schedule=given.get("schedule", "constant"), **numbers)
     except ConfigError as error:
         raise ConfigError(str(error), where=where) from error
     except (TypeError, ValueError) as error:
-        raise ConfigError("not a number", got=dict(told), where=where) from error
+        raise ConfigError("not a number", got=dict(given), where=where) from error

@@ -42,16 +42,16 @@ def train_step(
     *,
     weights: Mapping[str, float],
     clip: float,
-    spare: Batch | None = None,
+    dummy: Batch | None = None,
 ) -> StepResult:
     """Forward and backward over the micro-batches, one update.
 
     Each term is a mean over the supervised items of the whole step, as one large batch would give.
-    A None is a micro-batch whose samples were all set aside; of several processes every one must
-    make as many passes, so `spare` is passed in its place with weight 0. Raises NonFiniteLossError.
+    A None is a micro-batch whose samples were all rejected; of several processes every one must
+    make as many passes, so `dummy` is passed in its place with weight 0. Raises NonFiniteLossError.
     """
     several = accelerator.num_processes > 1
-    passes = [_spare(spare) if batch is None and several else batch for batch in batches]
+    passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
     passes = [batch and objective.select(batch, _gather(accelerator)) for batch in passes]
     counts = _global_counts(passes, objective, accelerator)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
@@ -64,41 +64,41 @@ def train_step(
             if batch is None:
                 continue
             known = counts if batches[index] is not None else {}
-            told = _backward(model, batch, objective, accelerator, known, weights)
+            term_sums, term_logs = _backward(model, batch, objective, accelerator, known, weights)
             if known:
-                sums[index] = told[0]
-                logs.append(told[1])
+                sums[index] = term_sums
+                logs.append(term_logs)
     total = _over_processes(sums.sum(0), accelerator)
     means = _means(total, objective, counts)
     loss = sum(weights[term] * value for term, value in means.items())
     norm = _grad_norm(model, accelerator, clip)
-    # a loss scaler (fp16) meets infinite gradients now and then: it skips the update
+    # a loss scaler (fp16) gives infinite gradients now and then: it skips the update
     if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
         raise _not_finite(loss, norm, batches, sums)
     if any(counts.values()):
         optimizer.step()
-    told = [one for part in _gather(accelerator)(logs) for one in part]
-    return StepResult(loss, means, counts, norm, _mean_logs(told))
+    all_logs = [one for part in _gather(accelerator)(logs) for one in part]
+    return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
 
 
-def _spare(spare: Batch | None) -> Batch | None:
+def _without_targets(batch: Batch | None) -> Batch | None:
     """A batch that takes part in a pass with nothing to learn."""
-    return spare and replace(spare, targets=(None,) * len(spare.targets), counts={})
+    return batch and replace(batch, targets=(None,) * len(batch.targets), counts={})
 
 
 def _gather(accelerator: Accelerator) -> Gather:
-    return (lambda told: gather_object([told])) if accelerator.num_processes > 1 else _alone
+    return (lambda value: gather_object([value])) if accelerator.num_processes > 1 else _alone
 
 
-def _alone(told: Any) -> list[Any]:
-    return [told]
+def _alone(value: Any) -> list[Any]:
+    return [value]
 
 
 def _mean_logs(logs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Each figure's mean over the micro-batches that tell it."""
+    """Each figure's mean over the micro-batches that have it."""
     values: dict[str, list[float]] = {}
-    for told in logs:
-        for name, value in told.items():
+    for figures in logs:
+        for name, value in figures.items():
             values.setdefault(name, []).append(value)
     return {name: sum(v) / len(v) for name, v in values.items()}
 
@@ -108,14 +108,14 @@ def _not_finite(
 ) -> NonFiniteLossError:
     """It names the samples of the micro-batches at fault, or of all where none stands out."""
     bad = [not torch.isfinite(row).all() for row in sums]
-    told = [b.ids for b, at_fault in zip(batches, bad, strict=True) if b and at_fault]
-    here = [i for ids in told or [b.ids for b in batches if b] for i in ids]
-    ids = list(dict.fromkeys(gather_object([(bool(told), i) for i in here])))
+    at_fault_ids = [b.ids for b, at_fault in zip(batches, bad, strict=True) if b and at_fault]
+    here = [i for ids in at_fault_ids or [b.ids for b in batches if b] for i in ids]
+    ids = list(dict.fromkeys(gather_object([(bool(at_fault_ids), i) for i in here])))
     worst = [i for at_fault, i in ids if at_fault] or [i for _, i in ids]
     return NonFiniteLossError(
         f"the loss is not finite (loss {loss}, gradient norm {norm})",
         where="one of the samples " + ", ".join(worst),
-        fix="Look at these records, or lower optim.lr; the last checkpoint is from before.",
+        fix="Check these records, or lower optim.lr; the last checkpoint is from before.",
     )
 
 
@@ -126,8 +126,8 @@ def _global_counts(
     local: Counter[str] = Counter()
     for batch in batches:
         local.update(batch.counts if batch else {})
-    told = torch.tensor([local[t] for t in objective.terms], dtype=torch.float64)
-    total = _over_processes(told, accelerator).tolist()
+    local_T = torch.tensor([local[t] for t in objective.terms], dtype=torch.float64)
+    total = _over_processes(local_T, accelerator).tolist()
     return dict(zip(objective.terms, total, strict=True))
 
 

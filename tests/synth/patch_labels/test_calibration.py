@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from diglot.core.errors import DataError
 from diglot.data.features import sample_picture
-from diglot.synth.patch_labels.calibration import FILE, settle
+from diglot.synth.patch_labels.calibration import FILE, calibrate
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def never():
 
 def test_a_sign_as_told_reads_no_image(tmp_path):
     labeller = word_labeller()
-    settle(labeller, tmp_path / "labels", never, sign=-1, centre=False)
+    calibrate(labeller, tmp_path / "labels", never, sign=-1, centre=False)
     assert (labeller.sign, labeller.centre) == (-1, None)
     assert labeller.about["sign"] == -1
     assert not (tmp_path / "labels").exists()
@@ -35,7 +35,7 @@ def test_a_sign_as_told_reads_no_image(tmp_path):
 @pytest.mark.parametrize("sign", [None, 1, -1])
 def test_centred_vectors_are_those_less_their_means(images, tmp_path, sign):
     plain, centred = word_labeller(), word_labeller()
-    settle(centred, tmp_path, lambda: images, sign=sign, centre=True)
+    calibrate(centred, tmp_path, lambda: images, sign=sign, centre=True)
     patches = [plain.vectors_of([picture])[0] for _, picture in images]
     mean_C = torch.stack([patch_MC.mean(0) for patch_MC in patches]).mean(0)
     words = torch.cat([piece for _, piece in plain.pieces()])
@@ -49,8 +49,8 @@ def test_centred_vectors_are_those_less_their_means(images, tmp_path, sign):
 
 def test_a_later_run_takes_what_was_kept(images, tmp_path):
     first, again = word_labeller(), word_labeller()
-    settle(first, tmp_path, lambda: images, sign=None, centre=True)
-    settle(again, tmp_path, never, sign=None, centre=True)
+    calibrate(first, tmp_path, lambda: images, sign=None, centre=True)
+    calibrate(again, tmp_path, never, sign=None, centre=True)
     assert again.about == first.about
     assert again.sign == first.sign
     picture = images[0][1]
@@ -58,22 +58,22 @@ def test_a_later_run_takes_what_was_kept(images, tmp_path):
 
 
 def test_of_another_labeller_it_is_found_anew(images, tmp_path):
-    settle(word_labeller(), tmp_path, lambda: images, sign=None, centre=True)
+    calibrate(word_labeller(), tmp_path, lambda: images, sign=None, centre=True)
     other = dataclasses.replace(word_labeller(), about={"labeller": "another"})
     with pytest.raises(AssertionError, match="read again"):
-        settle(other, tmp_path, never, sign=None, centre=True)
+        calibrate(other, tmp_path, never, sign=None, centre=True)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"of": 1'])
 def test_a_file_that_is_something_else_is_told(images, tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(DataError, match="not what diglot label left"):
-        settle(word_labeller(), tmp_path, lambda: images, sign=None, centre=False)
+        calibrate(word_labeller(), tmp_path, lambda: images, sign=None, centre=False)
 
 
 def test_the_reason_of_the_sign_is_told(images, tmp_path):
     labeller = word_labeller()
-    settle(labeller, tmp_path, lambda: images, sign=None, centre=False)
+    calibrate(labeller, tmp_path, lambda: images, sign=None, centre=False)
     assert "regions" in labeller.about["why"]
     kept = json.loads((tmp_path / FILE).read_text())
     assert kept["why"] == labeller.about["why"]

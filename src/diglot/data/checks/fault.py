@@ -1,4 +1,4 @@
-"""What can be wrong with a record, and how far it spoils it."""
+"""What can be wrong with a record, and how severe it is."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -55,5 +55,5 @@ class Fault:
 
     @property
     def level(self) -> Level:
-        """How far it spoils the record."""
+        """How severe it is for the record."""
         return LEVELS[self.kind]

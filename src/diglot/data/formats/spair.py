@@ -22,7 +22,7 @@ from diglot.data.rejected import Rejected
 Split = Literal["trn", "val", "test"]
 Size = Literal["large", "small"]
 ANNOTATIONS, IMAGES, LAYOUT = "PairAnnotation", "JPEGImages", "Layout"
-# How the two pictures differ, 0 = little; told in every record, a group of scores each.
+# How the two pictures differ, 0 = little; every record has them, and each is a group of scores.
 _DIFFERENCES = ("viewpoint_variation", "scale_variation", "truncation", "occlusion")
 
 
@@ -74,21 +74,21 @@ def _names(folder: Path, split: str, size: str) -> list[str]:
 
 
 def _pair(folder: Path, split: str, name: str) -> Pair:
-    told = _record(_record_path(folder, split, name))
+    fields = _record(_record_path(folder, split, name))
     try:
-        category = str(told["category"])
-        sides = [_side(folder, category, told, of) for of in ("src", "trg")]
+        category = str(fields["category"])
+        sides = [_side(folder, category, fields, of) for of in ("src", "trg")]
         return Pair(
             id=name,
             category=category,
             source=sides[0],
             target=sides[1],
-            box=_box(told["trg_bndbox"]),
+            box=_box(fields["trg_bndbox"]),
             visible_K=np.ones(len(sides[0].points_K2), bool),
             groups=tuple(
-                f"{key.removesuffix('_variation')} {told[key]}"
+                f"{key.removesuffix('_variation')} {fields[key]}"
                 for key in _DIFFERENCES
-                if key in told
+                if key in fields
             ),
         )
     except KeyError as error:
@@ -106,29 +106,29 @@ def _record_path(folder: Path, split: str, name: str) -> Path:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
+        fields = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError("record is no JSON", where=path.name) from error
-    if not isinstance(told, dict):
+    if not isinstance(fields, dict):
         raise DataError("record is no JSON object", where=path.name)
-    return told
+    return fields
 
 
-def _side(folder: Path, category: str, told: dict[str, Any], of: str) -> PairImage:
-    image = f"{IMAGES}/{category}/{told[f'{of}_imname']}"
+def _side(folder: Path, category: str, fields: dict[str, Any], of: str) -> PairImage:
+    image = f"{IMAGES}/{category}/{fields[f'{of}_imname']}"
     path = resolve_inside(folder, image)
     if not path.is_file():
         raise DataError("no such picture", where=image)
     try:
-        width, height = (int(side) for side in told[f"{of}_imsize"][:2])
+        width, height = (int(side) for side in fields[f"{of}_imsize"][:2])
     except (TypeError, ValueError) as error:
-        raise DataError("imsize is not width and height", got=told[f"{of}_imsize"]) from error
-    return PairImage(image=path, size_hw=(height, width), points_K2=points(told[f"{of}_kps"]))
+        raise DataError("imsize is not width and height", got=fields[f"{of}_imsize"]) from error
+    return PairImage(image=path, size_hw=(height, width), points_K2=points(fields[f"{of}_kps"]))
 
 
-def _box(told: Any) -> Box:
+def _box(fields: Any) -> Box:
     try:
-        x0, y0, x1, y1 = (float(value) for value in told)
+        x0, y0, x1, y1 = (float(value) for value in fields)
     except (TypeError, ValueError) as error:
-        raise DataError("bndbox is not xyxy", got=f"{told!r:.80}") from error
+        raise DataError("bndbox is not xyxy", got=f"{fields!r:.80}") from error
     return x0, y0, x1, y1

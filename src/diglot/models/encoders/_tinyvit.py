@@ -74,8 +74,8 @@ class WindowAttention(nn.Module):
         mixed = self.qkv(self.norm(x_WNC)).view(windows, tokens, self.heads, -1)
         query, key, value = mixed.transpose(1, 2).chunk(3, dim=-1)
         bias_HNN = self.attention_biases[:, self.distance_NN]
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=bias_HNN)
-        return self.proj(seen.transpose(1, 2).reshape(windows, tokens, -1))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias_HNN)
+        return self.proj(attended.transpose(1, 2).reshape(windows, tokens, -1))
 
 
 class Feedforward(nn.Module):
@@ -114,8 +114,8 @@ class Block(nn.Module):
         padded = F.pad(x_VhwC, (0, 0, 0, -columns % side, 0, -rows % side))
         down, across = padded.shape[1] // side, padded.shape[2] // side
         cut = padded.view(views, down, side, across, side, width).transpose(2, 3)
-        seen = self.attn(cut.reshape(-1, side * side, width))
-        joined = seen.view(views, down, across, side, side, width).transpose(2, 3)
+        attended = self.attn(cut.reshape(-1, side * side, width))
+        joined = attended.view(views, down, across, side, side, width).transpose(2, 3)
         return joined.reshape(padded.shape)[:, :rows, :columns]
 
 

@@ -64,8 +64,8 @@ def _training(run: dict[str, Any], folder: Path) -> str:
     """The run's settings and its last losses."""
     if not run:
         return "No run folder stood beside the checkpoint."
-    told = {key: value for key, value in run.items() if key not in ("model", "out")}
-    return f"Data: `{run.get('data')}`.\n\n{_json_block(told)}{_last_losses(folder)}"
+    settings = {key: value for key, value in run.items() if key not in ("model", "out")}
+    return f"Data: `{run.get('data')}`.\n\n{_json_block(settings)}{_last_losses(folder)}"
 
 
 def _last_losses(folder: Path) -> str:
@@ -98,6 +98,6 @@ def _licence(path: str) -> str:
         if asset.name in (embedded, path):
             return asset.licence
     card = Path(path) / "README.md"
-    if card.is_file() and (told := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):
-        return told[1].strip()
+    if card.is_file() and (found := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):
+        return found[1].strip()
     return "see its own model card"

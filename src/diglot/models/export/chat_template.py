@@ -1,7 +1,7 @@
 """A chat template for messages with images: the language model's own behind a short prelude.
 
 The prelude writes each message's parts as one text, an image as the image token and a newline, as
-LLaVA does; the model's own template then goes on as ever.
+LLaVA does; the model's own template then does the rest.
 """
 
 from diglot.models.export.container import IMAGE_TOKEN

@@ -112,6 +112,6 @@ def fill_model(model: Any, state: dict[str, torch.Tensor]) -> None:
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
-        told = " ".join(str(error).split())[:400]
-        raise ConfigError(f"the weights do not fit the container: {told}", where="to") from error
+        reason = " ".join(str(error).split())[:400]
+        raise ConfigError(f"the weights do not fit the container: {reason}", where="to") from error
     model.tie_weights()

@@ -32,9 +32,9 @@ def generation_config(model: Any, tokenizer: Any, image_token_id: int | None) ->
     try:
         config.validate(strict=True)
     except ValueError as error:
-        told = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"the language model's generation config is invalid: {told}",
+            f"the language model's generation config is invalid: {reason}",
             where="language.path",
             fix="Mend generation_config.json in the checkpoint.",
         ) from error

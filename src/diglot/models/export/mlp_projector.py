@@ -21,22 +21,22 @@ def mlp_misfits(
     free_width: bool,
 ) -> list[str]:
     """Why an MLP does not fit. `input_norm` None: either will do."""
-    told = design.projector
-    if told["name"] != "mlp":
-        return [f"projector {told['name']}: it has an MLP of two layers"]
+    settings = design.projector
+    if settings["name"] != "mlp":
+        return [f"projector {settings['name']}: it has an MLP of two layers"]
     reasons = []
-    if not unshuffle and told["unshuffle"] != 1:
-        reasons.append(f"projector.unshuffle {told['unshuffle']}: it merges no tokens")
-    if input_norm is not None and told["input_norm"] != input_norm:
+    if not unshuffle and settings["unshuffle"] != 1:
+        reasons.append(f"projector.unshuffle {settings['unshuffle']}: it merges no tokens")
+    if input_norm is not None and settings["input_norm"] != input_norm:
         reasons.append(
-            f"projector.input_norm {told['input_norm']}: it {'has' if input_norm else 'lacks'} "
+            f"projector.input_norm {settings['input_norm']}: it {'has' if input_norm else 'lacks'} "
             "a LayerNorm before the MLP"
         )
-    if told["activation"] not in activations:
+    if settings["activation"] not in activations:
         reasons.append(
-            f"projector.activation {told['activation']}: it has {' or '.join(activations)}"
+            f"projector.activation {settings['activation']}: it has {' or '.join(activations)}"
         )
-    width = told["hidden"]
+    width = settings["hidden"]
     if not free_width and width not in (None, design.text_width) and design.text_width:
         reasons.append(f"projector.hidden {width}: its middle is as wide as the language model")
     return reasons

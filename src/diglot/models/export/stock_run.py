@@ -18,11 +18,11 @@ IMAGE_ID = -1  # in our files, whatever the folder's image token is
 
 
 def main(request: Path) -> None:
-    told = json.loads((request / "request.json").read_text("utf-8"))
-    model = AutoModelForImageTextToText.from_pretrained(told["folder"], dtype=torch.float32).eval()
-    processor, lacking = load_processor(told["folder"])
+    task = json.loads((request / "request.json").read_text("utf-8"))
+    model = AutoModelForImageTextToText.from_pretrained(task["folder"], dtype=torch.float32).eval()
+    processor, lacking = load_processor(task["folder"])
     tensors, answers = {}, []
-    for number, text in enumerate(told["texts"]):
+    for number, text in enumerate(task["texts"]):
         if processor is None:  # the model alone can be compared, on pixels from outside
             inputs = load_file(request / f"inputs.{number}.safetensors")
         else:
@@ -31,7 +31,7 @@ def main(request: Path) -> None:
                 images=[image], text=[text], add_special_tokens=False, return_tensors="pt"
             )
             inputs = dict(inputs)
-            answers.append(answer(model, processor, image, told))
+            answers.append(answer(model, processor, image, task))
         tensors |= read_logits(model, inputs, number)
     save_file(tensors, request / "logits.safetensors")
     result = {"answers": answers, "lacking": lacking, "modules": sorted(sys.modules)}
@@ -57,14 +57,14 @@ def read_logits(model, inputs, number):
 
 
 @torch.no_grad()
-def answer(model, processor, image, told):
+def answer(model, processor, image, task):
     """What the model generates behind the chat template."""
-    content = [{"type": "image"}, {"type": "text", "text": told["question"]}]
+    content = [{"type": "image"}, {"type": "text", "text": task["question"]}]
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
     inputs = processor(images=[image], text=[text], add_special_tokens=False, return_tensors="pt")
-    ids = model.generate(**inputs, max_new_tokens=told["new_tokens"], do_sample=False)
+    ids = model.generate(**inputs, max_new_tokens=task["new_tokens"], do_sample=False)
     return processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 

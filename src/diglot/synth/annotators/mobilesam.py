@@ -42,7 +42,7 @@ class Config:
     """Options of the segmenter."""
 
     image_px: int = 1024
-    """Side of the square that pictures are laid on: 1024 as trained, 512 is five times faster; a
+    """Side of the square that pictures are padded to: 1024 as trained, 512 is five times faster; a
     multiple of 64."""
 
     def __post_init__(self) -> None:

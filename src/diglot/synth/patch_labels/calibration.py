@@ -1,6 +1,6 @@
 """What a labeller learns once from the first images, kept beside the labels: their mean, the sign.
 
-Kept, so that a run that goes on, and every further split, labels in the very same way.
+Kept, so that a resumed run, and every further split, labels in the very same way.
 """
 
 import json
@@ -16,10 +16,10 @@ from diglot.synth.patch_labels.run import Usable
 from diglot.synth.patch_labels.sign import choose_sign
 from diglot.synth.patch_labels.word_labeller import Centre, WordLabeller
 
-FILE = "settled.json"
+FILE, FILE_BEFORE = "calibration.json", "settled.json"  # the second: written before 0.2
 
 
-def settle(
+def calibrate(
     labeller: WordLabeller,
     folder: Path,
     first_images: Callable[[], list[Usable]],
@@ -33,13 +33,15 @@ def settle(
     if sign is not None and not centre:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".settled.lock", wait=True):
-        told = _read(folder / FILE, labeller.about) or _find(labeller, first_images(), sign, centre)
-        replace_text(folder / FILE, json.dumps({"of": labeller.about, **told}) + "\n")
-    labeller.sign = told["sign"]
+    with locked(folder / ".calibration.lock", wait=True):
+        path = folder / FILE
+        kept = _read(path if path.exists() else folder / FILE_BEFORE, labeller.about)
+        found = kept or _find(labeller, first_images(), sign, centre)
+        replace_text(path, json.dumps({"of": labeller.about, **found}) + "\n")
+    labeller.sign = found["sign"]
     if centre:
-        labeller.centre = _centre(labeller, told["patch_mean"])
-    labeller.about = {**labeller.about, "sign": told["sign"], "why": told["why"]}
+        labeller.centre = _centre(labeller, found["patch_mean"])
+    labeller.about = {**labeller.about, "sign": found["sign"], "why": found["why"]}
 
 
 def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -47,24 +49,24 @@ def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        told = json.loads(path.read_text("utf-8"))
-        of = told.pop("of")
-        return told if of == json.loads(json.dumps(dict(about))) and "sign" in told else None
+        fields = json.loads(path.read_text("utf-8"))
+        of = fields.pop("of")
+        return fields if of == json.loads(json.dumps(dict(about))) and "sign" in fields else None
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError("not what diglot label left", where=str(path), fix="Delete it.") from error
 
 
 def _find(
-    labeller: WordLabeller, seen: list[Usable], sign: int | None, centre: bool
+    labeller: WordLabeller, usable: list[Usable], sign: int | None, centre: bool
 ) -> dict[str, Any]:
-    samples, pictures = [s for s, _ in seen], [p for _, p in seen]
+    samples, pictures = [s for s, _ in usable], [p for _, p in usable]
     mean = None
     if centre:
         means = [labeller.vectors_of([picture]).mean(dim=(0, 1)) for picture in pictures]
         mean = torch.stack(means).mean(dim=0).tolist()
         labeller.centre = _centre(labeller, mean)
     if sign is not None:
-        return {"sign": sign, "why": f"sign {sign:+d}: as told", "patch_mean": mean}
+        return {"sign": sign, "why": f"sign {sign:+d}: as given", "patch_mean": mean}
     chosen = choose_sign(labeller, samples, pictures, labeller.about["labeller"])
     return {"sign": chosen.value, "why": chosen.describe(), "patch_mean": mean}
 
