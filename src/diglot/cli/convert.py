@@ -53,7 +53,7 @@ def convert(
 
         diglot convert data/scenes --to webdataset --out scenes_tar
 
-    To a dataset of diglot's, a run that was stopped goes on with the same command.
+    To a dataset of diglot's, a run that was stopped resumes with the same command.
 
     Args:
         source: The main file or folder of the source format, or a dataset folder.
