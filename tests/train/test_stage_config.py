@@ -1,7 +1,8 @@
 import pytest
 
 from diglot.core.errors import ConfigError
-from diglot.train.config import OptimConfig, resolve_stage
+from diglot.data.config import FeaturesConfig
+from diglot.train.config import OptimConfig, StageConfig, resolve_stage
 from tests.tiny_folders import tiny_stage
 
 
@@ -49,3 +50,10 @@ def test_a_resolved_stage_spells_out_every_field_of_its_parts(world, tmp_path):
     assert bare.model.projector["activation"] == "gelu"
     with pytest.raises(ConfigError, match="unknown field 'wieght'"):
         resolve_stage(tiny_stage(world, tmp_path, objective={"name": "caption", "wieght": 1}))
+
+
+def test_the_home_folder_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    stage = StageConfig(data="~/data", out="~/run", features=FeaturesConfig(folder="~/f"))
+    assert (stage.data, stage.out) == ("/home/me/data", "/home/me/run")
+    assert stage.features.folder == "/home/me/f"

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -29,4 +30,5 @@ def parse_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
         built: Any = parser.instantiate_classes(parser.parse_args(args))
     except (ArgumentError, ValueError, TypeError) as error:
         raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
-    return built.as_dict()
+    given = built.as_dict()
+    return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}

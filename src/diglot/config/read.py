@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -40,6 +41,14 @@ def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str
     except (ArgumentError, ValueError, TypeError) as error:
         raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
     return built.as_dict()
+
+
+def expand_home(config: Any, *names: str) -> None:
+    """Make "~" the user's home folder in fields of a frozen dataclass that hold paths as text."""
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, str) and value.startswith("~"):
+            object.__setattr__(config, name, str(Path(value).expanduser()))
 
 
 def cause_of(error: BaseException) -> DiglotError | None:

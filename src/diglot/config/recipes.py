@@ -5,6 +5,7 @@ over fields as long as the name stays the same; another name starts anew.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -14,6 +15,8 @@ from typing import Any
 import yaml
 
 from diglot.core.errors import ConfigError
+
+MOST_CHARACTERS, MOST_VALUES = 1_000_000, 100_000  # a few lines of aliases can stand for billions
 
 
 class _Loader(yaml.SafeLoader):
@@ -86,12 +89,36 @@ def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
 
 
 def parse(text: str, *, where: str) -> Any:
-    """A value in YAML. Raises ConfigError naming `where`."""
+    """A value in YAML. Raises ConfigError naming `where`, also for more than recipes ever need."""
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(
+            f"too long for a recipe: {len(text):,} characters",
+            expected=f"at most {MOST_CHARACTERS:,}",
+            where=where,
+        )
     try:
+        node = yaml.compose(text, _Loader)
+        if node is not None and _expanded_size(node, {}) > MOST_VALUES:
+            raise ConfigError(f"more than {MOST_VALUES:,} values, aliases counted", where=where)
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
-        message = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise ConfigError(f"not valid YAML: {message}", where=where) from error
+        problem = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise ConfigError(f"not valid YAML: {problem}", where=where) from error
+    except RecursionError as error:
+        raise ConfigError("not valid YAML: nested too deeply", where=where) from error
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """How many values a node stands for once every alias is a copy; infinite inside itself."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    sizes[id(node)] = math.inf  # met again before it is done: it holds itself
+    if isinstance(node, yaml.MappingNode):
+        inner = [part for pair in node.value for part in pair]
+    else:
+        inner = node.value if isinstance(node, yaml.SequenceNode) else []
+    sizes[id(node)] = 1 + sum(_expanded_size(part, sizes) for part in inner)
+    return sizes[id(node)]
 
 
 def find(name: str, *, option: str = "--config") -> Path:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from diglot.config.read import expand_home
+
 FeatureDtype = Literal["float16", "float32"]
 
 
@@ -14,3 +16,6 @@ class FeaturesConfig:
     """Where it lies. Runs may share it: encoder, preprocessing and data are the key."""
     dtype: FeatureDtype = "float16"
     """How features are kept; float32 rounds nothing, at twice the size."""
+
+    def __post_init__(self) -> None:
+        expand_home(self, "folder")

@@ -17,7 +17,7 @@ from diglot.config.ranges import (
     Workers,
     check_ranges,
 )
-from diglot.config.read import read_dataclass
+from diglot.config.read import expand_home, read_dataclass
 from diglot.config.recipes import merge
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeaturesConfig
@@ -156,6 +156,7 @@ class StageConfig:
     def __post_init__(self) -> None:
         short = {"bfloat16": "bf16", "float16": "fp16"}.get(self.precision, self.precision)
         object.__setattr__(self, "precision", short)
+        expand_home(self, "data", "out", "labels", "start_from")
         read_parts(self, objective=ObjectivePart)
         object.__setattr__(self, "plus", ObjectivePart.read_all(self.plus, where="plus"))
         object.__setattr__(self, "mix", MixedPart.read_all(self.mix, where="mix"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
 from diglot.measure.config import MeasureConfig
 
@@ -47,6 +48,7 @@ class CompareConfig:
     """The row that the others are held against; null: the first."""
 
     def __post_init__(self) -> None:
+        expand_home(self, "data", "out", "features")
         for name, least in (("samples", 1), ("seeds", 0)):
             values = getattr(self, name)
             if any(value < least for value in values) or len({*values}) < len(values):

@@ -1,0 +1,44 @@
+"""A projector of your own: one linear layer with a gain on each channel of what comes out.
+
+Copy it, change `forward`, and name it by its dotted path, run from the folder above:
+
+    diglot train ... --model.projector examples.own_projector --model.projector.unshuffle 2
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from diglot.config.ranges import PositiveFloat, PositiveInt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Its options; `diglot train --model.projector.help examples.own_projector` shows them."""
+
+    unshuffle: PositiveInt = 1
+    """Merge n × n features into one token before the layer."""
+    gain: PositiveFloat = 1.0
+    """Root mean square of the first outputs, over that of the LLM's word embeddings."""
+
+
+class GainedLinear(nn.Module):
+    """y = gain * W x, the gain one learned number a channel."""
+
+    def __init__(self, config: Config, encoder_width: int, llm_width: int, rms: float) -> None:
+        super().__init__()
+        self.unshuffle = config.unshuffle  # diglot merges the features, and counts the tokens
+        inputs = encoder_width * config.unshuffle**2
+        self.linear = nn.Linear(inputs, llm_width, bias=False)
+        nn.init.normal_(self.linear.weight, std=inputs**-0.5)
+        self.gain_D = nn.Parameter(torch.full((llm_width,), config.gain * rms))
+
+    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
+        """Visual tokens (N, D) of merged features (N, unshuffle² E)."""
+        return self.gain_D * self.linear(merged_NE)
+
+
+def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> GainedLinear:
+    """What diglot calls, with the widths of encoder and LLM, and its word embeddings' size."""
+    return GainedLinear(config, encoder_width, llm_width, words_rms)

@@ -1,0 +1,93 @@
+"""Every example of a user's own part runs through diglot's own doors, by its dotted path."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diglot.cli.main import main
+from diglot.config.parts import build_part
+from diglot.core.types import Sample
+from diglot.data.records import open_dataset
+from diglot.models.config import EncoderPart, ProjectorPart
+from diglot.synth.step import Draft, Phrase
+from diglot.synth.steps import boxes
+from tests.tiny_folders import save_world
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_folder_above(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("own_*.py")), ids=lambda p: p.name)
+def test_an_example_is_short(path):
+    assert len(path.read_text("utf-8").splitlines()) < 60
+
+
+def test_own_encoder_and_own_projector_train(tmp_path, capsys):
+    world = save_world(tmp_path, samples=4)
+    model = ["--model.encoder=examples.own_encoder", "--model.encoder.image_px=32"]
+    model += ["--model.encoder.patch_px=4", "--model.projector=examples.own_projector"]
+    model += ["--model.projector.unshuffle=2", f"--model.language.path={world}/language"]
+    out = tmp_path / "run"
+    assert main(["train", f"--data={world}/data", f"--out={out}", "--global_batch=2", *model]) == 0
+    settings = json.loads((out / "config.json").read_text())["model"]
+    assert settings["encoder"]["name"] == "examples.own_encoder"
+    assert settings["projector"]["gain"] == 1.0
+    assert (out / "model" / "projector.safetensors").exists()
+
+
+def test_help_shows_the_options_of_ones_own_part(capsys):
+    assert main(["train", "--model.encoder.help=examples.own_encoder"]) == 0
+    assert "Side of the square of pixels behind one feature" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_the_encoder_sees_the_colours_of_its_squares():
+    encoder = EncoderPart("examples.own_encoder", {"image_px": 8, "patch_px": 4}).build()
+    pixels_V3HW = torch.randn(2, 3, 8, 8)
+    features = encoder(pixels_V3HW)
+    assert features.shape == (2, 2, 2, 12)
+    quarter = pixels_V3HW[1, :, 4:6, 2:4].mean(dim=(1, 2))  # of the square in row 1, column 0
+    torch.testing.assert_close(features[1, 1, 0].unflatten(0, (3, 2, 2))[:, 0, 1], quarter)
+
+
+def test_the_projector_starts_as_large_as_words():
+    torch.manual_seed(0)
+    part = ProjectorPart("examples.own_projector", {"gain": 2.0})
+    projector = part.build(encoder_width=64, llm_width=256, words_rms=0.1)
+    rms = projector(torch.randn(200, 64)).square().mean().sqrt()
+    assert rms.item() == pytest.approx(0.2, rel=0.1)
+
+
+def test_own_format_is_converted(tmp_path):
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "a.png")
+    (tmp_path / "lines.tsv").write_text("a.png\tA red field.\nno tab\n")
+    out = tmp_path / "data"
+    args = ["convert", str(tmp_path / "lines.tsv"), "--from", "examples.own_format"]
+    assert main([*args, "--images", str(tmp_path), "--out", str(out)]) == 0
+    (sample,) = open_dataset(out, "train")
+    assert (sample.id, sample.caption) == ("a", "A red field.")
+    assert "no tab" in (out / "rejected.jsonl").read_text()
+
+
+def test_own_annotator_gives_boxes_to_the_step(tmp_path):
+    pixels = np.full((40, 60, 3), 255, np.uint8)
+    pixels[10:20, 30:50] = (200, 0, 0)
+    picture = Image.fromarray(pixels)
+    picture.save(tmp_path / "a.png")
+    image = (tmp_path / "a.png").read_bytes()
+    sample = Sample.captioned(id="a", image=image, caption="A red box.", size_hw=(40, 60))
+    step = boxes.build(boxes.Config(annotator="examples.own_annotator"))
+    (made,) = step(iter([Draft(sample=sample, picture=picture, phrases=(Phrase(text="box"),))]))
+    (region,) = made.sample.regions
+    assert (region.box, region.phrase) == ((30.0, 10.0, 50.0, 20.0), "box")
+    detector = build_part("diglot.synth.annotators", "examples.own_annotator", where="annotator")
+    assert detector.detect_objects([Image.new("RGB", (8, 8))], [["box"]]) == [[]]
