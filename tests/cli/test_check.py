@@ -1,6 +1,7 @@
 """`diglot check` as a user runs it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def faulty(tmp_path: Path) -> Path:
 def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys) -> None:
     out, ids, counts = tmp_path / "out", tmp_path / "ids.txt", tmp_path / "counts.json"
     command = ["check", str(faulty), "--json", str(counts), "--rejected", str(ids)]
-    assert main([*command, "--fix", str(out), "--drop_duplicates", "true"]) == 0
+    assert main([*command, "--fix", str(out), "--drop_duplicates"]) == 0
     printed = capsys.readouterr().out
     assert "4 records, 2 with a fault that training rejects" in printed
     assert "image is missing" in printed
@@ -38,9 +39,9 @@ def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys)
 
 def test_strict_fails_only_where_something_is_wrong(faulty: Path, tmp_path: Path) -> None:
     assert main(["check", str(faulty)]) == 0
-    assert main(["check", str(faulty), "--strict", "true"]) == 1
+    assert main(["check", str(faulty), "--strict"]) == 1
     write_dataset([make_sample(0)], tmp_path / "good")
-    assert main(["check", str(tmp_path / "good"), "--strict", "true"]) == 0
+    assert main(["check", str(tmp_path / "good"), "--strict"]) == 0
 
 
 def test_a_grid_by_hand(tmp_path: Path, capsys) -> None:
@@ -60,3 +61,15 @@ def test_mistakes_are_one_line(faulty: Path, tmp_path: Path, capsys) -> None:
     ]:
         assert main(["check", str(faulty), *options]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.embedded
+def test_against_the_model_of_a_recipe(tmp_path: Path, capsys) -> None:
+    sample = make_sample(0)
+    write_dataset(
+        [sample, replace(sample, id="s1", caption="x " * 9000, regions=())], tmp_path / "d"
+    )
+    assert main(["check", str(tmp_path / "d"), "--recipe", "embedded/code_switch"]) == 0
+    printed = capsys.readouterr().out
+    assert "caption is longer than the model" in printed
+    assert main(["check", str(tmp_path / "d"), "--recipe", "embedded/none"]) == 2

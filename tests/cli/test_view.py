@@ -125,6 +125,26 @@ def test_a_broken_line_is_a_line_on_the_page(tmp_path: Path) -> None:
         assert reason in page
 
 
+def test_the_funnel_of_a_synthesis(dataset: Path, tmp_path: Path) -> None:
+    boxes = {
+        "images": 30,
+        "seconds": 1.0,
+        "dropped": {"no box": 12},
+        "lost": {"score too low": 1234},
+    }
+    funnel = {"images": 42, "samples": 30, "steps": {"boxes": boxes}}
+    (dataset / "funnel.json").write_text(json.dumps(funnel))
+    view(dataset, out=tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text("utf-8")
+    for text in (
+        "What each step kept",
+        "images read",
+        "12 <bdi>no box",
+        "1,234 <bdi>score too low",
+    ):
+        assert text in page
+
+
 def test_only_samples_with_a_phrase(dataset: Path, tmp_path: Path) -> None:
     view(dataset, out=tmp_path / "p.html", phrase="Ball", count=3)
     page = (tmp_path / "p.html").read_text("utf-8")

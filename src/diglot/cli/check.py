@@ -1,33 +1,16 @@
 """`diglot check`: what of a dataset training would trip on."""
 
-import sys
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from transformers import AutoTokenizer
+from jsonargparse import ArgumentParser
 
-from diglot.cli.progress import show_progress
-from diglot.config.recipes import read
-from diglot.core.errors import ConfigError
-from diglot.core.progress import Report
-from diglot.data.check import CheckResult, check_dataset
-from diglot.data.checks.clean import clean_dataset
-from diglot.data.checks.fault import LEVELS, Fault
-from diglot.data.checks.model_limits import Grid, ModelLimits
-from diglot.data.checks.rows import Settings
+from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
-from diglot.data.rejected import Rejected
-from diglot.files import replacing, write_json
-from diglot.models.pretrained import load_pretrained
-from diglot.models.vlm import build_vlm
-from diglot.train.config import resolve_stage, stage_config
 
-DUPLICATE = "near duplicate of another image"
-_LEVEL_TEXT = {"record": "unusable", "region": "part unusable", "note": "note"}
-_MOST_BITS = 7
+FLAGS = {
+    "drop_duplicates": "with --fix: leave out near duplicates too, all but the first",
+    "strict": "exit with status 1 where a record or a part of one is unusable",
+}
 
 
 def check(
@@ -78,106 +61,29 @@ def check(
         workers: Processes that check; 0: this one alone.
         json: Write the counts to this file too.
     """
-    if not -1 <= duplicate_bits <= _MOST_BITS:
-        raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
-    limits = _limits(recipe, tokenizer, max_tokens, grid)
-    found = _Unusable(drop_duplicates)
-    with show_progress() as report:
-        result = check_dataset(
-            data,
-            split,
-            settings=Settings(limits=limits, max_pixels=max_pixels),
-            note=found.add,
-            duplicate_bits=duplicate_bits,
-            workers=workers,
-            report=report,
-        )
-        fixed = _fix(data, split, fix, found, report) if fix else None
-    _print(result, fixed, fix)
-    if rejected:
-        _write_ids(found.ids, rejected)
-    if json:
-        write_json(json, result.as_json() | ({"fixed": dict(fixed)} if fixed is not None else {}))
-    if strict and not result.clean:
-        sys.exit(1)
+    from diglot.cli.check_run import run_check  # slow to load: not for --help
 
-
-class _Unusable:
-    """The records that a cleaned copy leaves out, and the ids of the unusable ones."""
-
-    def __init__(self, drop_duplicates: bool) -> None:
-        self._drop_duplicates = drop_duplicates
-        self.indices: set[int] = set()
-        self.ids: dict[str, str] = {}
-        self.reasons: list[tuple[str, Fault]] = []
-
-    def add(self, index: int, id: str, fault: Fault) -> None:
-        """Note one fault."""
-        dropped = fault.level == "record" or (self._drop_duplicates and fault.kind == DUPLICATE)
-        if dropped:
-            self.indices.add(index)
-            self.reasons.append((id, fault))
-        if fault.level != "note":
-            self.ids.setdefault(id or f"record {index}", fault.kind)
-
-
-def _fix(data: Path, split: str, out: Path, found: _Unusable, report: Report) -> Counter[str]:
-    if out.resolve() == data.resolve():
-        raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(out))
-    rejected = Rejected(out / "rejected.jsonl")
-    for id, fault in found.reasons:
-        rejected.add(id, fault.kind, where=fault.where, detail=fault.detail)
-    return clean_dataset(
+    run_check(
         data,
         split,
-        out,
-        drop=found.indices,
-        report=report,
-        reject=lambda id, reason, detail: rejected.add(id, reason, detail=detail),
+        recipe=recipe,
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        grid=grid,
+        duplicate_bits=duplicate_bits,
+        max_pixels=max_pixels,
+        rejected=rejected,
+        fix=fix,
+        drop_duplicates=drop_duplicates,
+        strict=strict,
+        workers=workers,
+        json=json,
     )
 
 
-def _limits(
-    recipe: str | None, tokenizer: str | None, max_tokens: int | None, grid: Grid | None
-) -> ModelLimits | None:
-    """What records are measured against, or None. Raises ConfigError for half of it."""
-    if recipe is not None:
-        return _recipe_limits(recipe)
-    if (tokenizer is None) != (max_tokens is None):
-        raise ConfigError("tokenizer and max_tokens go together")
-    loaded = tokenizer and load_pretrained(AutoTokenizer, tokenizer, where="tokenizer")
-    if loaded is None and grid is None:
-        return None
-    return ModelLimits(grid=grid, max_tokens=max_tokens, tokenizer=loaded)
-
-
-def _recipe_limits(recipe: str) -> ModelLimits:
-    fields: dict[str, Any] = {"data": "-", "out": "-", **read(recipe)}
-    vlm = build_vlm(resolve_stage(stage_config(fields)).model)
-    grid = Grid(preprocess=vlm.preprocess, patch_px=vlm.encoder.patch_px, unshuffle=vlm.unshuffle)
-    language = vlm.language
-    return ModelLimits(grid=grid, max_tokens=language.longest, tokenizer=language.tokenizer)
-
-
-def _write_ids(ids: dict[str, str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        lines = (f"{id}\t{kind}\n" for id, kind in ids.items())
-        temporary.write_text("".join(lines), "utf-8", "backslashreplace")
-
-
-def _print(result: CheckResult, fixed: Counter[str] | None, fix: Path | None) -> None:
-    console = Console(highlight=False)
-    counts = f"{result.records:,} records, {result.unusable:,} with a fault that training rejects"
-    console.print(counts, soft_wrap=True)
-    if result.faults:
-        table = Table("fault", "", "records", "faults", "first")
-        for kind in LEVELS:
-            if result.faults[kind]:
-                number = (f"{result.affected[kind]:,}", f"{result.faults[kind]:,}")
-                table.add_row(kind, _LEVEL_TEXT[LEVELS[kind]], *number, result.examples[kind])
-        console.print(table, markup=False)
-    for what, count in sorted((fixed or {}).items()):
-        console.print(f"{count:,} {what}", markup=False, soft_wrap=True)
-    if fix:
-        console.print(f"cleaned copy in {fix}", markup=False, soft_wrap=True)
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `check`; its flags need no value."""
+    parser.add_function_arguments(check, as_group=False, as_positional=True, skip=set(FLAGS))
+    for name, help in FLAGS.items():
+        kind = {"type": bool, "default": False, "nargs": "?", "const": True}
+        parser.add_argument(f"--{name}", help=help, **kind)

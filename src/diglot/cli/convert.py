@@ -45,10 +45,10 @@ def convert(
     that the other format cannot hold is counted.
 
     Examples:
-        diglot convert instances_val2017.json --from coco --images val2017
+        diglot convert instances_val2017.json --from coco --images val2017 \\
             --options.captions captions_val2017.json --out data/coco
 
-        diglot convert blip_laion_cc_sbu_558k.json --from llava_json --images images
+        diglot convert blip_laion_cc_sbu_558k.json --from llava_json --images images \\
             --options.captions true --out data/pretrain
 
         diglot convert data/scenes --to webdataset --out scenes_tar

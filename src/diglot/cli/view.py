@@ -22,7 +22,7 @@ from diglot.report.dataset_stats import DatasetStats
 from diglot.report.page import write_report
 from diglot.report.samples import record_json
 
-_REPORT, _REJECTED = "report.json", "rejected.jsonl"
+_REPORT, _REJECTED, _FUNNEL = "report.json", "rejected.jsonl", "funnel.json"
 _REASONS, _UNUSABLE = 20, 200
 
 
@@ -128,6 +128,7 @@ def _page(
         "facts": facts | stats.facts(),
         "charts": stats.charts(),
         "rejected": _rejected(source),
+        "funnel": _funnel(source),
         "unusable": unusable.lines(),
         "samples": shown,
     }
@@ -188,6 +189,22 @@ def _rejected(source: Path) -> list[list[Any]]:
     rest = sum(count for _, count in counts[_REASONS:])
     bars = [list(bar) for bar in counts[:_REASONS]]
     return [*bars, ["other reasons", rest]] if rest else bars
+
+
+def _funnel(source: Path) -> list[dict[str, Any]]:
+    """What each step of `diglot synth` kept and dropped, from its funnel.json."""
+    path = source / _FUNNEL
+    if not path.is_file():
+        return []
+    read = _read_json(path)
+    steps = read.get("steps", {}) if isinstance(read, dict) else {}
+    first = {"step": "images read", "images": read.get("images", 0), "dropped": [], "lost": []}
+    return [first, *({"step": name, **_step(made)} for name, made in steps.items())]
+
+
+def _step(made: dict[str, Any]) -> dict[str, Any]:
+    counts = {kind: Counter(made.get(kind) or {}).most_common() for kind in ("dropped", "lost")}
+    return {"images": made.get("images", 0), **counts}
 
 
 def _reason(line: bytes) -> str:

@@ -16,7 +16,10 @@ from diglot.data.row_groups import RowGroups
 from diglot.data.writer import DatasetWriter
 
 # What parsing a foreign row may raise; anything else is a mistake of ours.
-BAD_ROW = (DataError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+BAD_ROW = (
+    *(DataError, KeyError, TypeError, ValueError, AttributeError, IndexError),
+    *(RecursionError, ArithmeticError, OSError),
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def _rejection(id: str, where: str, error: Exception) -> Rejection:
         return Rejection(id, error.what, where, str(error))
     if isinstance(error, KeyError):
         return Rejection(id, f"field {error.args[0]!r} is missing", where, repr(error))
+    if isinstance(error, OSError):
+        return Rejection(id, "file cannot be read", where, str(error))
     return Rejection(id, "record has another shape", where, f"{type(error).__name__}: {error}")
 
 

@@ -53,6 +53,16 @@ class SampleView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunnelStep:
+    """How many images came out of a step of synthesis, and what it dropped, by reason."""
+
+    step: str
+    images: int
+    dropped: tuple[tuple[str, int], ...]  # images
+    lost: tuple[tuple[str, int], ...]  # regions
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetPage:
     """A summary, and samples to look at."""
 
@@ -62,6 +72,7 @@ class DatasetPage:
     facts: dict[str, str]
     charts: tuple[BarChart, ...]
     rejected: tuple[tuple[str, int], ...]  # reason and count of records set aside earlier
+    funnel: tuple[FunnelStep, ...]
     unusable: tuple[tuple[str, str], ...]  # id and reason of samples that failed just now
     samples: tuple[SampleView, ...]
 
@@ -69,6 +80,7 @@ class DatasetPage:
 def read_dataset_page(data: Mapping[str, Any], *, where: str = "page") -> DatasetPage:
     """The page in `data`. Raises DataError naming the first field that cannot be used."""
     root = Field(data, where)
+    funnel = root.find("funnel")
     return DatasetPage(
         title=root.at("title").text(),
         created=root.at("created").text(),
@@ -76,6 +88,7 @@ def read_dataset_page(data: Mapping[str, Any], *, where: str = "page") -> Datase
         facts=root.at("facts").text_map(),
         charts=tuple(_read_chart(f) for f in root.at("charts").items()),
         rejected=tuple(_read_bar(f) for f in root.at("rejected").items()),
+        funnel=tuple(_read_step(f) for f in funnel.items()) if funnel else (),
         unusable=tuple(_read_pair(f) for f in root.at("unusable").items()),
         samples=tuple(_read_sample(f) for f in root.at("samples").items()),
     )
@@ -92,6 +105,15 @@ def _read_chart(field: Field) -> BarChart:
 def _read_bar(field: Field) -> tuple[str, int]:
     text, count = field.items(length=2)
     return text.text(), count.count()
+
+
+def _read_step(field: Field) -> FunnelStep:
+    return FunnelStep(
+        step=field.at("step").text(),
+        images=field.at("images").count(),
+        dropped=tuple(_read_bar(f) for f in field.at("dropped").items()),
+        lost=tuple(_read_bar(f) for f in field.at("lost").items()),
+    )
 
 
 def _read_pair(field: Field) -> tuple[str, str]:
