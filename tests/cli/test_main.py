@@ -106,7 +106,7 @@ def test_ctrl_c_says_how_to_go_on(capsys, verb):
 
     verb(fetch)
     assert cli.main(["fetch"]) == 130
-    assert "The same command goes on from here." in capsys.readouterr().err
+    assert "The same command resumes." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A record that cannot be used is set aside with its reason, and training goes on."""
+"""A record that cannot be used is rejected with its reason, and training continues."""
 
 import io
 import logging
@@ -108,8 +108,8 @@ def test_bad_records_are_set_aside_and_counted(spoilt_run, tmp_path, caplog):
         assert line["reason"] in line["detail"]
         if name != "no_id":
             assert name in line["detail"]
-    counted = [r.getMessage() for r in caplog.records if r.getMessage().startswith("set aside")]
-    assert "set aside: box is empty or not finite, 2 records (see rejected.jsonl)" in counted
+    counted = [r.getMessage() for r in caplog.records if r.getMessage().startswith("rejected:")]
+    assert "rejected: box is empty or not finite, 2 records (see rejected.jsonl)" in counted
     assert len(counted) == len({line["reason"] for line in told.values()})
 
 

@@ -23,12 +23,12 @@ from diglot.train.config import StageConfig, merge_stage
 def compare(**settings: Any) -> None:
     """Train rows of recipes on the same data, sizes and seeds, measure all, and show them together.
 
-    A comparison is a YAML file (--config, again and again: later ones lie over earlier ones), your
-    own or one that diglot carries (compare/objectives, compare/data_efficiency, ...); options lie
-    over it. Rows that share a frozen encoder share its features. Writes results.json, results.csv,
-    report.html and, of several sizes, sizes.png into --out, anew after every training.
+    A comparison is a YAML file (--config, again and again: later ones override earlier ones), your
+    own or one bundled with diglot (compare/objectives, ...); options override it. Rows
+    that share a frozen encoder share its features. Writes results.json, results.csv, report.html
+    and, of several sizes, sizes.png into --out, anew after every training.
 
-    A comparison that was stopped goes on where it was when the same command is given again.
+    A comparison that was stopped resumes when the same command is given again.
 
     Examples:
         diglot compare --config compare/objectives --data data/scenes --out runs/objectives
@@ -94,9 +94,9 @@ def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
 
 def _comparison(name: str) -> Mapping[str, Any]:
     """A --config file. Raises ConfigError where it cannot be read, or is no comparison."""
-    told = read(name)
+    settings = read(name)
     known = [*(field.name for field in fields(CompareConfig)), "json", "report_only"]
-    for key in told:
+    for key in settings:
         first = str(key).partition(".")[0]
         if first not in known:
             close = difflib.get_close_matches(first, known, n=1)
@@ -104,4 +104,4 @@ def _comparison(name: str) -> Mapping[str, Any]:
             meant = f" (did you mean {close[0]!r}?)" if close else ""
             one = any(first == field.name for field in fields(StageConfig))
             raise ConfigError(f"unknown field {key!r}{meant}", where=name, fix=fix if one else None)
-    return told
+    return settings

@@ -1,4 +1,4 @@
-"""`diglot VERB ...`: finds the verb's file, reads its arguments, and tells mistakes in one line."""
+"""`diglot VERB ...`: finds the verb's file, reads its arguments, reports mistakes in a line."""
 
 import difflib
 import errno
@@ -66,7 +66,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
     except SystemExit as end:  # --help, --print_config
         return int(end.code or 0)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        print("\nStopped. The same command resumes.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return 0
@@ -104,7 +104,7 @@ def _overview() -> str:
         [
             "diglot: align a vision encoder with a language model, and show how well.",
             "",
-            "usage: diglot VERB [options]      diglot VERB --help tells a verb's options",
+            "usage: diglot VERB [options]      diglot VERB --help lists a verb's options",
             "",
             *lines,
         ]

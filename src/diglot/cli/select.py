@@ -22,7 +22,7 @@ SUB_VERBS = {
     "c-score": ("select_pairs", "the C score: keypoints whose match in another picture is found"),
     "scene-pairs": ("select_pairs", "pairs of scenes with one object in common"),
     "ocr-pairs": ("select_ocr_pairs", "pairs of pictures of the same words, or the same chart"),
-    "study": ("select_study", "train every setting alike, and see what foretells what"),
+    "study": ("select_study", "train every setting alike, and see what predicts what"),
 }
 
 

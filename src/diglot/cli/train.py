@@ -21,13 +21,13 @@ from diglot.train.config import (
 def train(**settings: Any) -> None:
     """Train one stage: align a projector by an objective, or fine-tune with it.
 
-    Settings come from YAML recipes (--config, again and again: later ones lie over earlier ones)
-    and from options, which lie over the recipes. A part (--objective, --model.encoder,
+    Settings come from YAML recipes (--config, again and again: later ones override earlier ones)
+    and from options, which override the recipes. A part (--objective, --model.encoder,
     --model.projector) is chosen by its name; --objective.entity_weight 0 sets a field of it.
     --print_config shows the settings and stops; --dry_run also builds the model, and shows steps,
     tokens, and what learns.
 
-    A killed run goes on where it was when the same command is given again. On several GPUs:
+    A killed run resumes when the same command is given again. On several GPUs:
     accelerate launch -m diglot train ...
 
     Examples:

@@ -70,7 +70,7 @@ def words(
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{count:,} words in {out}: {', '.join(first)} ...", markup=False)
     for reason, number in rejected.counts.items():
-        console.print(f"{number:,} records set aside, {rejected.path}: {reason}", markup=False)
+        console.print(f"{number:,} records rejected, {rejected.path}: {reason}", markup=False)
     if json:
         replace_text(json, json_format.dumps(summary, indent=2) + "\n")
 

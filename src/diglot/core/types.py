@@ -261,6 +261,4 @@ class LossTerms:
     """
 
     sums: "Mapping[str, torch.Tensor]"
-    logs: Mapping[str, float] = field(
-        default_factory=dict
-    )  # told as they are, averaged over a step
+    logs: Mapping[str, float] = field(default_factory=dict)  # figures to log, averaged over a step

@@ -27,7 +27,7 @@ def decode_image(
     """The picture as RGB, upright, the first of several frames; transparency becomes white.
 
     Raises DataError, naming `where`, for bytes that are no whole picture of a known format, or a
-    picture whose declared size is over `max_pixels` (told from its header, before decoding).
+    picture whose declared size is over `max_pixels` (checked in its header, before decoding).
     """
     rgba = decode_rgba(image, max_pixels=max_pixels, where=where)
     if rgba.mode == "RGB":

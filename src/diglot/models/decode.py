@@ -112,7 +112,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     language.model.eval()
     try:
         set_attention(language, "separate")
-        want_BTD = _try_decode(language, packed, embeds_BTD, "separate", tell=True)
+        want_BTD = _try_decode(language, packed, embeds_BTD, "separate", strict=True)
         _check_causal(language, embeds_BTD)
         for form in _forms_from(wanted):
             set_attention(language, form)
@@ -154,13 +154,13 @@ def _try_decode(
     embeds_BTD: torch.Tensor,
     form: Attention,
     *,
-    tell: bool = False,
+    strict: bool = False,
 ) -> torch.Tensor | None:
-    """The hidden states, or None where the decoder does not run this way (an error if `tell`)."""
+    """The hidden states, or None where the decoder does not run this way (an error if `strict`)."""
     try:
         return decode_packed(language, packed, embeds_BTD, form).last_hidden_state
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
-        if not tell:
+        if not strict:
             log.info("attention %s does not run: %s", form, error)
             return None
         raise ConfigError(

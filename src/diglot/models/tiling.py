@@ -1,4 +1,4 @@
-"""Pixels for the views that core.geometry laid out: the same resize and windows, on the picture."""
+"""Pixels for the views that core.geometry planned: the same resize and windows, on the picture."""
 
 from collections.abc import Sequence
 

@@ -57,5 +57,5 @@ class CaptionObjective:
 
 
 def build(config: Config) -> CaptionObjective:
-    """The objective."""
+    """Called by diglot with the options that recipe and command line gave."""
     return CaptionObjective(config)

@@ -1,6 +1,6 @@
 """Multimodal code-switching: an entity's words give way to its object's tokens (MMCS Eq. 1-5).
 
-L_LM learns the text that goes on from there; L_entity learns to name the object, on a branch that
+L_LM learns the text behind it; L_entity learns to name the object, on a branch that
 forks off behind it, so that one forward pass serves all entities. The paper leaves the options of
 `Config` open; each is logged with the run.
 """
@@ -175,5 +175,5 @@ def find_switches(
 
 
 def build(config: Config) -> CodeSwitchObjective:
-    """The objective."""
+    """Called by diglot with the options that recipe and command line gave."""
     return CodeSwitchObjective(config)

@@ -154,5 +154,5 @@ def _cover(region: Region, grid: TokenGrid, *, where: str) -> np.ndarray:
 
 
 def build(config: Config) -> PatchAlignedObjective:
-    """The objective."""
+    """Called by diglot with the options that recipe and command line gave."""
     return PatchAlignedObjective(config)

@@ -1,7 +1,7 @@
 """VDEP's image mode: hidden states at the visual tokens recover those tokens (Eq. 6, 10).
 
 L_i = || X - X^h ||^2, where X are the projected visual tokens that enter the LLM and X^h its hidden
-states at the same positions. The text mode is `caption`; both take turns, evenly in every batch:
+states at the same positions. The text mode is `caption`; both are mixed evenly in every batch:
 
     objective: caption
     mix: {reconstruction: {share: 1.0, weight: 0.001}}     # r and alpha of the paper
@@ -14,7 +14,7 @@ causal; so there is nothing after it, unless the caption is to be learned as wel
 What the paper leaves open is an option of `Config`.
 - Is X a fixed target? Detached (the default), X cannot be shrunk to lower the loss; but hidden
   states after the final norm have the length that it gives them, and nothing pulls X back to it: in
-  image mode alone X grows without end, and only the text mode holds it. Not detached, X settles at
+  image mode alone X grows without end, and only the text mode holds it. Not detached, X ends at
   that length. The mean lengths of X and X^h are logged.
 - Mean or sum? Means keep alpha's meaning the same for every image size and LLM width. Eq. 6 as it
   is written is `reduction: sum, channels: sum`, larger by tokens times channels.
@@ -189,5 +189,5 @@ def _mean_norms(**vectors_SD: torch.Tensor) -> dict[str, float]:
 
 
 def build(config: Config) -> ReconstructionObjective:
-    """The objective."""
+    """Called by diglot with the options that recipe and command line gave."""
     return ReconstructionObjective(config)

@@ -172,5 +172,5 @@ def kept(everyone: Iterable[list[tuple[tuple[int, ...], int]]], process: int) ->
 
 
 def build(config: Config) -> TokenContrastiveObjective:
-    """The objective."""
+    """Called by diglot with the options that recipe and command line gave."""
     return TokenContrastiveObjective(config)

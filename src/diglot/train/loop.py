@@ -267,5 +267,5 @@ def _accelerator(config: StageConfig) -> Accelerator:
     try:
         return Accelerator(mixed_precision=config.precision)
     except ValueError as error:  # the machine cannot, or this process has begun with another
-        told = " ".join(str(error).split())
-        raise ConfigError(told, got=config.precision, where="precision") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(reason, got=config.precision, where="precision") from error

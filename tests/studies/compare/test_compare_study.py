@@ -176,7 +176,7 @@ def test_interrupted_killed_and_gone_on_with(compare_world, tmp_path, one_by_one
     os.killpg(first.pid, signal.SIGINT)  # as a terminal sends Ctrl-C to all of them
     complaints = first.communicate()[1]
     assert first.returncode == 130
-    assert "goes on from here" in complaints
+    assert "The same command resumes" in complaints
     assert "Traceback" not in complaints
     assert gone(workers)
     measured = (out / "runs" / "caption" / "4-0" / "measures.json").stat().st_mtime_ns

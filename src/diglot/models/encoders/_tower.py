@@ -115,5 +115,14 @@ def tower_revision(config: TowerConfig, settings: Any) -> str:
     folder = Path(config.path)
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     stamps = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    told = [config.path, config.revision, config.layer, config.image_px, stamps, settings.to_dict()]
-    return hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()[:16]
+    payload = [
+        config.path,
+        config.revision,
+        config.layer,
+        config.image_px,
+        stamps,
+        settings.to_dict(),
+    ]
+    return hashlib.sha256(json.dumps(payload, default=str, sort_keys=True).encode()).hexdigest()[
+        :16
+    ]

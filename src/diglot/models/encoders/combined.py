@@ -74,8 +74,8 @@ class Combined(nn.Module):
                 got=self.image_px,
                 where="combined.image_px",
             )
-        told = [[part.revision for part in parts], self.image_px, self.patch_px, self.normalise]
-        self.revision = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        payload = [[part.revision for part in parts], self.image_px, self.patch_px, self.normalise]
+        self.revision = hashlib.sha256(json.dumps(payload).encode()).hexdigest()[:16]
 
     def _cell_px(self, part: Encoder) -> int:
         """Side of a part's cell in pixels of the combination's view."""
@@ -99,8 +99,8 @@ class Combined(nn.Module):
         if (part.mean, part.std) == (self.mean, self.std):
             return pixels_V3HW
         mean, std, own_mean, own_std = (
-            pixels_V3HW.new_tensor(told).view(3, 1, 1)
-            for told in (self.mean, self.std, part.mean, part.std)
+            pixels_V3HW.new_tensor(values).view(3, 1, 1)
+            for values in (self.mean, self.std, part.mean, part.std)
         )
         return (pixels_V3HW * std + mean - own_mean) / own_std
 

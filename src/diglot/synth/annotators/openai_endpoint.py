@@ -1,9 +1,9 @@
-"""Any OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, `transformers serve`) that is asked.
+"""Any OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, `transformers serve`) as an annotator.
 
 An endpoint fails in many ways, and each has its answer here: what may pass (rate limits, gateways,
-cut connections) is waited for; what one request meets again and again costs that image; what no
+cut connections) is waited for; an error that one request gets each time costs that image; what no
 image can mend (no such model, no access, an endpoint that stays away) stops the run, which then
-goes on from there. Answers are kept, so none is paid for twice.
+can be resumed. Answers are kept, so none is paid for twice.
 """
 
 import base64
@@ -38,7 +38,7 @@ class Config:
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key, if the endpoint wants one."""
     revision: str = ""
-    """What to note as the model's revision, which an endpoint does not tell."""
+    """What to note as the model's revision, which an endpoint does not give."""
     concurrency: int = 16
     """Requests at a time, for each worker."""
     timeout_s: float = 120.0
@@ -153,7 +153,7 @@ class OpenAiEndpoint:
                 f"the endpoint stayed away for {self._config.patience_s:.0f} s",
                 got=shorten(str(error)),
                 where=self._config.base_url,
-                fix="Start it, and give the same command again: it goes on from here.",
+                fix="Start it, and give the same command again: it resumes.",
             ) from error
         time.sleep(pause_s)
         return waits + 1
