@@ -40,7 +40,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
         "code_switch": [[p["mmcs"]] for p in prepared],
         NAIVE: [[_without_branches(p["mmcs"]), *_entity_documents(p["mmcs"])] for p in prepared],
     }
-    laid = {
+    packed_rows = {
         name: [
             [encode(s, visual_counts=[p["visual"]], terms=TERMS) for s in of]
             for of, p in zip(sequences, prepared, strict=True)
@@ -49,11 +49,11 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
     }
     works = {
         name: (lambda d=documents, naive=name == NAIVE: _step(vlm, d, views, naive=naive))
-        for name, documents in laid.items()
+        for name, documents in packed_rows.items()
     }
     times = interleaved(works)
-    tokens = {name: sum(len(d) for of in laid[name] for d in of) for name in laid}
-    return _tell(console, shape, vlm, times, tokens, gemm_flops)
+    tokens = {name: sum(len(d) for of in packed_rows[name] for d in of) for name in packed_rows}
+    return _print_figures(console, shape, vlm, times, tokens, gemm_flops)
 
 
 def _sequences(vlm: VLM, sample: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _plain_log_probs(vlm: VLM, document: Encoded, visual: torch.Tensor) -> torch
     return target_log_probs(hidden, document.query_S, document.target_S, vlm.language.head)
 
 
-def _tell(
+def _print_figures(
     console: Console,
     shape: Shape,
     vlm: VLM,

@@ -1,10 +1,9 @@
 """What each objective's step costs, against the caption step on the same samples.
 
-Steps are timed alternately,
-forward and backward, on features that are already there, which makes the
-caption step as cheap as it gets. What stands under `plus` is timed by itself too, from the visual
-tokens on: it is a hundredth of a step, which the noise of whole steps hides. Preparing a sample is
-work of the data loader's processes, if there are any. Masks and patch labels are made up.
+Steps are timed alternately, forward and backward, on features that are already there, which makes
+the caption step as cheap as it gets. What stands under `plus` is timed by itself too, from the
+visual tokens on: it is a hundredth of a step, which the noise of whole steps hides. Preparing a
+sample is work of the data loader's processes, if there are any. Masks and patch labels are made up.
 """
 
 import itertools
@@ -96,7 +95,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
             "plus_over_caption": added / steps["caption"],
             "prepare_s": work.prepare_s,
         }
-    _tell(console, shape, figures)
+    _print_figures(console, shape, figures)
     return figures
 
 
@@ -132,7 +131,7 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
         ]
 
     tokenizer, rng = vlm.language.tokenizer, torch.Generator()
-    laid = [
+    encoded_samples = [
         encode_sample(
             sample.id,
             prepared.sequence,
@@ -145,15 +144,15 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
         )
         for sample, prepared in prepare()
     ]
-    batch = collate(laid, row_tokens=ROW_TOKENS)
-    tokens = sum(len(one.encoded) for one in laid)
+    batch = collate(encoded_samples, row_tokens=ROW_TOKENS)
+    tokens = sum(len(one.encoded) for one in encoded_samples)
     return Work(mixture, batch, tokens, seconds(prepare) / len(made))
 
 
 def _step(vlm: VLM, work: Work) -> None:
     """Forward and backward of a batch, with the choices that are made with all of it in sight."""
     vlm.projector.zero_grad(set_to_none=True)
-    batch = work.mixture.select(work.batch, lambda told: [told])
+    batch = work.mixture.select(work.batch, lambda value: [value])
     _loss(work.mixture, vlm(batch, work.mixture.reads), batch).backward()
 
 
@@ -172,7 +171,7 @@ def _added(vlm: VLM, work: Work) -> Callable[[], None]:
 
     def step() -> None:
         out.visual_ND.grad = None
-        chosen = mixture.select(batch, lambda told: [told])
+        chosen = mixture.select(batch, lambda value: [value])
         if added:
             _loss(mixture, out, chosen).backward()
 
@@ -186,7 +185,9 @@ def _loss(mixture: Mixture, out: ForwardOutput, batch: Batch) -> torch.Tensor:
     return torch.stack([weights[t] * value / batch.counts[t] for t, value in sums.items()]).sum()
 
 
-def _tell(console: Console, shape: Shape, figures: Mapping[str, Mapping[str, float]]) -> None:
+def _print_figures(
+    console: Console, shape: Shape, figures: Mapping[str, Mapping[str, float]]
+) -> None:
     title = f"objectives, {shape.name} shape, {len(shape.entities)} samples"
     table = Table(title=title, padding=0)
     table.add_column("stage", no_wrap=True)

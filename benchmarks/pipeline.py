@@ -39,17 +39,17 @@ def _layout_rates() -> dict[str, float]:
     ]
     sequences = [objective.prepare(*a).sequence for a in arguments]
     visual = len(arguments[0][1])
-    laid = [encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences]
+    encoded = [encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences]
     return {
         "samples prepared (paper shape)": len(made)
         / seconds(lambda: [objective.prepare(*a) for a in arguments]),
-        "samples laid out (paper shape)": len(made)
+        "samples encoded (paper shape)": len(made)
         / seconds(
             lambda: [
                 encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences
             ]
         ),
-        "samples packed (paper shape)": len(made) / seconds(lambda: pack(laid, row_tokens=8192)),
+        "samples packed (paper shape)": len(made) / seconds(lambda: pack(encoded, row_tokens=8192)),
     }
 
 
