@@ -18,6 +18,8 @@ from transformers import (
 
 from diglot.config.recipes import read
 from diglot.core.preprocess import Preprocess
+from diglot.models.export.container import compare_containers
+from diglot.models.export.design import read_design
 from diglot.models.language import Language
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 from tests.tiny import tiny_tokenizer
@@ -135,7 +137,8 @@ def test_a_row_of_an_ablation(overlay, base, objective, fields):
 
 def test_recipes_that_are_compared_differ_in_the_objective_alone():
     ours = ("objective", "plus", "mix", "labels")
-    for names, free in ((EMBEDDED, ()), ([n for n in FULL if "llava15" in n], ("micro_batch",))):
+    embedded = [name for name in EMBEDDED if not name.endswith("_stock")]
+    for names, free in ((embedded, ()), ([n for n in FULL if "llava15" in n], ("micro_batch",))):
         assert len(names) >= 4
         first, *others = (
             {k: v for k, v in vars(stage(n)).items() if k not in (*ours, *free)} for n in names
@@ -198,3 +201,34 @@ def test_language_models_of_the_recipes_can_be_taken_apart(config, model):
     if made.lm_head.bias is not None:
         torch.nn.init.normal_(made.lm_head.bias)
     assert isinstance(Language(made, tiny_tokenizer()).final_norm, torch.nn.Module)
+
+
+CONTAINERS = {
+    "embedded/caption_stock": ["fast_vlm"],
+    "embedded/code_switch_stock": ["fast_vlm"],
+    "embedded/caption": [],
+    "full/llava15_7b_caption": ["llava"],
+    "full/llava15_7b_sea": ["llava"],
+    "full/mmcs_qwen25_3b": [],
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_recipe_fits_the_container_that_it_names(name, monkeypatch):
+    """By its settings alone: the checkpoints' own configs are not here."""
+    monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
+    monkeypatch.setattr("diglot.models.export.design.language_model_dir", lambda: "none")
+    assert fitting(name) == CONTAINERS[name]
+    named = (FOLDER / f"{name}.yaml").read_text("utf-8").partition("Container: ")[2]
+    for container in CONTAINERS[name]:
+        assert named.lower().startswith(container.replace("_", ""))
+
+
+def test_without_merging_mmcs_fits_llava_next(monkeypatch):
+    monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
+    assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_llava_next") == ["llava_next"]
+
+
+def fitting(*names):
+    misfits = compare_containers(read_design(stage(*names).model))
+    return [container for container, reasons in misfits.items() if not reasons]

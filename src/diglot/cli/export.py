@@ -45,8 +45,8 @@ def export(
 
     Examples:
         diglot export --list full/llava15_7b_caption
-        diglot export runs/mmcs/model --to aya_vision --out exported/mmcs --check
-        diglot export --check exported/mmcs
+        diglot export runs/llava/model --to llava --out exported/llava --check
+        diglot export --check exported/llava
     """
     console = Console(file=sys.stdout, highlight=False)
     if list is not None:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.models.export import stock_run
-from diglot.models.export.check import check_export
+from diglot.models.export.check import check_export, picture_logits
 from diglot.models.export.container import load_container
 from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, write_export
@@ -77,6 +78,33 @@ def test_stock_transformers_gives_the_same_logits(
     assert result.largest_difference < 1e-4
     assert result.lacking is None
     assert len(result.answers) == 4
+
+
+def test_efficientnet_by_timms_names(language_folder: Path, tmp_path: Path) -> None:
+    """FastVlm cannot run here (timm needs torchvision): config and every name and shape."""
+    config = VLMConfig(
+        encoder={"name": "efficientnet_lite0", "image_px": 64, "weights": "random:0"},
+        projector=PLAIN,
+        language=LanguageConfig(path=str(language_folder)),
+    )
+    vlm = build_vlm(config).eval()
+    out = export(vlm, config, "fast_vlm", tmp_path / "out")
+    told = json.loads((out / "config.json").read_text())
+    assert told["vision_config"]["architecture"] == "tf_efficientnet_lite0"
+    assert told["architectures"] == ["FastVlmForConditionalGeneration"]
+    state = load_file(out / "model.safetensors")
+    tower = {n: v for n, v in state.items() if n.startswith("model.vision_tower.timm_model.")}
+    assert len(tower) == 294  # as timm 1.0.31 has them without its classifier
+    inverted = "model.vision_tower.timm_model.blocks.5.3"
+    assert tower[f"{inverted}.conv_pwl.weight"].equal(
+        vlm.encoder.net._blocks[14]._project_conv.weight
+    )
+    assert state["model.multi_modal_projector.linear_1.weight"].equal(vlm.projector.fc1.weight)
+    processor = AutoProcessor.from_pretrained(out, backend="pil")
+    inputs = processor(images=[pictures()[0]], text=["<image>"], return_tensors="pt")
+    assert (inputs["input_ids"] == processor.image_token_id).sum() == 4
+    ours = picture_logits(vlm, pictures()[0]).pixels_V3HW
+    torch.testing.assert_close(inputs["pixel_values"], ours)
 
 
 def test_a_wrong_weight_fails_the_check(

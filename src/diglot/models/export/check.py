@@ -153,13 +153,13 @@ def _write_request(
 ) -> None:
     tokenizer = vlm.language.tokenizer
     start = "".join(tokenizer.convert_ids_to_tokens(list(beginning(Frame(), tokenizer))))
-    told = {
+    fields = {
         "folder": str(folder.resolve()),
         "texts": [start + IMAGE_TOKEN + PROMPT] * len(pictures),
         "question": QUESTION,
         "new_tokens": NEW_TOKENS,
     }
-    (request / "request.json").write_text(json.dumps(told), "utf-8")
+    (request / "request.json").write_text(json.dumps(fields), "utf-8")
     for number, picture in enumerate(pictures):
         picture.save(request / f"{number}.png")
         inputs = {"input_ids": ours[number].ids_T[None], "pixel_values": ours[number].pixels_V3HW}
@@ -177,7 +177,7 @@ def run_isolated(request: Path) -> None:
         command, capture_output=True, text=True, check=False, env=os.environ | quiet
     )
     if ran.returncode:
-        told = ran.stderr.strip()[-600:]
-        raise ConfigError(f"stock transformers cannot run the export: {told}", where="--check")
+        message = ran.stderr.strip()[-600:]
+        raise ConfigError(f"stock transformers cannot run the export: {message}", where="--check")
     modules = json.loads((request / "result.json").read_text("utf-8"))["modules"]
     assert not any(name.split(".")[0] == "diglot" for name in modules)

@@ -1,5 +1,6 @@
 """Writing a VLM as a stock folder: whole, or not at all."""
 
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import save_torch_state_dict
 
 from diglot import __version__
 from diglot.core.errors import ConfigError
@@ -53,12 +55,15 @@ def write_export(
     tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
     processor = container.make_processor(vlm, design, tokenizer)
     processor.chat_template = image_template(tokenizer.chat_template)
-    model = assemble_model(vlm, design, container, tokenizer, dtype)
+    config, state = stock_weights(vlm, design, container, tokenizer, dtype)
+    image_token_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    generation = generation_config(vlm.language.model, tokenizer, image_token_id)
     origin = Origin(
         container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]
     )
     with replacing_folder(out) as staging:
-        model.save_pretrained(staging, max_shard_size=shard_size)
+        save_weights(container, config, state, staging, shard_size)
+        generation.save_pretrained(staging)
         processor.save_pretrained(staging)
         card = model_card(container, checkpoint, processor)
         (staging / "README.md").write_text(card, "utf-8")
@@ -83,15 +88,14 @@ def refuse_occupied(out: Path) -> None:
         )
 
 
-def assemble_model(
+def stock_weights(
     vlm: VLM, design: Design, container: Container, tokenizer: Any, dtype: torch.dtype
-) -> Any:
-    """The stock model with the VLM's weights. Raises ConfigError where a weight has no place."""
-    image_token_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The container's config and weights, under the names of its modules."""
     decoder, head = language_state(vlm.language, len(tokenizer))
-    config = container.make_config(vlm, design, image_token_id)
+    config = container.make_config(vlm, design, tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
     config.get_text_config().vocab_size = len(head["weight"])
-    config.dtype = dtype
+    config.dtype, config.architectures = dtype, [container.model_class]
     parts = {
         container.tower_at: container.tower_state(vlm),
         container.projector_at: container.projector_state(vlm, design),
@@ -99,12 +103,29 @@ def assemble_model(
         "lm_head.": head,
         "": container.extra_state(vlm),
     }
-    state = {at + name: value for at, part in parts.items() for name, value in part.items()}
-    with torch.device("meta"):
-        model = getattr(transformers, container.model_class)(config)
-    fill_model(model, {name: value.detach().to(dtype) for name, value in state.items()})
-    model.generation_config = generation_config(vlm.language.model, tokenizer, image_token_id)
-    return model
+    state = {
+        at + name: value.detach() for at, part in parts.items() for name, value in part.items()
+    }
+    return config, {n: v.to(dtype) if v.is_floating_point() else v for n, v in state.items()}
+
+
+def save_weights(
+    container: Container, config: Any, state: dict[str, torch.Tensor], out: Path, shard_size: str
+) -> None:
+    """Write weights and config: through the stock class, which checks every name, where it runs.
+
+    Raises ConfigError where a weight does not fit.
+    """
+    if all(importlib.util.find_spec(name) for name in container.needs):
+        with torch.device("meta"):
+            model = getattr(transformers, container.model_class)(config)
+        fill_model(model, state)
+        model.save_pretrained(out, max_shard_size=shard_size)
+        return
+    if config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    config.save_pretrained(out)
+    save_torch_state_dict(state, out, max_shard_size=shard_size)
 
 
 def fill_model(model: Any, state: dict[str, torch.Tensor]) -> None:
