@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import code_switch, loss, machine, objectives, pipeline, select
+from benchmarks import code_switch, loss, machine, objectives, pipeline, select, synth
 from diglot.train.run_folder import environment
 
 SUITES = {
@@ -20,6 +20,7 @@ SUITES = {
     "objectives": objectives.run,
     "pipeline": pipeline.run,
     "select": select.run,
+    "synth": synth.run,
 }
 
 

@@ -1,8 +1,9 @@
 """The steps of a recipe, one behind the other, over the images of one slice."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from diglot.core.errors import DataError
@@ -11,6 +12,8 @@ from diglot.data.images import decode_image
 from diglot.synth.step import Draft, Dropped, Step
 
 OPENING = "open"
+Keep = Callable[[Iterator[Draft | Dropped], str], Iterator[Draft | Dropped]]
+AHEAD_IMAGES = 16  # pictures that are decoded while a model works
 
 
 @dataclass
@@ -29,6 +32,17 @@ def open_drafts(samples: Iterable[Sample | Dropped]) -> Iterator[Draft | Dropped
         yield sample if isinstance(sample, Dropped) else _open(sample)
 
 
+def run_ahead(
+    items: Iterator[Draft | Dropped], size: int = AHEAD_IMAGES
+) -> Iterator[Draft | Dropped]:
+    """`items` in order, the next `size` of them made in a thread while the models work."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, None) for _ in range(size))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, items, None))
+            yield item
+
+
 def _open(sample: Sample) -> Draft | Dropped:
     try:
         picture = decode_image(sample.image, where=f"sample {sample.id!r}, image")
@@ -45,14 +59,33 @@ def _open(sample: Sample) -> Draft | Dropped:
 
 
 def chain_steps(
-    items: Iterator[Draft | Dropped], steps: Mapping[str, Step], counts: dict[str, StepCount]
+    items: Iterator[Draft | Dropped],
+    steps: Mapping[str, Step],
+    counts: dict[str, StepCount],
+    *,
+    keep: Keep = lambda items, name: items,
 ) -> Iterator[Draft | Dropped]:
-    """Drafts through all steps in order; `counts` (a step's name to its count) is filled."""
-    counts |= {name: StepCount() for name in (OPENING, *steps)}
-    items = _counted((_named(item, OPENING) for item in items), OPENING, counts)
+    """Drafts through all steps in order.
+
+    `counts` holds a count for each step, which is filled; `keep(items, name)` passes on what comes
+    out of a step.
+    """
     for name, step in steps.items():
-        items = _counted(_apply(step, items, name, counts), name, counts)
+        items = keep(_counted(_apply(step, items, name, counts), name, counts), name)
     return items
+
+
+def open_counted(
+    samples: Iterable[Sample | Dropped], counts: dict[str, StepCount]
+) -> Iterator[Draft | Dropped]:
+    """The opened drafts, counted as a step of their own."""
+    opened = run_ahead(open_drafts(samples))
+    return _counted((_named(item, OPENING) for item in opened), OPENING, counts)
+
+
+def empty_counts(steps: Iterable[str]) -> dict[str, StepCount]:
+    """A count for the opening and for each step, in order."""
+    return {name: StepCount() for name in (OPENING, *steps)}
 
 
 def _apply(

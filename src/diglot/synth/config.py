@@ -31,8 +31,9 @@ class SynthConfig:
     """Processes, each with its own models: 0 = in this one. Default: one for each GPU, else 0
     (ray: 1)."""
     cache: str | None = None
-    """Folder of endpoint answers and finished steps, which several runs may share. Default: .synth
-    in the output."""
+    """Folder of endpoint answers and of what came out of each step, for several runs: one with a
+    step changed redoes that step and those behind it alone. Default: answers alone, in the
+    output."""
 
     def __post_init__(self) -> None:
         for name in ("slice_images", "shard_samples", "max_images"):

@@ -52,7 +52,8 @@ def run_synthesis(
         items.write_once(source.list_items(), config.max_images)
         rejected = Rejected(out / "rejected.jsonl")
         committer = Committer(writer, state, rejected, shard_samples=config.shard_samples)
-        spec = WorkSpec(source, steps, state, Path(config.cache or out / STATE / "cache"))
+        cache = Path(config.cache or out / STATE / "cache")
+        spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
         _run_all(spec, items, committer, config, report)
         _check_not_empty(committer, out)
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}

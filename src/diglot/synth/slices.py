@@ -26,12 +26,14 @@ from diglot.synth.chain import (
     add_step_counts,
     chain_steps,
     count_lost,
-    open_drafts,
+    empty_counts,
+    open_counted,
     own_seconds,
 )
 from diglot.synth.config import STEPS
+from diglot.synth.kept_steps import keep_state, load_state, name_states
 from diglot.synth.source import Source
-from diglot.synth.step import Dropped, Step
+from diglot.synth.step import Draft, Dropped, Step
 
 ROW_GROUP_ROWS = 16
 
@@ -70,6 +72,7 @@ class WorkSpec:
     steps: dict[str, dict[str, Any]]
     folder: Path
     cache: Path
+    keeps_steps: bool = False
 
 
 class SliceWorker:
@@ -92,7 +95,7 @@ class SliceWorker:
 
         `announce` is called with an item's index before it is begun, where the job is careful.
         """
-        counts: dict[str, StepCount] = {}
+        counts = empty_counts(self._steps)
         rejected: list[Dropped] = []
         rows: list[dict[str, Any]] = []
         lost: list[dict[str, Any]] = []
@@ -123,14 +126,35 @@ class SliceWorker:
         self, job: SliceJob, counts: dict[str, StepCount], announce: Callable[[int], None]
     ) -> Iterator[Any]:
         if not job.careful:
-            yield from chain_steps(open_drafts(self._read(job)), self._steps, counts)
+            yield from self._chain(job, counts)
             return
-        counts |= {name: StepCount() for name in (OPENING, *self._steps)}
         for index, sample in enumerate(self._read(job)):
             announce(index)
-            own: dict[str, StepCount] = {}
-            yield from chain_steps(open_drafts([sample]), self._steps, own)
+            own = empty_counts(self._steps)
+            yield from chain_steps(open_counted([sample], own), self._steps, own)
             add_step_counts(counts, own)
+
+    def _chain(self, job: SliceJob, counts: dict[str, StepCount]) -> Iterator[Any]:
+        """All steps, or those behind the last whose outcome is kept."""
+        opened = open_counted(self._read(job), counts)
+        if not self._spec.keeps_steps:
+            return chain_steps(opened, self._steps, counts)
+        slice_of = [self._spec.source.describe(), job.items]
+        folder = self._spec.cache / "steps"
+        paths = name_states(folder, slice_of, self._spec.steps, self._steps)
+        names = list(paths)
+        begin = max((i + 1 for i, name in enumerate(names) if paths[name].exists()), default=0)
+        if begin:
+            plain = empty_counts(())  # the kept counts hold the opening's too
+            opened = open_counted(self._read(job), plain)
+            opened = load_state(paths[names[begin - 1]], opened, counts)
+        left = {name: self._steps[name] for name in names[begin:]}
+
+        def keep(items: Iterator[Draft | Dropped], name: str) -> Iterator[Draft | Dropped]:
+            so_far = {key: counts[key] for key in (OPENING, *names[: names.index(name) + 1])}
+            return keep_state(items, paths[name], so_far)
+
+        return chain_steps(opened, left, counts, keep=keep)
 
     def _read(self, job: SliceJob) -> Iterator[Sample | Dropped]:
         for index, item in enumerate(job.items):

@@ -216,3 +216,31 @@ def test_a_run_killed_at_random_moments_equals_an_unbroken_one(
 @pytest.mark.slow
 def test_a_run_killed_twice_equals_an_unbroken_one(pictures: Path, tmp_path: Path) -> None:
     _kill_often(pictures, tmp_path, kills=2, workers=0)
+
+
+def test_a_run_with_a_step_changed_redoes_it_and_those_behind_it(pictures: Path, tmp_path) -> None:
+    logs = {name: tmp_path / name for name in ("boxes", "masks")}
+    steps = {
+        **toy.QUICK_STEPS,
+        **{name: {"annotator": {"name": toy.NAME, "log": str(logs[name])}} for name in logs},
+    }
+    (pictures / "0004.png").write_bytes(b"broken")
+
+    def calls() -> dict[str, int]:
+        return {name: len(log.read_text()) if log.exists() else 0 for name, log in logs.items()}
+
+    cache = str(tmp_path / "cache")
+    first = run(pictures, tmp_path / "first", steps=steps, cache=cache)
+    before = calls()
+    changed = {**steps, "small": {"step": "filters", "min_mask_share": 0.2, "min_regions": 1}}
+    second = run(pictures, tmp_path / "second", steps=changed, cache=cache)
+    assert calls() == before
+    plain = run(pictures, tmp_path / "plain", steps=changed)
+    assert toy.digest_output(tmp_path / "second") == toy.digest_output(tmp_path / "plain")
+    for name in second["steps"]:
+        for kind in ("images", "dropped", "lost"):
+            assert second["steps"][name][kind] == plain["steps"][name][kind], (name, kind)
+    assert first["steps"]["open"]["dropped"] == {"not a picture": 1}
+    before = calls()
+    run(pictures, tmp_path / "third", steps={**steps, "nms": {"iou": 0.3}}, cache=cache)
+    assert calls()["boxes"] == before["boxes"]
