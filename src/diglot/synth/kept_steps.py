@@ -37,7 +37,7 @@ def name_states(
 def keep_state(
     items: Iterator[Draft | Dropped], path: Path, counts: Mapping[str, StepCount]
 ) -> Iterator[Draft | Dropped]:
-    """`items`; behind the last, a file of all of them and of `counts`, those of the steps so far."""
+    """`items`; behind the last, a file of them all and of `counts`, of the steps so far."""
     passed: list[dict[str, Any]] = []
     for item in items:
         passed.append(_to_json(item))
