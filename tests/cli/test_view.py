@@ -12,6 +12,8 @@ from diglot.cli.view import view
 from diglot.core import masks
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Sample
+from diglot.data.pair_folder import PairWriter
+from diglot.data.pairs import Pair, PairImage
 from diglot.data.records import write_dataset
 from tests.data.formats.foreign import make_conversation
 
@@ -142,6 +144,32 @@ def test_the_funnel_of_a_synthesis(dataset: Path, tmp_path: Path) -> None:
         "12 <bdi>no box",
         "1,234 <bdi>score too low",
     ):
+        assert text in page
+
+
+def test_a_folder_of_pairs(tmp_path: Path) -> None:
+    points = np.array([[5.0, 5.0], [20.0, 30.0], [9.0, 9.0]])
+    side = PairImage(image=picture(1), size_hw=(40, 60), points_K2=points)
+    with PairWriter(tmp_path / "pairs", info={"seed": 3}) as writer:
+        for number in range(3):
+            visible_K = np.array([True, True, False])
+            pair = Pair(
+                id=f"p{number}",
+                category="dog",
+                source=side,
+                target=side,
+                box=(1.0, 2.0, 30.0, 31.0),
+                visible_K=visible_K,
+                groups=("turned",),
+            )
+            writer.add(pair)
+    with open(tmp_path / "pairs/pairs.jsonl", "a") as lines:
+        lines.write("{oops\n")
+    view(tmp_path / "pairs", count=2)
+    page = (tmp_path / "pairs/pairs.html").read_text("utf-8")
+    assert len(shown_ids(page)) == 2
+    assert page.count('data-entity="1"') == page.count('data-entity="2"') == 4
+    for text in ("2 of 3 pairs", "line is no JSON", "turned"):
         assert text in page
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.cli.progress import show_progress
+from diglot.cli.view_pairs import holds_pairs, pairs_page
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
@@ -50,10 +51,11 @@ def view(
         diglot view runs/demo   (makes runs/demo/report.html anew from its report.json)
 
     Args:
-        source: A dataset folder; a run's folder with its report.json; or a .jsonl file of image
-            records, each with id, image (a path relative to the file), caption, maybe regions.
+        source: A folder of a dataset, of pairs, or of a run with its report.json; or a .jsonl file
+            of image records, each with id, image (a path relative to the file), caption, maybe
+            regions.
         out: The page to write. Without it: report.html in the run's folder, SPLIT.html in the
-            dataset's, or the .jsonl file's name with .html.
+            dataset's, pairs.html in that of pairs, or the .jsonl file's name with .html.
         count: How many samples to show, drawn at random.
         seed: Seed of the draw.
         split: Which split of the dataset.
@@ -68,6 +70,10 @@ def view(
     if (source / _REPORT).is_file():
         print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
         return
+    if holds_pairs(source):
+        page = pairs_page(source, count, seed) | {"title": source.resolve().name, "created": _now()}
+        print(write_dataset_page(page, out or source / "pairs.html"))
+        return
     samples = open_samples(source, split)
     opened = _open_labels(labels, samples) if labels else None
     default = source / f"{split}.html" if source.is_dir() else source.with_suffix(".html")
@@ -79,6 +85,10 @@ def view(
     page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
     page["note"] = f"{len(drawn)} of {len(samples):,} samples, {_chosen(only, phrase, seed)}."
     print(write_dataset_page(page, out or default))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _chosen(only: str | None, phrase: str | None, seed: int) -> str:
@@ -124,7 +134,7 @@ def _page(
     if stats.samples < len(samples):
         facts["samples read for these figures"] = f"{stats.samples:,}"
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": _now(),
         "facts": facts | stats.facts(),
         "charts": stats.charts(),
         "rejected": _rejected(source),

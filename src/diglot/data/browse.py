@@ -91,7 +91,7 @@ def open_samples(source: Path, split: str) -> Samples:
         return open_dataset(source, split)
     raise ConfigError(
         "nothing to view here",
-        expected="a dataset folder, a run's folder with report.json, or a .jsonl file",
+        expected="a folder of a dataset, of pairs, of a run with report.json, or a .jsonl file",
         got="a folder with neither" if source.is_dir() else "no such folder or .jsonl file",
         where=str(source),
     )

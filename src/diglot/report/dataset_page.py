@@ -73,6 +73,8 @@ def render_dataset_page(page: DatasetPage) -> str:
 
 
 def _names(sample: SampleView) -> set[str]:
+    if sample.paired:
+        return {sample.lineage[0][0]} if sample.lineage else set()
     return {region.label.lower() for scene in sample.scenes for region in scene.regions}
 
 
@@ -85,12 +87,13 @@ def _common_names(page: DatasetPage) -> list[tuple[str, int]]:
 def _view_sample(sample: SampleView, filters: list[tuple[str, int]]) -> SamplePage:
     views: list[SceneView] = []
     for scene in sample.scenes:
-        views.append(view_scene(scene, first=sum(len(view.boxes) for view in views)))
+        first = 0 if sample.paired else sum(len(view.boxes) for view in views)
+        views.append(view_scene(scene, first=first))
     names = _names(sample)
     return SamplePage(
         sample=sample,
         views=tuple(views),
-        boxes=tuple(box for view in views for box in view.boxes),
+        boxes=() if sample.paired else tuple(box for view in views for box in view.boxes),
         turns=tuple(_view_turn(turn) for turn in sample.turns),
         patches=_view_patches(sample.labels) if sample.labels else (),
         filters=tuple(n for n, (name, _) in enumerate(filters) if name in names),

@@ -50,6 +50,8 @@ class SampleView:
     turns: tuple[TurnText, ...]
     lineage: tuple[tuple[str, str], ...]
     labels: PatchWords | None
+    paired: bool = False
+    """Do the pictures show the same points, numbered alike?"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def _read_pair(field: Field) -> tuple[str, str]:
 def _read_sample(field: Field) -> SampleView:
     """A sample; one of a single picture may be a scene itself."""
     made, scenes, turns = field.at("lineage").items(), field.find("scenes"), field.find("turns")
-    labels = field.find("labels")
+    labels, paired = field.find("labels"), field.find("paired")
     read = tuple(read_scene(f) for f in scenes.items()) if scenes else (read_scene(field),)
     regions = sum(len(scene.regions) for scene in read)
     return SampleView(
@@ -133,6 +135,7 @@ def _read_sample(field: Field) -> SampleView:
         turns=tuple(_read_turn(f, regions) for f in turns.items()) if turns else (),
         lineage=tuple((f.at("step").text(), f.at("revision").text()) for f in made),
         labels=_read_labels(labels) if labels else None,
+        paired=paired.flag() if paired else False,
     )
 
 
