@@ -18,7 +18,7 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["train"], ["compare"], ["select"], ["words"]],
+    [[], ["train"], ["compare"], ["select"], ["words"], ["demo"]],
     ids=lambda words: " ".join(words) or "diglot",
 )
 def test_help_loads_no_model_library(words):

@@ -30,7 +30,7 @@ VERBS = {
     "chat": "ask a checkpoint about a picture",
     "export": "a checkpoint as a folder that stock transformers loads",
     "compare": "recipes on the same data and seeds, in one table and one page",
-    "view": "a dataset or a run as a page to look at",
+    "view": "a dataset or a run as a page",
     "select": "choose a vision encoder without fine-tuning each",
 }
 INTERRUPTED, USER_ERROR = 130, 2

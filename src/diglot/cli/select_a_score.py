@@ -1,4 +1,4 @@
-"""`diglot select a-score`: how well encoders' projected features foretell captions."""
+"""`diglot select a-score`: how well encoders' projected features predict captions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,9 +45,9 @@ def a_score(
 
     Every projector that a setting does not bring is trained by the recipe, all with the same
     budget, under one frozen language model. Run it again to go on after an interruption. A setting
-    that cannot be built is told before the first training; one that fails later stops no other.
+    that cannot be built is reported before the first training; one that fails later stops no other.
 
-    The settings file is YAML: label: {encoder: ..., projector: ..., preprocess: ...}, laid over
+    The settings file is YAML: label: {encoder: ..., projector: ..., preprocess: ...}, merged over
     the recipe's model, or label: {checkpoint: FOLDER} for one that is trained.
 
     OUT/scores.csv holds the scores, with C where --pairs are given: add a column of results, and
@@ -152,9 +152,9 @@ def scores_record(
 def _frame(settings: Sequence[Setting]) -> Frame:
     """The text around image and caption that the projectors are trained with."""
     trained = [s.stage.objective for s in settings if s.checkpoint is None]
-    told = trained[0].as_dict().get("frame") if trained else None
+    fields = trained[0].as_dict().get("frame") if trained else None
     try:
-        return Frame(**told) if told else Frame()
+        return Frame(**fields) if fields else Frame()
     except TypeError as error:  # an objective of the user's own may call something else a frame
         raise ConfigError(f"not a frame: {error}", where="recipe, objective.frame") from error
 
@@ -186,5 +186,5 @@ def _rank(outcome: Outcome) -> float:
 
 def _warn_of_unequal_tokens(outcomes: Sequence[Outcome], console: Console) -> None:
     if len({o.score["visual_tokens"] for o in outcomes if o.score}) > 1:
-        told = "the settings differ in visual tokens: A tells of both, encoder and budget"
-        console.print(f"[yellow]warning:[/] {told}", highlight=False)
+        message = "the settings differ in visual tokens: A depends on both, encoder and budget"
+        console.print(f"[yellow]warning:[/] {message}", highlight=False)

@@ -150,7 +150,7 @@ def plan(
     seed: int = 0,
     json: Path | None = None,
 ) -> None:
-    """Say which setting to fine-tune next, rank all with uncertainty, and say when to stop.
+    """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop.
 
     Fill in the result when the fine-tune is done and ask again. Stops when one more fine-tune
     would not change the three best.

@@ -1,4 +1,4 @@
-"""What the argument parser says of a wrong argument, in one line that names the field."""
+"""The argument parser's messages on wrong arguments, each as one line that names the field."""
 
 import difflib
 import re
@@ -67,7 +67,7 @@ def _expectation(text: str) -> str:
 
 
 def _kind(written: str) -> str:
-    """A type as people say it."""
+    """A type in plain words."""
     if found := re.search(r"Literal\[(.*)\]", written):
         return " or ".join(re.findall(r"'([^']*)'", found.group(1)) or [found.group(1)])
     if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", written):

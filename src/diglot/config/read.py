@@ -52,7 +52,7 @@ def expand_home(config: Any, *names: str) -> None:
 
 
 def cause_of(error: BaseException) -> DiglotError | None:
-    """The check of ours that lies behind a parser's error: it says best what is wrong."""
+    """The check of ours that lies behind a parser's error: its message is the clearest."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, DiglotError):

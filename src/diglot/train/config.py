@@ -182,7 +182,7 @@ SECTIONS = ("model", "model.language", "optim", "plus", "mix", "trainable")
 
 
 def merge_stage(below: Any, above: Any) -> Any:
-    """One stage's settings laid over another's. Raises ConfigError for a part that is none."""
+    """One stage's settings merged over another's. Raises ConfigError for a part that is none."""
     return merge(below, above, parts=PARTS)
 
 

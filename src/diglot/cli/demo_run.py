@@ -1,0 +1,56 @@
+"""What `diglot demo` does once its options are read; this loads torch and the model libraries."""
+
+import json as json_text
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.cli.scenes import embedded_backgrounds, embedded_pools
+from diglot.files import replace_text
+from diglot.measure.checkpoint import Measures
+from diglot.studies.demo.flow import Demo
+from diglot.studies.demo.results import write_results
+from diglot.studies.demo.sizes import RUNS, demo_size
+
+
+def run_demo(size: str, out: Path, seed: int, json: Path | None) -> None:
+    """Run the demo with progress on stderr, and show its measures and where its files lie."""
+    chosen = demo_size(size)
+    pools, photos = embedded_pools(), embedded_backgrounds()
+    with show_progress() as report:
+        running = Demo(out, size, chosen, seed, pools, photos, report)
+        measures = running.run()
+        results = write_results(running, measures)
+    console = Console()
+    console.print(_table(measures))
+    console.print(f"took      {sum(running.seconds.values()) / 60:.1f} minutes")
+    console.print(f"figures   {out / 'results.json'}", markup=False, soft_wrap=True)
+    console.print(
+        f"report    {out / 'report.html'}  (open it in a browser)", markup=False, soft_wrap=True
+    )
+    if json:
+        replace_text(json, json_text.dumps(results, indent=2) + "\n")
+
+
+def _table(measures: Mapping[str, Measures]) -> Table:
+    table = Table(title="Held-out scenes: value [95% interval]")
+    table.add_column("measure")
+    table.add_column("chance", justify="right")
+    for run in RUNS:
+        table.add_column(run, justify="right")
+    for key, entry in measures[RUNS[0]].items():
+        arrow = "higher is better" if entry["higher_is_better"] else "lower is better"
+        chance = "" if entry["chance"] is None else f"{entry['chance']:.2f}"
+        cells = [_cell(measures[run][key]["results"][run]) for run in RUNS]
+        table.add_row(f"{entry['title']} [dim]({arrow})[/]", chance, *cells)
+    return table
+
+
+def _cell(result: Mapping[str, Any]) -> str:
+    if result["value"] is None:
+        return "not measured"
+    return f"{result['value']:.2f} \\[{result['low']:.2f}, {result['high']:.2f}]"
