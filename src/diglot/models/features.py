@@ -1,4 +1,4 @@
-"""The frozen-feature cache of a run: its size is told first, then it is filled."""
+"""The frozen-feature cache of a run: its size is logged first, then it is filled."""
 
 import contextlib
 import functools
