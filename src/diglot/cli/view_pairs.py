@@ -39,10 +39,10 @@ def pairs_page(folder: Path, count: int, seed: int) -> dict[str, Any]:
     rest = [len(pairs) - sum(n for _, n in categories[:12]), 0]
     return {
         "note": f"{len(shown)} of {len(pairs):,} pairs, drawn at random with seed {seed}; "
-        f"at most {_POINTS} of the points seen in both pictures are marked.",
+        f"at most {_POINTS} of the points visible in both pictures are marked.",
         "facts": {
             "pairs": f"{len(pairs):,}",
-            "points seen in both": f"{sum(int(p.visible_K.sum()) for p in pairs):,}",
+            "points visible in both": f"{sum(int(p.visible_K.sum()) for p in pairs):,}",
             **{str(key): str(value) for key, value in info.items() if not isinstance(value, dict)},
         },
         "charts": [
@@ -68,8 +68,8 @@ def _show(pairs: list[Pair]) -> tuple[list[dict[str, Any]], list[list[str]]]:
 
 
 def _pair_json(pair: Pair) -> dict[str, Any]:
-    seen = np.flatnonzero(pair.visible_K)
-    marked = seen[np.linspace(0, len(seen) - 1, min(_POINTS, len(seen))).astype(int)]
+    visible = np.flatnonzero(pair.visible_K)
+    marked = visible[np.linspace(0, len(visible) - 1, min(_POINTS, len(visible))).astype(int)]
     sides = (pair.source, pair.target)
     scenes = [_side_json(side, marked, pair.id) for side in sides]
     groups = [{"step": group, "revision": ""} for group in (pair.category, *pair.groups)]

@@ -44,7 +44,7 @@ def keep_state(
         yield item
     ids = [line["id"] for line in passed]
     if len(set(ids)) < len(ids) or path.exists():
-        return  # records with the same id could not be told apart
+        return  # records with the same id could not be distinguished
     so_far = {
         name: {"images": count.images, "dropped": dict(count.dropped)}
         for name, count in counts.items()
