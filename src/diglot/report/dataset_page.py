@@ -66,7 +66,7 @@ def render_dataset_page(page: DatasetPage) -> str:
     """The page as text."""
     filters = _common_names(page)
     samples = [_view_sample(sample, filters) for sample in page.samples]
-    wide = len(samples) < 3 or any(sample.patches for sample in samples)
+    wide = len(samples) < 3 or any(s.patches or s.sample.paired for s in samples)
     return render(
         "dataset.html.j2", {"page": page, "samples": samples, "filters": filters, "wide": wide}
     )
