@@ -42,7 +42,7 @@ def slow_log_probs(vlm: VLM, sample: Sample, *, end: bool) -> list[float]:
     """log p of every caption token, by one plain forward of one image (the paper's Eq. of A)."""
     tokenizer, model = vlm.language.tokenizer, vlm.language.model
     (view,) = tiny_views(sample, vlm)
-    visual = vlm.projector(vlm.encoder(view[None]).reshape(-1, vlm.encoder.width))
+    visual = vlm.projector(vlm.encoder(view[None])).flatten(0, 2)
     told = tokenizer(sample.caption)["input_ids"]
     told += [tokenizer.eos_token_id] if end else []
     before = model.get_input_embeddings()(torch.tensor([tokenizer.bos_token_id]))
@@ -216,7 +216,7 @@ def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:
         tokenizer,
         Rejected(files["out"] / "rejected.jsonl"),
         images=3,
-        longest=vlm.language.longest,
+        longest=vlm.language.max_length,
         seed=0,
     )
     with torch.no_grad():

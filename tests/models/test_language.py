@@ -171,7 +171,7 @@ def test_long_rope_ends_at_the_original_window() -> None:
         pad_token_id=0,
     )
     language = Language(AutoModelForCausalLM.from_config(config).eval(), tiny_tokenizer())
-    assert language.longest == 64
+    assert language.max_length == 64
 
 
 @pytest.mark.embedded

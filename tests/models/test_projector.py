@@ -62,7 +62,7 @@ def test_it_is_linear_activation_linear(name: str, function, norm: bool) -> None
     x = torch.randn(9, 24)
     inner = nn.functional.layer_norm(x, (24,)) if norm else x
     want = function(inner @ mlp.fc1.weight.T + mlp.fc1.bias) @ mlp.fc2.weight.T + mlp.fc2.bias
-    torch.testing.assert_close(mlp(x), want)
+    torch.testing.assert_close(mlp.map_merged(x), want)
     assert mlp.fc1.weight.shape == (7, 24)
     assert mlp.fc2.weight.shape == (10, 7)
 
@@ -76,7 +76,9 @@ def test_the_middle_is_as_wide_as_the_llm_unless_told() -> None:
 def test_output_starts_as_loud_as_the_words() -> None:
     x = torch.randn(4000, 6, generator=torch.Generator().manual_seed(1))
     for words_rms in (0.05, 2.0):
-        matched, default = (build(words_rms=words_rms, match_words=m)(x) for m in (True, False))
+        matched, default = (
+            build(words_rms=words_rms, match_words=m).map_merged(x) for m in (True, False)
+        )
         assert matched.square().mean().sqrt() == pytest.approx(words_rms, rel=0.15)
         assert default.square().mean().sqrt() != pytest.approx(words_rms, rel=0.5)
 

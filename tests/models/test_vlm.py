@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_grid_counts_the_tokens_that_are_made(
         mode=mode, image_px=32, max_tiles=4, thumbnail=thumbnail, min_pixels=900, max_pixels=5000
     )
     vlm = VLMS[unshuffle]
-    vlm.preprocess = preprocess
+    vlm.processor = replace(vlm.processor, preprocess=preprocess)
     batch = batch_of(vlm, [tiny_sample(size_hw=size_hw)])
     visual = vlm.visual_tokens(batch)
     assert visual.shape == (batch.visual_counts[0], vlm.language.width)
@@ -188,8 +189,8 @@ def build(config, *, encoder_width, llm_width, words_rms):
 @pytest.mark.parametrize(
     ("misfit", "told"),
     [
-        ({"takes": 1}, r"projector: encoder and projector do not fit.*inputs of 32 channels"),
-        ({"gives": 1}, r"projector: projector and language model do not fit.*width 32.*\(1, 33\)"),
+        ({"takes": 1}, r"projector: encoder and projector do not fit.*features of 32 channels"),
+        ({"gives": 1}, r"projector: projector and language model do not fit.*width 32.*33\)"),
     ],
 )
 def test_own_projector_that_does_not_fit(

@@ -125,7 +125,7 @@ def _recipe_limits(recipe: str) -> ModelLimits:
     vlm = build_vlm(resolve_stage(stage_config(fields)).model)
     grid = Grid(preprocess=vlm.preprocess, patch_px=vlm.encoder.patch_px, unshuffle=vlm.unshuffle)
     language = vlm.language
-    return ModelLimits(grid=grid, max_tokens=language.longest, tokenizer=language.tokenizer)
+    return ModelLimits(grid=grid, max_tokens=language.max_length, tokenizer=language.tokenizer)
 
 
 def _write_ids(ids: dict[str, str], path: Path) -> None:

@@ -128,7 +128,7 @@ def prepare(
         language.tokenizer,
         Rejected(out / "rejected.jsonl"),
         images=config.images,
-        longest=language.longest,
+        longest=language.max_length,
         seed=config.seed,
     )
     for number, _ in enumerate(check_settings(settings, language), start=1):

@@ -32,6 +32,7 @@ class View:
     cell_px: int  # side of a token's cell in the window; cells start at its top left
     kind: ViewKind = "image"
     padding: Padding = "mean"
+    pooled_hw: SizeHW | None = None  # tokens are pooled from so many cells: their own may overlap
 
     @property
     def size_hw(self) -> SizeHW:
@@ -40,11 +41,22 @@ class View:
         return y1 - y0, x1 - x0
 
     def edges(self, size_hw: SizeHW) -> tuple[np.ndarray, np.ndarray]:
-        """Row edges (rows+1) and column edges (columns+1) of the cells, in original pixels."""
+        """Row edges and column edges of the regular cells, in original pixels.
+
+        One more than there are cells, which are the features' where tokens are pooled from them.
+        """
+        rows, columns = self.pooled_hw or self.grid_hw
         y_scale, x_scale = (o / r for o, r in zip(size_hw, self.resize_hw, strict=True))
-        y_edges = (self.window[1] + np.arange(self.grid_hw[0] + 1) * self.cell_px) * y_scale
-        x_edges = (self.window[0] + np.arange(self.grid_hw[1] + 1) * self.cell_px) * x_scale
+        y_edges = (self.window[1] + np.arange(rows + 1) * self.cell_px) * y_scale
+        x_edges = (self.window[0] + np.arange(columns + 1) * self.cell_px) * x_scale
         return y_edges, x_edges
+
+    def spans(self, size_hw: SizeHW) -> tuple[np.ndarray, np.ndarray]:
+        """[start, end) of the tokens' rows (rows, 2) and columns (columns, 2), original pixels."""
+        y_edges, x_edges = self.edges(size_hw)
+        if self.pooled_hw is None:
+            return _adjacent(y_edges), _adjacent(x_edges)
+        return _pooled(y_edges, self.grid_hw[0]), _pooled(x_edges, self.grid_hw[1])
 
 
 @dataclass(frozen=True)
@@ -61,13 +73,13 @@ class TokenGrid:
         return sum(view.grid_hw[0] * view.grid_hw[1] for view in self.views)
 
     @cached_property
-    def _edges(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [view.edges(self.size_hw) for view in self.views]
+    def _spans(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [view.spans(self.size_hw) for view in self.views]
 
     @cached_property
     def cells_P4(self) -> np.ndarray:
         """xyxy cells in original pixels, float64. A cell on padding reaches beyond the image."""
-        return np.concatenate([_cells(y, x) for y, x in self._edges])
+        return np.concatenate([_cells(y, x) for y, x in self._spans])
 
     @cached_property
     def view_P(self) -> np.ndarray:
@@ -89,7 +101,7 @@ class TokenGrid:
         spans_x = np.array([[max(box[0], 0.0), min(box[2], width)]])
         covers = [
             np.outer(_overlap(y, spans_y)[:, 0], _overlap(x, spans_x)[:, 0]) / _cell_area(y, x)
-            for y, x in self._edges
+            for y, x in self._spans
         ]
         return np.concatenate([cover.ravel() for cover in covers]).clip(0.0, 1.0)
 
@@ -115,29 +127,49 @@ class TokenGrid:
         )
         covers = [
             _overlap(y, rows) @ mask @ _overlap(x, columns).T / _cell_area(y, x)
-            for y, x in self._edges
+            for y, x in self._spans
         ]
         return np.concatenate([cover.ravel() for cover in covers]).clip(0.0, 1.0)
 
 
-def _cells(y_edges: np.ndarray, x_edges: np.ndarray) -> np.ndarray:
-    """xyxy cells, row-major, of a grid given by its edges."""
-    y, x = np.meshgrid(np.arange(len(y_edges) - 1), np.arange(len(x_edges) - 1), indexing="ij")
+def _adjacent(edges: np.ndarray) -> np.ndarray:
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def _pooled(edges: np.ndarray, count: int) -> np.ndarray:
+    """The windows of adaptive pooling to `count`: from floor(i n / count) to ceil((i+1) n / count).
+
+    As torch.nn.AdaptiveAvgPool2d has them; neighbours overlap where n is no multiple of count.
+    """
+    n, i = len(edges) - 1, np.arange(count)
+    return np.stack([edges[i * n // count], edges[-((i + 1) * -n // count)]], axis=1)
+
+
+def _cells(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """xyxy cells, row-major, of a grid given by the spans of its rows and columns."""
+    y, x = np.meshgrid(np.arange(len(rows)), np.arange(len(columns)), indexing="ij")
     y, x = y.ravel(), x.ravel()
-    return np.stack([x_edges[x], y_edges[y], x_edges[x + 1], y_edges[y + 1]], axis=1)
+    return np.stack([columns[x, 0], rows[y, 0], columns[x, 1], rows[y, 1]], axis=1)
 
 
-def _cell_area(y_edges: np.ndarray, x_edges: np.ndarray) -> float:
-    return float((y_edges[1] - y_edges[0]) * (x_edges[1] - x_edges[0]))
+def _cell_area(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The area of every cell, (rows, columns)."""
+    return np.outer(_lengths(rows), _lengths(columns))
+
+
+def _lengths(spans: np.ndarray) -> np.ndarray:
+    """The lengths of spans; equal ones are equal to the last digit, as the first."""
+    lengths = spans[:, 1] - spans[:, 0]
+    return np.where(np.isclose(lengths, lengths[0], rtol=1e-9, atol=0), lengths[0], lengths)
 
 
 def _pixel_spans(count: int) -> np.ndarray:
     return np.stack([np.arange(count), np.arange(1, count + 1)], axis=1).astype(np.float64)
 
 
-def _overlap(edges: np.ndarray, spans_N2: np.ndarray) -> np.ndarray:
-    """Length of each cell's overlap with each span, (cells, N); rounding counts as none."""
-    low = np.maximum(edges[:-1, None], spans_N2[None, :, 0])
-    high = np.minimum(edges[1:, None], spans_N2[None, :, 1])
+def _overlap(cells_C2: np.ndarray, spans_N2: np.ndarray) -> np.ndarray:
+    """Length of each cell's overlap with each span, (C, N); rounding counts as none."""
+    low = np.maximum(cells_C2[:, None, 0], spans_N2[None, :, 0])
+    high = np.minimum(cells_C2[:, None, 1], spans_N2[None, :, 1])
     overlap = high - low
     return np.where(overlap > TOUCH_PX, overlap, 0.0)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,6 +93,9 @@ class FeatureCache:
         counts = [sum(len(self._grids[s] or ()) for s in sizes) for sizes in dataset.sizes_hw]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._files: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_files": None}  # each process maps the files itself
 
     @property
     def size_bytes(self) -> int:

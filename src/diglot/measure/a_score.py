@@ -118,10 +118,10 @@ def _questions(
         for tokens, image in zip(captions.tokens, projected, strict=True)
     ]
     for question, sample in zip(questions, captions.samples, strict=True):
-        if question.tokens > vlm.language.longest:
+        if question.tokens > vlm.language.max_length:
             raise DataError(
                 "image and caption are longer than the language model reads",
-                expected=f"at most {vlm.language.longest} tokens",
+                expected=f"at most {vlm.language.max_length} tokens",
                 got=question.tokens,
                 where=f"sample {sample.id!r}",
             )

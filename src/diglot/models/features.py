@@ -35,7 +35,7 @@ def open_features(
     """
     spec = FeatureSpec(
         key=feature_key(vlm),
-        grid_of=vlm.feature_grid,
+        grid_of=vlm.processor.feature_grid,
         width=vlm.encoder.width,
         dtype=config.dtype,
     )

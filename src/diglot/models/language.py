@@ -46,7 +46,7 @@ class Language(nn.Module):
         return self.words.embedding_dim
 
     @property
-    def longest(self) -> int:
+    def max_length(self) -> int:
         """The most tokens of one document.
 
         Long-RoPE chooses its factors by the largest position in sight, so beyond the original

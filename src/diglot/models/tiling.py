@@ -1,13 +1,14 @@
 """Pixels for the views that core.geometry planned: the same resize and windows, on the picture."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 
 from diglot.core.geometry import View
-from diglot.models.encoder import Encoder
+from diglot.models.encoder import RGB, Resample
 
 RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -16,16 +17,27 @@ RESAMPLE = {
 }
 
 
-def view_pixels(image: Image.Image, views: Sequence[View], encoder: Encoder) -> list[torch.Tensor]:
+class Scaled(Protocol):
+    """What says how an encoder wants its pixels: the encoder itself, or its PixelScale."""
+
+    @property
+    def mean(self) -> RGB: ...
+    @property
+    def std(self) -> RGB: ...
+    @property
+    def resample(self) -> Resample: ...
+
+
+def view_pixels(image: Image.Image, views: Sequence[View], scale: Scaled) -> list[torch.Tensor]:
     """Normalised pixels float32 (3, H, W) of each view; padding is of the view's colour."""
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (encoder.mean, encoder.std))
-    mean_fill = tuple(round(255 * channel) for channel in encoder.mean)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (scale.mean, scale.std))
+    mean_fill = tuple(round(255 * channel) for channel in scale.mean)
     resized: dict[tuple[int, int], Image.Image] = {}
     pixels = []
     for view in views:
         if view.resize_hw not in resized:
             size_wh = view.resize_hw[1], view.resize_hw[0]
-            resized[view.resize_hw] = image.resize(size_wh, RESAMPLE[encoder.resample])
+            resized[view.resize_hw] = image.resize(size_wh, RESAMPLE[scale.resample])
         fill = mean_fill if view.padding == "mean" else (0, 0, 0)
         window = _window(resized[view.resize_hw], view.window, fill)
         raw = torch.from_numpy(np.array(window, dtype=np.uint8)).permute(2, 0, 1)

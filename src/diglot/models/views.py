@@ -8,14 +8,12 @@ from dataclasses import asdict
 import torch
 from PIL import Image
 
-from diglot.models.tiling import view_pixels
 from diglot.models.vlm import VLM
 
 
 def picture_views(vlm: VLM, picture: Image.Image) -> tuple[torch.Tensor, ...]:
     """Normalised pixels (3, H, W) of every view of one picture."""
-    grid = vlm.token_grid((picture.height, picture.width))
-    return tuple(view_pixels(picture, grid.views, vlm.encoder))
+    return vlm.processor.picture_views(picture)
 
 
 @torch.no_grad()
@@ -34,5 +32,5 @@ def feature_key(vlm: VLM) -> str:
     # native resolution rounds an image to whole merged cells
     merged = vlm.unshuffle if vlm.preprocess.mode == "native" else 1
     pixels = [encoder.resample, *encoder.mean, *encoder.std]
-    told = [encoder.revision, asdict(vlm.preprocess), pixels, merged]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    inputs = [encoder.revision, asdict(vlm.preprocess), pixels, merged]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,8 +1,7 @@
 """Encoder, projector and language model joined: from views and packed documents to log-probs."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +9,17 @@ from torch import nn
 
 from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import TokenGrid, View
+from diglot.core.geometry import TokenGrid
 from diglot.core.layout import Packed
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.adapters.stock import open_stock
 from diglot.models.config import Attention, VLMConfig
 from diglot.models.decode import choose_attention, decode_packed, set_attention
-from diglot.models.encoder import unshuffle
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
+from diglot.models.processor import make_processor
+from diglot.models.projector import check_projector, merging_of
 from diglot.models.separate import list_passages, scatter_passages
 
 
@@ -36,43 +36,48 @@ class VLM(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.projector, self.language = encoder, projector, language
-        self.preprocess, self.attention = preprocess, attention
-        self.unshuffle = int(getattr(projector, "unshuffle", 1))
+        self.attention: Attention = attention
+        self.processor = make_processor(
+            encoder,
+            merging_of(projector),
+            preprocess,
+            language.tokenizer,
+            max_length=language.max_length,
+        )
         self.heads = nn.ModuleDict()  # what an objective learns of its own; no part of the result
         set_attention(language, attention)
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image becomes views."""
+        return self.processor.preprocess
+
+    @property
+    def unshuffle(self) -> int:
+        """Rows and columns of the encoder's features that the projector merges into one token."""
+        return self.processor.merging.multiple
+
     def token_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the visual tokens of an image of this size."""
-        return self.preprocess.token_grid(
-            size_hw, patch_px=self.encoder.patch_px, unshuffle=self.unshuffle
-        )
+        return self.processor.token_grid(size_hw)
 
     def feature_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the encoder's features, before the projector merges any."""
-        merged = self.token_grid(size_hw)  # native resolution rounds to whole merged cells
-        return replace(merged, views=tuple(self._unmerged(view) for view in merged.views), lines=())
-
-    def _unmerged(self, view: View) -> View:
-        rows, columns = (side * self.unshuffle for side in view.grid_hw)
-        return replace(view, grid_hw=(rows, columns), cell_px=self.encoder.patch_px)
+        return self.processor.feature_grid(size_hw)
 
     def features(self, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Encoder features (h, w, E) of each view; views of one shape run as one batch."""
-        by_shape: dict[torch.Size, list[int]] = {}
-        for index, view in enumerate(pixels):
-            by_shape.setdefault(view.shape, []).append(index)
-        out: dict[int, torch.Tensor] = {}
-        for indices in by_shape.values():
-            grids = self.encoder(torch.stack([pixels[i] for i in indices]))
-            out.update(zip(indices, grids, strict=True))
-        return [out[i] for i in range(len(pixels))]
+        return _map_by_shape(self.encoder, pixels)
 
     def project(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
         """Visual tokens (N, D) of all views, stacked in order, row-major within a view."""
-        merged = [unshuffle(f[None], self.unshuffle).flatten(0, 2) for f in features]
         weights = next(self.projector.parameters(), None)
         dtype = torch.float32 if weights is None else weights.dtype  # the encoder's may be half
-        return self.projector(torch.cat(merged).to(dtype))
+        views = list(features)
+        if not views:  # a batch of conversations without images
+            return torch.zeros(0, self.language.width, device=self.language.words.weight.device)
+        tokens = _map_by_shape(lambda features_VhwE: self.projector(features_VhwE.to(dtype)), views)
+        return torch.cat([tokens_rcD.flatten(0, 1) for tokens_rcD in tokens])
 
     def visual_tokens(self, batch: Batch) -> torch.Tensor:
         """Visual tokens (N, D) of the batch's images."""
@@ -173,8 +178,7 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
     attention = choose_attention(language, config.attention)
     vlm = VLM(encoder, projector, language, preprocess, attention)
-    vlm.token_grid((preprocess.image_px, preprocess.image_px))  # an uneven grid fails here
-    _check_projector(vlm)
+    _check_parts(vlm)
     return vlm
 
 
@@ -186,33 +190,34 @@ def _stock_vlm(config: VLMConfig) -> VLM:
     preprocess = config.preprocess or parts.preprocess
     attention = choose_attention(parts.language, config.attention)
     vlm = VLM(parts.encoder, parts.projector, parts.language, preprocess, attention)
-    _check_projector(vlm)
+    _check_parts(vlm)
     return vlm
 
 
-@torch.no_grad()
-def _check_projector(vlm: VLM) -> None:
-    """One feature through the projector must come out as wide as the LLM's words."""
+def _check_parts(vlm: VLM) -> None:
+    """Raises ConfigError for a grid that cannot be merged, or a projector that does not fit."""
     if vlm.preprocess.mode == "anyres" and getattr(vlm.projector, "separators", None) is None:
         raise ConfigError(
             "anyres ends each line of an image with a learned vector, and the projector has none",
             where="projector.separators",
             fix="Set it to 1.",
         )
-    merged = vlm.encoder.width * vlm.unshuffle**2
-    try:
-        out = vlm.projector(torch.zeros(1, merged))
-    except RuntimeError as error:
-        raise ConfigError(
-            f"encoder and projector do not fit: {error}",
-            expected=f"a projector for inputs of {merged} channels "
-            f"({vlm.encoder.width} x {vlm.unshuffle} x {vlm.unshuffle})",
-            where="projector",
-        ) from error
-    if out.shape != (1, vlm.language.width):
-        raise ConfigError(
-            "projector and language model do not fit",
-            expected=f"visual tokens of width {vlm.language.width}",
-            got=tuple(out.shape),
-            where="projector",
-        )
+    side = vlm.preprocess.image_px
+    vlm.token_grid((side, side))
+    view = vlm.feature_grid((side, side)).views[0]
+    width = vlm.language.width
+    check_projector(vlm.projector, view, encoder_width=vlm.encoder.width, width=width)
+
+
+def _map_by_shape(
+    function: Callable[[torch.Tensor], torch.Tensor], inputs: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """A function of stacked inputs, applied to those of one shape together; results in order."""
+    by_shape: dict[torch.Size, list[int]] = {}
+    for index, value in enumerate(inputs):
+        by_shape.setdefault(value.shape, []).append(index)
+    out: dict[int, torch.Tensor] = {}
+    for indices in by_shape.values():
+        results = function(torch.stack([inputs[i] for i in indices]))
+        out.update(zip(indices, results, strict=True))
+    return [out[i] for i in range(len(inputs))]

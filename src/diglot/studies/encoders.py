@@ -205,7 +205,7 @@ class EncoderStudy:
             language.tokenizer,
             Rejected(self.out / "a" / "rejected.jsonl"),
             images=config.images,
-            longest=language.longest,
+            longest=language.max_length,
             seed=config.seed,
         )
         found: dict[str, list[dict[str, Any]]] = {}

@@ -1,6 +1,8 @@
 """From the order of samples to the micro-batches of every step, bad records rejected."""
 
+import contextlib
 import itertools
+import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
 
@@ -8,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from diglot.core.batch import Batch
-from diglot.core.errors import DataError
+from diglot.core.errors import DataError, DiglotError
 from diglot.core.rng import generator
 from diglot.data.collate import EncodedSample, collate
 from diglot.data.rejected import Rejected, Rejection
@@ -18,6 +20,27 @@ from diglot.train.samples import PreparedSamples
 
 # A run looks for a usable record among its first ones, and stops at once if there is none.
 CHECKED_RECORDS = 1000
+
+
+class WorkerError(DiglotError):
+    """A data-loader worker ended before its work. The same command resumes the run."""
+
+
+@contextlib.contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Raise WorkerError in place of torch's RuntimeError, which may come up at any line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerError(
+            "a data-loader worker was killed",
+            got=str(error).splitlines()[0],
+            where="workers",
+            fix="Most often the machine had no memory left: use fewer workers. "
+            "The same command resumes the run from its last saved state.",
+        ) from error
 
 
 class Batches:
@@ -77,7 +100,7 @@ class Batches:
             batch_sampler=[keys for plan in plans for keys in plan],  # type: ignore[arg-type]
             collate_fn=list,
             num_workers=self.config.workers,
-            multiprocessing_context="fork" if self.config.workers else None,
+            multiprocessing_context=_worker_start(self.config),
             # its own generator: the global one, which resuming restores, is not drawn from
             generator=generator(self.config.seed, "loader"),
         )
@@ -94,3 +117,10 @@ class Batches:
             else:
                 self.notes.update(item.notes)
         return collate(usable, row_tokens=self.config.row_tokens) if usable else None
+
+
+def _worker_start(config: StageConfig) -> str | None:
+    if not config.workers:
+        return None
+    known = multiprocessing.get_all_start_methods()
+    return config.worker_start or ("fork" if "fork" in known else "spawn")

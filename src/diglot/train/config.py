@@ -142,6 +142,9 @@ class StageConfig:
     """Of the projector's start, the order of samples and every draw."""
     workers: Workers = 0
     """Processes that prepare samples beside the one that trains."""
+    worker_start: Literal["fork", "spawn", "forkserver"] | None = None
+    """How they start; null = fork where the system has it, else spawn. spawn and forkserver take
+    seconds, and share no thread or lock with the process that trains."""
     features: FeaturesConfig | None = None
     """Keep a frozen encoder's features, so that each image is encoded once."""
     checkpoint_every: PositiveInt = 100

@@ -24,7 +24,7 @@ from diglot.models.export.flow import warn_if_unheld
 from diglot.models.features import open_features
 from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
 from diglot.models.vlm import VLM, build_vlm
-from diglot.train.batches import Batches
+from diglot.train.batches import Batches, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.mixture import build_mixture
@@ -125,7 +125,7 @@ class _Run:
         self.dummy = self.batches.first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
-        parts = self.dataset, self.vlm, self.objective, self.config.seed
+        parts = self.dataset, self.vlm.processor, self.objective, self.config.seed
         self.vlm.to(self.accelerator.device)
         plain = PreparedSamples(*parts, None, self.labels)
         try_record(plain)
@@ -155,6 +155,7 @@ class _Run:
         with (
             Tracker(self.folder, start=start, active=active) as tracker,
             StopRequest(self.accelerator) as stop,
+            explain_dead_workers(),
         ):
             self._steps(model, optimizer, start, tracker, probe, stop)
         return self._write_result()

@@ -5,6 +5,7 @@ same samples and needs no sequence of its own; what stands under `mix` has a seq
 and takes `share` samples for each one of the objective's (VDEP's text and image mode).
 """
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,10 @@ class Mixture:
         }
         heads = {m.where.replace(".", "_"): getattr(m.objective, "heads", None) for m in members}
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+
+    def without_heads(self) -> "Mixture":
+        """The same objectives without what they learn of their own: enough to prepare samples."""
+        return Mixture([replace(m, objective=_without_heads(m.objective)) for m in self.members])
 
     def weights_at(self, progress: float) -> dict[str, float]:
         """The weight of every term when `progress` in [0, 1] of the run is done."""
@@ -135,6 +140,14 @@ def _rows(batch: Batch, members: Sequence[Member]) -> list[tuple[Any, ...]]:
     """Targets of each document by member; a document of a dummy batch has none."""
     nothing = (None,) * len(members)
     return [nothing if row is None else row for row in batch.targets]
+
+
+def _without_heads(objective: Objective) -> Objective:
+    if getattr(objective, "heads", None) is None:
+        return objective
+    plain = copy.copy(objective)
+    plain.heads = None  # type: ignore[attr-defined]
+    return plain
 
 
 def _renamed(segment: Segment, names: Mapping[str, str]) -> Segment:

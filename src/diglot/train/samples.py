@@ -1,31 +1,29 @@
 """From a position in the order to an encoded sample; a bad record never stops a run."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from diglot.core.errors import DataError
 from diglot.core.rng import generator
-from diglot.core.types import Sample
 from diglot.data.collate import EncodedSample, encode_sample
-from diglot.data.features import FeatureCache, sample_pictures
+from diglot.data.features import FeatureCache
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejection, rejection_of
-from diglot.models.views import picture_views
-from diglot.models.vlm import VLM
+from diglot.models.processor import Processor
 from diglot.train.mixture import Mixture
 from diglot.train.order import Key
 
 
 class PreparedSamples(torch.utils.data.Dataset):
-    """`samples[epoch, turn, index]` is a EncodedSample sample, or the Rejection of a bad record."""
+    """`samples[epoch, turn, index]` is an EncodedSample, or the Rejection of a bad record."""
 
     def __init__(
         self,
         dataset: Dataset,
-        vlm: VLM,
+        processor: Processor,
         objective: Mixture,
         seed: int,
         cache: FeatureCache | None,
@@ -33,11 +31,11 @@ class PreparedSamples(torch.utils.data.Dataset):
     ) -> None:
         self.dataset, self.objective, self.seed = dataset, objective, seed
         self.cache, self.labels = cache, labels
-        self._tokenizer, self._longest = vlm.language.tokenizer, vlm.language.longest
-        self._grid_of = vlm.token_grid
-        self._pixels: Callable[[Sample], tuple[torch.Tensor, ...]] = lambda sample: tuple(
-            view for picture in sample_pictures(sample) for view in picture_views(vlm, picture)
-        )
+        self.processor = processor
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker gets no weights: not those of the objectives' heads, which may be on a GPU
+        return {**vars(self), "objective": self.objective.without_heads()}
 
     def __getitem__(self, key: Key) -> EncodedSample | Rejection:
         epoch, turn, index = key
@@ -51,10 +49,10 @@ class PreparedSamples(torch.utils.data.Dataset):
         sample = self.dataset[index]
         if self.labels is not None:
             sample = replace(sample, patch_labels=self.labels[index])
-        grids = tuple(self._grid_of(size_hw) for size_hw in sample.sizes_hw)
+        grids = self.processor.token_grids(sample)
         rng = generator(self.seed, "sample", epoch, index, *([turn] if turn else []))
-        prepared = self.objective.prepare(sample, grids, self._tokenizer, rng, turn=turn)
-        views = self.cache.views(index) if self.cache else self._pixels(sample)
+        prepared = self.objective.prepare(sample, grids, self.processor.tokenizer, rng, turn=turn)
+        views = self.cache.views(index) if self.cache else self.processor.sample_views(sample)
         made = encode_sample(
             sample.id,
             prepared.sequence,
@@ -66,14 +64,18 @@ class PreparedSamples(torch.utils.data.Dataset):
             counts=dict(prepared.counts),
             notes=dict(prepared.notes),
         )
-        if len(made.encoded) and int(made.encoded.position_T.max()) >= self._longest:
+        self._check_length(made)
+        return made
+
+    def _check_length(self, made: EncodedSample) -> None:
+        most, position_T = self.processor.max_length, made.encoded.position_T
+        if len(position_T) and int(position_T.max()) >= most:
             raise DataError(
                 "longer than the language model reads",
-                expected=f"at most {self._longest} tokens, image and caption",
-                got=int(made.encoded.position_T.max()) + 1,
-                where=f"sample {sample.id!r}",
+                expected=f"at most {most} tokens, images and text",
+                got=int(position_T.max()) + 1,
+                where=f"sample {made.id!r}",
             )
-        return made
 
 
 def try_record(samples: PreparedSamples) -> None:

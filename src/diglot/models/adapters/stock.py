@@ -16,8 +16,10 @@ from transformers import (
 )
 
 from diglot.core.errors import ConfigError
+from diglot.core.merging import Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.models.adapters.images import StockImages, read_images
+from diglot.models.encoder import unshuffle
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
 from diglot.models.language import Language
@@ -67,26 +69,31 @@ class StockParts:
 
 
 class StockProjector(nn.Module):
-    """A stock projector on merged features (N, f*f*E): each is one block of f x f features.
+    """A stock projector, which gets each block of f x f features by itself.
 
     `extra` are the stock model's weights beside its three parts, such as `image_newline`.
     """
 
-    def __init__(self, stock: nn.Module, unshuffle: int, extra: dict[str, nn.Parameter]) -> None:
+    def __init__(self, stock: nn.Module, factor: int, extra: dict[str, nn.Parameter]) -> None:
         super().__init__()
-        self.stock, self.unshuffle = stock, unshuffle
+        self.stock, self.merging = stock, Unshuffle(factor)
         self.extra = nn.ParameterDict(extra)
 
     @property
     def separators(self) -> torch.Tensor | None:
-        """Learned vectors between visual tokens (K, D); None where the model has none."""
-        newlines = [value[None] for name, value in self.extra.items() if name == "image_newline"]
-        return newlines[0] if newlines else None
+        """The learned vectors between tokens (K, D): LLaVA-NeXT's newline, if it has one."""
+        newline = self.extra.get("image_newline", None)
+        return None if newline is None else newline[None]
 
-    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
-        if self.unshuffle == 1:
+    def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
+        merged_VrcE = unshuffle(features_VhwE, self.merging.factor)
+        tokens_ND = self._map_blocks(merged_VrcE.flatten(0, 2))
+        return tokens_ND.unflatten(0, merged_VrcE.shape[:3])
+
+    def _map_blocks(self, merged_NE: torch.Tensor) -> torch.Tensor:
+        if self.merging.factor == 1:
             return self.stock(merged_NE)
-        cells = self.unshuffle**2
+        cells = self.merging.factor**2
         blocks = merged_NE.reshape(len(merged_NE), cells, merged_NE.shape[1] // cells)
         return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
 

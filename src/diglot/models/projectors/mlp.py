@@ -8,6 +8,9 @@ from torch import nn
 
 from diglot.config.ranges import NonNegativeInt, PositiveInt
 from diglot.core.errors import ConfigError
+from diglot.core.merging import Unshuffle
+from diglot.models.encoder import unshuffle
+from diglot.models.projectors._start import match_words, probe_features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +43,11 @@ ACTIVATIONS = {"gelu": nn.GELU, "quick_gelu": QuickGELU, "silu": nn.SiLU}
 
 
 class MLP(nn.Module):
-    """Maps merged encoder features (N, f*f*E) to visual tokens (N, D)."""
+    """Maps features (V, h, w, E) to visual tokens (V, h/f, w/f, D)."""
 
     def __init__(self, config: Config, *, encoder_width: int, llm_width: int) -> None:
         super().__init__()
-        self.unshuffle = config.unshuffle
+        self.merging = Unshuffle(config.unshuffle)
         merged = encoder_width * config.unshuffle**2
         hidden = config.hidden or llm_width
         self.norm = nn.LayerNorm(merged) if config.input_norm else nn.Identity()
@@ -54,14 +57,21 @@ class MLP(nn.Module):
         if config.separators:
             self.separators = nn.Parameter(torch.randn(config.separators, llm_width))
 
-    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
+    def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
+        merged_VrcE = unshuffle(features_VhwE, self.merging.factor)
+        # one matrix for all tokens of all views
+        tokens_ND = self.map_merged(merged_VrcE.flatten(0, 2))
+        return tokens_ND.unflatten(0, merged_VrcE.shape[:3])
+
+    def map_merged(self, merged_NE: torch.Tensor) -> torch.Tensor:
+        """Merged features (N, f*f*E) to visual tokens (N, D)."""
         return self.fc2(self.activation(self.fc1(self.norm(merged_NE))))
 
 
 def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> MLP:
     """The projector, freshly started from torch's global generator.
 
-    `words_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for an
+    `words_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for a
     width or an unshuffle below 1.
     """
     for name in ("unshuffle", "hidden"):
@@ -74,15 +84,6 @@ def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: floa
     if config.separators:
         projector.separators.data.mul_(words_rms)
     if config.match_words:
-        _match(projector, words_rms)
+        probe = probe_features(64, projector.fc1.in_features)
+        match_words(projector.fc2, lambda: projector.map_merged(probe), words_rms)
     return projector
-
-
-@torch.no_grad()
-def _match(projector: MLP, words_rms: float) -> None:
-    """Scale fc2 so that features of unit variance come out with the words' root mean square."""
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(64, projector.fc1.in_features, generator=generator)
-    scale = words_rms / projector(probe).square().mean().sqrt()
-    projector.fc2.weight.mul_(scale)
-    projector.fc2.bias.mul_(scale)

@@ -67,7 +67,7 @@ def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
         load_weights(vlm, Path(stage.start_from))  # the rows of this model encode records alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
-    try_record(PreparedSamples(training, vlm, objective, stage.seed, None, labels))
+    try_record(PreparedSamples(training, vlm.processor, objective, stage.seed, None, labels))
 
 
 def check_scenes_apart(held_out: Dataset, training: Dataset) -> None:

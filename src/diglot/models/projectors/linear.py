@@ -1,0 +1,52 @@
+"""One linear layer after an optional unshuffle: the projector of LLaVA 1 and of Idefics3."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from diglot.core.errors import ConfigError
+from diglot.core.merging import Unshuffle
+from diglot.models.encoder import unshuffle
+from diglot.models.projectors._start import match_words, probe_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Shape and start of the projector."""
+
+    unshuffle: int = 1
+    """Merge n × n features into one token."""
+    match_words: bool = True
+    """Start at the root mean square of the language model's word embeddings; false keeps the
+    layer's default start."""
+
+    def __post_init__(self) -> None:
+        if self.unshuffle < 1:
+            raise ConfigError("must be at least 1", got=self.unshuffle, where="projector.unshuffle")
+
+
+class LinearProjector(nn.Module):
+    """Maps features (V, h, w, E) to visual tokens (V, h/f, w/f, D)."""
+
+    def __init__(self, factor: int, *, encoder_width: int, llm_width: int) -> None:
+        super().__init__()
+        self.merging = Unshuffle(factor)
+        self.fc = nn.Linear(encoder_width * factor**2, llm_width)
+
+    def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
+        return self.fc(unshuffle(features_VhwE, self.merging.factor))
+
+
+def build(
+    config: Config, *, encoder_width: int, llm_width: int, words_rms: float
+) -> LinearProjector:
+    """The projector, freshly started from torch's global generator.
+
+    `words_rms` is the root mean square of the LLM's word embeddings.
+    """
+    projector = LinearProjector(config.unshuffle, encoder_width=encoder_width, llm_width=llm_width)
+    if config.match_words:
+        probe = probe_features(64, projector.fc.in_features)
+        match_words(projector.fc, lambda: projector.fc(probe), words_rms)
+    return projector
