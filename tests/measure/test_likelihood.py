@@ -5,9 +5,9 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods, without_image
-from diglot.measure.names import name_ids
 from diglot.measure.projected import project_samples
 from diglot.models.prompt import tokenize
+from diglot.models.words import label_ids
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 
@@ -21,7 +21,7 @@ def questions_of(vlm, projected):
     tokenizer = vlm.language.tokenizer
     bos = Tokens((tokenizer.bos_token_id,))
     prompt = Tokens(tokenize("\nThe picture shows a", tokenizer).ids)
-    names = tuple(name_ids(name, vlm.language) for name in NAMES)
+    names = tuple(label_ids(name, vlm.language.tokenizer) for name in NAMES)
     questions = []
     for i, one in enumerate(projected):
         patches = Patches((i, 4, 7 + i))

@@ -6,11 +6,12 @@ import torch
 
 from diglot.core import masks
 from diglot.core.preprocess import Preprocess
+from diglot.core.region_cover import region_pixels
 from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
-from diglot.measure.localisation import cosines, plan_localisation, region_mask
-from diglot.measure.names import name_vectors
+from diglot.measure.localisation import cosines, plan_localisation
 from diglot.measure.projected import ProjectedSample, project_samples
+from diglot.models.words import label_vectors
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
@@ -25,10 +26,10 @@ def painted(vlm, projected):
     """The same scene with every token at its object's word vector, by the share it covers."""
     visual = torch.full_like(projected.visual_PD, 1e-3)
     names = [region.name for region in projected.sample.regions]
-    for name, vector in name_vectors(names, vlm.language).items():
+    for name, vector in label_vectors(names, vlm.language).items():
         for region in projected.sample.regions:
             if region.name == name:
-                cover = projected.grid.mask_cover(region_mask(region, projected.sample.size_hw))
+                cover = projected.grid.mask_cover(region_pixels(region, projected.sample.size_hw))
                 visual += torch.from_numpy(cover).float()[:, None] * vector / vector.norm()
     return ProjectedSample(projected.sample, projected.grid, visual)
 
@@ -86,9 +87,9 @@ def test_without_scenes_or_threshold_nothing_is_measured():
 
 
 def test_a_region_without_a_mask_is_its_box_and_a_hidden_one_asks_nothing():
-    box = region_mask(Region(phrase="x", box=(-0.5, 1, 3, 20.6)), (16, 8))
-    assert box.sum() == 3 * 15
-    assert box[1:, :3].all()
+    box = region_pixels(Region(phrase="x", box=(-0.5, 1, 2.5, 20.6)), (16, 8))
+    assert box.sum() == 2.5 * 15
+    assert box[1:, :2].all()
     hidden = masks.encode(np.zeros((64, 64), bool))
     vlm = tiny_vlm(image_px=64)
     (projected,) = scenes(vlm, [3])

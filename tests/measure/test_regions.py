@@ -7,10 +7,10 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
-from diglot.measure.names import name_ids
 from diglot.measure.projected import object_tokens, project_samples
 from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.metrics.name_score import LENGTHS, name_scores
+from diglot.models.words import label_ids
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
@@ -59,7 +59,7 @@ def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, projected):
     question, region = plan.questions[1], projected[0].sample.regions[1]
     bos = vlm.language.tokenizer.bos_token_id
     assert question.trunk == (Tokens((bos,)), Patches(object_tokens(projected[0].grid, region)))
-    assert question.candidates == tuple(name_ids(name, vlm.language) for name in NAMES)
+    assert question.candidates == tuple(label_ids(name, vlm.language.tokenizer) for name in NAMES)
     assert plan.questions[-1].trunk == (Tokens((bos,)),)
     assert len(plan.questions) == 12 + 1
 
@@ -78,7 +78,7 @@ def test_ways_to_compare_names(vlm, projected, length):
     plan = plan_alone(vlm, projected, NAMES, replace(CONFIG, length=length), rng())
     answers = log_likelihoods(vlm, plan.questions, row_tokens=128, batch_tokens=500)
     matching, naming = plan.conclude(answers)
-    lengths = np.array([len(name_ids(name, vlm.language)) for name in NAMES])
+    lengths = np.array([len(label_ids(name, vlm.language.tokenizer)) for name in NAMES])
     score = name_scores(np.array(answers[:-1]), answers[-1], lengths, length)
     right = [r.name for one in projected for r in one.sample.regions]
     hits = [NAMES[i] == name for i, name in zip(score.argmax(axis=1), right, strict=True)]

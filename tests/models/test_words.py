@@ -5,9 +5,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from diglot.core.spans import token_slice
 from diglot.models.prompt import tokenize
-from diglot.models.words import label_ids, label_means
-from tests.tiny import NAMES, tiny_tokenizer
+from diglot.models.words import label_ids, label_means, label_vectors
+from tests.tiny import NAMES, TOKENIZERS, tiny_language, tiny_tokenizer
 
 
 def sentencepiece_like() -> PreTrainedTokenizerFast:
@@ -66,3 +67,34 @@ def test_no_labels():
     means.sum().backward()
     assert words.grad is not None
     assert not words.grad.any()
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_label_is_what_stands_for_it_in_a_caption(kind, name):
+    """Its tokens are those of the caption at its span, in each of the three kinds of tokenizer."""
+    tokenizer = TOKENIZERS[kind]()
+    caption = f"Here is one {name} there."
+    text = tokenize(caption, tokenizer)
+    start = caption.index(name)
+    there = token_slice(text.offsets_T2, (start, start + len(name)))
+    assert there is not None
+    # a byte-level space may be a token by itself: it is no part of the label
+    assert label_ids(f" {name} ", tokenizer) == text.ids[slice(*there)]
+    assert tokenizer.decode(label_ids(name, tokenizer)).strip() == name
+
+
+def test_a_space_before_the_name_is_one_token_too_many_for_sentencepiece():
+    tokenizer = TOKENIZERS["sentencepiece"]()
+    pieces = tokenizer.convert_ids_to_tokens
+    assert pieces(list(tokenize(" dog", tokenizer).ids)) == ["▁", "▁dog"]
+    assert pieces(list(label_ids("dog", tokenizer))) == ["▁dog"]
+
+
+def test_label_vectors_are_means_of_pieces():
+    language = tiny_language()
+    vectors = label_vectors(["hot air balloon", "dog", " "], language)
+    rows = [language.words.weight[i] for i in label_ids("hot air balloon", language.tokenizer)]
+    torch.testing.assert_close(vectors["hot air balloon"], sum(rows) / len(rows))
+    assert not vectors["dog"].requires_grad
+    assert not vectors[" "].any()

@@ -50,7 +50,7 @@ class Region:
     @property
     def name(self) -> str:
         """The label, or the phrase where no label is known."""
-        return self.label or self.phrase
+        return self.label if self.label and self.label.strip() else self.phrase
 
 
 def check_pair(value: object, *, where: str) -> None:

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from diglot.core import masks
 from diglot.core.geometry import TokenGrid
+from diglot.core.region_cover import region_pixels
 from diglot.core.result import Measure
-from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.groups import group_of
 from diglot.measure.items import Item, mean_chance, summarise
-from diglot.measure.names import name_vectors
 from diglot.measure.plan import Answers, Plan
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.choice import choice_chance, choice_credit
@@ -32,6 +30,7 @@ from diglot.metrics.iou import (
 )
 from diglot.metrics.pointing import centres_inside
 from diglot.models.vlm import VLM
+from diglot.models.words import label_vectors
 
 _COSINE = (
     "A name's word vector is the mean of its tokens' input embeddings; every visual token has a "
@@ -92,7 +91,7 @@ def plan_localisation(
 
 def _places(vlm: VLM, scenes: Sequence[ProjectedSample]) -> list[Place]:
     names = dict.fromkeys(r.name for projected in scenes for r in projected.sample.regions)
-    vectors = name_vectors(names, vlm.language)
+    vectors = label_vectors(names, vlm.language)
     return [
         place for i, projected in enumerate(scenes) for place in _places_of(i, projected, vectors)
     ]
@@ -105,8 +104,9 @@ def _places_of(
     places = []
     for name in dict.fromkeys(region.name for region in projected.sample.regions):
         regions = [region for region in projected.sample.regions if region.name == name]
-        mask = np.any([region_mask(r, projected.sample.size_hw) for r in regions], axis=0)
-        if not mask.any():
+        size_hw = projected.sample.size_hw
+        covered_HW = np.max([region_pixels(r, size_hw) for r in regions], axis=0)
+        if not covered_HW.any():
             continue
         cosine = cosines(projected.visual_PD, vectors[name])
         flat = projected.grid.in_views(("image", "tile"))
@@ -115,10 +115,10 @@ def _places_of(
                 scene=scene,
                 group=group_of(regions[0].source),
                 cosine_P=cosine,
-                inside_P=centres_inside(projected.grid.cells_P4, mask),
-                touching_P=projected.grid.mask_cover(mask) > 0,
+                inside_P=centres_inside(projected.grid.cells_P4, covered_HW >= 0.5),
+                touching_P=projected.grid.mask_cover(covered_HW) > 0,
                 flat_cosine_P=cosine[flat],
-                target=target_on_grid(_flat_grid(projected.grid), mask),
+                target=target_on_grid(_flat_grid(projected.grid), covered_HW),
             )
         )
     return places
@@ -127,16 +127,6 @@ def _places_of(
 def _flat_grid(grid: TokenGrid) -> TokenGrid:
     """The grid without its thumbnail: cells that do not overlap."""
     return TokenGrid(grid.size_hw, tuple(v for v in grid.views if v.kind != "thumbnail"))
-
-
-def region_mask(region: Region, size_hw: tuple[int, int]) -> np.ndarray:
-    """The region's mask, bool (H, W), or where it has none the pixels its box covers."""
-    if region.mask is not None:
-        return masks.decode(region.mask)
-    mask = np.zeros(size_hw, dtype=bool)
-    x0, y0, x1, y1 = (max(0, round(v)) for v in region.box)
-    mask[y0:y1, x0:x1] = True
-    return mask
 
 
 def cosines(visual_PD: torch.Tensor, vector_D: torch.Tensor) -> np.ndarray:

@@ -15,13 +15,13 @@ from diglot.core.segments import Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.groups import by_group, group_of
 from diglot.measure.likelihood import Question, without_image
-from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.auc import auc_interval
 from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.models.prompt import opening, tokenize
 from diglot.models.vlm import VLM
+from diglot.models.words import label_ids
 
 WHAT = (
     "Does the picture show the thing? The score of a name is how much the whole image raises its "
@@ -58,7 +58,7 @@ def plan_presence(
     }
     by_scene = {scene: asks for scene, asks in by_scene.items() if asks}
     names = list(dict.fromkeys(ask.name for ask in matched.asked))
-    ids = {name: name_ids(name, vlm.language) for name in names}
+    ids = {name: label_ids(name, vlm.language.tokenizer) for name in names}
     tokenizer = vlm.language.tokenizer
     prompt = Tokens(tokenize(config.presence_prompt, tokenizer).ids)
     trunk = (*opening(config.frame, tokenizer, image=True), prompt)

@@ -14,7 +14,6 @@ from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
 from diglot.measure.items import mean_chance, summarise
 from diglot.measure.likelihood import Question, without_image
-from diglot.measure.names import name_ids
 from diglot.measure.plan import Answers, Plan
 from diglot.measure.projected import ProjectedSample, object_tokens
 from diglot.measure.region_table import Row, matching_items, naming_items
@@ -22,6 +21,7 @@ from diglot.measure.region_texts import ALONE, UNSEEN_PROMPT, Texts
 from diglot.metrics.name_score import LENGTHS, name_scores
 from diglot.models.prompt import beginning, opening, tokenize
 from diglot.models.vlm import VLM
+from diglot.models.words import label_ids
 
 Trunk = Callable[[Patches], tuple[Segment, ...]]
 
@@ -73,7 +73,7 @@ class _Regions:
         for scene, projected in enumerate(held_out):
             self._add(scene, projected)
         own = (region.name for _, _, region, _ in self.places)
-        self.ids = {name: name_ids(name, vlm.language) for name in (*names, *own)}
+        self.ids = {name: label_ids(name, vlm.language.tokenizer) for name in (*names, *own)}
 
     def _add(self, scene: int, projected: ProjectedSample) -> None:
         for region in projected.sample.regions:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from diglot.core.types import Region
-from diglot.measure.names import name_vectors
 from diglot.measure.projected import ProjectedSample
 from diglot.models.language import Language
+from diglot.models.words import label_vectors
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TokenMaps:
 def token_maps(projected: ProjectedSample, names: Sequence[str], language: Language) -> TokenMaps:
     """The maps of one image. `names` are the candidates of the nearest name."""
     regions = projected.sample.regions
-    vectors = name_vectors({*names, *(r.name for r in regions)}, language)
+    vectors = label_vectors({*names, *(r.name for r in regions)}, language)
     cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), projected.visual_PD)
     own = torch.stack([vectors[r.name] for r in regions])
     nearest: tuple[str, ...] = tuple(names[int(i)] for i in cosine_NP.argmax(dim=0))

@@ -4,7 +4,7 @@ Source: Patch-aligned Eq. 2; SEA Eq. 10. Neither says whether a label is tokenis
 that stands before a word inside a text; see `label_ids`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn.functional import embedding_bag
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.spans import token_slice
+from diglot.models.language import Language
 from diglot.models.prompt import tokenize
 
 _BEFORE = "a "  # any short word; its own tokens are left out
@@ -34,6 +35,17 @@ def label_ids(
     whole = tokenize(_BEFORE + text, tokenizer)
     inside = token_slice(whole.offsets_T2, (len(_BEFORE), len(_BEFORE) + len(text)))
     return whole.ids[slice(*inside)] if inside else ()
+
+
+@torch.no_grad()
+def label_vectors(labels: Iterable[str], language: Language) -> dict[str, torch.Tensor]:
+    """Each label's word vector, float32 (D,); zeros for a label of blanks."""
+    weight_VD = language.words.weight
+    vectors = {}
+    for label in labels:
+        ids = list(label_ids(label, language.tokenizer))
+        vectors[label] = weight_VD[ids].float().mean(dim=0) if ids else weight_VD[0].float() * 0
+    return vectors
 
 
 def label_means(words_VD: torch.Tensor, ids: Sequence[tuple[int, ...]]) -> torch.Tensor:

@@ -19,11 +19,11 @@ import torch
 from torch.nn.functional import cosine_similarity
 from transformers import PreTrainedTokenizerFast
 
-from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput, Reads
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, Reduction
+from diglot.core.region_cover import region_cover
 from diglot.core.types import LossTerms, Region, Sample
 from diglot.models.words import label_ids, label_means, row_means
 
@@ -115,7 +115,7 @@ class PatchAlignedObjective:
         """
         if region.mask is None and self.config.regions == "mask":
             return "object without a mask"
-        cover_P = _cover(region, grid, where=where)
+        cover_P = region_cover(region, grid, where=where)
         patch_K = np.flatnonzero(cover_P >= self.config.min_cover - ROUNDING)
         if not len(patch_K):
             return "object covers no visual token enough"
@@ -136,21 +136,6 @@ class PatchAlignedObjective:
         object_RD = row_means(out.visual_ND, index_K, [len(patch_K) for patch_K, _ in placed])
         label_RD = label_means(out.words_VD, [ids for _, ids in placed])
         return LossTerms({"patch": (1 - cosine_similarity(object_RD, label_RD)).sum()})
-
-
-def _cover(region: Region, grid: TokenGrid, *, where: str) -> np.ndarray:
-    """The share of each token's cell that the object covers, by its mask if it has one.
-
-    The grid carries mask and box through the image's own resize, crop and padding.
-    """
-    if region.mask is None:
-        return grid.box_cover(region.box)
-    try:
-        return grid.mask_cover(masks.decode(region.mask))
-    except DataError as error:
-        placed = DataError(str(error), where=f"{where}.mask")
-        placed.what = error.what
-        raise placed from error
 
 
 def build(config: Config) -> PatchAlignedObjective:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from diglot.core import masks
 from diglot.core.errors import ConfigError
-from diglot.core.geometry import TokenGrid
 from diglot.core.preprocess import Preprocess
-from diglot.core.types import Region, Sample
+from diglot.core.region_cover import region_cover
+from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.synth.patch_labels.labeller import PatchWords
 
@@ -50,7 +49,7 @@ class RegionLabeller:
             number = self._number.get(region.label or "")
             if number is None:
                 continue
-            cover_P = _cover(region, grid)
+            cover_P = region_cover(region, grid)
             for patch in np.flatnonzero(cover_P >= COVER):
                 known = best_P[patch].get(number, 0.0)
                 best_P[patch][number] = max(known, float(cover_P[patch]))
@@ -60,9 +59,3 @@ class RegionLabeller:
             [[number for number, _ in pairs] for pairs in kept],
             [[score for _, score in pairs] for pairs in kept],
         )
-
-
-def _cover(region: Region, grid: TokenGrid) -> np.ndarray:
-    if region.mask is None:
-        return grid.box_cover(region.box)
-    return grid.mask_cover(masks.decode(region.mask))
