@@ -90,8 +90,8 @@ def test_the_start_is_the_global_generators_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"unshuffle": 0}, r"projector\.unshuffle: must be at least 1; got 0"),
-        ({"hidden": 0}, r"projector\.hidden"),
+        ({"unshuffle": 0}, r"projector.*unshuffle.*got 0"),
+        ({"hidden": 0}, r"projector.*hidden"),
         ({"activation": "relu"}, "projector.*activation"),
         ({"unshufle": 2}, r"projector: unknown field 'unshufle'.*unshuffle"),
     ],
