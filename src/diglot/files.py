@@ -23,6 +23,7 @@ from diglot.core.errors import ConfigError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_FORMULA = tuple("=+-@\t\r")  # how a cell begins that spreadsheets take for a formula
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -71,6 +72,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sync_tree(folder: Path) -> None:
+    """Flush every file of a folder, and all folders of it, to the disk."""
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk: a rename lasts only then (POSIX; elsewhere nothing)."""
     if os.name != "posix":
@@ -94,11 +106,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     staging.mkdir()
     try:
         yield staging
-        for path in staging.rglob("*"):
-            if path.is_file():
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
-        sync_folder(staging)
+        sync_tree(staging)
         if target.exists():  # a crash from here on leaves the old one, whole, under a hidden name
             os.replace(target, target.with_name(f".{target.name}.{os.getpid()}.old"))
         os.replace(staging, target)
@@ -228,6 +236,19 @@ def _plain_json(content: Any) -> Any:
 
 def _kept_digest(about: Any, content: Any) -> str:
     return hashlib.sha256(json.dumps([about, content], sort_keys=True).encode()).hexdigest()
+
+
+def csv_cell(value: Any) -> Any:
+    """`value` as it may stand in a CSV file: text that a spreadsheet would run gets a quote first.
+
+    `read_csv_cell` takes it away again. Numbers stay as they are.
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+def read_csv_cell(text: str) -> str:
+    """The inverse of `csv_cell`."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA else text
 
 
 def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ()) -> None:

@@ -18,7 +18,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points
 from diglot.data.rejected import Rejected
-from diglot.files import locked, replace_text, replacing
+from diglot.files import check_own_folder, locked, replace_text, replacing, writable
 
 LINES, MANIFEST, IMAGES = "pairs.jsonl", "pairs.json", "images"
 _FORMAT, _VERSION = "diglot pairs", 1
@@ -38,10 +38,15 @@ class PairWriter:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "PairWriter":
-        (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
+            with writable(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(self.folder / ".pairs.lock", wait=False))
+            check_own_folder(self.folder, marker=MANIFEST, beside=("rejected.jsonl",))
             self._check_manifest()
+            (self.folder / IMAGES).mkdir(exist_ok=True)
+            for left_over in (self.folder / IMAGES).glob(".*.tmp"):  # of a writer that was killed
+                left_over.unlink()
             self.ids = _whole_lines(self.folder / LINES)
             self._lines = stack.enter_context(open(self.folder / LINES, "ab"))
             self._open = stack.pop_all()

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from diglot.core.progress import Progress, Report
 from diglot.embedded.asset import Asset
+from diglot.files import sync_folder, sync_tree
 
 MARKER = "asset.json"
 
@@ -72,7 +73,9 @@ def publish(finished: Path, asset: Asset) -> None:
     if target.exists():
         broken = finished.with_name("broken")
         os.replace(target, broken)  # swept with the work folder
+    sync_tree(finished)
     os.replace(finished, target)
+    sync_folder(target.parent)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from diglot.core.progress import Progress, Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
-from diglot.files import file_sha256, locked, replace_text
+from diglot.files import file_sha256, locked, reuse
 from diglot.measure.a_score import AScoreConfig, a_score
 from diglot.measure.a_score_captions import Captions
 from diglot.models.checkpoint import load_weights
@@ -81,17 +81,16 @@ def _score(
         vlm = build_setting(setting, language)
         checkpoint = setting.checkpoint or _train(setting, vlm, report)
         about = {
-            "config": json.loads(json.dumps(asdict(config))),
+            "config": asdict(config),
             "captions": captions.fingerprint,
             "checkpoint": checkpoint_digest(checkpoint),
         }
-        path = setting.folder / KEPT
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("about") == about:
-            return kept["score"]
-        score = _measure(setting, vlm, captions, config, report) | {"checkpoint": str(checkpoint)}
-        replace_text(path, json.dumps({"about": about, "score": score}, indent=1) + "\n")
-        return score
+
+        def measure() -> dict[str, Any]:
+            score = _measure(setting, vlm, captions, config, report)
+            return score | {"checkpoint": str(checkpoint)}
+
+        return reuse(setting.folder / KEPT, about, measure)
 
 
 def _train(setting: Setting, vlm: VLM, report: Report) -> Path:

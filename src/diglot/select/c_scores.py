@@ -1,9 +1,9 @@
 """C scores of a list of settings, each kept in its folder; a combination's parts are joined."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from diglot.core.errors import DiglotError
 from diglot.core.progress import Report, rename_stages
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
-from diglot.files import replace_text
+from diglot.files import reuse
 from diglot.measure.correspondence.features import Pictures
 from diglot.measure.correspondence.run import CScoreConfig, build_encoders, score_pairs
 from diglot.select.settings import Setting, encoder_of
@@ -40,20 +40,13 @@ def score_encoders(
     device, found = "cuda" if torch.cuda.is_available() else "cpu", {}
     for setting in settings:
         label, encoder = setting.label, encoder_of(setting)
-        about = json.loads(
-            json.dumps([encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)])
-        )
-        path = out / label / KEPT
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("about") != about:
-            try:
-                score = _score(encoder, pairs, config, path.parent, features, device, label, report)
-            except (DiglotError, OSError, RuntimeError) as error:
-                log.warning("C score of %r: %s", label, " ".join(str(error).split()))
-                continue
-            kept = {"about": about, "score": score}
-            replace_text(path, json.dumps(kept, indent=1) + "\n")
-        found[label] = kept["score"]
+        about = [encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)]
+        folder = out / label
+        measure = partial(_score, encoder, pairs, config, folder, features, device, label, report)
+        try:
+            found[label] = reuse(folder / KEPT, about, measure)
+        except (DiglotError, OSError, RuntimeError) as error:
+            log.warning("C score of %r: %s", label, " ".join(str(error).split()))
     return found
 
 

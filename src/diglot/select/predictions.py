@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from diglot.core.errors import DiglotError
+from diglot.files import csv_cell
 from diglot.select.law import fit_law, random_r2
 from diglot.select.table import Floats, ScoreTable
 
@@ -60,7 +61,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
 
 

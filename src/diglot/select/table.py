@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.files import read_csv_cell
 
 Floats = NDArray[np.floating]  # float64 in fact; numpy types linear algebra no closer
 
@@ -103,7 +104,8 @@ def read_table(path: Path) -> ScoreTable:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+            lines = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+            rows = [[read_csv_cell(cell) for cell in line] for line in lines]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the table: {error}", where=str(path)) from error
     if len(rows) < 2:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.rows import Row
@@ -90,5 +91,6 @@ def as_csv(results: dict[str, Any]) -> str:
     writer.writeheader()
     for job in results["jobs"]:
         for key, score in (job["scores"] or {"": {}}).items():
-            writer.writerow({**job["cost"], **job, **score, "measure": key})
+            cells = {**job["cost"], **job, **score, "measure": key}
+            writer.writerow({name: csv_cell(value) for name, value in cells.items()})
     return out.getvalue()

@@ -1,0 +1,114 @@
+"""Files that are whole or not there, locks, digests, and results that are reused."""
+
+import os
+import threading
+
+import pytest
+
+from diglot import files
+from diglot.core.errors import ConfigError
+from diglot.files import (
+    FileDigests,
+    check_own_folder,
+    csv_cell,
+    file_sha256,
+    read_csv_cell,
+    replacing_folder,
+    reuse,
+)
+from tests.spoil import WAYS
+
+
+def test_a_folder_appears_whole_and_left_overs_go(tmp_path):
+    target = tmp_path / "out [1]"
+    (tmp_path / ".out [1].7.tmp").mkdir()
+    with pytest.raises(FileNotFoundError), replacing_folder(target) as staging:
+        (staging / "a").write_bytes((tmp_path / "none").read_bytes())
+    assert not list(tmp_path.iterdir())
+    for text in ("one", "two"):
+        with replacing_folder(target) as staging:
+            (staging / "a").write_text(text)
+    assert (target / "a").read_text() == "two"
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+def test_killed_between_the_two_renames_the_older_folder_comes_back(tmp_path):
+    old = tmp_path / ".out.7.old"
+    old.mkdir()
+    (old / "a").write_text("one")
+    files.remove_left_overs(tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "one"
+    assert not old.exists()
+
+
+def test_a_digest_is_found_once_and_again_when_the_file_was_touched(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    assert FileDigests(tmp_path).find("a") == [file_sha256(path)]
+    read: list[str] = []
+    monkeypatch.setattr(files, "file_sha256", lambda p: read.append(p.name) or "new")
+    FileDigests(tmp_path).find("a")
+    assert read == []
+    os.utime(path, ns=(1, 1))
+    assert FileDigests(tmp_path).find("a") == ["new"]
+    (tmp_path / FileDigests.NAME).write_text("[1")
+    assert FileDigests(tmp_path).find("a") == ["new"]
+    assert read == ["a", "a"]
+
+
+def test_what_was_made_the_same_way_is_reused(tmp_path):
+    path, made = tmp_path / "deep" / "kept.json", []
+
+    def make():
+        made.append(1)
+        return {"value": len(made)}
+
+    assert reuse(path, {"seed": (1, 2)}, make) == {"value": 1}
+    assert reuse(path, {"seed": [1, 2]}, make) == {"value": 1}
+    assert reuse(path, {"seed": [1, 3]}, make) == {"value": 2}
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_kept_result_that_is_spoiled_is_made_again(tmp_path, how):
+    path = tmp_path / "kept.json"
+    reuse(path, 1, lambda: [1.5, "text"])
+    whole = path.read_bytes()
+    path.write_bytes(WAYS[how](whole))
+    assert reuse(path, 1, lambda: [1.5, "text"]) == [1.5, "text"]
+    assert path.read_bytes() == whole
+
+
+def test_of_two_that_need_it_one_makes_it(tmp_path):
+    made: list[int] = []
+
+    def need():
+        reuse(tmp_path / "kept.json", 1, lambda: made.append(1) or "made")
+
+    threads = [threading.Thread(target=need) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+
+
+def test_a_folder_of_others_is_refused(tmp_path):
+    check_own_folder(tmp_path / "none", marker="m.json")
+    check_own_folder(tmp_path, marker="m.json")
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "rejected.jsonl").touch()
+    check_own_folder(tmp_path, marker="m.json", beside=("rejected.jsonl",))
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"not of this command.*m\.json; got .*thesis\.tex"):
+        check_own_folder(tmp_path, marker="m.json")
+    (tmp_path / "m.json").touch()
+    check_own_folder(tmp_path, marker="m.json")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\ta", "plain", "'quoted", "", "a=b"])
+def test_a_cell_runs_nothing_and_reads_back(text):
+    cell = csv_cell(text)
+    assert not cell.startswith(("=", "+", "-", "@", "\t"))
+    assert read_csv_cell(cell) == text
+    assert csv_cell(-0.5) == -0.5
