@@ -106,10 +106,8 @@ def test_training(tmp_path: Path, seed: int, features: bool) -> None:
     world = save_world(tmp_path / "world")
 
     def work(name: str) -> Callable[[], None]:
-        own = (
-            {"features": FeaturesConfig(folder=str(tmp_path / f"cache {name}"))} if features else {}
-        )
-        stage = tiny_stage(world, tmp_path / name, checkpoint_every=1, **own)
+        cache = FeaturesConfig(folder=str(tmp_path / f"cache {name}")) if features else None
+        stage = tiny_stage(world, tmp_path / name, checkpoint_every=1, features=cache)
         return lambda: train(stage) and None
 
     took_s = measured(work("whole"))

@@ -201,6 +201,7 @@ def reuse(path: Path, about: Any, make: Callable[[], T]) -> T:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock"), wait=True):
+        remove_left_overs(path)
         kept = read_kept(path, about)
         if kept is not None:
             return kept

@@ -32,6 +32,7 @@ from diglot.files import (
     check_own_folder,
     file_sha256,
     locked,
+    remove_left_overs,
     replace_text,
     replacing,
     writable,
@@ -136,6 +137,8 @@ class LabelWriter:
 
     def _note(self, *, complete: bool) -> None:
         with locked(self.folder / ".labels.lock", wait=True):
+            for name in (MANIFEST, WORDS):
+                remove_left_overs(self.folder / name)
             manifest = read_labels_manifest(self.folder) | self._about
             manifest["splits"][self.dataset.split] = {
                 "fingerprint": self.dataset.fingerprint,

@@ -18,7 +18,14 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points
 from diglot.data.rejected import Rejected
-from diglot.files import check_own_folder, locked, replace_text, replacing, writable
+from diglot.files import (
+    check_own_folder,
+    locked,
+    remove_left_overs,
+    replace_text,
+    replacing,
+    writable,
+)
 
 LINES, MANIFEST, IMAGES = "pairs.jsonl", "pairs.json", "images"
 _FORMAT, _VERSION = "diglot pairs", 1
@@ -45,6 +52,7 @@ class PairWriter:
             check_own_folder(self.folder, marker=MANIFEST, beside=("rejected.jsonl",))
             self._check_manifest()
             (self.folder / IMAGES).mkdir(exist_ok=True)
+            remove_left_overs(self.folder / MANIFEST)
             for left_over in (self.folder / IMAGES).glob(".*.tmp"):  # of a writer that was killed
                 left_over.unlink()
             self.ids = _whole_lines(self.folder / LINES)

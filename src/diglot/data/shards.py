@@ -11,7 +11,7 @@ import pyarrow as pa
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.shard_writer import read_footer, unreadable
-from diglot.files import locked, replace_text
+from diglot.files import locked, remove_left_overs, replace_text
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
@@ -94,6 +94,8 @@ def check_format(folder: Path) -> None:
 def update_manifest(folder: Path, split: str, entry: dict[str, Any]) -> None:
     """Put a split's entry into `dataset.json` and the card, safe against other writers."""
     with locked(folder / ".dataset.lock", wait=True):
+        for name in (MANIFEST, CARD):
+            remove_left_overs(folder / name)
         manifest = read_manifest(folder)
         manifest["splits"][split] = entry
         replace_text(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")

@@ -25,7 +25,7 @@ from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.data.labels import Labels
 from diglot.data.records import Dataset
-from diglot.files import check_own_folder, locked, replace_text
+from diglot.files import check_own_folder, locked, remove_left_overs, replace_text
 from diglot.train.config import StageConfig
 
 # What may lie in a folder before a run begins there: of a comparison's job, of a setting's scores.
@@ -43,6 +43,8 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     A run that stopped before step 0 may be begun again with other settings.
     """
     folder = _make_folder(config.out)
+    for name in ("config.json", "environment.json", "metrics.jsonl", "finished.json", "model"):
+        remove_left_overs(folder / name)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
     settings, path = json.loads(json.dumps(described)), folder / "config.json"
     before = _read_settings(folder)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from diglot.core.progress import Progress, Report
-from diglot.files import locked, replace_text
+from diglot.files import locked, remove_left_overs, replace_text
 from diglot.synth.words.listed import Listed
 
 PIECE_WORDS = 8192
@@ -47,6 +47,7 @@ class WordVectors:
             self._build(embed, report)
 
     def _build(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
+        remove_left_overs(self._done)
         total, checksums = len(self.words), self._read_checksums()
         kept = self._map()
         for block, first in enumerate(range(0, total, BLOCK_WORDS)):
