@@ -37,6 +37,7 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
 
 def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
+    _refuse_missing_folder(path, where)
     # a download shows its progress; reading local files takes a second and needs none
     quiet = Path(path).is_dir() and transformers_logging.is_progress_bar_enabled()
     if quiet:
@@ -45,7 +46,27 @@ def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"cannot load {path!r}: {reason}", where=where) from error
+        raise ConfigError(
+            f"cannot load {path!r}: {reason}", where=where, fix=_conversion_advice(path)
+        ) from error
     finally:
         if quiet:
             transformers_logging.enable_progress_bar()
+
+
+def _refuse_missing_folder(path: str, where: str) -> None:
+    """Raises ConfigError where a local folder was meant and is not there: no hub has its name."""
+    meant_here = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or "\\" in path
+    if meant_here and not Path(path).exists():
+        raise ConfigError(f"cannot load {path!r}: no such folder", where=where)
+
+
+def _conversion_advice(path: str) -> str | None:
+    """What to do with a checkpoint whose weights are pickled files alone."""
+    folder = Path(path)
+    if not folder.is_dir() or any(folder.glob("*.safetensors")) or not any(folder.glob("*.bin")):
+        return None
+    return (
+        "Its weights are .bin files, which can run code when read. Convert it once, if you trust "
+        "it: load it with transformers and save_pretrained() it to another folder."
+    )

@@ -14,6 +14,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, VLMConfig
+from diglot.models.encoders.auto import find_family
 from diglot.models.pretrained import reading
 
 
@@ -52,6 +53,8 @@ def read_design(config: VLMConfig) -> Design:
     tower = text = None
     if "path" in encoder:
         tower = _read_config(encoder["path"], encoder.get("revision"), "encoder.path", unread)
+        if encoder["name"] == "auto" and tower is not None:
+            encoder = {**encoder, "name": find_family(tower, encoder["path"])}
         tower = getattr(tower, "vision_config", tower)
     path = config.language.path
     path = str(language_model_dir()) if path == EMBEDDED else path

@@ -1,0 +1,69 @@
+"""Whichever known vision tower a checkpoint holds: its family is read off the checkpoint."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from diglot.core.errors import ConfigError
+from diglot.models.encoders import clip, dinov2, siglip, siglip2
+from diglot.models.encoders._tower import Tower, TowerConfig
+from diglot.models.pretrained import reading
+
+FAMILIES = {
+    "clip": "clip",
+    "clip_vision_model": "clip",
+    "siglip": "siglip",
+    "siglip_vision_model": "siglip",
+    "siglip2": "siglip2",
+    "siglip2_vision_model": "siglip2",
+    "dinov2": "dinov2",
+    "dinov2_with_registers": "dinov2",
+}
+BILINEAR = 2  # in PIL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TowerConfig):
+    """Fields of TowerConfig."""
+
+
+def build(config: Config) -> Tower:
+    """The encoder. Raises ConfigError for a checkpoint of a family that is not known here."""
+    found = reading(
+        lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
+        path=config.path,
+        where="encoder.path",
+    )
+    return BUILD[find_family(found, config.path)](asdict(config))
+
+
+def find_family(config: Any, path: str) -> str:
+    """The encoder that reads a checkpoint with this config. Raises ConfigError where none does."""
+    if config.model_type not in FAMILIES:
+        raise ConfigError(
+            f"{path} is a {config.model_type!r} checkpoint",
+            expected="one of " + ", ".join(FAMILIES),
+            where="encoder.path",
+        )
+    return FAMILIES[config.model_type]
+
+
+def _build_siglip(settings: dict[str, Any]) -> Tower:
+    """SigLIP was trained on bicubic pictures, SigLIP2 on bilinear: its own files say which."""
+    file = Path(settings["path"]) / "preprocessor_config.json"
+    own = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    bilinear = own.get("resample") == BILINEAR or "siglip2" in settings["path"].lower()
+    resample = "bilinear" if bilinear else "bicubic"
+    return siglip.build(siglip.Config(**settings, resample=resample))
+
+
+BUILD: dict[str, Callable[[dict[str, Any]], Tower]] = {
+    "clip": lambda settings: clip.build(clip.Config(**settings)),
+    "siglip": _build_siglip,
+    "siglip2": lambda settings: siglip2.build(siglip2.Config(**settings)),
+    "dinov2": lambda settings: dinov2.build(dinov2.Config(**settings)),
+}
