@@ -1,0 +1,134 @@
+"""Instruction tuning: a conversation under the LLM's chat template, its answers learned (stage 2).
+
+Loss on the learned assistant's turns alone, the stop token of each included (LLaVA's visual
+instruction tuning; stage 2 of MMCS, Patch-aligned, VDEP and SEA). What is learned is found from the
+template itself; see `models.chat`.
+"""
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.errors import ConfigError, DataError, locate_errors
+from diglot.core.geometry import TokenGrid
+from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.segments import Image, Segment, Sequence, Tokens
+from diglot.core.types import LossTerms, Sample
+from diglot.models.chat_template import TokenizedChat, tokenize_chat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of instruction tuning."""
+
+    template: str | None = None
+    """Path of a Jinja file to use in place of the tokenizer's own chat template."""
+    max_tokens: int | None = None
+    """Longest document, visual tokens included. Whole exchanges are cut from the end of a longer
+    one; an image or an answer never in the middle."""
+    reduction: Reduction = "mean"
+    """mean over the supervised tokens of the optimizer step, or their sum."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ConfigError("must be at least 1", got=self.max_tokens, where="max_tokens")
+
+
+class InstructObjective:
+    """L = - sum over the answers' tokens of log p(x_t | everything before), in nats."""
+
+    terms = ("text",)
+    reads: frozenset[Reads] = frozenset({"log_probs"})
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.reduction = config, config.reduction
+        self.weights = {"text": 1.0}
+        self.template = None if config.template is None else _read_template(Path(config.template))
+
+    def prepare(
+        self,
+        sample: Sample,
+        grids: Seq[TokenGrid],
+        tokenizer: PreTrainedTokenizerFast,
+        rng: torch.Generator,
+    ) -> Prepared:
+        """The rendered conversation with its images. Raises DataError where nothing is learned."""
+        if not sample.is_conversation:
+            raise DataError(
+                "not a conversation",
+                expected="a record with turns",
+                got="a captioned image",
+                where=f"sample {sample.id!r}, turns",
+            )
+        with locate_errors(f"sample {sample.id!r}"):
+            chat = tokenize_chat(sample.turns, tokenizer, self.template)
+        kept, cut = _fitting(chat, [len(grid) for grid in grids], self.config.max_tokens)
+        sequence = to_segments(chat, kept)
+        counts = count_learned(sequence)
+        if not counts:
+            raise DataError(
+                "nothing to learn within max_tokens",
+                expected=f"a learned answer in the first {self.config.max_tokens} tokens",
+                where=f"sample {sample.id!r}, turns",
+                fix="Raise objective.max_tokens.",
+            )
+        return Prepared(
+            sequence, counts=counts, notes={"answer beyond max_tokens": cut} if cut else {}
+        )
+
+    def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
+        """Summed negative log-likelihood of the learned tokens, in nats."""
+        return token_loss(out, batch)
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return path.expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the chat template cannot be read ({error})", where="objective.template"
+        ) from error
+
+
+def _fitting(
+    chat: TokenizedChat, visual_counts: list[int], max_tokens: int | None
+) -> tuple[int, int]:
+    """How many tokens to keep, ending behind an answer, and how many learned answers go."""
+    total = len(chat.ids_T)
+    sizes_T = np.ones(total, np.int64)
+    sizes_T[chat.ids_T < 0] = visual_counts
+    if max_tokens is None or sizes_T.sum() <= max_tokens:
+        return total, 0
+    fits_T = sizes_T.cumsum() <= max_tokens
+    whole = [n for n in np.unique(chat.turn_T) if fits_T[chat.turn_T == n].all()]
+    kept = int((chat.turn_T <= max(whole, default=-1)).sum())
+    return kept, len(np.unique(chat.turn_T[kept:][chat.learned_T[kept:]]))
+
+
+def to_segments(chat: TokenizedChat, kept: int) -> Sequence:
+    """The first `kept` tokens as segments: runs of text of one kind, and images."""
+    segments: list[Segment] = []
+    images = start = 0
+    for at in range(kept + 1):
+        text = at < kept and chat.ids_T[at] >= 0
+        same = text and at > start and chat.learned_T[at] == chat.learned_T[start]
+        if same or (text and at == start):
+            continue
+        if at > start:
+            ids = tuple(chat.ids_T[start:at].tolist())
+            segments.append(Tokens(ids, "text" if chat.learned_T[start] else None))
+        start = at
+        if at < kept and not text:
+            segments.append(Image(images))
+            images, start = images + 1, at + 1
+    return tuple(segments)
+
+
+def build(config: Config) -> InstructObjective:
+    """The objective. Raises ConfigError where the template cannot be read."""
+    return InstructObjective(config)
