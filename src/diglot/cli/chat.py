@@ -78,7 +78,9 @@ def chat(
         result |= {"point": point, "nearest_xyxy": best, "cosine": cosine_P.tolist()}
         result |= {"cells_xyxy": projected.grid.cells_P4.tolist()}
         if map:
-            _write_overlay(picture, heat_map(projected.grid, cosine_P, picture.size[::-1]), map)
+            _write_overlay(
+                picture, heat_map(projected.grid, cosine_P, (picture.height, picture.width)), map
+            )
     if json:
         write_json(json, result)
 

@@ -7,16 +7,9 @@ size), not ambition: they lie far beyond what anything here can do.
 
 import types
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    restricted_number_type,
-)
+from jsonargparse.typing import restricted_number_type
 
 from diglot.core.errors import ConfigError
 
@@ -35,9 +28,25 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # for the type checker they are plain numbers
-    Epochs = ImagePx = Seed = Workers = int
-    ShareBelowOne = float
+    Epochs: TypeAlias = int
+    ImagePx: TypeAlias = int
+    NonNegativeInt: TypeAlias = int
+    PositiveInt: TypeAlias = int
+    Seed: TypeAlias = int
+    Workers: TypeAlias = int
+    ClosedUnitInterval: TypeAlias = float
+    NonNegativeFloat: TypeAlias = float
+    PositiveFloat: TypeAlias = float
+    ShareBelowOne: TypeAlias = float
 else:
+    from jsonargparse.typing import (
+        ClosedUnitInterval,
+        NonNegativeFloat,
+        NonNegativeInt,
+        PositiveFloat,
+        PositiveInt,
+    )
+
     Epochs = restricted_number_type("Epochs", int, [(">=", 1), ("<=", 1_000_000)])
     ImagePx = restricted_number_type("ImagePx", int, [(">=", 1), ("<=", 16_384)])
     Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])

@@ -70,7 +70,8 @@ def make_sample(record: RawRecord, unit: BoxUnit, lost: Counter[str]) -> Sample:
         if raw:
             size_hw = (*record.sizes_hw, *[None] * len(record.images))[number]
             orientation = find_orientation(image, size_hw, where=where)
-            stored_hw = sizes_hw[number][::-1] if orientation >= 5 else sizes_hw[number]
+            height, width = sizes_hw[number]
+            stored_hw = (width, height) if orientation >= 5 else (height, width)
             regions += [_make_region(r, stored_hw, orientation, unit, lost) for r in raw]
     return Sample(
         id=record.id,

@@ -72,9 +72,13 @@ class Dataset:
         """How many samples each shard holds, in order."""
         return [shard.samples for shard in self._shards]
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
         """The id of every sample, in order, without reading a picture."""
+        return self._ids
+
+    @cached_property
+    def _ids(self) -> list[str]:
         by_shard = [_read_column(shard.path, "id").to_pylist() for shard in self._shards]
         return list(chain.from_iterable(by_shard))
 

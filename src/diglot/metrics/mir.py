@@ -8,6 +8,7 @@ exact here. Legend: N and M tokens, D width.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,10 @@ def _factor(token_ND: np.ndarray) -> np.ndarray:
     """A with A^T A = the covariance, of min(N, D) rows."""
     centred = (token_ND - token_ND.mean(axis=0)) / (len(token_ND) - 1) ** 0.5
     # more tokens than channels: the triangle of QR has the same product
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    if len(centred) <= centred.shape[1]:
+        return centred
+    triangle: Any = np.linalg.qr(centred, mode="r")
+    return triangle
 
 
 def integration_rate(distances: Sequence[float | None]) -> float | None:

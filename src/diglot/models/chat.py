@@ -84,7 +84,8 @@ def generate_text(
         max_new_tokens=max_tokens,
         do_sample=False,
     )
-    return tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+    answer: Any = tokenizer.decode(ids[0], skip_special_tokens=True)
+    return answer.strip()
 
 
 @torch.no_grad()

@@ -108,7 +108,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     weight_VD = language.words.weight
     packed = _probe_documents(len(weight_VD)).to(weight_VD.device)
     embeds_BTD = language.words(packed.token_BT)
-    was_training = language.model.training
+    was_training, form = language.model.training, wanted
     language.model.eval()
     try:
         set_attention(language, "separate")

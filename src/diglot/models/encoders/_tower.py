@@ -80,7 +80,8 @@ class Tower(nn.Module):
         resample: Resample,
     ) -> None:
         super().__init__()
-        self.tower, self.layer, self.prefix_tokens = tower, config.layer, prefix_tokens
+        self.tower, self.prefix_tokens = tower, prefix_tokens
+        self.layer: int | Literal["last"] = config.layer
         settings: Any = tower.config
         self.width, self.patch_px = settings.hidden_size, settings.patch_size
         self.trained_px = settings.image_size

@@ -54,7 +54,8 @@ def write_export(
     dtype = dtype or vlm.language.words.weight.dtype
     tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
     processor = container.make_processor(vlm, design, tokenizer)
-    processor.chat_template = image_template(tokenizer.chat_template)
+    template: Any = tokenizer.chat_template
+    processor.chat_template = image_template(template)
     config, state = stock_weights(vlm, design, container, tokenizer, dtype)
     image_token_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     generation = generation_config(vlm.language.model, tokenizer, image_token_id)

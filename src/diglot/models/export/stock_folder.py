@@ -46,7 +46,7 @@ def write_stock(
             got=to,
             where="to",
         )
-    kept = getattr(torch, dtype) if dtype else config.dtype or vlm.language.words.weight.dtype
+    kept: Any = getattr(torch, dtype) if dtype else config.dtype or vlm.language.words.weight.dtype
     model = _assemble(vlm, config, kept)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
     with replacing_folder(out) as staging:
@@ -71,8 +71,9 @@ def _copy_small_files(path: str, revision: str | None, out: Path) -> None:
     """The source's own files beside its weights and config."""
     source = Path(path)
     if not source.is_dir():
-        patterns = list(SMALL_FILES)
-        source = Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
+        patterns: Any = list(SMALL_FILES)
+        found: Any = snapshot_download(path, revision=revision, allow_patterns=patterns)
+        source = Path(found)
     for pattern in SMALL_FILES:
         for file in source.glob(pattern):
             if file.name not in MADE_ANEW:

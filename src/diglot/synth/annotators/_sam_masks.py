@@ -33,7 +33,7 @@ class Canvas:
 
     def pixels(self, picture: Image.Image) -> torch.Tensor:
         """The picture on the square, float32 (3, side, side), normalised, padded with zeros."""
-        height, width = self.resized_hw(picture.size[::-1])
+        height, width = self.resized_hw((picture.height, picture.width))
         resized = picture.resize((width, height), Image.Resampling.BILINEAR)
         rgb_HW3 = (np.asarray(resized, np.float32) / 255 - MEAN) / STD
         canvas_HW3 = np.zeros((self.side_px, self.side_px, 3), np.float32)

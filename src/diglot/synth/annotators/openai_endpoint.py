@@ -147,7 +147,7 @@ class OpenAiEndpoint:
         """Wait for the endpoint to come back. Raises ConfigError when it stays away too long."""
         pause_s = min(FIRST_WAIT_S * 2**waits, LONGEST_WAIT_S)
         with contextlib.suppress(ValueError):  # a date: the own pause will do
-            pause_s = max(0.0, float((headers or {}).get("retry-after", pause_s)))
+            pause_s = max(0.0, float((headers or {}).get("retry-after") or pause_s))
         if time.monotonic() + pause_s - began_s > self._config.patience_s:
             raise ConfigError(
                 f"the endpoint stayed away for {self._config.patience_s:.0f} s",

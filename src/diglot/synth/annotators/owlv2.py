@@ -68,7 +68,7 @@ class Owlv2:
             Detection(
                 box=tuple(float(v) for v in boxes[query]),  # type: ignore[arg-type]
                 score=float(score_QR[query, index]),
-                label=phrases[index],
+                label=str(phrases[int(index)]),
                 phrase=int(index),
             )
             for query, index in np.argwhere(~(score_QR < self._config.threshold))

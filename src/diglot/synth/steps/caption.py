@@ -72,7 +72,7 @@ class AskingCaptioner:
         self._answerer, self._prompt = answerer, prompt
         self.model, self.revision = answerer.model, answerer.revision
 
-    def write_captions(self, drafts: list[Draft]) -> list[Draft | DataError]:
+    def write_captions(self, drafts: Sequence[Draft]) -> list[Draft | DataError]:
         """Each draft with its caption; regions that stood in the old one lose their spans."""
         questions = [
             Question(prompt=self._prompt, picture=d.picture, picture_digest=picture_digest(d))

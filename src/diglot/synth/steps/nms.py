@@ -71,7 +71,8 @@ def box_iou(first: Box, second: Box) -> float:
     """Intersection over union of two xyxy boxes, in [0, 1]."""
     x0, y0, x1, y1 = np.array([first, second], np.float64).T
     xywh_24: Any = np.stack([x0, y0, x1 - x0, y1 - y0], axis=1)  # as pycocotools has them
-    return float(coco.iou(xywh_24[:1], xywh_24[1:], [0])[0, 0])
+    iou_11: Any = coco.iou(xywh_24[:1], xywh_24[1:], [0])
+    return float(iou_11[0, 0])
 
 
 def build(config: Config) -> NmsStep:
