@@ -131,7 +131,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def choose(world: Path, rejected: Path, **options) -> Captions:
     tokenizer = tiny_vlm().language.tokenizer
-    settings = {"images": 5, "longest": 500, "seed": 0} | options
+    settings = {"images": 5, "max_length": 500, "seed": 0} | options
     dataset = open_dataset(world / "data", "train")
     return choose_captions(dataset, tokenizer, Rejected(rejected), **settings)
 
@@ -155,12 +155,12 @@ def test_captions_that_are_too_long_are_set_aside_and_others_drawn(
     rejected = tmp_path / "rejected.jsonl"
     lengths = [len(tokens) for tokens in choose(world, rejected, images=100).tokens]
     longest = sorted(lengths)[6]
-    kept = choose(world, rejected, longest=longest)
+    kept = choose(world, rejected, max_length=longest)
     assert len(kept) == 5
     assert all(len(tokens) < longest for tokens in kept.tokens)
     assert "longer than the language model reads" in rejected.read_text()
     with pytest.raises(DataError, match="no usable image"):
-        choose(world, rejected, longest=1)
+        choose(world, rejected, max_length=1)
 
 
 RECIPE = """
@@ -216,7 +216,7 @@ def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:
         tokenizer,
         Rejected(files["out"] / "rejected.jsonl"),
         images=3,
-        longest=vlm.language.max_length,
+        max_length=vlm.language.max_length,
         seed=0,
     )
     with torch.no_grad():

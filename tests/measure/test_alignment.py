@@ -1,15 +1,17 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress
 from diglot.measure.config import MeasureConfig
+from diglot.measure.plan import Subject
+from diglot.measure.probe import KEYS as PROBED
+from diglot.measure.probe import make_probe
 from diglot.measure.projected import project_samples
-from diglot.measure.runner import measure_alignment, probe
+from diglot.measure.runner import measure_alignment
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
@@ -41,7 +43,15 @@ def data(vlm):
 
 
 def run(vlm, data, config=CONFIG, seed=0, **options):
-    return measure_alignment(vlm, *data, NAMES, config, np.random.default_rng(seed), **options)
+    held_out, training = data
+    subject = Subject(vlm=vlm, held_out=held_out, training=training, names=NAMES, options=config)
+    return measure_alignment(subject, seed=seed, **options)
+
+
+def some(*names, **scenes):
+    """These measures, some with a number of scenes."""
+    settings = {name: {"scenes": scenes[name]} if name in scenes else {} for name in names}
+    return MeasureConfig(measures=settings, bootstrap_draws=50)
 
 
 def test_all_measures_are_there_and_plain_json(vlm, data):
@@ -59,7 +69,8 @@ def test_same_seed_same_figures_and_no_effect_of_batching_or_of_other_measures(v
     one = run(vlm, data)
     assert one == run(vlm, data)
     batched = run(vlm, data, replace(CONFIG, batch_tokens=64, row_tokens=32))
-    fewer = run(vlm, data, replace(CONFIG, presence_scenes=0))
+    few = [name for name in CONFIG.measures if name != "presence"]
+    fewer = run(vlm, data, some(*reversed(few)))
     for key in KEYS:
         assert batched[key].estimate.value == pytest.approx(one[key].estimate.value, rel=1e-5)
         assert key == "presence_auc" or fewer[key] == one[key]
@@ -82,25 +93,41 @@ def test_progress_ends_complete(vlm, data):
     assert len({event.note for event in told}) == 5
 
 
-def test_probe_is_a_cheap_part_of_the_same(vlm, data):
-    got = probe(vlm, data[0], NAMES, CONFIG, np.random.default_rng(0), scenes=3)
-    assert list(got) == ["region_matching", "region_naming", "caption_nll"]
-    assert got["region_matching"].estimate.n == 9
+def test_the_same_measure_twice_needs_keys_apart_and_null_leaves_one_out(vlm, data):
+    got = run(vlm, data, some("caption_nll", caption_nll=3))
+    assert list(got) == ["caption_nll"]
     assert got["caption_nll"].estimate.n == 3
+    assert got["caption_nll"].options == {"scenes": 3}
+    without = MeasureConfig(measures={"caption_nll": {}, "regions": None})
+    assert list(run(vlm, data, without)) == ["caption_nll"]
+    twice = MeasureConfig(measures={"caption_nll": {}, "again": {"name": "caption_nll"}})
+    with pytest.raises(ConfigError, match="one key"):
+        run(vlm, data, twice)
+
+
+def test_probe_is_a_cheap_part_of_the_same(vlm, data):
+    samples = [one.sample for one in data[0][:3]]
+    got = make_probe(samples)(vlm)
+    assert tuple(got) == PROBED
     whole = run(vlm, (data[0][:3], data[1]))
-    assert got["caption_nll"].estimate.value == whole["caption_nll"].estimate.value
+    for key in ("region_matching", "caption_nll"):
+        assert got[key] == pytest.approx(whole[key].estimate.value, rel=1e-5)
 
 
 def test_mistakes_are_told(vlm, data):
     held_out, training = data
-    rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="nothing to measure"):
-        measure_alignment(vlm, [], training, NAMES, CONFIG, rng)
+        run(vlm, ([], training))
+    names = Subject(vlm=vlm, held_out=held_out, names=["dog", "dog"], options=CONFIG)
     with pytest.raises(DataError, match="distinct"):
-        measure_alignment(vlm, held_out, training, ["dog", "dog"], CONFIG, rng)
+        measure_alignment(names)
     with pytest.raises(DataError, match="held out"):
-        measure_alignment(vlm, held_out, held_out, NAMES, CONFIG, rng)
-    with pytest.raises(ConfigError, match=r"measure\.caption_scenes"):
-        MeasureConfig(caption_scenes=-1)
+        run(vlm, (held_out, held_out))
+    with pytest.raises(ConfigError, match=r"measures\.caption_nll"):
+        run(vlm, data, some("caption_nll", caption_nll=-1))
+    with pytest.raises(ConfigError, match=r"measures\.regions"):
+        run(vlm, data, MeasureConfig(measures={"regions": {"sceens": 2}}))
+    with pytest.raises(ConfigError, match="no part 'pointed'"):
+        run(vlm, data, MeasureConfig(measures={"pointed": {}}))
     with pytest.raises(ConfigError, match=r"measure\.row_tokens"):
         MeasureConfig(row_tokens=0)

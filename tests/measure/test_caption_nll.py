@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from diglot.data.collate import collate, encode_sample
-from diglot.measure.caption_nll import plan_caption_nll
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
+from diglot.measure.parts import caption_nll
+from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
 from diglot.objectives import caption
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -13,9 +14,11 @@ from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 CONFIG = MeasureConfig(bootstrap_draws=50)
 
 
-def nll(vlm, samples, config=CONFIG):
+def nll(vlm, samples, **settings):
     projected = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
-    plan = plan_caption_nll(vlm, projected, config, np.random.default_rng(0))
+    subject = Subject(vlm=vlm, held_out=projected, options=CONFIG)
+    config = caption_nll.Config(**settings)
+    plan = caption_nll.build(config, subject=subject, generator=np.random.default_rng(0))
     answers = log_likelihoods(vlm, plan.questions, row_tokens=256, batch_tokens=999)
     return plan.conclude(answers)[0]
 
@@ -45,6 +48,5 @@ def test_is_the_loss_of_the_caption_objective():
 
 
 def test_no_scenes_is_not_measured():
-    config = MeasureConfig(caption_scenes=0)
-    measure = nll(tiny_vlm(), [tiny_sample()], config)
+    measure = nll(tiny_vlm(), [tiny_sample()], scenes=0)
     assert (measure.estimate.value, measure.estimate.n) == (None, 0)

@@ -9,7 +9,9 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.region_cover import region_pixels
 from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
-from diglot.measure.localisation import cosines, plan_localisation
+from diglot.measure.named_objects import cosines
+from diglot.measure.parts import localisation
+from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.models.words import label_vectors
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -34,8 +36,10 @@ def painted(vlm, projected):
     return ProjectedSample(projected.sample, projected.grid, visual)
 
 
-def measured(vlm, held_out, training, config=CONFIG):
-    plan = plan_localisation(vlm, held_out, training, config, np.random.default_rng(0))
+def measured(vlm, held_out, training, **settings):
+    subject = Subject(vlm=vlm, held_out=held_out, training=training, options=CONFIG)
+    config = localisation.Config(**settings)
+    plan = localisation.build(config, subject=subject, generator=np.random.default_rng(0))
     assert plan.questions == ()
     return plan.conclude([])
 
@@ -82,7 +86,7 @@ def test_without_scenes_or_threshold_nothing_is_measured():
     pointing, iou = measured(vlm, held_out, [])
     assert pointing.estimate.n == 2
     assert iou.estimate.value is None
-    none = measured(vlm, held_out, held_out, replace(CONFIG, localisation_scenes=0))
+    none = measured(vlm, held_out, held_out, scenes=0)
     assert [m.estimate.value for m in none] == [None, None]
 
 

@@ -3,7 +3,8 @@ import pytest
 
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
-from diglot.measure.presence import plan_presence
+from diglot.measure.parts import presence
+from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
@@ -22,8 +23,10 @@ def projected(vlm):
     return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
-def plan_of(vlm, projected, config=CONFIG):
-    return plan_presence(vlm, projected, config, np.random.default_rng(0))
+def plan_of(vlm, projected, **settings):
+    subject = Subject(vlm=vlm, held_out=projected, options=CONFIG)
+    config = presence.Config(**settings)
+    return presence.build(config, subject=subject, generator=np.random.default_rng(0))
 
 
 def names_of(vlm, question):
@@ -84,7 +87,7 @@ def test_score_is_what_the_image_adds(vlm, projected):
 
 def test_no_scenes_and_nothing_to_ask_is_not_measured(vlm, projected):
     for plan in (
-        plan_of(vlm, projected, MeasureConfig(presence_scenes=0)),
+        plan_of(vlm, projected, scenes=0),
         plan_of(
             vlm,
             project_samples(

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -7,8 +5,9 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
+from diglot.measure.parts import regions, regions_unseen_prompt
+from diglot.measure.plan import Subject
 from diglot.measure.projected import object_tokens, project_samples
-from diglot.measure.regions import plan_alone, plan_unseen_prompt
 from diglot.metrics.name_score import LENGTHS, name_scores
 from diglot.models.words import label_ids
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
@@ -27,24 +26,25 @@ def projected(vlm):
     return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
 
-def rng():
-    return np.random.default_rng(0)
+def plan_of(part, vlm, held_out, names, **settings):
+    subject = Subject(vlm=vlm, held_out=held_out, names=names, options=CONFIG)
+    return part.build(part.Config(**settings), subject=subject, generator=np.random.default_rng(0))
 
 
 def knowing(vlm, plan, projected, names):
     """Answers of a model that knows every object: its own name is far likelier."""
     asked = list(dict.fromkeys(names))
-    regions = [region for one in projected for region in one.sample.regions]
+    shown = [region for one in projected for region in one.sample.regions]
     answers = [
         np.array([-1.0 if name == r.name else -50.0 for name in asked])
-        for r in regions[: len(plan.questions)]
+        for r in shown[: len(plan.questions)]
     ]
     return [*answers, np.full(len(asked), -20.0)]
 
 
-@pytest.mark.parametrize("plan_of", [plan_alone, plan_unseen_prompt])
-def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, projected, plan_of):
-    plan = plan_of(vlm, projected, NAMES, CONFIG, rng())
+@pytest.mark.parametrize("part", [regions, regions_unseen_prompt])
+def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, projected, part):
+    plan = plan_of(part, vlm, projected, NAMES)
     for measure in plan.conclude(knowing(vlm, plan, projected, NAMES)):
         assert measure.estimate.value == measure.estimate.low == 1.0
         assert measure.estimate.n == 12
@@ -55,7 +55,7 @@ def test_a_model_that_knows_gets_all_and_a_blind_one_gets_chance(vlm, projected,
 
 
 def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, projected):
-    plan = plan_alone(vlm, projected, NAMES, CONFIG, rng())
+    plan = plan_of(regions, vlm, projected, NAMES)
     question, region = plan.questions[1], projected[0].sample.regions[1]
     bos = vlm.language.tokenizer.bos_token_id
     assert question.trunk == (Tokens((bos,)), Patches(object_tokens(projected[0].grid, region)))
@@ -65,7 +65,7 @@ def test_alone_asks_with_the_objects_tokens_and_nothing_else(vlm, projected):
 
 
 def test_unseen_prompt_has_the_image_and_the_sentence(vlm, projected):
-    plan = plan_unseen_prompt(vlm, projected, NAMES, CONFIG, rng())
+    plan = plan_of(regions_unseen_prompt, vlm, projected, NAMES)
     kinds = [type(segment) for segment in plan.questions[0].trunk]
     assert kinds == [Tokens, Image, Tokens, Tokens, Patches, Tokens]
     text = [s.ids for s in plan.questions[-1].trunk if isinstance(s, Tokens)]
@@ -75,7 +75,7 @@ def test_unseen_prompt_has_the_image_and_the_sentence(vlm, projected):
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_ways_to_compare_names(vlm, projected, length):
-    plan = plan_alone(vlm, projected, NAMES, replace(CONFIG, length=length), rng())
+    plan = plan_of(regions, vlm, projected, NAMES, length=length)
     answers = log_likelihoods(vlm, plan.questions, row_tokens=128, batch_tokens=500)
     matching, naming = plan.conclude(answers)
     lengths = np.array([len(label_ids(name, vlm.language.tokenizer)) for name in NAMES])
@@ -89,7 +89,7 @@ def test_ways_to_compare_names(vlm, projected, length):
 
 
 def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, projected):
-    plan = plan_alone(vlm, projected, NAMES[:2], CONFIG, rng())
+    plan = plan_of(regions, vlm, projected, NAMES[:2])
     answers = [np.zeros(len(q.candidates)) for q in plan.questions]
     matching, naming = plan.conclude(answers)
     assert matching.estimate.n == 12
@@ -104,9 +104,9 @@ def test_objects_outside_the_views_are_counted_and_none_at_all_is_not_measured()
     projected = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
     outside = sum(not object_tokens(s.grid, r) for s in projected for r in s.sample.regions)
     assert outside > 0
-    plan = plan_alone(vlm, projected, NAMES, CONFIG, rng())
+    plan = plan_of(regions, vlm, projected, NAMES)
     matching, _ = plan.conclude([np.zeros(len(q.candidates)) for q in plan.questions])
     assert matching.details["regions without visual tokens"] == outside
-    empty = plan_alone(vlm, projected, NAMES, replace(CONFIG, region_scenes=0), rng())
+    empty = plan_of(regions, vlm, projected, NAMES, scenes=0)
     assert empty.questions == ()
     assert [m.estimate.value for m in empty.conclude([])] == [None, None]

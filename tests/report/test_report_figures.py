@@ -1,4 +1,4 @@
-"""Axes, whiskers, lines and verdicts: the numbers behind the figures."""
+"""Axes, intervals, lines and significance: the numbers behind the figures."""
 
 import math
 import statistics
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from diglot.report.axes import fit_axis, format_tick, format_value
 from diglot.report.curves import line_chart, running_mean, thin_out
-from diglot.report.interval_chart import measure_axis, whisker_chart
+from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.palette import (
     DARK_GROUND,
     ENTITY_COLOURS,
@@ -21,7 +21,7 @@ from diglot.report.palette import (
     luminance,
 )
 from diglot.report.schema import Curve, Measure, Result, Score
-from diglot.report.significance import judge
+from diglot.report.significance import mark_significance
 
 REAL = st.floats(-1e12, 1e12)
 
@@ -81,12 +81,12 @@ def measure(values: dict[str, float | None], *, higher: bool = True) -> Measure:
     )
 
 
-def test_whiskers_stand_where_the_values_are() -> None:
+def test_intervals_stand_where_the_values_are() -> None:
     asked = measure({"a": 0.5, "b": None})
     scores = {run: result.score for run, result in asked.results.items()}
-    chart = whisker_chart(measure_axis(asked), scores, ("a", "b", "c"), chance=0.25)
-    (whisker,) = chart.whiskers
-    assert (whisker.run, whisker.low, whisker.at, whisker.high) == (0, 46.0, 50.0, 54.0)
+    chart = draw_intervals(measure_axis(asked), scores, ("a", "b", "c"), chance=0.25)
+    (drawn,) = chart.intervals
+    assert (drawn.run, drawn.low, drawn.at, drawn.high) == (0, 46.0, 50.0, 54.0)
     assert chart.chance == 25.0
     assert chart.description == "a 0.50 (0.46 to 0.54), b not measured, chance 0.25"
 
@@ -97,21 +97,24 @@ def test_axis_leaves_the_unit_interval_where_values_do() -> None:
 
 def test_best_follows_the_direction() -> None:
     values: dict[str, float | None] = {"a": 0.4, "b": 0.8, "c": None}
-    assert [v.best for v in judge(measure(values)).values()] == [False, True]
-    assert [v.best for v in judge(measure(values, higher=False)).values()] == [True, False]
+    assert [v.best for v in mark_significance(measure(values)).values()] == [False, True]
+    assert [v.best for v in mark_significance(measure(values, higher=False)).values()] == [
+        True,
+        False,
+    ]
 
 
 def test_no_best_in_a_tie_or_alone() -> None:
-    assert not any(v.best for v in judge(measure({"a": 0.4, "b": 0.4})).values())
-    assert not any(v.best for v in judge(measure({"a": 0.4})).values())
+    assert not any(v.best for v in mark_significance(measure({"a": 0.4, "b": 0.4})).values())
+    assert not any(v.best for v in mark_significance(measure({"a": 0.4})).values())
 
 
 def test_meeting_intervals_and_chance_are_told() -> None:
-    verdicts = judge(measure({"a": 0.26, "b": 0.33}))
-    assert verdicts["b"].overlaps
-    assert not verdicts["b"].at_chance
-    assert verdicts["a"].at_chance
-    assert not judge(measure({"a": 0.26, "b": 0.9}))["b"].overlaps
+    marks = mark_significance(measure({"a": 0.26, "b": 0.33}))
+    assert marks["b"].overlaps
+    assert not marks["b"].at_chance
+    assert marks["a"].at_chance
+    assert not mark_significance(measure({"a": 0.26, "b": 0.9}))["b"].overlaps
 
 
 POINTS = st.lists(st.tuples(REAL, st.none() | REAL | st.just(math.inf)), max_size=60)

@@ -29,6 +29,8 @@ VERBS = {
     "train": "train a projector (or more) by a recipe",
     "chat": "ask a checkpoint about a picture",
     "export": "a checkpoint as a folder that stock transformers loads",
+    "measure": "every measure of alignment of a checkpoint, as one JSON",
+    "report": "one page that compares any number of measured checkpoints",
     "compare": "recipes on the same data and seeds, in one table and one page",
     "view": "a dataset or a run as a page",
     "select": "choose a vision encoder without fine-tuning each",

@@ -128,7 +128,7 @@ def prepare(
         language.tokenizer,
         Rejected(out / "rejected.jsonl"),
         images=config.images,
-        longest=language.max_length,
+        max_length=language.max_length,
         seed=config.seed,
     )
     for number, _ in enumerate(check_settings(settings, language), start=1):

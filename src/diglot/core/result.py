@@ -1,6 +1,6 @@
 """A measure and its result: what the report shows of it, with the protocol in words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
+# What does not depend on the model.
+HEAD = ("key", "title", "what", "unit", "higher_is_better", "chance")
+
 NOT_MEASURED = Estimate(value=None, low=None, high=None, n=0)
 
 
@@ -30,21 +33,30 @@ class Measure:
     title: str
     what: str  # protocol, why it is fair, where it leans to one objective
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None  # None: neither side is better by itself
     chance: float | None  # what a blind guess gets on these items
     estimate: Estimate
     groups: Mapping[str, Estimate] = field(default_factory=dict)  # of the items, by their pictures
     details: Mapping[str, float] = field(default_factory=dict)  # further figures, and what was left
+    layers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by LLM layer
+    options: Mapping[str, Any] = field(default_factory=dict)  # settings of the measure
 
     def head(self) -> dict[str, Any]:
-        """What does not depend on the model, as plain JSON."""
-        names = ("key", "title", "what", "unit", "higher_is_better", "chance")
-        return {name: getattr(self, name) for name in names}
+        """What does not depend on the model, as plain JSON, and the options used."""
+        options = {"options": dict(self.options)} if self.options else {}
+        return {**{name: getattr(self, name) for name in HEAD}, **options}
 
     def result(self) -> dict[str, Any]:
-        """What was measured, as plain JSON: value, low, high, n, groups, details."""
+        """What was measured, as plain JSON: value, low, high, n, groups, details, layers."""
         groups = {label: estimate.to_json() for label, estimate in self.groups.items()}
-        return {**self.estimate.to_json(), "groups": groups, "details": dict(self.details)}
+        layers = {name: list(values) for name, values in self.layers.items()}
+        further = {"layers": layers} if layers else {}
+        return {
+            **self.estimate.to_json(),
+            "groups": groups,
+            "details": dict(self.details),
+            **further,
+        }
 
     def to_json(self, run: str = "model") -> dict[str, Any]:
         """The measure as the report takes it, with this one run."""
@@ -52,13 +64,13 @@ class Measure:
 
 
 def side_by_side(runs: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Measures of several runs as `Measure.to_json` tells them, as one entry per key.
+    """Measures of several runs as `Measure.to_json` writes them, as one entry per key.
 
     The heads are those of the first run that has the measure.
     """
     entries: dict[str, dict[str, Any]] = {}
     for measures in runs:
-        for key, told in measures.items():
-            entry = entries.setdefault(key, {**told, "results": {}})
-            entry["results"] = entry["results"] | told["results"]
+        for key, measure in measures.items():
+            entry = entries.setdefault(key, {**measure, "results": {}})
+            entry["results"] = entry["results"] | measure["results"]
     return entries

@@ -42,42 +42,42 @@ def choose_captions(
     rejected: Rejected,
     *,
     images: int,
-    longest: int,
+    max_length: int,
     seed: int,
 ) -> Captions:
     """So many samples of a dataset, drawn at random without repeats; fewer where it has no more.
 
-    A record without a readable picture or caption, or with one of `longest` tokens or more, goes to
-    `rejected` and another is drawn. Raises DataError where none is left.
+    A record without a readable picture or caption, or with one of `max_length` tokens or more, goes
+    to `rejected` and another is drawn. Raises DataError where none is left.
     """
     drawn = np.random.default_rng(seed).permutation(len(dataset)).tolist()
     usable = usable_samples(
         dataset,
-        lambda sample: _readable(sample, tokenizer, longest),
+        lambda sample: _readable(sample, tokenizer, max_length),
         rejected.note,
         indices=drawn,
     )
     chosen = dict(islice(usable, images))
     if not chosen:
         raise DataError("no usable image with a caption", where=f"{dataset.folder}")
-    told = json.dumps([dataset.fingerprint, sorted(chosen)])
+    chosen_text = json.dumps([dataset.fingerprint, sorted(chosen)])
     pairs = [chosen[index] for index in sorted(chosen)]
     return Captions(
         [sample for sample, _ in pairs],
         [tokens for _, tokens in pairs],
-        hashlib.sha256(told.encode()).hexdigest(),
+        hashlib.sha256(chosen_text.encode()).hexdigest(),
     )
 
 
 def _readable(
-    sample: Sample, tokenizer: PreTrainedTokenizerFast, longest: int
+    sample: Sample, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[Sample, tuple[int, ...]]:
     sample_picture(sample)
     tokens = caption_of(sample, tokenizer).ids
-    if len(tokens) >= longest:
+    if len(tokens) >= max_length:
         raise DataError(
             "the caption is longer than the language model reads",
-            expected=f"fewer than {longest} tokens",
+            expected=f"fewer than {max_length} tokens",
             got=len(tokens),
             where=f"sample {sample.id!r}, caption",
         )

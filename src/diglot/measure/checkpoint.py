@@ -1,14 +1,12 @@
-"""A trained run, measured on held-out scenes once; the result is kept in the run's folder."""
+"""A checkpoint, measured on held-out scenes once; a run's result is kept in its folder."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
+from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.config import FeaturesConfig
@@ -16,35 +14,59 @@ from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample
-from diglot.files import locked, replace_text
-from diglot.measure.config import MeasureConfig
+from diglot.files import locked
+from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
+from diglot.measure.kept import Measures, keep_measures, measure_key, read_kept
+from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.measure.runner import measure_alignment
-from diglot.models.checkpoint import load_vlm
+from diglot.models.adapters.stock import is_stock
+from diglot.models.checkpoint import CONFIG, load_config, load_vlm
+from diglot.models.export.flow import load_checkpoint, open_config
 from diglot.models.features import open_features
 from diglot.models.views import picture_views
-from diglot.models.vlm import VLM
+from diglot.models.vlm import VLM, build_vlm
 
 KEPT = "measures.json"
-Measures = dict[str, dict[str, Any]]  # of one run, by key, as `Measure.to_json` tells them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenes:
     """The two splits that a run is measured with, and the features of their pictures."""
 
-    train: Dataset  # its names are the candidates of naming, its first scenes choose a threshold
+    train: Dataset | None  # its names are the candidates of naming, its first choose a threshold
     held_out: Dataset
     features: FeaturesConfig | None
     rejected: Path  # JSONL of records that cannot be used
+    first: int | None = None  # only the first so many held-out samples
 
     @property
     def names(self) -> list[str]:
-        """Every name in the training scenes."""
-        return sorted({label for scene in self.train.labels for label in scene if label})
+        """Every name in the training scenes, or without them in the held-out ones."""
+        labels = (self.held_out if self.train is None else self.train).labels
+        return sorted({label for scene in labels for label in scene if label})
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Digests of the data that figures depend on."""
+        data = (self.held_out, self.train)
+        digests = tuple(dataset.fingerprint for dataset in data if dataset is not None)
+        return digests if self.first is None else (*digests, f"first {self.first}")
+
+    def training(self, vlm: VLM, count: int, report: Report) -> list[ProjectedSample]:
+        """The first training scenes, projected; none where there are none, or none is wanted."""
+        return (
+            self.project(vlm, self.train, count, report) if self.train is not None and count else []
+        )
 
     def project(
-        self, vlm: VLM, dataset: Dataset, count: int | None, report: Report
+        self,
+        vlm: VLM,
+        dataset: Dataset,
+        count: int | None,
+        report: Report,
+        *,
+        keep_features: int = 0,
     ) -> list[ProjectedSample]:
         """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
@@ -62,7 +84,11 @@ class Scenes:
             index_of[id(sample)] = index
         kind = "features" if self.features else "pixels"
         return project_samples(
-            vlm, usable, lambda sample: views(index_of[id(sample)]), views_are=kind
+            vlm,
+            usable,
+            lambda sample: views(index_of[id(sample)]),
+            views_are=kind,
+            keep_features=keep_features,
         )
 
     def _views(
@@ -91,11 +117,21 @@ def shared_features(
         )
 
 
-def kept_measures(run: Path, config: MeasureConfig) -> Measures | None:
-    """The measures of a run folder; None where they were never made, or with other settings."""
-    path = run / KEPT
-    told = json.loads(path.read_text()) if path.exists() else {}
-    return told["measures"] if told.get("settings") == _plain(config) else None
+def run_key(
+    run: Path, fingerprints: Sequence[str], config: MeasureConfig, *, seed: int = 0
+) -> str | None:
+    """What the measures of a run folder are kept under; None where no model was trained yet."""
+    model = run / "model"
+    return measure_key(model, fingerprints, config, seed=seed) if model.is_dir() else None
+
+
+def kept_measures(
+    run: Path, fingerprints: Sequence[str], config: MeasureConfig, *, seed: int = 0
+) -> Measures | None:
+    """The measures of a run folder; None where they were never made, or of other weights, data or
+    settings."""
+    key = run_key(run, fingerprints, config, seed=seed)
+    return read_kept(run / KEPT, key) if key else None
 
 
 def measure_run(
@@ -103,26 +139,87 @@ def measure_run(
 ) -> Measures:
     """Measure the model in a run folder, or take the measures kept there.
 
-    Every model that is given the same `seed` answers the same questions. Raises as
-    `measure_alignment` does.
+    Raises as `measure_model` does.
     """
-    kept = kept_measures(run, config)
+    kept = kept_measures(run, scenes.fingerprints, config, seed=seed)
     if kept is not None:
         return kept
-    vlm = trained_vlm(run)
-    measures = measure_alignment(
-        vlm,
-        scenes.project(vlm, scenes.held_out, None, report),
-        scenes.project(vlm, scenes.train, config.threshold_scenes, report),
-        scenes.names,
-        config,
-        np.random.default_rng(seed),
-        rename_stages(report, lambda stage: f"{stage} {label}"),
+    measures = measure_model(run / "model", label, scenes, config, report, seed=seed)
+    key = measure_key(run / "model", scenes.fingerprints, config, seed=seed)
+    keep_measures(run / KEPT, key, measures)
+    return measures
+
+
+def measure_model(
+    model: Path, label: str, scenes: Scenes, config: MeasureConfig, report: Report, *, seed: int = 0
+) -> Measures:
+    """The chosen measures of a checkpoint folder, by key, under a label.
+
+    Every model that is given the same `seed` answers the same questions. Raises as
+    `measure_alignment` does, and ConfigError for a checkpoint that cannot be read.
+    """
+    subject = open_subject(load_vlm(model).to(device()), scenes, config, report)
+    return measure_subject(subject, label, report, seed=seed)
+
+
+def open_subject(vlm: VLM, scenes: Scenes, config: MeasureConfig, report: Report) -> Subject:
+    """A model with the scenes that it is measured on, projected."""
+    return Subject(
+        vlm=vlm,
+        held_out=scenes.project(
+            vlm, scenes.held_out, scenes.first, report, keep_features=feature_scenes(config)
+        ),
+        training=scenes.training(vlm, training_scenes(config), report),
+        names=scenes.names,
+        options=config,
     )
-    told = {key: measure.to_json(label) for key, measure in measures.items()}
-    kept = {"settings": _plain(config), "measures": told}
-    replace_text(run / KEPT, json.dumps(kept, indent=2) + "\n")
-    return told
+
+
+def measure_subject(subject: Subject, label: str, report: Report, *, seed: int = 0) -> Measures:
+    """The chosen measures of a model, by key, under a label. Raises as `measure_alignment` does."""
+    measures = measure_alignment(
+        subject, seed=seed, report=rename_stages(report, lambda stage: f"{stage} {label}")
+    )
+    return {key: measure.to_json(label) for key, measure in measures.items()}
+
+
+def checkpoint_folder(path: Path) -> Path:
+    """The folder of a checkpoint that `path` is, or that a run folder holds; or a stock one's.
+
+    Raises ConfigError where there is none.
+    """
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
+    if path.is_dir() and is_stock(str(path)):
+        return path
+    raise ConfigError(
+        f"no checkpoint here: no {CONFIG}",
+        where=str(path),
+        fix="Give the folder of a run of `diglot train`, the model folder in it, or a stock "
+        "vision-language checkpoint.",
+    )
+
+
+def open_checkpoint(folder: Path) -> VLM:
+    """The model of a `checkpoint_folder`, LoRA merged, in eval mode, on the GPU if there is one."""
+    return load_checkpoint(folder, open_config(folder)).to(device())
+
+
+def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
+    """The same model with its projector as it is before training: the baseline of any measure.
+
+    Raises ConfigError for a stock checkpoint, whose projector has no start that is known.
+    """
+    if not (model / CONFIG).is_file() or load_config(model).stock:
+        raise ConfigError(
+            "the start of a stock projector is not known",
+            where="random_projector",
+            fix="Leave it out for a stock checkpoint.",
+        )
+    fresh = build_vlm(load_config(model), seed=seed, language=vlm.language)
+    vlm.projector = fresh.projector.to(next(vlm.language.parameters()).device)
+    return vlm.eval()
 
 
 def trained_vlm(run: Path) -> VLM:
@@ -133,7 +230,3 @@ def trained_vlm(run: Path) -> VLM:
 def device() -> str:
     """Where a model of this process runs."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _plain(config: MeasureConfig) -> Mapping[str, Any]:
-    return json.loads(json.dumps(asdict(config)))

@@ -19,8 +19,8 @@ def group_of(source: str) -> str:
     parts = source.split("/")
     if len(parts) < 3:
         return OTHER
-    seen = "unseen instances" if parts[1] == UNSEEN_SPLIT else "pictures seen in training"
-    return f"{seen} ({parts[0]})"
+    label = "unseen instances" if parts[1] == UNSEEN_SPLIT else "pictures seen in training"
+    return f"{label} ({parts[0]})"
 
 
 def check_apart(held_out: Sequence[Sample], training: Sequence[Sample]) -> None:

@@ -63,8 +63,8 @@ def log_likelihoods(
 ) -> list[np.ndarray]:
     """Per question, each candidate's log p(candidate | trunk), float64 (candidates,).
 
-    In nats, summed over the candidate's tokens. `done` hears, after every
-    forward, how many tokens it computed.
+    In nats, summed over the candidate's tokens. `done` is called after every
+    forward pass with the tokens it computed.
     """
     answers: list[np.ndarray] = []
     for batch in _batches(questions, batch_tokens):

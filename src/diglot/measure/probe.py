@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError
@@ -15,8 +14,9 @@ from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejection
 from diglot.data.samples import usable_samples
 from diglot.measure.config import MeasureConfig
+from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
-from diglot.measure.runner import probe
+from diglot.measure.runner import measure_alignment
 from diglot.models.config import Frame
 from diglot.models.views import encode_pictures, picture_views
 from diglot.models.vlm import VLM
@@ -34,7 +34,10 @@ def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Prob
     sees each picture once, at the first call.
     """
     names = sorted({region.name for sample in samples for region in sample.regions})
-    config = MeasureConfig(frame=frame or Frame())
+    scenes = {"scenes": len(samples)}
+    config = MeasureConfig(
+        measures={"regions": scenes, "caption_nll": scenes}, frame=frame or Frame()
+    )
     cached: dict[str, tuple[torch.Tensor, ...]] = {}
 
     def run(vlm: VLM) -> dict[str, float]:
@@ -49,8 +52,8 @@ def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Prob
         projected = project_samples(
             vlm, samples, views, views_are="features" if frozen else "pixels"
         )
-        rng = np.random.default_rng(0)
-        measures = probe(vlm, projected, names, config, rng, scenes=len(samples))
+        subject = Subject(vlm=vlm, held_out=projected, names=names, options=config)
+        measures = measure_alignment(subject)
         values = {key: measures[key].estimate.value for key in KEYS if key in measures}
         return {key: value for key, value in values.items() if value is not None}
 

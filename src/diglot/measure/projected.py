@@ -23,6 +23,7 @@ class ProjectedSample:
     sample: Sample
     grid: TokenGrid
     visual_PD: torch.Tensor
+    features_ME: torch.Tensor | None = None  # the encoder's, before the projector; where kept
 
 
 @torch.no_grad()
@@ -32,24 +33,43 @@ def project_samples(
     views: Views,
     *,
     views_are: Literal["features", "pixels"] = "features",
+    keep_features: int = 0,
 ) -> list[ProjectedSample]:
     """Project every sample's views to visual tokens, on the model's device.
 
-    views(sample) gives the views of its image: cached features (h, w, E), or pixels (3, H, W).
+    views(sample) gives the views of its image: cached features (h, w, E), or pixels (3, H, W). The
+    first `keep_features` samples keep their encoder features too, on the CPU.
     """
-    device = vlm.language.words.weight.device
     projected: list[ProjectedSample] = []
     with eval_mode(vlm):
         for start in range(0, len(samples), BATCH_SAMPLES):
             chunk = samples[start : start + BATCH_SAMPLES]
-            flat = [view.to(device) for sample in chunk for view in views(sample)]
-            visual = vlm.project(vlm.features(flat) if views_are == "pixels" else flat)
-            grids = [vlm.token_grid(sample.size_hw) for sample in chunk]
-            split = visual.split([len(grid) for grid in grids])
-            projected += [
-                ProjectedSample(*parts) for parts in zip(chunk, grids, split, strict=True)
-            ]
+            kept = max(0, min(len(chunk), keep_features - start))
+            projected += _project_chunk(vlm, chunk, views, views_are == "pixels", kept)
     return projected
+
+
+def _project_chunk(
+    vlm: VLM, chunk: Sequence[Sample], views: Views, are_pixels: bool, kept: int
+) -> list[ProjectedSample]:
+    device = vlm.language.words.weight.device
+    by_sample = [[view.to(device) for view in views(sample)] for sample in chunk]
+    flat = [view for of_sample in by_sample for view in of_sample]
+    features = vlm.features(flat) if are_pixels else flat
+    grids = [vlm.token_grid(sample.size_hw) for sample in chunk]
+    # the tokens of all images come stacked: cut them apart by the length of each grid
+    split = vlm.project(features).split([len(grid) for grid in grids])
+    rest = iter(features)
+    own = [[next(rest) for _ in of_sample] for of_sample in by_sample]
+    return [
+        ProjectedSample(sample, grid, visual, _stack(own[i]) if i < kept else None)
+        for i, (sample, grid, visual) in enumerate(zip(chunk, grids, split, strict=True))
+    ]
+
+
+def _stack(features: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Features (h, w, E) of all views as rows (M, E), on the CPU."""
+    return torch.cat([view.flatten(0, 1).float().cpu() for view in features])
 
 
 @contextmanager

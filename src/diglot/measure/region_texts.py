@@ -14,7 +14,7 @@ _LENGTHS: dict[Length, str] = {
     "only what it says of this region rather than of the others counts. No label is read for it.",
 }
 _OTHERS = (
-    "The details tell the accuracy under each way to compare names (sum, mean, pmi, calibrated)."
+    "The details hold the accuracy under each way to compare names (sum, mean, pmi, calibrated)."
 )
 _ALONE = "The language model reads the object's visual tokens alone: no image, no words. "
 _UNSEEN = (

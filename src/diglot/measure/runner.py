@@ -1,101 +1,83 @@
-"""The measures of alignment of one model: regions, presence, localisation, and the caption loss."""
+"""The chosen measures of one model, planned first and then asked one after another."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from diglot.core.errors import DataError
+from diglot.config.parts import load_part
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Meter, Report, ignore_progress
 from diglot.core.result import Measure
-from diglot.measure.caption_nll import plan_caption_nll
-from diglot.measure.config import MeasureConfig
+from diglot.measure.config import PARTS, STANDARD, measure_parts
 from diglot.measure.groups import check_apart
 from diglot.measure.likelihood import log_likelihoods
-from diglot.measure.localisation import plan_localisation
-from diglot.measure.plan import Plan
-from diglot.measure.presence import plan_presence
-from diglot.measure.projected import ProjectedSample, eval_mode
-from diglot.measure.regions import plan_alone, plan_unseen_prompt
-from diglot.models.vlm import VLM
+from diglot.measure.plan import Pass, Plan, Subject
+from diglot.measure.projected import eval_mode
 
 
 def measure_alignment(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    training: Sequence[ProjectedSample],
-    names: Sequence[str],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-    report: Report = ignore_progress,
+    subject: Subject, *, seed: int = 0, report: Report = ignore_progress
 ) -> dict[str, Measure]:
-    """All measures of one model by key, the primary one (region_matching) first.
+    """The chosen measures of one model by key, in order.
 
-    `training` serves the choice of the IoU threshold alone; `names` are the candidates of naming.
-    Progress is counted in scenes. The same generator seed gives every model the same questions and
-    the same bootstrap draws. Raises DataError where nothing is held out, a name is empty or stands
-    twice, or a held-out picture is in training too.
+    Progress is counted in scenes. A measure's figures depend on its own
+    settings and the seed, not on which others are chosen; the same seed gives every model the same
+    questions and bootstrap draws. Raises DataError where nothing is held out, a name is empty or
+    stands twice, or a held-out picture is in training too; ConfigError for wrong settings.
     """
-    _check(held_out, training, names)
-    rngs = iter(generator.spawn(5))
-    plans = [
-        plan_alone(vlm, held_out, names, config, next(rngs)),
-        plan_unseen_prompt(vlm, held_out, names, config, next(rngs)),
-        plan_presence(vlm, held_out, config, next(rngs)),
-        plan_localisation(vlm, held_out, training, config, next(rngs)),
-        plan_caption_nll(vlm, held_out, config, next(rngs)),
-    ]
-    return _run(vlm, plans, config, len(held_out), report)
-
-
-def probe(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    names: Sequence[str],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-    *,
-    scenes: int = 16,
-) -> dict[str, Measure]:
-    """Region matching, region naming and caption loss on a few scenes: cheap, for use in training.
-
-    About 140 tokens a scene of 4 objects.
-    """
-    few = replace(config, region_scenes=scenes, caption_scenes=scenes)
-    rngs = iter(generator.spawn(2))
-    plans = [
-        plan_alone(vlm, held_out, names, few, next(rngs)),
-        plan_caption_nll(vlm, held_out, few, next(rngs)),
-    ]
-    return _run(vlm, plans, few, scenes, ignore_progress)
-
-
-def _run(
-    vlm: VLM, plans: Sequence[Plan], config: MeasureConfig, scenes: int, report: Report
-) -> dict[str, Measure]:
-    meter = Meter(report, stage="measure", scenes=scenes, tokens=sum(plan.tokens for plan in plans))
+    _check(subject)
+    plans = _plan(subject, seed)
+    tokens = sum(plan.tokens for _, plan in plans)
+    meter = Meter(report, stage="measure", scenes=len(subject.held_out), tokens=tokens)
     measures: dict[str, Measure] = {}
-    with eval_mode(vlm):
-        for plan in plans:
+    with eval_mode(subject.vlm):
+        for options, plan in plans:
             meter.begin(plan.what)
-            answers = log_likelihoods(
-                vlm,
-                plan.questions,
-                row_tokens=config.row_tokens,
-                batch_tokens=config.batch_tokens,
-                done=meter.advance,
-            )
-            measures.update({measure.key: measure for measure in plan.conclude(answers)})
+            for measure in _ask(subject, plan, meter.advance):
+                if measure.key in measures:
+                    raise ConfigError("two measures have one key", got=measure.key)
+                measures[measure.key] = replace(measure, options=options)
     return measures
 
 
-def _check(
-    held_out: Sequence[ProjectedSample], training: Sequence[ProjectedSample], names: Sequence[str]
-) -> None:
-    if not held_out:
+def _plan(subject: Subject, seed: int) -> list[tuple[dict[str, object], Plan | Pass]]:
+    """Every chosen measure with its settings."""
+    return [
+        (
+            asdict(config),
+            load_part(PARTS, name).build(config, subject=subject, generator=_generator(seed, name)),
+        )
+        for name, config in measure_parts(subject.options).values()
+    ]
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    """A stream of its own for every measure."""
+    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    # the first five keep the streams that they have always had, so that figures stay comparable
+    key = STANDARD.index(name) if name in STANDARD else len(STANDARD) + digest
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+
+
+def _ask(subject: Subject, plan: Plan | Pass, done: Callable[[int], None]) -> list[Measure]:
+    if isinstance(plan, Pass):
+        return plan.run(done)
+    answers = log_likelihoods(
+        subject.vlm,
+        plan.questions,
+        row_tokens=subject.options.row_tokens,
+        batch_tokens=subject.options.batch_tokens,
+        done=done,
+    )
+    return plan.conclude(answers)
+
+
+def _check(subject: Subject) -> None:
+    names = subject.names
+    if not subject.held_out:
         raise DataError("nothing to measure on", expected="held-out samples", got=0)
     if not all(name.strip() for name in names) or len(set(names)) < len(names):
         raise DataError("candidate names must be distinct and not empty", got=list(names))
-    check_apart(
-        [projected.sample for projected in held_out], [projected.sample for projected in training]
-    )
+    check_apart([p.sample for p in subject.held_out], [p.sample for p in subject.training])

@@ -5,6 +5,7 @@ Source: the token maps of Patch-aligned and SEA (argmax over words of cos(x_v, t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -29,9 +30,28 @@ def token_maps(projected: ProjectedSample, names: Sequence[str], language: Langu
     regions = projected.sample.regions
     vectors = label_vectors({*names, *(r.name for r in regions)}, language)
     cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), projected.visual_PD)
-    own = torch.stack([vectors[r.name] for r in regions])
+    own = (
+        torch.stack([vectors[r.name] for r in regions])
+        if regions
+        else cosine_NP.new_zeros(0, projected.visual_PD.shape[1])
+    )
     nearest: tuple[str, ...] = tuple(names[int(i)] for i in cosine_NP.argmax(dim=0))
     return TokenMaps(regions, _cosine(own, projected.visual_PD).cpu(), nearest)
+
+
+def map_json(
+    projected: ProjectedSample, names: Sequence[str], language: Language
+) -> dict[str, Any]:
+    """The maps of one image as the report takes them."""
+    maps = token_maps(projected, names, language)
+    return {
+        "boxes": projected.grid.cells_P4.tolist(),
+        "words": list(maps.nearest_P),
+        "maps": [
+            {"name": region.name, "box": list(region.box), "values": row.tolist()}
+            for region, row in zip(maps.regions, maps.cosine_RP, strict=True)
+        ],
+    }
 
 
 def _cosine(left_ND: torch.Tensor, right_PD: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Absent names to ask for, so that names, kinds and images are asked as often absent as present.
 
 Source: POPE (Li et al. 2023, arXiv 2305.10355) matches absent objects by how frequent they are.
-Here the present names of all images are dealt out anew among the images, within their kind: every
+Here the present names of all images are shuffled anew among the images, within their kind: every
 name is asked as often where it is absent as where it is present, and every image has as many absent
 as present names of each kind. A score that ignores the image then has an AUC of exactly one half,
 and so has one that ignores the name.
@@ -45,20 +45,20 @@ def match_negatives(present: Sequence[Asked], generator: np.random.Generator) ->
     absent: list[Asked] = []
     for kind in sorted({ask.kind for ask in present}):
         slots = [ask for ask in present if ask.kind == kind]
-        names = _deal(slots, shown, generator)
+        names = _shuffle_names(slots, shown, generator)
         bad = _conflicts(slots, names, shown)
-        dealt = [
+        shuffled = [
             Asked(slot.scene, name, kind, present=False)
             for i, (slot, name) in enumerate(zip(slots, names, strict=True))
             if i not in bad
         ]
-        absent += dealt
-        shown |= {(ask.scene, ask.name) for ask in dealt}  # not asked again under another kind
+        absent += shuffled
+        shown |= {(ask.scene, ask.name) for ask in shuffled}  # not asked again under another kind
         kept += _without(slots, [(slots[i].scene, names[i]) for i in sorted(bad)])
     return Matched((*kept, *absent), left_out=len(present) - len(kept))
 
 
-def _deal(
+def _shuffle_names(
     slots: list[Asked], shown: set[tuple[int, str]], generator: np.random.Generator
 ) -> list[str]:
     """A permutation of the slots' names with as few conflicts as swapping can reach."""

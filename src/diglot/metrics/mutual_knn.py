@@ -7,7 +7,6 @@ no neighbour of itself. Legend: N samples, D and E widths.
 import numpy as np
 
 from diglot.metrics.kernels import inner_products, nearest_neighbours
-from diglot.metrics.tacs import unit_rows
 
 K = 10
 
@@ -17,7 +16,17 @@ def neighbour_overlap(feature_ND: np.ndarray, other_NE: np.ndarray, *, k: int = 
 
     By chance it is k / (N - 1). Raises ValueError where there are not k other samples.
     """
-    near, other = (
-        nearest_neighbours(inner_products(unit_rows(x)), k) for x in (feature_ND, other_NE)
-    )
+    return kernel_overlap(*(inner_products(x) for x in (feature_ND, other_NE)), k=k)
+
+
+def kernel_overlap(kernel_NN: np.ndarray, other_NN: np.ndarray, *, k: int = K) -> np.ndarray:
+    """The same of two inner-product kernels; rows are brought to length 1 by their diagonals."""
+    near, other = (nearest_neighbours(_cosines(x), k) for x in (kernel_NN, other_NN))
     return (near & other).sum(axis=1) / k
+
+
+def _cosines(kernel_NN: np.ndarray) -> np.ndarray:
+    """The cosines of rows whose inner products are given; 0 with a zero row."""
+    length_N = np.sqrt(np.diag(kernel_NN).clip(min=0.0))
+    scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0)
+    return kernel_NN * scale_N[:, None] * scale_N

@@ -1,4 +1,4 @@
-"""A caption cut where entities begin and end, so that each piece can wear their colours."""
+"""A caption cut where entities begin and end, so that each piece can be drawn in their colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

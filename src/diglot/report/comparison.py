@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.axes import format_value
-from diglot.report.interval_chart import measure_axis, whisker_chart
+from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import render, write_page
 from diglot.report.schema import Measure, Result, Score
-from diglot.report.significance import judge
+from diglot.report.significance import mark_significance
 from diglot.report.size_chart import size_chart
 
 
@@ -95,7 +95,7 @@ def render_comparison(comparison: Comparison) -> str:
     return render(
         "comparison.html.j2",
         {
-            "told": comparison,
+            "study": comparison,
             "rows": rows,
             "index": {row: index for index, row in enumerate(rows)},
             "most": most,
@@ -124,8 +124,8 @@ def _most_samples(comparison: Comparison) -> int:
     scored = {
         (row, size)
         for sized in comparison.measures
-        for row, told in sized.scores.items()
-        for size in told
+        for row, by_size in sized.scores.items()
+        for size in by_size
     }
     sizes = {size for _, size in scored}
     whole = {n for n in sizes if all((row, n) in scored | ended for row in comparison.rows)}
@@ -133,17 +133,17 @@ def _most_samples(comparison: Comparison) -> int:
 
 
 def _view(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
-    at_most = {row: told[most] for row, told in sized.scores.items() if most in told}
+    at_most = {row: by_size[most] for row, by_size in sized.scores.items() if most in by_size}
     results = {row: Result(score=score, groups={}) for row, score in at_most.items()}
     measure = replace(sized.measure, results=results)
-    several = len({size for told in sized.scores.values() for size in told}) > 1
+    several = len({size for by_size in sized.scores.values() for size in by_size}) > 1
     axis, chance = measure_axis(measure), measure.chance
     return {
         "measure": measure,
         "sized": sized,
-        "verdicts": judge(measure),
+        "significance": mark_significance(measure),
         "lines": size_chart(sized.scores, rows, chance=chance) if several else None,
-        "whiskers": whisker_chart(axis, at_most, rows, chance=chance),
+        "intervals": draw_intervals(axis, at_most, rows, chance=chance),
     }
 
 
@@ -153,7 +153,7 @@ def near_chance(sized: SizedMeasure, score: Score | None) -> bool:
     if chance is None or score is None or score.value is None:
         return False
     gain = score.value - chance
-    gain = gain if sized.measure.higher_is_better else -gain
+    gain = gain if sized.measure.higher_is_better is not False else -gain
     return gain <= (sized.half_width or 0.0)
 
 
@@ -162,8 +162,8 @@ def _hopeless(comparison: Comparison) -> set[tuple[str, str]]:
     return {
         (sized.measure.key, row)
         for sized in comparison.measures
-        for row, told in sized.scores.items()
-        if told and near_chance(sized, told[max(told)])
+        for row, by_size in sized.scores.items()
+        if by_size and near_chance(sized, by_size[max(by_size)])
     }
 
 
@@ -194,8 +194,8 @@ def ratio_text(ratio: float | None, *, at_least: bool) -> str:
     """ "8×", "1.46×", "at least 16×", or a dash."""
     if ratio is None or not math.isfinite(ratio):
         return "–"
-    told = f"{ratio:,.0f}" if abs(ratio - round(ratio)) < 1e-9 else format_value(ratio)
-    return f"{'at least ' if at_least else ''}{told}×"
+    text = f"{ratio:,.0f}" if abs(ratio - round(ratio)) < 1e-9 else format_value(ratio)
+    return f"{'at least ' if at_least else ''}{text}×"
 
 
 def range_text(crossover: RowCrossover, seeds: int) -> str:

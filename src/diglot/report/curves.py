@@ -49,8 +49,8 @@ def line_chart(curve: Curve, runs: tuple[str, ...]) -> LineChart:
     points = [point for series in curve.series.values() for point in series]
     x_axis = fit_axis((x for x, _ in points), tight=True)
     y_axis = fit_axis(y for _, y in points)
-    longest = max((len(series) for series in curve.series.values()), default=0)
-    window = max(3, longest // _SMOOTH_SHARE) if longest >= _SMOOTH_FROM else None
+    most_points = max((len(series) for series in curve.series.values()), default=0)
+    window = max(3, most_points // _SMOOTH_SHARE) if most_points >= _SMOOTH_FROM else None
     return LineChart(
         title=curve.title,
         x_label=curve.x_label,

@@ -73,7 +73,7 @@ class DatasetPage:
     note: str  # which samples these are, of how many
     facts: dict[str, str]
     charts: tuple[BarChart, ...]
-    rejected: tuple[tuple[str, int], ...]  # reason and count of records set aside earlier
+    rejected: tuple[tuple[str, int], ...]  # reason and count of records rejected earlier
     funnel: tuple[FunnelStep, ...]
     unusable: tuple[tuple[str, str], ...]  # id and reason of samples that failed just now
     samples: tuple[SampleView, ...]

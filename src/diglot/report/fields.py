@@ -67,7 +67,7 @@ class Field:
         return {run: members[run] for run in runs if run in members}
 
     def text(self) -> str:
-        """A string; half characters (lone surrogates), which no page can hold, become U+FFFD."""
+        """A string; lone surrogates, which no page can hold, become U+FFFD."""
         if not isinstance(self.value, str):
             raise self.wrong("a string")
         return self.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""Dot-and-whisker figures: values of the runs with their intervals, beside the chance level."""
+"""Dots with their intervals: values of the runs with their intervals, beside the chance level."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _BOTTOM_PX = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whisker:
+class DrawnInterval:
     """One dot with its interval; places are percent of the figure's width."""
 
     run: int  # index into the report's runs
@@ -24,12 +24,12 @@ class Whisker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhiskerChart:
+class IntervalChart:
     """Everything a template needs to draw the figure."""
 
     height_px: int
     plot_px: int  # height of the plot without the tick labels
-    whiskers: tuple[Whisker, ...]
+    intervals: tuple[DrawnInterval, ...]
     chance: float | None
     ticks: tuple[tuple[float, str], ...]
     description: str  # the figure in words
@@ -45,16 +45,16 @@ def measure_axis(measure: Measure) -> Axis:
     return fit_axis(known, ticks=3)
 
 
-def whisker_chart(
+def draw_intervals(
     axis: Axis, scores: Mapping[str, Score], runs: tuple[str, ...], *, chance: float | None
-) -> WhiskerChart:
+) -> IntervalChart:
     """The figure of `scores` by run name; every run keeps its row, measured or not."""
     plot_px = _TOP_PX * 2 + _ROW_PX * len(runs)
-    return WhiskerChart(
+    return IntervalChart(
         height_px=plot_px + _BOTTOM_PX,
         plot_px=plot_px,
-        whiskers=tuple(
-            _whisker(axis, scores[run], index)
+        intervals=tuple(
+            _place_interval(axis, scores[run], index)
             for index, run in enumerate(runs)
             if run in scores and _finite(scores[run].value) is not None
         ),
@@ -64,10 +64,10 @@ def whisker_chart(
     )
 
 
-def _whisker(axis: Axis, score: Score, run: int) -> Whisker:
+def _place_interval(axis: Axis, score: Score, run: int) -> DrawnInterval:
     value, low, high = (_finite(v) for v in (score.value, score.low, score.high))
     assert value is not None
-    return Whisker(
+    return DrawnInterval(
         run=run,
         y_px=_TOP_PX + _ROW_PX * (run + 0.5),
         at=axis.percent(value),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.curves import line_chart
-from diglot.report.interval_chart import measure_axis, whisker_chart
+from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import render, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, Measure, Report, read_report
-from diglot.report.significance import judge
+from diglot.report.significance import mark_significance
 from diglot.report.token_maps import view_token_map
 
 
@@ -41,8 +41,8 @@ def _view_measure(measure: Measure, runs: tuple[str, ...]) -> dict[str, Any]:
     scores = {run: result.score for run, result in measure.results.items()}
     return {
         "measure": measure,
-        "verdicts": judge(measure),
-        "chart": whisker_chart(axis, scores, runs, chance=measure.chance),
+        "significance": mark_significance(measure),
+        "chart": draw_intervals(axis, scores, runs, chance=measure.chance),
         "groups": [_view_group(measure, name, axis, runs) for name in _group_names(measure)],
     }
 
@@ -54,7 +54,7 @@ def _group_names(measure: Measure) -> list[str]:
 
 def _view_group(measure: Measure, name: str, axis: Any, runs: tuple[str, ...]) -> dict[str, Any]:
     scores = {run: r.groups[name] for run, r in measure.results.items() if name in r.groups}
-    chart = whisker_chart(axis, scores, runs, chance=measure.chance)
+    chart = draw_intervals(axis, scores, runs, chance=measure.chance)
     return {"name": name, "scores": scores, "chart": chart}
 
 

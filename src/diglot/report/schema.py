@@ -35,7 +35,7 @@ class Measure:
     what: str  # the protocol, why it is fair, where it leans
     unit: str
     chance: float | None
-    higher_is_better: bool
+    higher_is_better: bool | None  # None: neither side is better by itself
     results: dict[str, Result]
 
 
@@ -72,12 +72,18 @@ class Report:
     curves: tuple[Curve, ...]
     timings: tuple[Timing, ...]
     examples: tuple[Example, ...]
+    curves_title: str = "Training"
+    source: str = "report.json beside it"  # what the page is made from
+
+
+TEXTS = ("curves_title", "source")
 
 
 def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
     """The report in `data`. Raises DataError naming the first field that cannot be used."""
     root = Field(data, where)
     runs = _read_runs(root.at("runs"))
+    further = {name: field.text() for name in TEXTS if (field := root.find(name))}
     return Report(
         title=root.at("title").text(),
         created=root.at("created").text(),
@@ -89,6 +95,7 @@ def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
         curves=tuple(_read_curve(f, runs) for f in root.at("curves").items()),
         timings=tuple(_read_timing(f) for f in root.at("timings").items()),
         examples=tuple(read_example(f, runs) for f in root.at("examples").items()),
+        **further,
     )
 
 
@@ -100,13 +107,14 @@ def _read_runs(field: Field) -> tuple[str, ...]:
 
 
 def _read_measure(field: Field, runs: tuple[str, ...]) -> Measure:
+    better = field.at("higher_is_better")
     return Measure(
         key=field.at("key").text(),
         title=field.at("title").text(),
         what=field.at("what").text(),
         unit=field.at("unit").text(),
         chance=field.at("chance").number(),
-        higher_is_better=field.at("higher_is_better").flag(),
+        higher_is_better=better.flag() if better.value is not None else None,
         results={run: _read_result(f) for run, f in field.at("results").by_run(runs).items()},
     )
 

@@ -7,7 +7,7 @@ from diglot.report.schema import Measure, Score
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Significance:
     """What to write beside one run's score."""
 
     best: bool  # strictly better than every other run
@@ -15,8 +15,8 @@ class Verdict:
     at_chance: bool  # the interval holds the chance level
 
 
-def judge(measure: Measure) -> dict[str, Verdict]:
-    """A verdict for every run with a value, by run name.
+def mark_significance(measure: Measure) -> dict[str, Significance]:
+    """The marks of every run with a value, by run name.
 
     Overlap of two intervals is shown, not tested: runs measured on the same items may differ
     reliably although their intervals meet.
@@ -26,11 +26,12 @@ def judge(measure: Measure) -> dict[str, Verdict]:
         for run, result in measure.results.items()
         if result.score.value is not None
     }
-    best = _best(scores, higher=measure.higher_is_better)
+    higher = measure.higher_is_better
+    best = None if higher is None else _best(scores, higher=higher)
     return {
-        run: Verdict(
+        run: Significance(
             best=run == best,
-            overlaps=run == best and _meets_another(run, scores),
+            overlaps=run == best and _overlaps_another(run, scores),
             at_chance=_holds(score, measure.chance),
         )
         for run, score in scores.items()
@@ -47,11 +48,11 @@ def _best(scores: dict[str, Score], *, higher: bool) -> str | None:
     return winners[0] if len(winners) == 1 else None
 
 
-def _meets_another(run: str, scores: dict[str, Score]) -> bool:
-    return any(_meet(scores[run], other) for name, other in scores.items() if name != run)
+def _overlaps_another(run: str, scores: dict[str, Score]) -> bool:
+    return any(_overlap(scores[run], other) for name, other in scores.items() if name != run)
 
 
-def _meet(one: Score, other: Score) -> bool:
+def _overlap(one: Score, other: Score) -> bool:
     (low_1, high_1), (low_2, high_2) = _reach(one), _reach(other)
     return low_1 <= high_2 and low_2 <= high_1
 

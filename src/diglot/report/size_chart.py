@@ -47,7 +47,7 @@ def size_chart(
     scores: Mapping[str, Scores], rows: Sequence[str], *, chance: float | None
 ) -> SizeChart:
     """The figure of `scores` by row, in the order of `rows`; a row without scores has no line."""
-    sizes = sorted({size for told in scores.values() for size in told})
+    sizes = sorted({size for by_size in scores.values() for size in by_size})
     y_axis = _score_axis(scores, chance)
     x_axis = _size_axis(sizes)
     return SizeChart(
@@ -64,8 +64,8 @@ def size_chart(
 
 
 def _score_axis(scores: Mapping[str, Scores], chance: float | None) -> Axis:
-    told = [s for by_size in scores.values() for s in by_size.values()]
-    known = [v for s in told for v in (s.value, s.low, s.high, chance) if v is not None]
+    every = [s for by_size in scores.values() for s in by_size.values()]
+    known = [v for s in every for v in (s.value, s.low, s.high, chance) if v is not None]
     axis = fit_axis(known)
     return unit_axis() if axis.low <= 0 and axis.high >= 1 and max(known) <= 1 else axis
 
@@ -122,6 +122,6 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 def _describe(scores: Mapping[str, Scores]) -> str:
     return ". ".join(
         f"{row}: "
-        + ", ".join(f"{format_value(s.value)} at {size:,}" for size, s in sorted(told.items()))
-        for row, told in scores.items()
+        + ", ".join(f"{format_value(s.value)} at {size:,}" for size, s in sorted(by_size.items()))
+        for row, by_size in scores.items()
     )

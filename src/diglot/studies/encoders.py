@@ -90,13 +90,15 @@ class EncoderStudy:
                 line["row"]: line for line in study["table"] if line["measure"] == key
             }
             for name, study in done.items()
-            for key in study["measures"]
+            for key, head in study["measures"].items()
+            if head["higher_is_better"] is not None
         }
         rows = study_rows([s.label for s in tried], a_scores, c_scores, columns)
         higher = {
             f"{name}.{key}": head["higher_is_better"]
             for name, study in done.items()
             for key, head in study["measures"].items()
+            if head["higher_is_better"] is not None
         }
         return self._write(rows, higher, {s.label for s in tried if _never_trained(s)})
 
@@ -205,7 +207,7 @@ class EncoderStudy:
             language.tokenizer,
             Rejected(self.out / "a" / "rejected.jsonl"),
             images=config.images,
-            longest=language.max_length,
+            max_length=language.max_length,
             seed=config.seed,
         )
         found: dict[str, list[dict[str, Any]]] = {}

@@ -15,7 +15,10 @@ SET = {
     "row_tokens": 128,
     "checkpoint_every": 1,
 }
-CHEAP = {"unseen_prompt_scenes": 0, "presence_scenes": 0, "bootstrap_draws": 20}
+CHEAP = {
+    "measures": {"regions": {}, "localisation": {}, "caption_nll": {}},
+    "bootstrap_draws": 20,
+}
 
 
 def write_recipe(world: Path) -> Path:

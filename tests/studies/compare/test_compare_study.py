@@ -211,7 +211,7 @@ def test_other_measures_are_made_anew_and_nothing_is_trained(compare_world, tmp_
     study.out.mkdir()
     run_job(study.jobs[0], ignore_progress)
     stamp = (study.jobs[0].folder / "metrics.jsonl").stat().st_mtime_ns
-    fewer = {"unseen_prompt_scenes": 0, "presence_scenes": 0, "caption_scenes": 2}
+    fewer = {"measures": {"caption_nll": {"scenes": 2}}}
     again = open_study(small_study(compare_world, tmp_path / "study", **once, measure=fewer))
     assert again.jobs[0].measures() is None
     assert run_job(again.jobs[0], ignore_progress)["caption_nll"]["results"]["a"]["n"] == 2

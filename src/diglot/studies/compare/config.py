@@ -10,7 +10,7 @@ from diglot.measure.config import MeasureConfig
 
 def cheap_measures() -> MeasureConfig:
     """Region matching, naming, localisation and caption loss; the dear ones are left out."""
-    return MeasureConfig(unseen_prompt_scenes=0, presence_scenes=0)
+    return MeasureConfig(measures={"regions": {}, "localisation": {}, "caption_nll": {}})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class CompareConfig:
     held_out: str = "test"
     """Split to measure on."""
     measure: MeasureConfig = field(default_factory=cheap_measures)
-    """Scenes of each measure (0 leaves it out) and its prompts."""
+    """Which measures, each with its settings, and what all of them share."""
     features: str | None = None
     """Folder of the features that rows with the same frozen encoder share; null: in `out`."""
     jobs: int | None = None

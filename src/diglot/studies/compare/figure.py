@@ -49,7 +49,7 @@ def sizes_figure(results: Mapping[str, Any]) -> Figure:
 
 
 def _panel(axes: Axes, head: Mapping[str, Any]) -> None:
-    better = "" if head["higher_is_better"] else ", lower is better"
+    better = ", lower is better" if head["higher_is_better"] is False else ""
     axes.set_title(head["title"], fontsize=10)
     axes.set_ylabel(f"{head['unit']}{better}", fontsize=9)
     axes.set_xlabel("training samples", fontsize=9)

@@ -24,7 +24,7 @@ def run_job(job: Job, report: Report) -> Measures:
             (job.folder / FAILED).unlink()
         scenes = open_scenes(job)
         if not (job.folder / "model").exists():
-            _train(job, scenes.train, report)
+            _train(job, open_dataset(Path(job.stage.data), job.stage.split), report)
         return measure_run(job.folder, job.row, scenes, job.measure, report)
 
 

@@ -30,6 +30,7 @@ class Job:
     stage: StageConfig
     held_out: str  # split of the same dataset folder
     measure: MeasureConfig
+    fingerprints: tuple[str, ...] = ()  # of the held-out and the training data
 
     @property
     def folder(self) -> Path:
@@ -43,7 +44,7 @@ class Job:
 
     def measures(self) -> dict[str, Any] | None:
         """What was measured, by key (`Measure.to_json`); None where it is not done."""
-        return kept_measures(self.folder, self.measure)
+        return kept_measures(self.folder, self.fingerprints, self.measure)
 
     def failure(self) -> str | None:
         """Why the last attempt ended without measures; None where it did not, or none was made."""
@@ -51,7 +52,12 @@ class Job:
         return json.loads(path.read_text())["reason"] if path.exists() else None
 
 
-def plan_jobs(config: CompareConfig, rows: Sequence[Row], all_samples: int) -> list[Job]:
+def plan_jobs(
+    config: CompareConfig,
+    rows: Sequence[Row],
+    all_samples: int,
+    fingerprints: tuple[str, ...] = (),
+) -> list[Job]:
     """Every job, round by round: all rows and sizes with the first seed first, small sizes first.
 
     Raises ConfigError where more samples are asked for than the `all_samples` that there are.
@@ -61,14 +67,16 @@ def plan_jobs(config: CompareConfig, rows: Sequence[Row], all_samples: int) -> l
         expected = f"at most the {all_samples} of split {config.split!r}"
         raise ConfigError("not so many samples", expected=expected, got=sizes[-1], where="samples")
     return [
-        _job(config, row, samples, seed)
+        _job(config, row, samples, seed, fingerprints)
         for seed in config.seeds
         for samples in sizes
         for row in rows
     ]
 
 
-def _job(config: CompareConfig, row: Row, samples: int, seed: int) -> Job:
+def _job(
+    config: CompareConfig, row: Row, samples: int, seed: int, fingerprints: tuple[str, ...]
+) -> Job:
     folder = Path(config.out) / "runs" / row.label / f"{samples}-{seed}"
     stage = replace(row.stage, out=str(folder), max_samples=samples, seed=seed)
     return Job(
@@ -78,6 +86,7 @@ def _job(config: CompareConfig, row: Row, samples: int, seed: int) -> Job:
         stage=stage,
         held_out=config.held_out,
         measure=config.measure,
+        fingerprints=fingerprints,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from statistics import mean
 from typing import Any
 
+from diglot.core.result import HEAD
 from diglot.report.comparison import Comparison, Ended, RowCost, RowCrossover, SizedMeasure
 from diglot.report.schema import Measure, Score
 
@@ -58,7 +59,7 @@ def _sized(results: Results, key: str) -> SizedMeasure:
             scores.setdefault(entry["row"], {})[entry["samples"]] = _score(entry)
             widths += [entry["half_width"]] if entry["half_width"] is not None else []
     return SizedMeasure(
-        measure=Measure(**head, results={}),
+        measure=Measure(**{name: head[name] for name in HEAD}, results={}),
         scores=scores,
         half_width=mean(widths) if widths else None,
     )

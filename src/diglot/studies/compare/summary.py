@@ -50,6 +50,7 @@ def crossovers(
     return [
         {"measure": key, "row": row, "other": other, **_crossover(jobs, head, row, other)}
         for key, head in measures.items()
+        if head["higher_is_better"] is not None
         for row, other in pairs
         if scores_by_seed(jobs, key, row) and scores_by_seed(jobs, key, other)
     ]

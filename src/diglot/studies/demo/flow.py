@@ -75,14 +75,12 @@ class Demo:
     def _one_run(self, run: str) -> Measures:
         with self._timed(f"train {run}"):
             self._train(run)
-        if kept := kept_measures(self.out / run, self.size.measure):
+        scenes, measure = self.scenes, self.size.measure
+        if kept := kept_measures(self.out / run, scenes.fingerprints, measure, seed=self.seed):
             return kept
         with self._timed(f"measure {run}"):
-            scenes = self.scenes
-            check_apart(list(scenes.held_out), list(scenes.train))
-            return measure_run(
-                self.out / run, run, scenes, self.size.measure, self.report, seed=self.seed
-            )
+            check_apart(list(scenes.held_out), list(self.dataset("train")))
+            return measure_run(self.out / run, run, scenes, measure, self.report, seed=self.seed)
 
     def _train(self, run: str) -> Path:
         stages = {"features": "features, train", "train": f"train {run}"}

@@ -1,7 +1,7 @@
 """What the demo leaves behind: results.json, report.json and the page made of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,7 @@ from diglot.core.result import side_by_side
 from diglot.data.features import sample_picture
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures, trained_vlm
-from diglot.measure.projected import ProjectedSample
-from diglot.measure.token_maps import token_maps
-from diglot.models.vlm import VLM
+from diglot.measure.token_maps import map_json
 from diglot.report.page import write_report
 from diglot.report.samples import sample_json
 from diglot.studies.demo.flow import Demo
@@ -130,17 +128,5 @@ def _examples(demo: Demo) -> list[dict[str, Any]]:
             if len(examples) <= index:
                 picture = sample_picture(projected.sample)
                 examples.append({**sample_json(projected.sample, picture), "token_maps": {}})
-            examples[index]["token_maps"][run] = _maps(projected, names, vlm)
+            examples[index]["token_maps"][run] = map_json(projected, names, vlm.language)
     return examples
-
-
-def _maps(projected: ProjectedSample, names: Sequence[str], vlm: VLM) -> dict[str, Any]:
-    maps = token_maps(projected, names, vlm.language)
-    return {
-        "boxes": projected.grid.cells_P4.tolist(),
-        "words": list(maps.nearest_P),
-        "maps": [
-            {"name": region.name, "box": list(region.box), "values": row.tolist()}
-            for region, row in zip(maps.regions, maps.cosine_RP, strict=True)
-        ],
-    }

@@ -1,18 +1,16 @@
 """Held-out caption loss, in nats per token: the counter-measure."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from diglot.core.result import Measure
+from diglot.core.result import Estimate, Measure
 from diglot.core.segments import Tokens
-from diglot.measure.config import MeasureConfig
+from diglot.measure.config import check_scenes
 from diglot.measure.likelihood import Question
-from diglot.measure.plan import Answers, Plan
-from diglot.measure.projected import ProjectedSample
+from diglot.measure.plan import Answers, Plan, Subject
 from diglot.metrics.nll import nll_interval
 from diglot.models.prompt import caption_of, ending, opening
-from diglot.models.vlm import VLM
 
 WHAT = (
     "How well the model predicts the captions of held-out scenes from the whole image: their "
@@ -23,24 +21,30 @@ WHAT = (
 )
 
 
-def plan_caption_nll(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Held-out captions."""
+
+    scenes: int = 48
+    """The first so many held-out samples; 0 leaves the measure without a value."""
+
+    def __post_init__(self) -> None:
+        check_scenes(self.scenes)
+
+
+def build(config: Config, *, subject: Subject, generator: np.random.Generator) -> Plan:
     """One question per scene: the caption itself."""
-    tokenizer = vlm.language.tokenizer
-    trunk = tuple(opening(config.frame, tokenizer, image=True))
+    tokenizer, frame = subject.vlm.language.tokenizer, subject.options.frame
+    trunk = tuple(opening(frame, tokenizer, image=True))
     end = tuple(
         token
-        for segment in ending(config.frame, tokenizer, None)
+        for segment in ending(frame, tokenizer, None)
         if isinstance(segment, Tokens)
         for token in segment.ids
     )
     scenes = [
         projected
-        for projected in held_out[: config.caption_scenes]
+        for projected in subject.held_out[: config.scenes]
         if projected.sample.caption.strip()
     ]
     texts = [caption_of(projected.sample, tokenizer).ids + end for projected in scenes]
@@ -51,24 +55,23 @@ def plan_caption_nll(
     def conclude(answers: Answers) -> list[Measure]:
         log_probs = [float(answer[0]) for answer in answers]
         lengths = [len(ids) for ids in texts]
+        draws = subject.options.bootstrap_draws
         estimate = nll_interval(
-            log_probs,
-            lengths,
-            range(len(texts)),
-            generator=generator,
-            draws=config.bootstrap_draws,
+            log_probs, lengths, range(len(texts)), generator=generator, draws=draws
         )
-        return [
-            Measure(
-                key="caption_nll",
-                title="Held-out caption loss",
-                what=WHAT,
-                unit="nats per token",
-                higher_is_better=False,
-                chance=None,
-                estimate=estimate,
-                details={"tokens": sum(lengths)},
-            )
-        ]
+        return [_measure(estimate, sum(lengths))]
 
     return Plan("caption loss", questions, conclude)
+
+
+def _measure(estimate: Estimate, tokens: int) -> Measure:
+    return Measure(
+        key="caption_nll",
+        title="Held-out caption loss",
+        what=WHAT,
+        unit="nats per token",
+        higher_is_better=False,
+        chance=None,
+        estimate=estimate,
+        details={"tokens": tokens},
+    )

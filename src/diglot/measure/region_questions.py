@@ -9,71 +9,45 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from diglot.core.result import Measure
-from diglot.core.segments import Patches, Segment, Tokens
+from diglot.core.segments import Patches, Segment
 from diglot.core.types import Region
-from diglot.measure.config import MeasureConfig
 from diglot.measure.items import mean_chance, summarise
 from diglot.measure.likelihood import Question, without_image
-from diglot.measure.plan import Answers, Plan
+from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample, object_tokens
 from diglot.measure.region_table import Row, matching_items, naming_items
-from diglot.measure.region_texts import ALONE, UNSEEN_PROMPT, Texts
-from diglot.metrics.name_score import LENGTHS, name_scores
-from diglot.models.prompt import beginning, opening, tokenize
-from diglot.models.vlm import VLM
+from diglot.measure.region_texts import Texts
+from diglot.metrics.name_score import LENGTHS, Length, name_scores
 from diglot.models.words import label_ids
 
 Trunk = Callable[[Patches], tuple[Segment, ...]]
 
 
-def plan_alone(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    names: Sequence[str],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-) -> Plan:
-    """Matching and naming from the object's tokens alone: [BOS] v_object name."""
-    start = Tokens(beginning(config.frame, vlm.language.tokenizer))
-    regions = _Regions(vlm, held_out[: config.region_scenes], names, config, generator, ALONE)
-    return regions.plan(lambda patches: (start, patches))
-
-
-def plan_unseen_prompt(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    names: Sequence[str],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-) -> Plan:
-    """The same behind the whole image: [BOS] V sentence v_object sentence name."""
-    tokenizer = vlm.language.tokenizer
-    start = opening(config.frame, tokenizer, image=True)
-    before, after = (Tokens(tokenize(text, tokenizer).ids) for text in config.unseen_prompt)
-    scenes = held_out[: config.unseen_prompt_scenes]
-    regions = _Regions(vlm, scenes, names, config, generator, UNSEEN_PROMPT)
-    return regions.plan(lambda patches: (*start, before, patches, after))
-
-
-class _Regions:
+class RegionQuestions:
     """The regions of some scenes under one prompt: what is asked, and what the answers say."""
 
     def __init__(
         self,
-        vlm: VLM,
-        held_out: Sequence[ProjectedSample],
-        names: Sequence[str],
-        config: MeasureConfig,
+        subject: Subject,
+        scenes: int,
+        length: Length,
         generator: np.random.Generator,
         texts: Texts,
     ) -> None:
-        self.names, self.config, self.generator, self.texts = names, config, generator, texts
+        self.names, self.length, self.generator, self.texts = (
+            subject.names,
+            length,
+            generator,
+            texts,
+        )
+        self.draws = subject.options.bootstrap_draws
         self.places: list[tuple[int, ProjectedSample, Region, Patches]] = []
         self.without_tokens = 0
-        for scene, projected in enumerate(held_out):
+        for scene, projected in enumerate(subject.held_out[:scenes]):
             self._add(scene, projected)
         own = (region.name for _, _, region, _ in self.places)
-        self.ids = {name: label_ids(name, vlm.language.tokenizer) for name in (*names, *own)}
+        tokenizer = subject.vlm.language.tokenizer
+        self.ids = {name: label_ids(name, tokenizer) for name in (*self.names, *own)}
 
     def _add(self, scene: int, projected: ProjectedSample) -> None:
         for region in projected.sample.regions:
@@ -113,8 +87,7 @@ class _Regions:
 
     def _matching(self, rows: Sequence[Row]) -> Measure:
         items = matching_items(rows)
-        draws = self.config.bootstrap_draws
-        estimate, groups = summarise(items, generator=self.generator, draws=draws)
+        estimate, groups = summarise(items, generator=self.generator, draws=self.draws)
         return Measure(
             key=self.texts.matching_key,
             title=self.texts.matching_title,
@@ -137,8 +110,8 @@ class _Regions:
             how: naming_items(regions, self.names, name_scores(table, prior, lengths, how))
             for how in LENGTHS
         }
-        items, draws = by_length[self.config.length], self.config.bootstrap_draws
-        estimate, groups = summarise(items, generator=self.generator, draws=draws)
+        items = by_length[self.length]
+        estimate, groups = summarise(items, generator=self.generator, draws=self.draws)
         details: dict[str, float] = {"candidates": len(self.names)}
         details["regions of another name"] = len(rows) - len(named)
         if items:
@@ -147,7 +120,7 @@ class _Regions:
         return Measure(
             key=self.texts.naming_key,
             title=self.texts.naming_title,
-            what=self.texts.naming(self.config.length),
+            what=self.texts.naming(self.length),
             unit="accuracy",
             higher_is_better=True,
             chance=mean_chance(items),

@@ -12,15 +12,14 @@ import numpy as np
 
 from diglot.core.result import Estimate, Measure
 from diglot.core.segments import Tokens
-from diglot.measure.config import MeasureConfig
+from diglot.measure.config import MeasureConfig, check_scenes
 from diglot.measure.groups import by_group, group_of
 from diglot.measure.likelihood import Question, without_image
-from diglot.measure.plan import Answers, Plan
+from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.auc import auc_interval
 from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.models.prompt import opening, tokenize
-from diglot.models.vlm import VLM
 from diglot.models.words import label_ids
 
 WHAT = (
@@ -43,14 +42,23 @@ class Scored:
     gain: float
 
 
-def plan_presence(
-    vlm: VLM,
-    held_out: Sequence[ProjectedSample],
-    config: MeasureConfig,
-    generator: np.random.Generator,
-) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Names asked of whole images."""
+
+    scenes: int = 64
+    """The first so many held-out samples; 0 leaves the measure without a value."""
+    prompt: str = "Somewhere in this picture you can see a"
+    """Behind the image and before a name."""
+
+    def __post_init__(self) -> None:
+        check_scenes(self.scenes)
+
+
+def build(config: Config, *, subject: Subject, generator: np.random.Generator) -> Plan:
     """One question per scene with all its names, present and absent; last, all without image."""
-    scenes = held_out[: config.presence_scenes]
+    vlm, options = subject.vlm, subject.options
+    scenes = subject.held_out[: config.scenes]
     present = [_present(scene, projected) for scene, projected in enumerate(scenes)]
     matched = match_negatives([ask for asks in present for ask in asks], generator)
     by_scene = {
@@ -60,8 +68,8 @@ def plan_presence(
     names = list(dict.fromkeys(ask.name for ask in matched.asked))
     ids = {name: label_ids(name, vlm.language.tokenizer) for name in names}
     tokenizer = vlm.language.tokenizer
-    prompt = Tokens(tokenize(config.presence_prompt, tokenizer).ids)
-    trunk = (*opening(config.frame, tokenizer, image=True), prompt)
+    prompt = Tokens(tokenize(config.prompt, tokenizer).ids)
+    trunk = (*opening(options.frame, tokenizer, image=True), prompt)
     questions = [
         Question(trunk, tuple(ids[ask.name] for ask in asks), scenes[scene])
         for scene, asks in by_scene.items()
@@ -76,7 +84,7 @@ def plan_presence(
             for asks, answer in zip(by_scene.values(), answers, strict=False)
             for ask, log_prob in zip(asks, answer, strict=True)
         ]
-        return [_measure(scored, matched.left_out, config, generator)]
+        return [_measure(scored, matched.left_out, options, generator)]
 
     return Plan("object presence", tuple(questions), conclude)
 
@@ -92,7 +100,7 @@ def _present(scene: int, projected: ProjectedSample) -> list[Asked]:
 def _measure(
     scored: Sequence[Scored],
     left_out: int,
-    config: MeasureConfig,
+    options: MeasureConfig,
     generator: np.random.Generator,
 ) -> Measure:
     def area(indices: Sequence[int]) -> Estimate:
@@ -102,7 +110,7 @@ def _measure(
             [s.asked.present for s in chosen],
             [s.asked.scene for s in chosen],
             generator=generator,
-            draws=config.bootstrap_draws,
+            draws=options.bootstrap_draws,
         )
 
     return Measure(

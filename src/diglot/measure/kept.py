@@ -1,0 +1,90 @@
+"""Measures that are made already: found again by what they were made of, never by a name."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from diglot import __version__
+from diglot.files import file_sha256, write_json
+from diglot.measure.config import MeasureConfig, resolve_measures
+
+Measures = dict[str, dict[str, Any]]  # of one checkpoint, by key, as `Measure.to_json` writes them
+
+
+def measure_key(
+    model: Path, fingerprints: Sequence[str], config: MeasureConfig, *, seed: int
+) -> str:
+    """A digest of a checkpoint's weights, the data, all settings, the seed and diglot's version.
+
+    Of parts that are loaded from local folders the weights count too; of parts of a hub their id
+    and revision, of the embedded ones their names, which stand for one file each.
+    """
+    files = [(path.name, _digest(path)) for path in _weight_files(model)]
+    settings = asdict(resolve_measures(config))
+    # rows and batches change no figure
+    shared = {k: v for k, v in settings.items() if k not in ("row_tokens", "batch_tokens")}
+    content = json.dumps([files, list(fingerprints), shared, seed, __version__], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def checkpoint_digest(model: Path) -> str:
+    """A digest of a checkpoint's own files, as 64 hex digits."""
+    files = [(path.name, _digest(path)) for path in _weight_files(model)]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _weight_files(model: Path) -> Iterator[Path]:
+    """The checkpoint's files, then those of every local folder that its configuration names."""
+    folders = [model]
+    for config in sorted(model.glob("*.json")):
+        folders += sorted({Path(p) for p in _paths(json.loads(config.read_text("utf-8")))})
+    for folder in folders:
+        yield from sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def _paths(settings: Any) -> Iterator[str]:
+    """Every text under a key `path` or `stock` that is a folder here."""
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if key in ("path", "stock") and isinstance(value, str) and Path(value).is_dir():
+                yield value
+            else:
+                yield from _paths(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _paths(value)
+
+
+def _digest(path: Path) -> str:
+    state = path.stat()
+    return _digest_of(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_of(path: Path, changed_ns: int, size: int) -> str:
+    """The file's digest, read once as long as it does not change."""
+    return file_sha256(path)
+
+
+def read_record(path: Path, key: str) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none, or it is of something else."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("key") == key else None
+
+
+def read_kept(path: Path, key: str) -> Measures | None:
+    """The measures kept in a file; None where there are none, or they are of something else."""
+    record = read_record(path, key)
+    return record["measures"] if record else None
+
+
+def keep_measures(path: Path, key: str, measures: Measures) -> None:
+    """Write measures with what they were made of."""
+    write_json(path, {"key": key, "measures": measures})

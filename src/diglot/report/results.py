@@ -1,0 +1,153 @@
+"""Results of `diglot measure` side by side: any number of checkpoints on one page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.result import side_by_side
+
+MOST_BYTES = 512 * 2**20
+
+
+class Record(BaseModel):
+    """One file of `diglot measure`; what its measures hold is checked where the page is made."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: int = Field(ge=1, le=1)
+    runs: list[str] = Field(min_length=1)
+    data: str
+    weights: str
+    fingerprints: list[str]
+    seed: int
+    settings: dict[str, Any]
+    created: str
+    seconds: float
+    environment: dict[str, Any]
+    measures: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+
+
+def read_result(path: Path) -> Record:
+    """The record in a file. Raises ConfigError or DataError where it is none."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError("too large for a result", expected="512 MB at most", where=str(path))
+        return Record.model_validate(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigError(f"cannot read: {error.strerror}", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"not a result of `diglot measure`: {field}: {first['msg']}", where=str(path)
+        ) from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"not JSON: {error}", where=str(path)) from error
+
+
+def join_results(records: Sequence[Record], *, title: str, command: str) -> dict[str, Any]:
+    """Several records as the data of one page (`schema.Report`).
+
+    Raises DataError where two runs have one label.
+    """
+    runs = [run for record in records for run in record.runs]
+    twice = next((run for run in runs if runs.count(run) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"two runs are called {twice!r}", fix="Measure one of them with another --label."
+        )
+    by_key = [{str(entry.get("key")): entry for entry in record.measures} for record in records]
+    measures = side_by_side(by_key)
+    return {
+        "title": title,
+        "created": max(record.created for record in records),
+        "summary": _summary(records),
+        "runs": runs,
+        "settings": {"command": command, **_settings(records)},
+        "environment": _environment(records[0].environment),
+        "measures": [_without_layers(entry) for entry in measures.values()],
+        "curves": [curve for entry in measures.values() for curve in _curves(entry)],
+        "timings": [
+            {"stage": f"measure {', '.join(r.runs)}", "seconds": r.seconds, "note": ""}
+            for r in records
+        ],
+        "examples": _examples(records),
+        "curves_title": "By layer",
+        "source": "the results named above",
+    }
+
+
+def _summary(records: Sequence[Record]) -> str:
+    """What is compared, and what makes the figures hard to compare."""
+    parts = [f"{sum(len(r.runs) for r in records)} checkpoints, measured on {records[0].data}."]
+    if any(r.fingerprints != records[0].fingerprints for r in records):
+        named = ", ".join(f"{r.runs[0]}: {r.data}" for r in records)
+        parts.append(f"They were measured on different data ({named}): compare with care.")
+    if any(r.settings != records[0].settings or r.seed != records[0].seed for r in records):
+        parts.append("Their measures had different settings or seeds: see the results' files.")
+    return " ".join(parts)
+
+
+def _settings(records: Sequence[Record]) -> dict[str, str]:
+    settings = {f"weights of {r.runs[0]}": r.weights[:16] for r in records}
+    first = records[0].settings.get("measures", {})
+    options = {
+        f"options of {name}": json.dumps(chosen, ensure_ascii=False)
+        for name, chosen in (first.items() if isinstance(first, Mapping) else ())
+    }
+    return {**settings, "seed": str(records[0].seed), **options}
+
+
+def _environment(fields: Mapping[str, Any]) -> dict[str, str]:
+    plain = {k: v for k, v in fields.items() if v is not None and not isinstance(v, Mapping)}
+    packages = fields.get("packages")
+    listed = packages.items() if isinstance(packages, Mapping) else ()
+    return {
+        **{name: str(value) for name, value in plain.items()},
+        **{name: str(version) for name, version in listed},
+    }
+
+
+def _without_layers(entry: Mapping[str, Any]) -> dict[str, Any]:
+    results = {
+        run: {key: value for key, value in result.items() if key != "layers"}
+        for run, result in entry["results"].items()
+    }
+    return {**entry, "results": results}
+
+
+def _curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A figure by layer for every series that a run of the measure has; layer 0 is the input."""
+    titles = dict.fromkeys(
+        title for result in entry["results"].values() for title in result.get("layers", {})
+    )
+    return [
+        {
+            "title": title,
+            "x_label": "layer of the language model",
+            "y_label": entry["unit"],
+            "series": {
+                run: [list(point) for point in enumerate(result["layers"][title])]
+                for run, result in entry["results"].items()
+                if title in result.get("layers", {})
+            },
+        }
+        for title in titles
+    ]
+
+
+def _examples(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Every sample once, with the token maps of all records that show it."""
+    joined: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for example in record.examples:
+            entry = joined.setdefault(str(example.get("id")), {**example, "token_maps": {}})
+            entry["token_maps"] = entry["token_maps"] | example.get("token_maps", {})
+    return list(joined.values())

@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from diglot.measure.attention_maps import open_queries, read_map
+from diglot.measure.attention_rows import attention_of_rows, record_rows
+from diglot.measure.config import MeasureConfig
+from diglot.measure.map_items import items_by_layer
+from diglot.measure.parts import attention
+from diglot.measure.plan import Subject
+from diglot.measure.projected import ProjectedSample, project_samples
+from diglot.metrics.attention_mass import map_entropy, mass_inside
+from diglot.models.prompt import Frame
+from tests.tiny import tiny_language, tiny_sample, tiny_views, tiny_vlm
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+def test_rows_equal_eager_attention_and_the_output_is_the_same(kind):
+    language = tiny_language(kind)
+    ids = torch.arange(17)[None] * 7
+    embeds, rows = language.words(ids).detach(), torch.tensor([0, 5, 16])
+    with torch.no_grad(), record_rows(language):
+        got = attention_of_rows(language, embeds, rows)
+        language.decode(embeds)  # without wanted rows it is plain SDPA
+    assert language.model.config._attn_implementation == "sdpa"
+    language.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        eager = language.model.base_model(inputs_embeds=embeds, output_attentions=True)
+    slow = torch.stack([layer[0].mean(dim=0)[rows] for layer in eager.attentions])
+    torch.testing.assert_close(got, slow, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(got.sum(dim=-1), torch.ones(got.shape[:2]))
+
+
+@pytest.fixture(scope="module")
+def vlm():
+    return tiny_vlm(image_px=64)
+
+
+@pytest.fixture(scope="module")
+def scenes(vlm):
+    samples = [tiny_sample(i, objects=2, size_hw=(64, 64)) for i in range(4)]
+    return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+
+
+def test_an_entity_asks_with_its_own_tokens(vlm, scenes):
+    (query,) = open_queries(vlm, scenes[:1], Frame(), "entity", "")
+    for region, positions in query.objects:
+        text = vlm.language.tokenizer.decode(query.encoded.token_T[list(positions)])
+        assert text.strip() == region.phrase
+    (query,) = open_queries(vlm, scenes[:1], Frame(), "last", "Describe this photo in detail")
+    assert {positions for _, positions in query.objects} == {(len(query.encoded) - 1,)}
+    (query,) = open_queries(vlm, scenes[:1], Frame(), "instruction", "Describe this")
+    text = vlm.language.tokenizer.decode(query.encoded.token_T[list(query.objects[0][1])])
+    assert text == "Describe this"
+
+
+def test_maps_are_the_attention_to_the_visual_tokens(vlm, scenes):
+    (query,) = open_queries(vlm, scenes[:1], Frame(), "entity", "")
+    with record_rows(vlm.language):
+        maps = read_map(vlm, query)
+    language = tiny_language()
+    language.model.load_state_dict(vlm.language.model.state_dict())
+    language.model.set_attn_implementation("eager")
+    token, visual = query.encoded.token_T, query.encoded.visual_T
+    embeds = language.words(token).detach()
+    embeds[visual >= 0] = scenes[0].visual_PD
+    with torch.no_grad():
+        eager = language.model.base_model(inputs_embeds=embeds[None], output_attentions=True)
+    for (_, positions), got in zip(query.objects, maps, strict=True):
+        for layer, weights in enumerate(eager.attentions):
+            slow = weights[0].mean(dim=0)[list(positions)].mean(dim=0)[visual >= 0]
+            assert got.weight_LP[layer] == pytest.approx(slow.numpy(), rel=1e-4, abs=1e-7)
+
+
+def measured(vlm, held_out, **settings):
+    subject = Subject(vlm=vlm, held_out=held_out, options=MeasureConfig(bootstrap_draws=50))
+    work = attention.build(
+        attention.Config(**settings), subject=subject, generator=np.random.default_rng(0)
+    )
+    done = []
+    made = work.run(done.append)
+    assert sum(done) == work.tokens
+    return {measure.key: measure for measure in made}
+
+
+@pytest.mark.parametrize("query", ["entity", "instruction", "last"])
+def test_measures_by_layer(vlm, scenes, query):
+    got = measured(vlm, scenes, query=query)
+    assert list(got) == [f"attention_{r}" for r in ("pointing", "mass", "mass_box", "entropy")]
+    for measure in got.values():
+        (curve,) = measure.layers.values()
+        assert curve[0] is None
+        assert len(curve[1:]) == 2
+        assert measure.estimate.value == pytest.approx(np.mean(curve[1:]))
+        assert measure.estimate.low <= measure.estimate.value <= measure.estimate.high
+        assert measure.estimate.n == 8
+    assert got["attention_entropy"].estimate.value <= np.log(64)
+
+
+def test_attention_on_the_object_scores_and_even_attention_is_chance(vlm, scenes):
+    (query,) = open_queries(vlm, scenes[:1], Frame(), "entity", "")
+    with record_rows(vlm.language):
+        maps = read_map(vlm, query)
+    on = [replace(m, weight_LP=np.stack([m.inside_P * 1.0])) for m in maps]
+    assert [i.value for i in items_by_layer(on, "pointing")[0]] == [1.0, 1.0]
+    even = [replace(m, weight_LP=np.ones((1, 64))) for m in maps]
+    for reading in ("pointing", "mass", "mass_box", "entropy"):
+        for item in items_by_layer(even, reading)[0]:
+            assert item.value == pytest.approx(item.chance), reading
+
+
+def test_nothing_to_ask_is_not_measured(vlm, scenes):
+    scene = scenes[0]
+    bare = replace(scene.sample, regions=())
+    blank = ProjectedSample(bare, scene.grid, scene.visual_PD)
+    for got in (measured(vlm, [blank]), measured(vlm, scenes, scenes=0)):
+        assert all(m.estimate.value is None for m in got.values())
+
+
+def test_mass_and_entropy_of_a_map():
+    weight, cover = np.array([1.0, 3.0, 0.0]), np.array([0.5, 1.0, 1.0])
+    assert mass_inside(weight, cover) == pytest.approx((0.5 + 3) / 4)
+    assert map_entropy(weight) == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)))
+    assert map_entropy(np.ones(5)) == pytest.approx(np.log(5))
+    assert mass_inside(np.zeros(3), cover) is None
+    assert map_entropy(np.zeros(3)) is None

@@ -1,0 +1,107 @@
+"""Results of several checkpoints as one page's data, and as a reader meets it in a browser."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.report.page import render_report, write_report
+from diglot.report.results import Record, join_results, read_result
+from diglot.report.schema import read_report
+
+
+def entry(key: str, run: str, value: float | None, higher: bool | None = True) -> dict[str, Any]:
+    result = {"value": value, "low": None, "high": None, "n": 4, "groups": {}, "details": {}}
+    result["layers"] = {f"{key} by layer": [0.1, None, 0.3]}
+    head = {"key": key, "title": f"<b>{key}</b>", "what": "how", "unit": "share", "chance": None}
+    return {**head, "higher_is_better": higher, "options": {"k": 3}, "results": {run: result}}
+
+
+def record(run: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "runs": [run],
+        "data": "scenes, test",
+        "weights": "ab" * 32,
+        "fingerprints": ["f"],
+        "seed": 0,
+        "settings": {"measures": {"layers": {"k": 3}}},
+        "created": "2026-01-01T00:00:00+00:00",
+        "seconds": 2.5,
+        "environment": {"python": "3.11", "gpu": None, "packages": {"torch": "2.13.0"}},
+        "measures": [entry("cka", run, 0.5), entry("entropy", run, 0.4, None)],
+        "examples": [],
+        **changes,
+    }
+
+
+def joined(*records: dict[str, Any]) -> dict[str, Any]:
+    models = [Record.model_validate(one) for one in records]
+    return join_results(models, title="Compared", command="diglot report a.json")
+
+
+def test_three_checkpoints_stand_side_by_side_with_curves_by_layer() -> None:
+    data = joined(*(record(run) for run in "abc"))
+    report = read_report(data)
+    assert report.runs == ("a", "b", "c")
+    assert [measure.key for measure in report.measures] == ["cka", "entropy"]
+    assert report.curves[0].series["b"] == ((0.0, 0.1), (1.0, None), (2.0, 0.3))
+    assert report.environment["torch"] == "2.13.0"
+    page = render_report(report)
+    assert "By layer" in page
+    assert "&lt;b&gt;cka&lt;/b&gt;" in page
+    assert "<b>cka" not in page
+
+
+def test_a_measure_without_a_better_side_has_no_best() -> None:
+    other = record("b", measures=[entry("cka", "b", 0.9), entry("entropy", "b", 0.1, None)])
+    page = render_report(read_report(joined(record("a"), other)))
+    row = page.split('data-measure="entropy"')[1].split("</tr>")[0]
+    assert "is better" not in row
+    assert "best" not in row
+    assert "best" in page.split('data-measure="cka"')[1].split("</tr>")[0]
+
+
+def test_what_makes_results_hard_to_compare_is_on_the_page() -> None:
+    assert "compare with care" not in joined(record("a"), record("b"))["summary"]
+    assert "compare with care" in joined(record("a"), record("b", fingerprints=["g"]))["summary"]
+    assert "different settings" in joined(record("a"), record("b", seed=1))["summary"]
+    with pytest.raises(DataError, match="two runs are called 'a'"):
+        joined(record("a"), record("a"))
+
+
+def test_examples_of_the_same_sample_are_joined() -> None:
+    shown = {"id": "s1", "token_maps": {"a": 1}}
+    other = {"id": "s1", "token_maps": {"b": 2}}
+    data = joined(record("a", examples=[shown]), record("b", examples=[other]))
+    assert data["examples"] == [{"id": "s1", "token_maps": {"a": 1, "b": 2}}]
+
+
+def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_result(path)
+    for text, message in (("{", "not JSON"), ('{"format": 2}', "not a result"), ("[]", "result")):
+        path.write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_result(path)
+    path.write_text(json.dumps(record("a")))
+    assert read_result(path).runs == ["a"]
+
+
+def test_the_page_in_a_browser_fits_a_phone_and_asks_for_nothing(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = write_report(joined(*(record(run) for run in "abcdefg")), tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: asked.append(message.text))
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_role("heading", name="By layer", exact=True).is_visible()
+    assert page.locator("[data-measure=cka] [data-run=g]").is_visible()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
