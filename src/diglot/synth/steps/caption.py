@@ -5,7 +5,7 @@ of the prompt are in no paper; ours is `prompts/caption.txt`.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from diglot.core.errors import DataError
