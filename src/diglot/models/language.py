@@ -42,7 +42,7 @@ class Language(nn.Module):
 
     @property
     def width(self) -> int:
-        """D."""
+        """D, channels of a hidden state and of a word embedding."""
         return self.words.embedding_dim
 
     @property

@@ -148,10 +148,10 @@ class VLM(nn.Module):
         return scatter_passages(list_passages(packed), kept, blank_BTD)
 
     @contextlib.contextmanager
-    def _watching_norm(self, seen: list[torch.Tensor]) -> Iterator[None]:
+    def _watching_norm(self, captured: list[torch.Tensor]) -> Iterator[None]:
         """Keep what goes into the LLM's final norm: transformers hands out only what leaves it."""
         norm = self.language.final_norm
-        hook = norm.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        hook = norm.register_forward_pre_hook(lambda module, args: captured.append(args[0]))
         try:
             yield
         finally:
