@@ -26,10 +26,6 @@ TEXTS = re.compile(
     r"|^\W*(Px|D|E|The objective|The settings)\.\W*$",
     re.IGNORECASE,
 )
-# Files whose words are not yet the field's: a file leaves the list for good.
-PENDING = {
-    "cli/select_a_score.py",
-}
 
 
 def parts_of(name: str) -> list[str]:
@@ -56,7 +52,4 @@ def private_words(path: Path) -> list[str]:
     "path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_no_private_word(path: Path) -> None:
-    name = path.relative_to(ROOT).as_posix()
-    if name not in PENDING:
-        found = private_words(path)
-        assert not found, f"{name}: {found}"
+    assert not private_words(path)

@@ -44,7 +44,7 @@ def a_score(
     """The A score: log-likelihood per caption token, behind each encoder's projected images.
 
     Every projector that a setting does not bring is trained by the recipe, all with the same
-    budget, under one frozen language model. Run it again to go on after an interruption. A setting
+    budget, under one frozen language model. Run it again to resume after an interruption. A setting
     that cannot be built is reported before the first training; one that fails later stops no other.
 
     The settings file is YAML: label: {encoder: ..., projector: ..., preprocess: ...}, merged over
