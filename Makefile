@@ -1,5 +1,5 @@
 # make demo       the environment, the embedded models and images, and diglot's main job end to end
-# make test       the environment if needed, and the tests
+# make test       the environment if needed, and the tests      make test-slow  those left out of it
 # make check      lint, format, types          make docs       the pages, warnings are errors
 # make coverage   the tests with coverage      make bench      the benchmarks
 # make test-lowest, make test-newest           the core tests under the lowest and the newest releases
@@ -14,7 +14,7 @@ CORE_TESTS := tests/core tests/metrics tests/models tests/objectives tests/train
 LOWEST_TORCH ?= $(shell sed -n 's/^ *"\(torch\)>=\([0-9.]*\)",/\1==\2/p' pyproject.toml)
 NEWEST_TORCH ?= torch
 
-.PHONY: demo test check docs coverage bench clean test-lowest test-newest
+.PHONY: demo test test-slow check docs coverage bench clean test-lowest test-newest
 
 demo: $(VENV)/made
 	$(BIN)/diglot fetch
@@ -22,7 +22,11 @@ demo: $(VENV)/made
 
 test: $(VENV)/made
 	$(BIN)/diglot fetch
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/made
+	$(BIN)/diglot fetch
+	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
 
 check: $(VENV)/made
 	$(BIN)/ruff check src tests benchmarks examples docs
