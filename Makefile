@@ -39,6 +39,7 @@ docs: $(VENV)/made
 
 coverage: $(VENV)/made
 	$(BIN)/diglot fetch
+	mkdir -p build/coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 bench: $(VENV)/made
