@@ -52,10 +52,14 @@ def _preprocess(images: Any, where: str) -> Preprocess:
     if kind.startswith("LlavaNext"):
         return _anyres(images)
     if kind.startswith("GotOcr2"):
-        side = images.size["height"]
-        several = images.max_patches > 1
-        mode = "tiles" if several else "squash"
-        return Preprocess(mode=mode, image_px=side, max_tiles=max(1, images.max_patches))
+        if images.max_patches > 1:  # its processor puts a TILE token before each, which we do not
+            raise ConfigError(
+                f"{kind} with several tiles and their TILE tokens is not known here",
+                expected="max_patches: 1",
+                got=images.max_patches,
+                where=where,
+            )
+        return Preprocess(mode="squash", image_px=images.size["height"])
     if getattr(images, "do_pad", False) and not kind.startswith("Idefics3"):
         raise ConfigError(f"{kind} pads before it resizes, which is not known here", where=where)
     size = images.size
