@@ -34,7 +34,7 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
     records = min(len(dataset), config.max_samples or len(dataset))
     order = Order(records, config.global_batch, config.epochs, config.seed, objective.shares)
-    samples = PreparedSamples(dataset, vlm, objective, config.seed, None, labels)
+    samples = PreparedSamples(dataset, vlm.processor, objective, config.seed, None, labels)
     return {
         "records": records,
         **_examine(samples, records),

@@ -57,7 +57,7 @@ def write_export(
     template: Any = tokenizer.chat_template
     processor.chat_template = image_template(template)
     config, state = stock_weights(vlm, design, container, tokenizer, dtype)
-    image_token_id: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    image_token_id: Any = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     generation = generation_config(vlm.language.model, tokenizer, image_token_id)
     origin = Origin(
         container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]

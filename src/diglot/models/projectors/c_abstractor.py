@@ -8,6 +8,7 @@ channel and LayerNorm over the channels.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -93,7 +94,7 @@ class CAbstractor(nn.Module):
     def __init__(self, config: Config, *, encoder_width: int, llm_width: int) -> None:
         super().__init__()
         side, hidden = config.input_side, config.hidden
-        self.merging = Pool((config.output_side,) * 2, (side,) * 2)
+        self.merging = Pool((config.output_side, config.output_side), (side, side))
         self.positions = nn.Parameter(torch.empty(1, side, side, encoder_width))
         nn.init.trunc_normal_(self.positions, std=0.02)
         first = [encoder_width] + [hidden] * (config.depth - 1)
@@ -118,5 +119,6 @@ def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: floa
     projector = CAbstractor(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         probe = probe_features(1, config.input_side, config.input_side, encoder_width)
-        match_words(projector.readout.fc2, lambda: projector(probe), words_rms)
+        last: Any = projector.readout.fc2
+        match_words(last, lambda: projector(probe), words_rms)
     return projector

@@ -66,8 +66,9 @@ class FastVlm(Container):
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
         side = vlm.preprocess.image_px // vlm.encoder.patch_px
+        make_tower: Any = TimmWrapperConfig  # its signature hides the fields that it keeps
         return FastVlmConfig(
-            vision_config=TimmWrapperConfig(
+            vision_config=make_tower(
                 architecture=ARCHITECTURE, do_pooling=True, hidden_size=vlm.encoder.width
             ),
             text_config=copy.deepcopy(vlm.language.model.config),
