@@ -1,6 +1,6 @@
 """Visual tokens against words: Align, cosine, TACS, modality gap, matching pursuit, norms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def _measure(
     estimate: Estimate,
     higher: bool | None,
     chance: float | None = None,
-    details: dict[str, float] | None = None,
+    details: Mapping[str, float] | None = None,
     groups: dict[str, Estimate] | None = None,
 ) -> Measure:
     return Measure(

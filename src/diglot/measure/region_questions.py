@@ -34,12 +34,8 @@ class RegionQuestions:
         generator: np.random.Generator,
         texts: Texts,
     ) -> None:
-        self.names, self.length, self.generator, self.texts = (
-            subject.names,
-            length,
-            generator,
-            texts,
-        )
+        self.names, self.generator, self.texts = subject.names, generator, texts
+        self.length: Length = length
         self.draws = subject.options.bootstrap_draws
         self.places: list[tuple[int, ProjectedSample, Region, Patches]] = []
         self.without_tokens = 0

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ class WordSpace:
 
     def token_text(self, token: int) -> str:
         """A sub-token as it reads in a text."""
-        return self.language.tokenizer.decode([token])
+        text: Any = self.language.tokenizer.decode([token])
+        return text
 
 
 @torch.no_grad()
