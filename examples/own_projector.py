@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from diglot.config.ranges import PositiveFloat, PositiveInt
+from diglot.core.merging import Unshuffle
+from diglot.models.encoder import unshuffle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +30,15 @@ class GainedLinear(nn.Module):
 
     def __init__(self, config: Config, encoder_width: int, llm_width: int, rms: float) -> None:
         super().__init__()
-        self.unshuffle = config.unshuffle  # diglot merges the features, and counts the tokens
+        self.merging = Unshuffle(config.unshuffle)  # from it diglot knows each token's cell
         inputs = encoder_width * config.unshuffle**2
         self.linear = nn.Linear(inputs, llm_width, bias=False)
         nn.init.normal_(self.linear.weight, std=inputs**-0.5)
         self.gain_D = nn.Parameter(torch.full((llm_width,), config.gain * rms))
 
-    def forward(self, merged_NE: torch.Tensor) -> torch.Tensor:
-        """Visual tokens (N, D) of merged features (N, unshuffle² E)."""
-        return self.gain_D * self.linear(merged_NE)
+    def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
+        """Visual tokens (V, h/n, w/n, D) of the features of V views (V, h, w, E)."""
+        return self.gain_D * self.linear(unshuffle(features_VhwE, self.merging.factor))
 
 
 def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> GainedLinear:

@@ -27,7 +27,7 @@ def _in_the_folder_above(monkeypatch):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("own_*.py")), ids=lambda p: p.name)
 def test_an_example_is_short(path):
-    assert len(path.read_text("utf-8").splitlines()) < 60
+    assert len(path.read_text("utf-8").splitlines()) < 70
 
 
 def test_own_encoder_and_own_projector_train(tmp_path, capsys):

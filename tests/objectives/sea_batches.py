@@ -50,12 +50,12 @@ def labelled(sample: Sample, *, seed: int = 0, labels: int = 3) -> Sample:
     return replace(sample, patch_labels=cells)
 
 
-def save_labels(folder: Path, dataset: Dataset) -> Path:
+def save_labels(folder: Path, dataset: Dataset, *, seed: int = 0) -> Path:
     """Random labels of a dataset, as `diglot label` leaves them."""
     grid = {"preprocess": Preprocess(image_px=32), "patch_px": 8}
     with LabelWriter(folder, dataset, words=WORDS, about={"labeller": "random"}, **grid) as writer:
         for index in range(len(dataset)):
-            random = np.random.default_rng(index)
+            random = np.random.default_rng(index + 1000 * seed)
             words = [random.permutation(len(WORDS))[:3].tolist() for _ in range(16)]
             writer.add(words, [np.sort(random.random(3) + 0.1)[::-1].tolist() for _ in range(16)])
     return folder

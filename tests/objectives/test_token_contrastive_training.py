@@ -1,12 +1,12 @@
 """SEA in the training loop: processes change nothing, no LLM pass of its own, mistakes told."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
 from diglot.models.language import Language
 from diglot.models.trainable import Trainable
@@ -107,9 +107,12 @@ def test_other_labels_are_another_run(world, tmp_path):
     other = save_labels(tmp_path / "other", dataset)
     moved = tiny_stage(world, tmp_path / "run", **settings | {"labels": str(other)})
     train(moved)  # the same labels elsewhere
-    (other / "words.txt").write_text("\n".join(["x"] * 8) + "\n")
-    manifest = json.loads((other / "labels.json").read_text())
-    manifest["splits"]["train"]["digest"] = "0" * 64
-    (other / "labels.json").write_text(json.dumps(manifest))
+    words = other / "words.txt"
+    kept = words.read_text()
+    words.write_text("\n".join(["x"] * 8) + "\n")
+    with pytest.raises(DataError, match=r"words\.txt: the file is not as it was written"):
+        train(moved)
+    words.write_text(kept)
+    moved = replace(moved, labels=str(save_labels(tmp_path / "third", dataset, seed=1)))
     with pytest.raises(ConfigError, match="data_fingerprint"):
         train(moved)

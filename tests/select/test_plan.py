@@ -96,7 +96,7 @@ def test_a_score_that_is_alike_everywhere_is_told_and_all_of_them_are_refused():
         cells={"A": ("1", "1", "1"), "C": ("3", "2", "1"), "y": ("", "", "")},
     )
     made = make_plan(table, results="y", columns=("A", "C"), budget=3)
-    assert made.warnings[0] == "column 'A' is the same for every setting: it tells nothing"
+    assert made.warnings[0] == "column 'A' is the same for every setting, so it cannot rank them"
     with pytest.raises(DataError, match="the scores are the same for every setting"):
         make_plan(table, results="y", columns=("A",), budget=3)
 

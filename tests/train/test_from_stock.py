@@ -1,5 +1,6 @@
 """Runs that start from a stock vision-language checkpoint: the whole model is taken."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ VISION = {
 def stock(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     language = tiny_language("llama")
+    language.tokenizer = copy.deepcopy(language.tokenizer)  # the tests share one
     language.tokenizer.add_tokens(["<image>"], special_tokens=True)
     text = language.model.config
     text.vocab_size = len(language.tokenizer)

@@ -20,11 +20,16 @@ MOST_CHARACTERS, MOST_VALUES = 1_000_000, 100_000  # a few lines of aliases can 
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain values: 1e-3 is a number, and no and off are words."""
+    """YAML 1.2's plain values: 1e-3 is a number; no, off and dates are words."""
 
 
+_LEFT_OUT = (":bool", ":float", ":timestamp")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float"))]
+    first: [
+        (tag, regexp)
+        for tag, regexp in resolvers
+        if not tag.endswith((":bool", ":float", ":timestamp"))
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(

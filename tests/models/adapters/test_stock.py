@@ -1,5 +1,6 @@
 """Stock checkpoints taken apart, and written again to the bit."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tests.tiny import tiny_language
 
 def stock_llava_next(folder: Path) -> None:
     language = tiny_language("qwen2")
+    language.tokenizer = copy.deepcopy(language.tokenizer)  # the tests share one
     language.tokenizer.add_tokens(["<image>"], special_tokens=True)
     text = language.model.config
     text.vocab_size = len(language.tokenizer)

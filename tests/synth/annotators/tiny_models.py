@@ -1,5 +1,6 @@
 """Tiny random checkpoints of the annotators' model classes, saved as real ones are."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -139,7 +140,7 @@ def save_owlv2(path: Path) -> Path:
 
 
 def save_llava(path: Path) -> Path:
-    tokenizer = tiny_tokenizer()
+    tokenizer = copy.deepcopy(tiny_tokenizer())  # the tests share one
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     tokenizer.chat_template = (
         "{% for m in messages %}{% for c in m.content %}"
