@@ -100,3 +100,59 @@ def test_nothing_supervised_still_has_a_gradient_of_zero() -> None:
     assert got.dtype == torch.float32
     got.sum().backward()
     assert not hidden.grad.any()
+
+
+@pytest.mark.parametrize("block", [1, 4 * V * 3, 1 << 20])
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(pair=pairs())
+def test_one_pass_through_a_frozen_head_equals_the_full_table(block: int, pair) -> None:
+    query_S, target_S = pair
+    torch.manual_seed(0)
+    hidden = torch.randn(N, D, dtype=torch.float64, requires_grad=True)
+    head = nn.Linear(D, V, bias=False, dtype=torch.float64).requires_grad_(False)
+    full = head(hidden).log_softmax(dim=-1)[query_S, target_S]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logprobs, "BLOCK_BYTES", block)
+        assert logprobs.is_frozen_matrix(head)
+        got = target_log_probs(hidden, query_S, target_S, head)
+        if len(query_S):
+            torch.testing.assert_close(got, full, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(gradients(got, [hidden]), gradients(full, [hidden]))
+
+
+def test_what_a_frozen_head_keeps_for_backward_has_no_vocabulary() -> None:
+    hidden = torch.randn(10, D, requires_grad=True)
+    head = nn.Linear(D, V, bias=False).requires_grad_(False)
+    shapes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: shapes.append(tuple(t.shape)) or t, lambda t: t
+    ):
+        out = target_log_probs(hidden, torch.arange(10), torch.arange(10), head)
+    assert (10, V) not in shapes
+    assert (10, D) in shapes
+    out.sum().backward()
+
+
+@pytest.mark.parametrize("change", ["bias", "learns", "hook", "subclass"])
+def test_any_other_head_takes_the_general_path(change: str) -> None:
+    head = nn.Linear(D, V, bias=change == "bias").requires_grad_(change == "learns")
+    if change == "hook":
+        head.register_forward_hook(lambda module, args, out: out.tanh())
+    if change == "subclass":
+        head = CountingHead()
+    assert not logprobs.is_frozen_matrix(head)
+    hidden, query = torch.randn(N, D, requires_grad=True), torch.arange(N)
+    full = head(hidden).log_softmax(dim=-1)[query, query % V]
+    torch.testing.assert_close(target_log_probs(hidden, query, query % V, head), full)
+
+
+def test_autocast_reaches_the_frozen_head() -> None:
+    head = nn.Linear(D, V, bias=False).requires_grad_(False)
+    hidden, query = torch.randn(N, D, requires_grad=True), torch.arange(N)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = target_log_probs(hidden, query, query % V, head)
+        full = head(hidden).float().log_softmax(dim=-1)[query, query % V]
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, full)
+    ours, theirs = gradients(got, [hidden]), gradients(full, [hidden])
+    torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.05)
