@@ -47,7 +47,7 @@ def test_strict_fails_only_where_something_is_wrong(faulty: Path, tmp_path: Path
 def test_a_grid_by_hand(tmp_path: Path, capsys) -> None:
     write_dataset([make_sample(0)], tmp_path / "good")
     command = ["check", str(tmp_path / "good"), "--grid.patch_px", "14"]
-    command += ["--grid.preprocess.mode", "centre_crop", "--grid.preprocess.image_px", "28"]
+    command += ["--grid.preprocess.mode", "center_crop", "--grid.preprocess.image_px", "28"]
     assert main(command) == 0
     assert "covers no" not in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.preprocess import Preprocess, native_size, tile_grid
 
-MODES = ("squash", "centre_crop", "pad", "tiles", "native")
+MODES = ("squash", "center_crop", "pad", "tiles", "native")
 MANY = settings(max_examples=40, derandomize=True, deadline=None)
 
 sides = st.integers(3, 24)
@@ -195,8 +195,8 @@ def test_padding_is_never_covered(size_hw: tuple[int, int], factor: int) -> None
     assert not grid.mask_cover(np.ones(size_hw, bool))[beyond].any()
 
 
-def test_centre_crop_leaves_out_what_lies_beyond() -> None:
-    grid = Preprocess(mode="centre_crop", image_px=16).token_grid((16, 48), patch_px=4)
+def test_center_crop_leaves_out_what_lies_beyond() -> None:
+    grid = Preprocess(mode="center_crop", image_px=16).token_grid((16, 48), patch_px=4)
     assert not grid.box_cover((0, 0, 16, 16)).any()
     assert not grid.box_cover((32, 0, 48, 16)).any()
     assert grid.box_cover((16, 0, 32, 16)).tolist() == [1.0] * 16
@@ -260,7 +260,7 @@ def merge(view: View) -> View:
     )
 
 
-@pytest.mark.parametrize("mode", ["squash", "centre_crop", "pad", "tiles"])
+@pytest.mark.parametrize("mode", ["squash", "center_crop", "pad", "tiles"])
 def test_uneven_grid_names_the_field_and_a_fix(mode: str) -> None:
     preprocess = Preprocess(mode=mode, image_px=12)
     with pytest.raises(ConfigError, match=r"projector\.unshuffle.*3 x 3.*unshuffled by 2") as error:
@@ -299,7 +299,7 @@ def test_tile_grid_keeps_its_bound(height: int, width: int, max_tiles: int) -> N
         assert rows == columns
 
 
-@pytest.mark.parametrize("mode", ["centre_crop", "native"])
+@pytest.mark.parametrize("mode", ["center_crop", "native"])
 def test_thread_like_image_is_a_data_error_before_any_pixel(mode: str) -> None:
     preprocess = Preprocess(mode=mode, image_px=448)
     with pytest.raises(DataError, match=f"too long and thin for '{mode}'.*factor of 200.*1 x 201"):
@@ -315,3 +315,7 @@ def test_native_size_keeps_its_bounds(height: int, width: int) -> None:
     rows, columns = native_size((height, width), cell_px=28, min_pixels=low, max_pixels=high)
     assert rows % 28 == columns % 28 == 0
     assert low <= rows * columns <= high
+
+
+def test_the_name_of_center_crop_in_version_0_1_0_is_read():
+    assert Preprocess(mode="centre_crop") == Preprocess(mode="center_crop")

@@ -81,7 +81,7 @@ def grid_pairs(draw: st.DrawFn) -> tuple[TokenGrid, TokenGrid]:
         return grid_of(
             size,
             draw(st.sampled_from([2, 4])),
-            mode=draw(st.sampled_from(["squash", "centre_crop", "pad", "tiles", "native"])),
+            mode=draw(st.sampled_from(["squash", "center_crop", "pad", "tiles", "native"])),
             image_px=8,
             min_pixels=16,
             max_pixels=144,
@@ -138,7 +138,7 @@ def test_identity_where_the_grids_agree(pair: tuple[TokenGrid, TokenGrid], seed:
 def test_clip_crop_16_to_squash_7() -> None:
     """A 16 x 16 centre crop of a wide image says nothing about the sides that it cut off."""
     size = (56, 112)
-    source = grid_of(size, 14, mode="centre_crop", image_px=224)
+    source = grid_of(size, 14, mode="center_crop", image_px=224)
     grid = grid_of(size, 64, mode="squash", image_px=448)
     labels = PatchLabels(cells_M4=source.cells_P4, words=(("dog",),) * 256, scores=((0.25,),) * 256)
     found = np.array([dict(row).get("dog", 0.0) for row in labels_on(grid, labels, keep=1)])

@@ -41,5 +41,5 @@ def test_seeing_makes_no_graph_and_leaves_modes_as_they_were():
 def test_object_tokens_are_all_that_the_box_overlaps():
     grid = Preprocess(image_px=32).token_grid((64, 64), patch_px=8)  # cells of 16 px
     assert object_tokens(grid, Region(phrase="x", box=(16, 0, 32, 17))) == (1, 5)
-    crop = Preprocess(mode="centre_crop", image_px=32).token_grid((32, 96), patch_px=8)
+    crop = Preprocess(mode="center_crop", image_px=32).token_grid((32, 96), patch_px=8)
     assert object_tokens(crop, Region(phrase="x", box=(0, 0, 20, 20))) == ()

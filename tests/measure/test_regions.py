@@ -99,7 +99,7 @@ def test_names_beyond_the_candidates_are_matched_but_not_named(vlm, projected):
 
 
 def test_objects_outside_the_views_are_counted_and_none_at_all_is_not_measured():
-    vlm = tiny_vlm(preprocess=Preprocess(mode="centre_crop", image_px=32))
+    vlm = tiny_vlm(preprocess=Preprocess(mode="center_crop", image_px=32))
     samples = [tiny_sample(i, objects=3, size_hw=(32, 400)) for i in range(4)]
     projected = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
     outside = sum(not object_tokens(s.grid, r) for s in projected for r in s.sample.regions)

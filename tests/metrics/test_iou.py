@@ -27,7 +27,7 @@ def painted(grid, chosen):
 
 
 @settings(max_examples=50)
-@given(SEEDS, st.sampled_from(["squash", "pad", "centre_crop"]))
+@given(SEEDS, st.sampled_from(["squash", "pad", "center_crop"]))
 def test_equals_counting_pixels(seed, mode):
     rng = np.random.default_rng(seed)
     size_hw = (32, 64) if mode != "squash" else (32, 32)

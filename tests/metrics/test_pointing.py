@@ -16,7 +16,7 @@ def slow_inside(cells, mask):
     return found
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["squash", "pad", "centre_crop", "tiles"]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["squash", "pad", "center_crop", "tiles"]))
 def test_equals_looking_every_centre_up(seed, mode):
     rng = np.random.default_rng(seed)
     size_hw = tuple(int(side) for side in rng.integers(20, 90, 2))

@@ -37,8 +37,8 @@ CASES = {
         Preprocess(mode="squash", image_px=SIDE),
         SiglipImageProcessorPil(size=SQUARE, resample=3),
     ),
-    "centre_crop": (
-        Preprocess(mode="centre_crop", image_px=SIDE),
+    "center_crop": (
+        Preprocess(mode="center_crop", image_px=SIDE),
         CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=SQUARE),
     ),
     "pad": (

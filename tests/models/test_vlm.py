@@ -21,7 +21,7 @@ from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
-MODES = ("squash", "centre_crop", "pad", "tiles", "native")
+MODES = ("squash", "center_crop", "pad", "tiles", "native")
 VLMS = {factor: tiny_vlm(unshuffle=factor) for factor in (1, 2)}
 sides = st.integers(20, 90)
 

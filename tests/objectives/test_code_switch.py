@@ -249,7 +249,7 @@ def test_object_tokens_come_from_the_chosen_views(views, kinds):
 
 
 def test_an_object_outside_the_crop_stays_text():
-    vlm = tiny_vlm(preprocess=Preprocess(mode="centre_crop", image_px=32))
+    vlm = tiny_vlm(preprocess=Preprocess(mode="center_crop", image_px=32))
     wide = tiny_sample(0, objects=1, size_hw=(40, 160))
     region = Region(phrase="dog", span=(2, 5), box=(0.0, 0.0, 20.0, 20.0))
     sample = Sample.captioned(

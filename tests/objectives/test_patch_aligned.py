@@ -20,7 +20,7 @@ from diglot.objectives.patch_aligned import Config, PatchAlignedObjective
 from tests.objectives.patch_naive import naive_patch_loss
 from tests.tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
 
-MODES = ("squash", "centre_crop", "pad", "tiles", "native")
+MODES = ("squash", "center_crop", "pad", "tiles", "native")
 WIDTH = 6
 
 
@@ -192,7 +192,7 @@ def test_what_is_left_out_is_told():
 
 def test_an_object_beyond_the_crop_is_left_out():
     left = rectangle(0, 0, 32, 20, size_hw=(32, 96))
-    made = prepare(Config(), with_regions(region(left), size_hw=(32, 96)), "centre_crop")
+    made = prepare(Config(), with_regions(region(left), size_hw=(32, 96)), "center_crop")
     assert made.targets == ()
     assert made.notes == {"object covers no visual token enough": 1}
 

@@ -1,6 +1,6 @@
 """The ways an image is prepared for an encoder, each as the views it is cut into.
 
-Squash, centre-crop (CLIP), pad (LLaVA-1.5), tiles with a thumbnail (InternVL's dynamic tiling; the
+Squash, center-crop (CLIP), pad (LLaVA-1.5), tiles with a thumbnail (InternVL's dynamic tiling; the
 "tile-wise dynamic resolution" of MMCS section 4.1), anyres (LLaVA-NeXT's tiles, which MMCS cites),
 and native resolution (Qwen2-VL).
 """
@@ -21,7 +21,7 @@ from diglot.core.types import SizeHW
 MAX_ASPECT = 200
 MAX_IMAGE_PX, MAX_TILES = 16_384, 1024  # beyond these it is a slip, and would fill any memory
 
-Mode = Literal["squash", "centre_crop", "pad", "tiles", "anyres", "native"]
+Mode = Literal["squash", "center_crop", "centre_crop", "pad", "tiles", "anyres", "native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Preprocess:
     """How an image becomes views. `image_px` is the side of the square the encoder was trained on.
 
     squash       the whole image, its aspect given up
-    centre_crop  shortest side to image_px, then the centre square (CLIP)
+    center_crop  shortest side to image_px, then the centre square (CLIP)
     pad          longest side to image_px, then padded to a square, image centred (LLaVA-1.5)
     tiles        the grid of at most max_tiles squares closest in aspect, and a thumbnail
     anyres       the whole image squashed, then tiles of it with its aspect kept, padded with black
@@ -37,7 +37,8 @@ class Preprocess:
     """
 
     mode: Mode = "squash"
-    """squash, centre_crop, pad, tiles, anyres or native, as above."""
+    """squash, center_crop, pad, tiles, anyres or native, as above ("centre_crop", as version 0.1.0
+    wrote it, is center_crop)."""
     image_px: int = 448
     """Side of a view in pixels; for native it has no effect."""
     max_tiles: int = 4
@@ -53,6 +54,8 @@ class Preprocess:
     """For native: the largest area in pixels."""
 
     def __post_init__(self) -> None:
+        if self.mode == "centre_crop":
+            object.__setattr__(self, "mode", "center_crop")
         for name in ("image_px", "max_tiles", "min_pixels", "max_pixels"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", got=getattr(self, name), where=name)
@@ -75,7 +78,7 @@ class Preprocess:
         Raises ConfigError where a view's encoder grid cannot be merged evenly, and DataError for an
         image too long and thin for a mode that keeps its aspect.
         """
-        if self.mode in ("centre_crop", "native") and max(size_hw) > MAX_ASPECT * min(size_hw):
+        if self.mode in ("center_crop", "native") and max(size_hw) > MAX_ASPECT * min(size_hw):
             raise DataError(
                 f"image is too long and thin for {self.mode!r}",
                 expected=f"sides within a factor of {MAX_ASPECT}",
@@ -83,7 +86,7 @@ class Preprocess:
             )
         plans = {
             "squash": _squash,
-            "centre_crop": _centre_crop,
+            "center_crop": _center_crop,
             "pad": _pad,
             "tiles": _tiles,
             "anyres": _anyres,
@@ -135,7 +138,7 @@ def _squash(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     return [((side, side), (0, 0, side, side), "image")]
 
 
-def _centre_crop(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _center_crop(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     side, (height, width) = config.image_px, size_hw
     short = min(height, width)
     resize = (int(height * side / short), int(width * side / short))

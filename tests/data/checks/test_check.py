@@ -178,7 +178,7 @@ def test_a_torn_shard_is_a_fault_of_its_records(tmp_path: Path) -> None:
 def test_what_a_model_cannot_use(tmp_path: Path) -> None:
     tiny = with_region(1, box=[0.0, 0.0, 2.0, 2.0], mask=None)
     folder = save(tmp_path / "in", [row(0), tiny | {"caption": tiny["caption"] + " x" * 90}])
-    crop = Preprocess(mode="centre_crop", image_px=28)
+    crop = Preprocess(mode="center_crop", image_px=28)
     limits = ModelLimits(
         grid=Grid(preprocess=crop, patch_px=14), max_tokens=60, tokenizer=tiny_tokenizer()
     )

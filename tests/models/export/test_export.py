@@ -24,7 +24,7 @@ MERGED = {"name": "mlp", "hidden": 24, "unshuffle": 2, "input_norm": True}
 PLAIN = {"name": "mlp", "activation": "gelu"}
 # container, encoder folder, layer, projector, way of preparing the image
 FITTING = [
-    ("llava", "clip", -2, PLAIN, "centre_crop"),
+    ("llava", "clip", -2, PLAIN, "center_crop"),
     ("llava", "dinov2", -1, {**PLAIN, "activation": "silu"}, "squash"),
     ("llava", "siglip_vision", 2, {**PLAIN, "activation": "quick_gelu"}, "squash"),
     ("llava_next", "clip", -2, {**PLAIN, "separators": 1}, "anyres"),

@@ -66,7 +66,7 @@ def _preprocess(images: Any, where: str) -> Preprocess:
     if getattr(images, "do_center_crop", False):
         side = images.crop_size["height"]
         if size.get("shortest_edge") == side:
-            return Preprocess(mode="centre_crop", image_px=side)
+            return Preprocess(mode="center_crop", image_px=side)
     elif "height" in size and size["height"] == size["width"]:
         return Preprocess(mode="squash", image_px=size["height"])
     raise ConfigError(f"{kind} with size {size} is not known here", where=where)

@@ -53,7 +53,7 @@ class FastVlm(Container):
         others = encoder_misfits(design, ("efficientnet_lite0",))
         return [
             *(others or inner),
-            *mode_misfits(design, ("squash", "center_crop", "centre_crop")),
+            *mode_misfits(design, ("squash", "center_crop")),
             *mlp_misfits(
                 design,
                 unshuffle=False,

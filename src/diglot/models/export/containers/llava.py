@@ -22,7 +22,7 @@ from diglot.models.export.images import one_view_processor
 from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
 from diglot.models.vlm import VLM
 
-CROPS = ("squash", "center_crop", "centre_crop")
+CROPS = ("squash", "center_crop")
 
 
 class Llava(Container):
