@@ -96,3 +96,9 @@ def test_progress_goes_from_0_to_1():
     order = Order(samples=20, global_batch=5, epochs=1, seed=0)
     assert [order.progress(step) for step in range(4)] == [0, 1 / 3, 2 / 3, 1]
     assert Order(samples=1, global_batch=5, epochs=1, seed=0).progress(0) == 1
+
+
+def test_max_steps_ends_the_passes_early():
+    order = Order(samples=23, global_batch=8, epochs=2, seed=0, max_steps=4)
+    assert (order.steps, order.progress(3), order.done(3)) == (4, 1.0, 23 + 8)
+    assert Order(samples=23, global_batch=8, epochs=1, seed=0, max_steps=4).steps == 3

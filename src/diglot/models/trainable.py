@@ -1,14 +1,19 @@
 """What trains, stated in one place, and logged per module with counts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from diglot.core.errors import ConfigError
 from diglot.models.config import LoraConfig, Trainable
 from diglot.models.language import Language
 from diglot.models.lora import add_lora, lora_parameters, merge_lora
 from diglot.models.vlm import VLM
+
+LEARNING_PARTS = ("encoder", "projector", "language", "heads")  # of a VLM
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,36 @@ def train_mode(vlm: VLM) -> None:
     for name in ("encoder", "projector", "language"):
         part: nn.Module = getattr(vlm, name)
         part.train(any(p.requires_grad for p in part.parameters()))
+    for layer in vlm.modules():
+        # a layer reads its own flag to decide, and its dropouts read theirs, which stay off
+        if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing:
+            layer.training = True
+
+
+def checkpoint_layers(vlm: VLM) -> None:
+    """Keep each layer's input alone, and compute it again on the way back, frozen layers too.
+
+    Gradients reach the projector through the frozen language model, whose layers are as large.
+    Raises ConfigError for a language model whose layers cannot.
+    """
+    model = vlm.language.model
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"{type(model).__name__} has no gradient checkpointing",
+            where="gradient_checkpointing",
+            fix="Set it to false; a smaller micro_batch or row_tokens saves memory too.",
+        )
+    for part in vlm.language.model, vlm.encoder:
+        for module in part.modules():
+            if isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing:
+                _enable_checkpointing(module)
+    train_mode(vlm)
+
+
+def _enable_checkpointing(model: Any) -> None:
+    newest = "activation_checkpointing_enable"  # the other name goes with transformers 6
+    enable = getattr(model, newest, None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def count_part(name: str, part: nn.Module) -> PartCount:

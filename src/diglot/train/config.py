@@ -78,8 +78,16 @@ class OptimConfig:
 
     lr: PositiveFloat = 1e-3
     """Peak learning rate."""
+    projector_lr: PositiveFloat | None = None
+    """Peak learning rate of the projector; null = lr."""
+    language_lr: PositiveFloat | None = None
+    """Peak learning rate of the language model, or of its adapters; null = lr."""
+    encoder_lr: PositiveFloat | None = None
+    """Peak learning rate of the encoder; null = lr."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """What follows the warm-up: a fall to 0 along a cosine or a line, or no fall."""
     weight_decay: NonNegativeFloat = 0.0
-    """AdamW's decoupled weight decay, of every parameter that learns."""
+    """AdamW's decoupled weight decay, of the matrices that learn; biases and norms are spared."""
     beta1: ShareBelowOne = 0.9
     """Decay of the mean of gradients."""
     beta2: ShareBelowOne = 0.999
@@ -93,6 +101,12 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, where="optim")
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The peak rates that parts have of their own."""
+        own = {p: getattr(self, f"{p}_lr") for p in ("encoder", "projector", "language")}
+        return {part: rate for part, rate in own.items() if rate is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +141,8 @@ class StageConfig:
     """The optimizer and its learning rate over the run."""
     epochs: Epochs = 1
     """Passes over the data."""
+    max_steps: PositiveInt | None = None
+    """End after so many optimizer steps, if the passes have more; the rates fall by then."""
     max_samples: PositiveInt | None = None
     """Use the first so many samples of the data."""
     global_batch: PositiveInt = 128
@@ -138,6 +154,9 @@ class StageConfig:
     costs no more under split attention; with a dense mask (sdpa) choose a few documents' length."""
     precision: Literal["no", "bf16", "fp16", "bfloat16", "float16"] = "no"
     """Autocast to half precision; "no" is float32."""
+    gradient_checkpointing: bool = False
+    """Keep each layer's input alone and compute the layer again on the way back: less memory, about
+    a third more time."""
     seed: Seed = 0
     """Of the projector's start, the order of samples and every draw."""
     workers: Workers = 0

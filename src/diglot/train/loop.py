@@ -22,13 +22,19 @@ from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
 from diglot.models.export.flow import warn_if_unheld
 from diglot.models.features import open_features
-from diglot.models.trainable import PartCount, count_part, set_trainable, train_mode
+from diglot.models.trainable import (
+    PartCount,
+    checkpoint_layers,
+    count_part,
+    set_trainable,
+    train_mode,
+)
 from diglot.models.vlm import VLM, build_vlm
 from diglot.train.batches import Batches, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.mixture import build_mixture
-from diglot.train.optim import lr_at, make_optimizer
+from diglot.train.optim import make_optimizer, set_rates
 from diglot.train.order import Order
 from diglot.train.run_folder import data_fingerprint, lock_run, open_run
 from diglot.train.samples import PreparedSamples, try_record
@@ -115,11 +121,14 @@ class _Run:
         if config.start_from:
             load_weights(self.vlm, Path(config.start_from))
         self.counts = set_trainable(self.vlm, config.trainable)
+        if config.gradient_checkpointing:
+            checkpoint_layers(self.vlm)
         self.vlm.heads = self.objective.heads
         _log_parts([*self.counts, count_part("heads", self.vlm.heads)])
         count = min(len(self.dataset), config.max_samples or len(self.dataset))
         shares = self.objective.shares
-        self.order = Order(count, config.global_batch, config.epochs, config.seed, shares)
+        times = config.global_batch, config.epochs
+        self.order = Order(count, *times, config.seed, shares, config.max_steps)
         samples = self._prepare_samples()
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
         self.dummy = self.batches.first_usable()
@@ -173,8 +182,7 @@ class _Run:
         batches = self.batches.from_step(start)
         for step in range(start, steps):
             began = time.perf_counter()
-            for group in optimizer.param_groups:
-                group["lr"] = lr_at(step, steps, config.optim)
+            rates = set_rates(optimizer, step, steps, config.optim)
             result = train_step(
                 model,
                 next(batches),
@@ -185,7 +193,8 @@ class _Run:
                 clip=config.optim.clip,
                 dummy=self.dummy,
             )
-            tracker.log(step, self._figures(step, result, time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            tracker.log(step, {**self._figures(step, result), **rates, "seconds": seconds})
             done, total = self.order.done(step), self.order.done(steps - 1)
             note = "" if result.loss is None else f"loss {result.loss:.3f}"
             self.report(Progress("train", done, total, note))
@@ -201,7 +210,7 @@ class _Run:
                     log.warning("stopped after step %d of %d; %s", step + 1, steps, note)
                     stop.obey()
 
-    def _figures(self, step: int, result: StepResult, seconds: float) -> dict[str, float]:
+    def _figures(self, step: int, result: StepResult) -> dict[str, float]:
         return {
             **({"loss": result.loss} if result.terms else {}),  # a step may supervise nothing
             **{f"loss/{term}": value for term, value in result.terms.items()},
@@ -209,8 +218,6 @@ class _Run:
             **self._moving_weights(step),
             **result.logs,
             "grad_norm": result.grad_norm,
-            "lr": lr_at(step, self.order.steps, self.config.optim),
-            "seconds": seconds,
         }
 
     def _moving_weights(self, step: int) -> dict[str, float]:

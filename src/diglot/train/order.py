@@ -47,6 +47,7 @@ class Order:
     epochs: int
     seed: int
     shares: tuple[float, ...] = ()
+    max_steps: int | None = None
 
     @property
     def documents(self) -> int:
@@ -64,8 +65,9 @@ class Order:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        return self.steps_per_epoch * self.epochs
+        """Optimizer steps of the whole run: its passes over the data, or `max_steps` of them."""
+        steps = self.steps_per_epoch * self.epochs
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def progress(self, step: int) -> float:
         """How much of the run is done at step `step`: 0 at the first, 1 at the last."""

@@ -33,7 +33,9 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
         load_weights(vlm, Path(config.start_from))
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
     records = min(len(dataset), config.max_samples or len(dataset))
-    order = Order(records, config.global_batch, config.epochs, config.seed, objective.shares)
+    order = Order(
+        records, config.global_batch, config.epochs, config.seed, objective.shares, config.max_steps
+    )
     samples = PreparedSamples(dataset, vlm.processor, objective, config.seed, None, labels)
     return {
         "records": records,

@@ -75,7 +75,7 @@ def cost(job: Job) -> dict[str, Any]:
         learned.update({k.removeprefix("items/"): v for k, v in line.items() if k[:6] == "items/"})
     stage = job.stage
     shares = tuple(part["share"] for part in stage.mix.values())
-    order = Order(job.samples, stage.global_batch, stage.epochs, job.seed, shares)
+    order = Order(job.samples, stage.global_batch, stage.epochs, job.seed, shares, stage.max_steps)
     return {
         "train_seconds": round(sum(line["seconds"] for line in steps), 2),
         "steps": len(steps),
