@@ -229,6 +229,11 @@ def test_without_merging_mmcs_fits_llava_next(monkeypatch):
     assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_llava_next") == ["llava_next"]
 
 
+def test_with_tiles_behind_their_numbers_mmcs_fits_aya_vision(monkeypatch):
+    monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
+    assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_aya_vision") == ["aya_vision"]
+
+
 def fitting(*names):
     misfits = compare_containers(read_design(stage(*names).model))
     return [container for container, reasons in misfits.items() if not reasons]

@@ -68,6 +68,9 @@ class TokenGrid:
     lines: tuple[tuple[int, ...], ...] = ()
     """For tiles joined to one picture: the tokens that the language model reads, line by line, a
     separator behind each line. Empty: all tokens in their order, and no separator."""
+    marks: tuple[tuple[int, ...], ...] = ()
+    """Token ids that the language model reads before each view, and last those behind all views.
+    Empty: none."""
 
     def __len__(self) -> int:
         return sum(view.grid_hw[0] * view.grid_hw[1] for view in self.views)

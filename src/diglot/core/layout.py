@@ -86,19 +86,39 @@ def encode(sequence: Sequence, *, visual_counts: Seq[int], terms: tuple[str, ...
 
 
 def expand_lines(sequence: Seq[Segment], grids: Seq[TokenGrid]) -> Sequence:
-    """The sequence with every image of several lines as these: their tokens, a separator behind.
+    """The sequence with every image spelled out: its lines or views, and what stands between.
 
-    The separator is the projector's first (LLaVA-NeXT's `image_newline`).
+    Behind a line stands the projector's first separator (LLaVA-NeXT's `image_newline`), around
+    views their marks, which are tokens.
     """
     expanded: list[Segment] = []
     for segment in sequence:
-        lines = grids[segment.index].lines if isinstance(segment, Image) and grids else ()
-        for line in lines:
-            assert isinstance(segment, Image)
-            expanded += [Patches(line, segment.index), Separator(vector=0)]
-        if not lines:
+        if isinstance(segment, Image) and grids:
+            expanded += _spell_out(segment, grids[segment.index])
+        else:
             expanded.append(segment)
     return tuple(expanded)
+
+
+def _spell_out(image: Image, grid: TokenGrid) -> list[Segment]:
+    if grid.marks:
+        return _marked_views(image, grid)
+    spelled: list[Segment] = []
+    for line in grid.lines:
+        spelled += [Patches(line, image.index), Separator(vector=0)]
+    return spelled or [image]
+
+
+def _marked_views(image: Image, grid: TokenGrid) -> list[Segment]:
+    """Each view's tokens behind its mark, and the last mark."""
+    *before, last = [[Separator(ids=mark)] if mark else [] for mark in grid.marks]
+    spelled: list[Segment] = []
+    at = 0
+    for mark, view in zip(before, grid.views, strict=True):
+        count = view.grid_hw[0] * view.grid_hw[1]
+        spelled += [*mark, Patches(tuple(range(at, at + count)), image.index)]
+        at += count
+    return [*spelled, *last]
 
 
 def _add_trunk(

@@ -7,14 +7,15 @@ and native resolution (Qwen2-VL).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import Padding, TokenGrid, View, ViewKind
 from diglot.core.types import SizeHW
+from diglot.core.view_marks import ViewMarks
 
 # Modes that keep the aspect blow a thread-like image up to gigapixels, or beyond `max_pixels`.
 # The bound is Qwen2-VL's own.
@@ -52,6 +53,9 @@ class Preprocess:
     """For native: the image is resized so that its area lies between min and max."""
     max_pixels: int = 28 * 28 * 1280
     """For native: the largest area in pixels."""
+    marks: ViewMarks | None = None
+    """Text that the language model reads around and between an image's views, as the stock
+    container writes it that is to serve the model; null = none."""
 
     def __post_init__(self) -> None:
         if self.mode == "centre_crop":
@@ -71,6 +75,20 @@ class Preprocess:
             )
         if self.min_pixels > self.max_pixels:
             raise ConfigError("min_pixels exceeds max_pixels", where="preprocess")
+        if self.marks and self.mode == "anyres":
+            raise ConfigError(
+                "marks stand between views, and anyres joins its views to one picture",
+                where="preprocess.marks",
+                fix="Leave them out.",
+            )
+
+    def view_settings(self) -> dict[str, Any]:
+        """All that decides on an image's views, for the keys of what is cached by them."""
+        settings = asdict(self)
+        del settings["marks"]  # they stand between views, and change none
+        if self.mode == "tiles":
+            settings["ties"] = "fewer columns first"  # version 0.1.0 had fewer rows first
+        return settings
 
     def token_grid(self, size_hw: SizeHW, *, patch_px: int, unshuffle: int = 1) -> TokenGrid:
         """The grid of visual tokens after merging unshuffle × unshuffle encoder cells of patch_px.
@@ -173,13 +191,14 @@ def _tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
 def tile_grid(size_hw: SizeHW, *, max_tiles: int, tile_px: int) -> SizeHW:
     """Rows and columns of tiles: closest in aspect; of equals, more tiles if the image fills them.
 
-    The rule of InternVL-style dynamic tiling (the paper's "tile-wise dynamic resolution").
+    The rule of InternVL-style dynamic tiling (the paper's "tile-wise dynamic resolution"); of grids
+    of as many tiles the one of fewer columns comes first, as in stock GotOcr2.
     """
     height, width = size_hw
     grids = [
         (r, c)
-        for r in range(1, max_tiles + 1)
         for c in range(1, max_tiles + 1)
+        for r in range(1, max_tiles + 1)
         if r * c <= max_tiles
     ]
     grids.sort(key=lambda grid: grid[0] * grid[1])

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -70,7 +69,7 @@ class LabelWriter:
         about: Mapping[str, Any],
     ) -> None:
         self.folder, self.dataset, self._words = Path(folder), dataset, words
-        grid = {"preprocess": asdict(preprocess), "patch_px": patch_px}
+        grid = {"preprocess": preprocess.view_settings(), "patch_px": patch_px}
         self._about = json.loads(json.dumps({**grid, "about": dict(about)}))
         self._open = ExitStack()
         sizes = dataset.shard_sizes

@@ -17,6 +17,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import Sample, SizeHW
 from diglot.data.features import sample_pictures
 from diglot.models.encoder import RGB, Resample
+from diglot.models.marks import check_marks, mark_ids
 from diglot.models.tiling import view_pixels
 
 
@@ -45,6 +46,12 @@ class Processor:
 
     def token_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the visual tokens of an image of this size."""
+        grid = self._merged_grid(size_hw)
+        if self.preprocess.marks is None:
+            return grid
+        return replace(grid, marks=mark_ids(self.preprocess.marks, grid.views, self.tokenizer))
+
+    def _merged_grid(self, size_hw: SizeHW) -> TokenGrid:
         if isinstance(self.merging, Unshuffle):
             factor = self.merging.factor
             return self.preprocess.token_grid(size_hw, patch_px=self.patch_px, unshuffle=factor)
@@ -93,7 +100,9 @@ def make_processor(
     *,
     max_length: int,
 ) -> Processor:
-    """The processor of a model's parts."""
+    """The processor of a model's parts. Raises ConfigError for marks that cannot be kept."""
+    if preprocess.marks:
+        check_marks(preprocess.marks, tokenizer)
     scale = PixelScale(mean=encoder.mean, std=encoder.std, resample=encoder.resample)
     return Processor(
         tokenizer=tokenizer,

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import torch
 from PIL import Image
@@ -32,5 +31,5 @@ def feature_key(vlm: VLM) -> str:
     # native resolution rounds an image to whole merged cells
     merged = vlm.unshuffle if vlm.preprocess.mode == "native" else 1
     pixels = [encoder.resample, *encoder.mean, *encoder.std]
-    inputs = [encoder.revision, asdict(vlm.preprocess), pixels, merged]
+    inputs = [encoder.revision, vlm.preprocess.view_settings(), pixels, merged]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from diglot.models.config import Attention, VLMConfig
 from diglot.models.decode import choose_attention, decode_packed, set_attention
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
+from diglot.models.new_tokens import add_new_tokens
 from diglot.models.processor import make_processor
 from diglot.models.projector import check_projector, merging_of
 from diglot.models.separate import list_passages, scatter_passages
@@ -176,6 +177,8 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
             words_rms=language.words_rms(),
         )
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
+    if preprocess.marks:
+        add_new_tokens(language, preprocess.marks.new_tokens)
     attention = choose_attention(language, config.attention)
     vlm = VLM(encoder, projector, language, preprocess, attention)
     _check_parts(vlm)

@@ -7,11 +7,11 @@ from diglot.core.errors import ConfigError
 from diglot.models.adapters.images import read_images
 
 
-def test_tiles_with_tokens_between_them_are_refused(tmp_path) -> None:
-    """Trained without its TILE tokens, the model would be served otherwise than trained."""
+def test_tiles_as_the_processor_cuts_them(tmp_path) -> None:
     size = {"height": 32, "width": 32}
-    GotOcr2ImageProcessorPil(size=size, max_patches=4).save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=r"TILE tokens.*max_patches: 1"):
+    for most, mode in [(4, "tiles"), (1, "squash")]:
+        GotOcr2ImageProcessorPil(size=size, max_patches=most).save_pretrained(tmp_path)
+        assert read_images(str(tmp_path), None).preprocess.mode == mode
+    GotOcr2ImageProcessorPil(size=size, min_patches=2, max_patches=4).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"min_patches: 1"):
         read_images(str(tmp_path), None)
-    GotOcr2ImageProcessorPil(size=size, max_patches=1).save_pretrained(tmp_path)
-    assert read_images(str(tmp_path), None).preprocess.mode == "squash"

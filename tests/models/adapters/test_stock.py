@@ -120,7 +120,9 @@ def test_what_a_run_trained_goes_out_and_the_rest_stays(stock: Path, tmp_path: P
     assert all("projector" in name or "image_newline" in name for name in moved)
 
 
-@pytest.mark.parametrize("row", [FITTING[0], FITTING[3]], ids=["llava", "llava_next"])
+@pytest.mark.parametrize(
+    "row", [FITTING[0], FITTING[3], FITTING[7]], ids=["llava", "llava_next", "aya_vision_tiles"]
+)
 def test_logits_after_reading_back(towers, language_folder: Path, tmp_path: Path, row) -> None:
     vlm, config = make(towers, language_folder, row)
     out = export(vlm, config, row[0], tmp_path / "stock")

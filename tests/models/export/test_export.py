@@ -1,6 +1,7 @@
 """VLMs written as stock folders, and read by stock transformers in a process of its own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
+from diglot.core.view_marks import ViewMarks
 from diglot.models.export import stock_run
 from diglot.models.export.check import check_export, picture_logits
 from diglot.models.export.container import load_container
@@ -19,9 +21,12 @@ from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, write_export
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
+from tests.tiny import BOS, EOS
 
 MERGED = {"name": "mlp", "hidden": 24, "unshuffle": 2, "input_norm": True}
 PLAIN = {"name": "mlp", "activation": "gelu"}
+AYA = ViewMarks(start=EOS, tile="TILE_{number}", image="ALL", thumbnail="ALL", end=BOS)
+TILED = Preprocess(mode="tiles", image_px=32, marks=AYA)
 # container, encoder folder, layer, projector, way of preparing the image
 FITTING = [
     ("llava", "clip", -2, PLAIN, "center_crop"),
@@ -31,6 +36,7 @@ FITTING = [
     ("llava_next", "siglip", 1, {**PLAIN, "separators": 1}, "anyres"),
     ("aya_vision", "siglip", -2, {**MERGED, "activation": "quick_gelu"}, "squash"),
     ("aya_vision", "clip_vision", "last", {**MERGED, "activation": "silu"}, "squash"),
+    ("aya_vision", "siglip", 1, {**MERGED, "activation": "silu"}, TILED),
 ]
 
 
@@ -41,12 +47,14 @@ def pictures() -> list[Image.Image]:
 
 
 def make(towers: dict[str, Path], language: Path, row) -> tuple[VLM, VLMConfig]:
-    _, folder, layer, projector, mode = row
+    _, folder, layer, projector, preprocess = row
+    if isinstance(preprocess, str):
+        preprocess = Preprocess(mode=preprocess, image_px=32)
     config = VLMConfig(
         encoder={"name": folder.split("_")[0], "path": str(towers[folder]), "layer": layer},
         projector=projector,
         language=LanguageConfig(path=str(language)),
-        preprocess=Preprocess(mode=mode, image_px=32),
+        preprocess=preprocess,
     )
     vlm = build_vlm(config, seed=3).eval()
     with torch.no_grad():
@@ -200,6 +208,8 @@ MISFITS = [
     ("aya_vision", {"projector": {**MERGED, "activation": "gelu"}}, "activation gelu"),
     ("aya_vision", {"projector": {**MERGED, "input_norm": False}}, "LayerNorm"),
     ("aya_vision", {"encoder": "efficientnet_lite0"}, "encoder efficientnet_lite0"),
+    ("aya_vision", {"preprocess": Preprocess(mode="tiles", image_px=32)}, "ends with '_{number}'"),
+    ("aya_vision", {"preprocess": replace(TILED, thumbnail=False)}, "always have one"),
 ]
 
 

@@ -7,7 +7,6 @@ half precision neither overflows nor loses small features.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,7 +105,8 @@ class Features:
 
     def _spec(self, u: int) -> FeatureSpec:
         encoder, preprocess = self._encoders[u], self._preprocess[u]
-        payload = [encoder.revision, asdict(preprocess), vars(self._normalisations[u]), "unit"]
+        normalisation = vars(self._normalisations[u])
+        payload = [encoder.revision, preprocess.view_settings(), normalisation, "unit"]
         key = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:16]
         return FeatureSpec(
             key=key,

@@ -52,14 +52,7 @@ def _preprocess(images: Any, where: str) -> Preprocess:
     if kind.startswith("LlavaNext"):
         return _anyres(images)
     if kind.startswith("GotOcr2"):
-        if images.max_patches > 1:  # its processor puts a TILE token before each, which we do not
-            raise ConfigError(
-                f"{kind} with several tiles and their TILE tokens is not known here",
-                expected="max_patches: 1",
-                got=images.max_patches,
-                where=where,
-            )
-        return Preprocess(mode="squash", image_px=images.size["height"])
+        return _tiles(images, where)
     if getattr(images, "do_pad", False) and not kind.startswith("Idefics3"):
         raise ConfigError(f"{kind} pads before it resizes, which is not known here", where=where)
     size = images.size
@@ -70,6 +63,21 @@ def _preprocess(images: Any, where: str) -> Preprocess:
     elif "height" in size and size["height"] == size["width"]:
         return Preprocess(mode="squash", image_px=size["height"])
     raise ConfigError(f"{kind} with size {size} is not known here", where=where)
+
+
+def _tiles(images: Any, where: str) -> Preprocess:
+    """Its processors ask for crops whatever `crop_to_patches` says."""
+    if images.min_patches != 1:
+        raise ConfigError(
+            "an image processor with a least number of tiles is not known here",
+            expected="min_patches: 1",
+            got=images.min_patches,
+            where=where,
+        )
+    side = images.size["height"]
+    if images.max_patches == 1:
+        return Preprocess(mode="squash", image_px=side)
+    return Preprocess(mode="tiles", image_px=side, max_tiles=images.max_patches)
 
 
 def _anyres(images: Any) -> Preprocess:

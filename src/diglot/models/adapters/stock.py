@@ -3,7 +3,7 @@
 The parts are the stock model's own modules, so what is not trained goes out again to the bit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.models.adapters.images import StockImages, read_images
+from diglot.models.adapters.marks import read_marks
 from diglot.models.encoder import unshuffle
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
@@ -152,7 +153,9 @@ def open_stock(path: str, *, revision: str | None = None, dtype: str = "float32"
             getattr(inner, names.projector), factor, dict(inner.named_parameters(recurse=False))
         ),
         language=_language(model, getattr(inner, names.text), tokenizer),
-        preprocess=images.preprocess,
+        preprocess=replace(
+            images.preprocess, marks=read_marks(config.model_type, path, revision, tokenizer)
+        ),
     )
 
 

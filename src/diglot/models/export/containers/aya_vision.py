@@ -1,7 +1,7 @@
 """AyaVision: LayerNorm, 2 x 2 unshuffle and a SwiGLU of free width, which holds our projector.
 
-The stock order of a block's features is ours (row, column, channel). With empty frame tokens and
-one view an image is its visual tokens and nothing else.
+The stock order of a block's features is ours (row, column, channel). With empty marks and one view
+an image is its visual tokens and nothing else; tiles are InternVL's, each behind its number.
 """
 
 import copy
@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from diglot.core.view_marks import ViewMarks
 from diglot.models.export.container import (
     IMAGE_TOKEN,
     STRATEGY,
@@ -31,6 +32,8 @@ from diglot.models.export.images import pixel_settings, square
 from diglot.models.export.mlp_projector import SWIGLU_SCALE, mlp_misfits, swiglu_pair
 from diglot.models.vlm import VLM
 
+NUMBER = "_{number}"  # what the stock processor writes behind its tile token
+
 
 class AyaVision(Container):
     """`AyaVisionForConditionalGeneration`."""
@@ -41,7 +44,8 @@ class AyaVision(Container):
         return [
             *encoder_misfits(design, tuple(STRATEGY)),
             *layer_misfits(design, reads_last=False),
-            *mode_misfits(design, ("squash",)),
+            *mode_misfits(design, ("squash", "tiles")),
+            *_mark_misfits(design),
             *size_misfits(design),
             *mlp_misfits(
                 design,
@@ -74,12 +78,14 @@ class AyaVision(Container):
         return norm | swiglu_pair(projector, str(design.activation))
 
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
-        side = vlm.preprocess.image_px
+        preprocess = vlm.preprocess
+        side, marks = preprocess.image_px, preprocess.marks or ViewMarks()
+        most = preprocess.max_tiles if preprocess.mode == "tiles" else 1
         images = GotOcr2ImageProcessorPil(
             size=square(side),
-            crop_to_patches=False,
+            crop_to_patches=most > 1,
             min_patches=1,
-            max_patches=1,  # the stock processor asks for crops whatever the line above says
+            max_patches=most,  # the stock processor asks for crops whatever crop_to_patches says
             **pixel_settings(vlm),
         )
         return AyaVisionProcessor(
@@ -89,11 +95,29 @@ class AyaVision(Container):
             img_size=side,
             image_token=IMAGE_TOKEN,
             img_patch_token=IMAGE_TOKEN,
-            start_of_img_token="",
-            end_of_img_token="",
-            tile_token="",
-            tile_global_token="",
+            start_of_img_token=marks.start,
+            end_of_img_token=marks.end,
+            tile_token=marks.tile.removesuffix(NUMBER),
+            tile_global_token=marks.image,
         )
+
+
+def _mark_misfits(design: Design) -> list[str]:
+    """Marks that the stock processor would write otherwise."""
+    preprocess = design.preprocess
+    if preprocess is None:
+        return []
+    marks, reasons = preprocess.marks or ViewMarks(), []
+    if preprocess.mode == "tiles" and preprocess.max_tiles > 1:
+        if not preprocess.thumbnail:
+            reasons.append("preprocess.thumbnail false: its tiles always have one")
+        if not marks.tile.endswith(NUMBER) or marks.tile.count("{") > 1:
+            reasons.append(f"preprocess.marks.tile {marks.tile!r}: it ends with {NUMBER!r}")
+        if marks.thumbnail != marks.image:
+            reasons.append("preprocess.marks: its thumbnail and its image have the same")
+    if marks.row_end or marks.view_end:
+        reasons.append("preprocess.marks: it has neither row_end nor view_end")
+    return reasons
 
 
 CONTAINER = AyaVision()

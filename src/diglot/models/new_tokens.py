@@ -1,0 +1,37 @@
+"""Special tokens that a language model's vocabulary lacks, each with a row that starts as the mean.
+
+The start is the same in every run, so that a checkpoint need not hold a frozen language model.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from diglot.models.language import Language
+
+
+@torch.no_grad()
+def add_new_tokens(language: Language, tokens: Sequence[str]) -> None:
+    """Make `tokens` special tokens of the model; those it has already stay as they are.
+
+    A row behind the tokenizer's last entry is taken where the matrix has one, else it grows.
+    """
+    tokenizer: Any = language.tokenizer
+    rows = len(tokenizer)
+    tokenizer.add_tokens(list(tokens), special_tokens=True)
+    added = range(rows, len(tokenizer))
+    if not added:
+        return
+    model: Any = language.model
+    tables = [language.words.weight.float().mean(0), _head(model).float().mean(0)]
+    if added.stop > language.words.num_embeddings:
+        model.resize_token_embeddings(added.stop, mean_resizing=False)
+    language.words.weight[added.start : added.stop] = tables[0].to(language.words.weight.dtype)
+    if not model.config.get_text_config().tie_word_embeddings:
+        _head(model)[added.start : added.stop] = tables[1].to(_head(model).dtype)
+
+
+def _head(model: Any) -> torch.Tensor:
+    """The head's matrix (V, D)."""
+    return model.get_output_embeddings().weight
