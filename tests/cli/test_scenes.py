@@ -3,6 +3,7 @@ import json
 import pytest
 from PIL import Image
 
+from diglot.cli.main import main
 from diglot.cli.scenes import embedded_backgrounds, embedded_pools, scenes
 from diglot.data.records import open_dataset
 from diglot.synth.scenes.compose import SceneMaker
@@ -43,3 +44,17 @@ def test_embedded_scenes_show_51_kinds():
     photographs = sum(name in pools[0].names for name in names)
     assert 0.4 < photographs / len(names) < 0.6
     assert all(len(set(names[i : i + 4])) == 4 for i in range(0, len(names), 4))
+
+
+def test_questions_about_scenes_that_vary_unless_asked_otherwise(tmp_path, capsys):
+    pictures = own_pictures(tmp_path / "pictures")
+    common = ["--pictures", str(pictures), "--instruct", "--count", "6", "--scene.image_px", "96"]
+    common += ["--scene.object_px", "[16,24]", "--scene.texture_share", "1"]
+    assert main(["scenes", str(tmp_path / "varied"), *common, "--scene.objects", "[2,3]"]) == 0
+    made = open_dataset(tmp_path / "varied")
+    assert all(made[i].is_conversation for i in range(6))
+    settings = json.loads((tmp_path / "varied" / "dataset.json").read_text())
+    config = settings["splits"]["train"]["info"]["config"]
+    assert (config["objects"], config["repeat_probability"]) == ([2, 3], 0.5)
+    assert main(["scenes", str(tmp_path / "jokes"), *common, "--questions.kinds", "[jokes]"]) == 2
+    assert "unknown kinds of questions" in capsys.readouterr().err

@@ -137,7 +137,7 @@ def test_a_row_of_an_ablation(overlay, base, objective, fields):
 
 def test_recipes_that_are_compared_differ_in_the_objective_alone():
     ours = ("objective", "plus", "mix", "labels")
-    embedded = [name for name in EMBEDDED if not name.endswith("_stock")]
+    embedded = [name for name in EMBEDDED if not name.endswith(("_stock", "sft"))]
     for names, free in ((embedded, ()), ([n for n in FULL if "llava15" in n], ("micro_batch",))):
         assert len(names) >= 4
         first, *others = (
@@ -206,6 +206,7 @@ def test_language_models_of_the_recipes_can_be_taken_apart(config, model):
 CONTAINERS = {
     "embedded/caption_stock": ["fast_vlm"],
     "embedded/code_switch_stock": ["fast_vlm"],
+    "embedded/sft": ["fast_vlm"],
     "embedded/caption": [],
     "full/llava15_7b_caption": ["llava"],
     "full/llava15_7b_sea": ["llava"],

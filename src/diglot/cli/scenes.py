@@ -1,13 +1,17 @@
 """`diglot scenes`: compose a dataset of scenes with exact labels."""
 
 import json as json_text
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.cli.verb import parse_arguments
 from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -16,10 +20,11 @@ from diglot.embedded.emoji import emoji_files
 from diglot.embedded.photos import photo_files
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.conversations import VARIED_SCENES, ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.pools import ArrayPool, FolderPool, Pool, SvgPool
-from diglot.synth.scenes.write import write_scenes
+from diglot.synth.scenes.write import Maker, write_scenes
 
-_DEFAULTS = ScenesConfig()
+_DEFAULTS, _QUESTIONS = ScenesConfig(), QuestionsConfig()
 
 
 def scenes(
@@ -32,12 +37,19 @@ def scenes(
     cifar_share: float = 0.5,
     shard_samples: int = 256,
     scene: ScenesConfig = _DEFAULTS,
+    instruct: bool = False,
+    questions: QuestionsConfig = _QUESTIONS,
     json: Path | None = None,
 ) -> None:
     """Compose scenes of known objects, with boxes, masks and captions that are exact.
 
-    Example:
+    With --instruct the records are conversations for the second stage: questions about each
+    scene, whose answers are exact and no more often yes than no; scenes then vary in number,
+    colours and repeated kinds unless --scene says otherwise.
+
+    Examples:
         diglot scenes data/scenes --count 64 --split train --seed 0
+        diglot scenes data/questions --instruct --count 64
 
     Run it again to resume after an interruption, or with a larger count to add scenes.
 
@@ -53,12 +65,15 @@ def scenes(
         cifar_share: Share of the objects that are CIFAR-10 photographs; the rest are emoji.
         shard_samples: Scenes in a Parquet file.
         scene: How scenes are composed.
+        instruct: Write conversations: questions and answers in place of a caption.
+        questions: What --instruct asks.
         json: Write the summary to this file too.
     """
     own = FolderPool(pictures) if pictures else None
     pools = [own] if own else embedded_pools(cifar_share=cifar_share)
     photos = embedded_backgrounds() if scene.texture_share < 1 else []
-    maker = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
+    composer = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
+    maker: Maker = ConversationMaker(composer, questions) if instruct else composer
     with show_progress() as report:
         rejected = write_scenes(
             maker,
@@ -73,6 +88,27 @@ def scenes(
     Console().print(_table(summary))
     if json:
         json.write_text(json_text.dumps(summary, indent=2) + "\n", "utf-8")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """All by the signature but --instruct, which needs no value."""
+    parser.add_function_arguments(scenes, as_group=False, as_positional=True, skip={"instruct"})
+    parser.add_argument(
+        "--instruct",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="write conversations: questions and answers in place of a caption",
+    )
+
+
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The arguments; with --instruct, scenes that vary where nothing else is asked for."""
+    if parse_arguments(parser, args)["instruct"]:
+        varied = {f"scene.{k}": v for k, v in asdict(VARIED_SCENES).items()}
+        parser.set_defaults(varied)
+    return parse_arguments(parser, args)
 
 
 def embedded_pools(*, cifar_share: float = 0.5) -> list[Pool]:
@@ -105,6 +141,7 @@ def _emoji_by_name() -> dict[str, Path]:
 def summarise(dataset: Dataset, rejected: Rejected) -> dict:
     """What a split holds: counts, and how often each name appears."""
     labels = [label for scene in dataset.labels for label in scene if label]
+    # of a conversation every mention of an object is a region
     return {
         "folder": str(dataset.folder),
         "split": dataset.split,

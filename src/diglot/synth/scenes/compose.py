@@ -67,13 +67,22 @@ class SceneMaker:
 
         Raises DataError where the drawn objects find no place or a picture cannot be read.
         """
-        # zlib.crc32, as hash() of a string differs between processes.
-        rng = np.random.default_rng([self.seed, zlib.crc32(self.split.encode()), index])
         where = self.scene_id(index)
         try:
-            return self._compose(where, rng)
+            return self._compose(where, self._rng(index))
         except DataError as error:
             raise error if error.where else DataError(error.what, where=where) from error
+
+    def kinds_of(self, index: int) -> list[str]:
+        """The kinds of objects that scene `index` shows, drawn without composing it.
+
+        Raises DataError where no kinds may go together.
+        """
+        return [thing.name for thing in self._planner.draw(self._rng(index)).objects]
+
+    def _rng(self, index: int) -> np.random.Generator:
+        # zlib.crc32, as hash() of a string differs between processes.
+        return np.random.default_rng([self.seed, zlib.crc32(self.split.encode()), index])
 
     def _compose(self, id: str, rng: np.random.Generator) -> Sample:
         plan = self._planner.draw(rng)

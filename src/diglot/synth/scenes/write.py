@@ -1,20 +1,42 @@
 """Writing scenes to a dataset folder; a run that was killed resumes."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
+from diglot.core.types import Sample
 from diglot.data.rejected import Rejected
 from diglot.data.writer import SHARD_SAMPLES, DatasetWriter
-from diglot.synth.scenes.compose import SceneMaker, scene_index
+from diglot.synth.scenes.compose import scene_index
 
 REJECTED = "rejected.jsonl"
 # More rejections in a row than this mean that the settings cannot work, not bad luck.
 _HOPELESS = 50
 
 
+class Maker(Protocol):
+    """What makes the records of one split by their index: SceneMaker, ConversationMaker."""
+
+    split: str
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """How they are made, for `dataset.json`."""
+        ...
+
+    def scene_id(self, index: int) -> str:
+        """The id of record `index`, which `scene_index` reads back."""
+        ...
+
+    def scene(self, index: int) -> Sample:
+        """Record `index`. Raises DataError where it cannot be made."""
+        ...
+
+
 def write_scenes(
-    maker: SceneMaker,
+    maker: Maker,
     folder: Path,
     count: int,
     *,
@@ -48,7 +70,7 @@ def write_scenes(
 
 
 def _fill(
-    maker: SceneMaker,
+    maker: Maker,
     writer: DatasetWriter,
     rejected: Rejected,
     index: int,
