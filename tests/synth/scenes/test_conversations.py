@@ -176,7 +176,7 @@ def test_written_conversations_resume(tmp_path: Path) -> None:
     write_scenes(maker(), tmp_path / "whole", 6)
     parts, whole = (open_dataset(tmp_path / name) for name in ("parts", "whole"))
     assert [parts[i] for i in range(6)] == [whole[i] for i in range(6)]
-    with pytest.raises(ConfigError, match="other settings|made"):
+    with pytest.raises(ConfigError, match=r"other settings|made"):
         write_scenes(maker(kinds=("total",)), tmp_path / "parts", 6)
     with pytest.raises(ConfigError, match="exchanges"):
         QuestionsConfig(exchanges=0)
