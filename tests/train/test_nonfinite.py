@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from diglot.train.lanes import lanes_of_one
 from diglot.train.loop import train
 from diglot.train.order import Order
 from diglot.train.step import NonFiniteLossError
@@ -65,7 +66,7 @@ def own(tmp_path, monkeypatch):
 
 
 # a sample of step 3: the order is a function of the seed
-LATE = f"tiny/{Order(samples=20, global_batch=4, epochs=1, seed=0).step(3)[1][2]}"
+LATE = f"tiny/{Order(lanes_of_one(20), global_batch=4, epochs=1, seed=0).step(3)[1][2]}"
 
 
 def ids_of(message: str) -> set[str]:

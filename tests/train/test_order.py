@@ -3,10 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.core.rng import generator
+from diglot.train.lanes import lanes_of_one
 from diglot.train.order import Order
 
+
+def order_of(samples: int, shares: tuple[float, ...] = (), **settings: int) -> Order:
+    return Order(lanes_of_one(samples, shares), **settings)
+
+
 orders = st.builds(
-    Order,
+    order_of,
     samples=st.integers(1, 40),
     global_batch=st.integers(1, 12),
     epochs=st.integers(1, 3),
@@ -17,7 +23,7 @@ orders = st.builds(
 @given(orders)
 def test_every_sample_comes_exactly_once_an_epoch(order):
     keys = [key for step in range(order.steps) for key in order.step(step)]
-    assert sorted(keys) == [(e, 0, i) for e in range(order.epochs) for i in range(order.samples)]
+    assert sorted(keys) == [(e, 0, i) for e in range(order.epochs) for i in range(order.documents)]
     assert all(1 <= len(order.step(step)) <= order.global_batch for step in range(order.steps))
 
 
@@ -34,7 +40,7 @@ def test_shares_are_disjoint_and_complete_with_as_many_passes_each(order, micro,
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_every_process_gets_turns_of_every_kind(processes):
-    order = Order(samples=64, global_batch=32, epochs=1, seed=0, shares=(1.0,))
+    order = order_of(samples=64, global_batch=32, epochs=1, seed=0, shares=(1.0,))
     for step in range(order.steps):
         for process in range(processes):
             for batch in order.micro_batches(step, 4, process, processes):
@@ -43,16 +49,16 @@ def test_every_process_gets_turns_of_every_kind(processes):
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     def first(seed):
-        return Order(samples=50, global_batch=50, epochs=2, seed=seed).step(0)
+        return order_of(samples=50, global_batch=50, epochs=2, seed=seed).step(0)
 
-    order = Order(samples=50, global_batch=50, epochs=2, seed=0)
+    order = order_of(samples=50, global_batch=50, epochs=2, seed=0)
     assert order.step(0) == first(0) != first(1)
     assert [i for *_, i in order.step(0)] != [i for *_, i in order.step(1)]
     assert [i for *_, i in order.step(0)] != list(range(50))
 
 
 def test_one_process_or_many_see_the_same_steps():
-    order = Order(samples=23, global_batch=8, epochs=1, seed=0)
+    order = order_of(samples=23, global_batch=8, epochs=1, seed=0)
     for step in range(order.steps):
         alone = [key for batch in order.micro_batches(step, 3, 0, 1) for key in batch]
         assert alone == order.step(step)
@@ -69,7 +75,7 @@ def test_generators_differ_by_all_they_are_told():
 
 @given(st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.5, 0.8, 1.0, 2.5]))
 def test_turns_are_even_in_every_stretch(samples, batch, share):
-    order = Order(samples=samples, global_batch=batch, epochs=2, seed=0, shares=(share,))
+    order = order_of(samples=samples, global_batch=batch, epochs=2, seed=0, shares=(share,))
     extra = round(share * samples)
     assert order.documents == samples + extra
     for epoch in range(2):
@@ -86,19 +92,19 @@ def test_turns_are_even_in_every_stretch(samples, batch, share):
 
 
 def test_turns_of_the_objective_are_in_the_order_they_have_alone():
-    mixed = Order(samples=20, global_batch=5, epochs=1, seed=3, shares=(0.8,))
-    alone = Order(samples=20, global_batch=5, epochs=1, seed=3)
+    mixed = order_of(samples=20, global_batch=5, epochs=1, seed=3, shares=(0.8,))
+    alone = order_of(samples=20, global_batch=5, epochs=1, seed=3)
     keys = [key for step in range(mixed.steps) for key in mixed.step(step) if key[1] == 0]
     assert keys == [key for step in range(alone.steps) for key in alone.step(step)]
 
 
 def test_progress_goes_from_0_to_1():
-    order = Order(samples=20, global_batch=5, epochs=1, seed=0)
+    order = order_of(samples=20, global_batch=5, epochs=1, seed=0)
     assert [order.progress(step) for step in range(4)] == [0, 1 / 3, 2 / 3, 1]
-    assert Order(samples=1, global_batch=5, epochs=1, seed=0).progress(0) == 1
+    assert order_of(samples=1, global_batch=5, epochs=1, seed=0).progress(0) == 1
 
 
 def test_max_steps_ends_the_passes_early():
-    order = Order(samples=23, global_batch=8, epochs=2, seed=0, max_steps=4)
+    order = order_of(samples=23, global_batch=8, epochs=2, seed=0, max_steps=4)
     assert (order.steps, order.progress(3), order.done(3)) == (4, 1.0, 23 + 8)
-    assert Order(samples=23, global_batch=8, epochs=1, seed=0, max_steps=4).steps == 3
+    assert order_of(samples=23, global_batch=8, epochs=1, seed=0, max_steps=4).steps == 3

@@ -73,13 +73,15 @@ def test_other_errors_pass() -> None:
 def test_what_a_worker_gets_has_no_weights(world, tmp_path) -> None:
     """A sample's way into the model travels; neither a part of the model nor a head does."""
     from diglot.data.records import open_dataset
+    from diglot.train.datasets import Source, TrainingData
     from diglot.train.mixture import build_mixture
     from diglot.train.samples import PreparedSamples
     from tests.tiny import tiny_vlm
 
     mixture = build_mixture("caption", {"token_contrastive": {"weight": 1.0}}, {})
     assert len(list(mixture.heads.parameters())) == 1
-    samples = PreparedSamples(open_dataset(world / "data"), tiny_vlm().processor, mixture, 0, None)
+    data = TrainingData([Source(open_dataset(world / "data"))])
+    samples = PreparedSamples(data, tiny_vlm().processor, mixture, 0)
     there = pickle.loads(pickle.dumps(samples))
     assert not list(there.objective.heads.parameters())
     assert there.objective.terms == mixture.terms

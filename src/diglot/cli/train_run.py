@@ -54,7 +54,7 @@ def _probe(config: StageConfig) -> Probe | None:
         return None
     frame = config.objective.as_dict().get("frame")
     return probe_on(
-        Path(config.data),
+        Path(config.sources[0].path),
         config.probe_split,
         config.probe_samples,
         frame=Frame(**frame) if frame else None,

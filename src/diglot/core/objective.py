@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import torch
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # core loads no model library
     from transformers import PreTrainedTokenizerFast
 
 Reduction = Literal["mean", "sum"]
+RecordKind = Literal["caption", "conversation"]
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 # Collects an object of every process; of one process alone, a list of its own.
 Gather = Callable[[Any], list[Any]]
 
@@ -34,10 +36,11 @@ class Prepared:
 class Objective(Protocol):
     """A way to train: makes sequences out of samples, and a loss out of what the model returns.
 
-    Two more members may be there. `heads`, an nn.Module, is what the objective learns of its own:
-    it trains with the model and is no part of the result. `select(batch, gather) -> Batch` makes
-    the choices that need the whole batch in sight; it returns the batch with other targets and
-    counts, and every process calls it for every micro-batch.
+    More members may be there. `takes`, a collection of KINDS, says which records it can use, where
+    it is mixed with others; without it, all. `heads`, an nn.Module, is what the objective learns of
+    its own: it trains with the model and is no part of the result. `select(batch, gather) -> Batch`
+    makes the choices that need the whole batch in sight; it returns the batch with other targets
+    and counts, and every process calls it for every micro-batch.
     """
 
     terms: tuple[str, ...]  # names of its loss terms

@@ -1,11 +1,31 @@
-"""The configuration of what is kept of the data. It imports no library, so that help is fast."""
+"""What a run reads, and what is kept of it. It imports no model library, so that help is fast."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from diglot.config.ranges import PositiveFloat, check_ranges
 from diglot.config.read import expand_home
 
 FeatureDtype = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """One of several datasets that a run learns from."""
+
+    path: str
+    """Dataset folder."""
+    weight: PositiveFloat = 1.0
+    """Passes over it in each epoch of the run: 1 = every record once, 2 = twice, 0.5 = one half,
+    and the other half in the next epoch."""
+    split: str | None = None
+    """Which split of it; null = the run's."""
+    labels: str | None = None
+    """Folder of patch labels that `diglot label` made of it."""
+
+    def __post_init__(self) -> None:
+        expand_home(self, "path", "labels")
+        check_ranges(self, where=f"data, {self.path}")
 
 
 @dataclass(frozen=True, kw_only=True)

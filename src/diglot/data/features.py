@@ -29,7 +29,7 @@ from diglot.core.types import Sample, SizeHW
 from diglot.data.config import FeatureDtype
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected, rejection_of
+from diglot.data.rejected import Notes, rejection_of
 from diglot.files import locked, replacing_folder
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class FeatureCache:
     def build(
         self,
         encode: Encode,
-        rejected: Rejected,
+        rejected: Notes,
         *,
         first: int | None = None,
         process: int = 0,
@@ -168,7 +168,7 @@ class FeatureCache:
             self.spec.grid_of(size_hw)
         return sample_pictures(sample)
 
-    def _encode(self, indices: list[int], encode: Encode, rejected: Rejected) -> None:
+    def _encode(self, indices: list[int], encode: Encode, rejected: Notes) -> None:
         features, marks = self._open()
         pictures: dict[int, list[Image.Image]] = {}
         for index in indices:

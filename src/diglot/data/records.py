@@ -97,6 +97,11 @@ class Dataset:
         return list(chain.from_iterable(_labels(shard.path) for shard in self._shards))
 
     @cached_property
+    def conversations(self) -> list[bool]:
+        """Whether each sample is a conversation, in order, without reading texts or pictures."""
+        return list(chain.from_iterable(_conversations(shard.path) for shard in self._shards))
+
+    @cached_property
     def fingerprint(self) -> str:
         """64 hex digits that name the content, order included.
 
@@ -155,7 +160,7 @@ class Dataset:
 def _read_column(path: Path, name: str) -> pa.ChunkedArray:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(columns=[name]).column(name)
+            return file.read(columns=[name]).column(name.partition(".")[0])
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
 
@@ -183,6 +188,17 @@ def _labels(path: Path) -> list[list[str | None]]:
         return [[] for _ in range(samples)]
     labels = iter(column.flatten().field("label").to_pylist())
     return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
+
+
+def _conversations(path: Path) -> list[bool]:
+    """A record with a turn is a conversation. Reads the smallest of the columns inside `turns`."""
+    footer = read_footer(path)
+    columns = [footer.schema.column(i).path for i in range(footer.num_columns)]
+    inside = [name for name in columns if name.startswith("turns.")]
+    if not inside:  # format 1, or nothing but nulls
+        return [False] * footer.num_rows
+    leaf = next((name for name in inside if name.endswith(".learn")), inside[0])
+    return [bool(turns) for turns in _read_column(path, leaf).to_pylist()]
 
 
 def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool = False) -> Dataset:

@@ -3,8 +3,9 @@
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from diglot.core.errors import DataError
 
@@ -17,11 +18,20 @@ class Rejection:
     reason: str  # the kind of mistake, the same for all records with it
     where: str  # file, sample and field
     detail: str = ""  # the whole message
+    dataset: str = ""  # of a run that reads several: which
 
 
 def rejection_of(id: str, error: DataError) -> Rejection:
     """The rejection of record `id` for what `error` says of it."""
     return Rejection(id, error.what, error.where or "", str(error))
+
+
+class Notes(Protocol):
+    """Takes rejections."""
+
+    def note(self, rejection: Rejection) -> object:
+        """Note one."""
+        ...
 
 
 class Rejected:
@@ -32,7 +42,7 @@ class Rejected:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._noted: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str, str]] = set()  # dataset, id, reason
         self._reasons: Counter[str] = Counter()
         if path.exists():
             self._read()
@@ -40,23 +50,31 @@ class Rejected:
     def note(self, rejection: Rejection) -> bool:
         """`add` a rejection."""
         one = rejection
-        return self.add(one.id, one.reason, where=one.where, detail=one.detail)
+        return self.add(one.id, one.reason, where=one.where, detail=one.detail, dataset=one.dataset)
 
-    def add(self, id: str, reason: str, *, where: str = "", detail: str = "") -> bool:
+    def of_dataset(self, name: str) -> "DatasetRejected":
+        """The same list, for the records of one dataset; "" names the only one."""
+        return DatasetRejected(self, name)
+
+    def add(
+        self, id: str, reason: str, *, where: str = "", detail: str = "", dataset: str = ""
+    ) -> bool:
         """Note that record `id` is unusable; on disk on return. False where it was noted before.
 
         `reason` groups records in `counts`; `detail` is the full message for this one.
         """
-        if (id, reason) in self._noted:
+        if (dataset, id, reason) in self._noted:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entry = {"id": id, "reason": reason, "where": where}
-        line = json.dumps(entry | ({"detail": detail} if detail else {})) + "\n"
+        entry |= {"detail": detail} if detail else {}
+        entry |= {"dataset": dataset} if dataset else {}
+        line = json.dumps(entry) + "\n"
         with open(self.path, "ab") as file:
             file.write(line.encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
-        self._remember(id, reason)
+        self._remember(dataset, id, reason)
         return True
 
     @property
@@ -64,11 +82,15 @@ class Rejected:
         """How many records were rejected for each reason, commonest first."""
         return dict(self._reasons.most_common())
 
+    def records_of(self, dataset: str) -> int:
+        """How many records of one dataset were rejected, for whatever reasons."""
+        return len({id for name, id, _ in self._noted if name == dataset})
+
     def __len__(self) -> int:
         return len(self._noted)
 
-    def _remember(self, id: str, reason: str) -> None:
-        self._noted.add((id, reason))
+    def _remember(self, dataset: str, id: str, reason: str) -> None:
+        self._noted.add((dataset, id, reason))
         self._reasons[reason] += 1
 
     def _read(self) -> None:
@@ -79,8 +101,8 @@ class Rejected:
         for number, line in enumerate(content[:whole].splitlines(), start=1):
             try:
                 record = json.loads(line)
-                key = (str(record["id"]), str(record["reason"]))
-            except (ValueError, KeyError, TypeError) as error:
+                key = (str(record.get("dataset", "")), str(record["id"]), str(record["reason"]))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DataError(
                     "not a list of rejected records",
                     expected='{"id", "reason", "where"} on each line',
@@ -89,3 +111,15 @@ class Rejected:
                 ) from error
             if key not in self._noted:
                 self._remember(*key)
+
+
+@dataclass(frozen=True)
+class DatasetRejected:
+    """The list of rejected records as one of several datasets writes to it."""
+
+    rejected: Rejected
+    dataset: str
+
+    def note(self, rejection: Rejection) -> bool:
+        """Note a rejection under the dataset's name."""
+        return self.rejected.note(replace(rejection, dataset=self.dataset))

@@ -11,7 +11,7 @@ from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.config import FeaturesConfig
 from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Notes
 from diglot.models.views import encode_pictures, feature_key
 from diglot.models.vlm import VLM
 
@@ -22,7 +22,7 @@ def open_features(
     vlm: VLM,
     dataset: Dataset,
     config: FeaturesConfig,
-    rejected: Rejected,
+    rejected: Notes,
     report: Report = ignore_progress,
     accelerator: Accelerator | None = None,
     *,

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.objective import Prepared, RecordKind, Reduction, count_learned, token_loss
 from diglot.core.segments import Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.config import Frame
@@ -30,6 +30,7 @@ class CaptionObjective:
 
     terms = ("text",)
     reads: frozenset[Reads] = frozenset({"log_probs"})
+    takes: frozenset[RecordKind] = frozenset({"caption"})
 
     def __init__(self, config: Config) -> None:
         self.config, self.reduction = config, config.reduction

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.objective import Prepared, RecordKind, Reduction, count_learned, token_loss
 from diglot.core.segments import Image, Segment, Sequence, Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.chat_template import TokenizedChat, tokenize_chat
@@ -44,6 +44,7 @@ class InstructObjective:
 
     terms = ("text",)
     reads: frozenset[Reads] = frozenset({"log_probs"})
+    takes: frozenset[RecordKind] = frozenset({"conversation"})
 
     def __init__(self, config: Config) -> None:
         self.config, self.reduction = config, config.reduction

@@ -33,7 +33,15 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Prepared, Reduction, count_learned, only_grid, token_loss
+from diglot.core.objective import (
+    KINDS,
+    Prepared,
+    RecordKind,
+    Reduction,
+    count_learned,
+    only_grid,
+    token_loss,
+)
 from diglot.core.segments import Segment, Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.config import Frame
@@ -87,6 +95,7 @@ class ReconstructionObjective:
         self.config = config
         self.terms = ("image", "image_text") if config.with_text else ("image",)
         self.weights = {"image": config.image_weight, "image_text": 1.0}
+        self.takes: tuple[RecordKind, ...] = ("caption",) if config.with_text else KINDS
         text: set[Reads] = {"log_probs"} if config.with_text else set()
         self.reads: frozenset[Reads] = frozenset({"visual", HIDDEN[config.hidden], *text})
 

@@ -1,7 +1,6 @@
 """From the order of samples to the micro-batches of every step, bad records rejected."""
 
 import contextlib
-import itertools
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from diglot.core.rng import generator
 from diglot.data.collate import EncodedSample, collate
 from diglot.data.rejected import Rejected, Rejection
 from diglot.train.config import StageConfig
+from diglot.train.lanes import Lane
 from diglot.train.order import Order
 from diglot.train.samples import PreparedSamples
 
@@ -59,32 +59,37 @@ class Batches:
         self.notes: Counter[str] = Counter()
 
     def first_usable(self) -> Batch:
-        """The first record that can be used, alone; every objective that takes turns tries one.
+        """The first record that can be used, alone; every objective tries one of every dataset.
 
-        Raises DataError where none can.
+        Raises DataError where of a dataset none can.
         """
-        reasons: Counter[str] = Counter()
-        usable: dict[int, EncodedSample] = {}  # by turn
-        steps = map(self.order.step, range(self.order.steps_per_epoch))
-        keys = itertools.chain.from_iterable(steps)
-        for key in itertools.islice(keys, CHECKED_RECORDS):
-            if key[1] in usable:
-                continue
+        usable: list[EncodedSample] = []
+        for number in range(len(self.samples.data.sources)):
+            lanes = [lane for lane in self.order.lanes if lane.source == number]
+            reasons: Counter[str] = Counter()
+            found = [item for lane in lanes if (item := self._first_of(lane, reasons))]
+            if not found:
+                raise self._none_usable(number, reasons)
+            usable += found
+        return collate(usable[:1], row_tokens=self.config.row_tokens)
+
+    def _first_of(self, lane: Lane, reasons: Counter[str]) -> EncodedSample | None:
+        """A lane's first usable record; counts why those before it are none."""
+        for key in self.order.first_of(lane, CHECKED_RECORDS):
             item = self.samples[key]
             if isinstance(item, EncodedSample):
-                usable[key[1]] = item
-                if len(usable) > len(self.order.shares):
-                    break
-                continue
+                return item
             reasons[item.reason] += 1
             if self.accelerator.is_main_process:
                 self.rejected.note(item)
-        if usable:
-            return collate([usable[min(usable)]], row_tokens=self.config.row_tokens)
-        raise DataError(
+        return None
+
+    def _none_usable(self, number: int, reasons: Counter[str]) -> DataError:
+        source = self.samples.data.sources[number]
+        return DataError(
             f"none of the first {reasons.total()} records can be used; "
             f"the commonest reason: {reasons.most_common(1)[0][0]}",
-            where=str(self.samples.dataset.folder),
+            where=source.name or str(source.dataset.folder),
             fix=f"All are listed in {self.rejected.path}.",
         )
 

@@ -1,7 +1,8 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from diglot.config.parts import Part
@@ -20,7 +21,7 @@ from diglot.config.ranges import (
 from diglot.config.read import expand_home, read_dataclass
 from diglot.config.recipes import merge
 from diglot.core.errors import ConfigError
-from diglot.data.config import FeaturesConfig
+from diglot.data.config import DataSource, FeaturesConfig
 from diglot.models.config import Trainable, VLMConfig, read_parts
 from diglot.train.schedule import Schedule, read_schedule
 
@@ -113,12 +114,13 @@ class OptimConfig:
 class StageConfig:
     """One run of training."""
 
-    data: str
-    """Dataset folder."""
+    data: list[DataSource] | str
+    """Dataset folder, or several datasets: a list of path, weight, split and labels, of which only
+    the path is needed. Captioned images and conversations may be mixed."""
     out: str
     """Run folder."""
     split: str = "train"
-    """Which split of the dataset."""
+    """Which split of the dataset, or of those that name none."""
     objective: ObjectivePart = field(default_factory=lambda: ObjectivePart("caption"))
     """What is learned; beside its own options it has a weight, as those under `plus`."""
     plus: dict[str, Any] = field(default_factory=dict)
@@ -129,7 +131,8 @@ class StageConfig:
     """Objectives that take turns with `objective`, by name, each with its options, a weight, and
     its share: documents for each document of `objective`, evenly in every batch."""
     labels: str | None = None
-    """Folder of patch labels that `diglot label` made of the data, for token_contrastive."""
+    """Folder of patch labels that `diglot label` made of the data, for token_contrastive. Of
+    several datasets each names its own."""
     model: VLMConfig = field(default_factory=VLMConfig)
     """Encoder, projector, language model, and how an image becomes views."""
     start_from: str | None = None
@@ -144,7 +147,7 @@ class StageConfig:
     max_steps: PositiveInt | None = None
     """End after so many optimizer steps, if the passes have more; the rates fall by then."""
     max_samples: PositiveInt | None = None
-    """Use the first so many samples of the data."""
+    """Use the first so many samples of the data, or of each of several datasets."""
     global_batch: PositiveInt = 128
     """Documents per optimizer step, over all processes: one a sample, and those of `mix`."""
     micro_batch: PositiveInt = 4
@@ -171,7 +174,7 @@ class StageConfig:
     probe_every: NonNegativeInt = 0
     """Optimizer steps between evaluations on the probe set; 0 = none."""
     probe_split: str = "test"
-    """Split of the same dataset folder that the probe set is taken from."""
+    """Split of the dataset folder, or of the first of several, that the probe set is taken from."""
     probe_samples: PositiveInt = 16
     """Size of the probe set: the first samples of its split."""
 
@@ -179,6 +182,7 @@ class StageConfig:
         short = {"bfloat16": "bf16", "float16": "fp16"}.get(self.precision, self.precision)
         object.__setattr__(self, "precision", short)
         expand_home(self, "data", "out", "labels", "start_from")
+        _check_data(self)
         read_parts(self, objective=ObjectivePart)
         object.__setattr__(self, "plus", ObjectivePart.read_all(self.plus, where="plus"))
         object.__setattr__(self, "mix", MixedPart.read_all(self.mix, where="mix"))
@@ -189,6 +193,37 @@ class StageConfig:
                 where="features, trainable.encoder",
                 fix="Leave features out, or freeze the encoder.",
             )
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """The datasets of `data`, each with its split and labels."""
+        if isinstance(self.data, str):
+            return (DataSource(path=self.data, split=self.split, labels=self.labels),)
+        return tuple(replace(s, split=s.split or self.split) for s in self.data)
+
+
+def _check_data(config: StageConfig) -> None:
+    """Raises ConfigError for an empty list, a dataset that is given twice, labels of no one."""
+    if isinstance(config.data, str):
+        return
+    if not config.data:
+        raise ConfigError("no dataset", expected="a folder, or a list of them", where="data")
+    if config.labels:
+        raise ConfigError(
+            "which of the datasets are these labels of?",
+            got=config.labels,
+            where="labels",
+            fix="Give each dataset of `data` its own: {path: ..., labels: ...}.",
+        )
+    counts = Counter((source.path, source.split) for source in config.sources)
+    (path, split), count = counts.most_common(1)[0]
+    if count > 1:
+        raise ConfigError(
+            "a dataset is given twice",
+            got=f"{path}, split {split}",
+            where="data",
+            fix="Give it once, with a larger weight.",
+        )
 
 
 def resolve_stage(config: StageConfig) -> StageConfig:

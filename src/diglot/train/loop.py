@@ -15,8 +15,6 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.config import FeaturesConfig
 from diglot.data.features import FeatureCache
-from diglot.data.labels import Labels, open_labels
-from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
@@ -32,12 +30,14 @@ from diglot.models.trainable import (
 from diglot.models.vlm import VLM, build_vlm
 from diglot.train.batches import Batches, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.datasets import TrainingData, open_data
 from diglot.train.integrity import is_finished, mark_finished
+from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
 from diglot.train.optim import make_optimizer, set_rates
-from diglot.train.order import Order
-from diglot.train.run_folder import data_fingerprint, lock_run, open_run
-from diglot.train.samples import PreparedSamples, try_record
+from diglot.train.order import make_order
+from diglot.train.run_folder import lock_run, open_run
+from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
@@ -65,16 +65,14 @@ def train(
     if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
     config = resolve_stage(_with_stock_model(config))
-    dataset = open_dataset(Path(config.data), config.split)
-    labels = open_labels(Path(config.labels), dataset) if config.labels else None
-    fingerprint = data_fingerprint(dataset, labels)
+    data = open_data(config.sources, most=config.max_samples)
     with lock_run(Path(config.out), active=accelerator.is_main_process):
         with accelerator.main_process_first():
-            folder = open_run(config, fingerprint=fingerprint)
+            folder = open_run(config, fingerprint=data.fingerprint)
         if is_finished(folder):
             log.info("%s is finished", folder)
             return folder / "model"
-        run = _Run(config, folder, dataset, labels, vlm, accelerator, report)
+        run = _Run(config, folder, data, vlm, accelerator, report)
         return run.finish(probe)
 
 
@@ -98,8 +96,7 @@ class _Run:
         self,
         config: StageConfig,
         folder: Path,
-        dataset: Dataset,
-        labels: Labels | None,
+        data: TrainingData,
         vlm: VLM | None,
         accelerator: Accelerator,
         report: Report,
@@ -111,8 +108,10 @@ class _Run:
         accelerator.gradient_accumulation_steps = 1
         self.report = report if accelerator.is_main_process else ignore_progress
         self.objective = build_mixture(config.objective, config.plus, config.mix)
-        self.dataset = dataset
-        self.labels = labels
+        self.data = data
+        # before the model is built: some mixtures of data and objectives cannot be
+        lanes = make_lanes(data, self.objective.shares, self.objective.takes)
+        self.order = make_order(config, lanes)
         with self.accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
         if vlm is None:
@@ -125,33 +124,33 @@ class _Run:
             checkpoint_layers(self.vlm)
         self.vlm.heads = self.objective.heads
         _log_parts([*self.counts, count_part("heads", self.vlm.heads)])
-        count = min(len(self.dataset), config.max_samples or len(self.dataset))
-        shares = self.objective.shares
-        times = config.global_batch, config.epochs
-        self.order = Order(count, *times, config.seed, shares, config.max_steps)
         samples = self._prepare_samples()
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
         self.dummy = self.batches.first_usable()
 
     def _prepare_samples(self) -> PreparedSamples:
-        parts = self.dataset, self.vlm.processor, self.objective, self.config.seed
+        parts = self.data, self.vlm.processor, self.objective, self.config.seed
         self.vlm.to(self.accelerator.device)
-        plain = PreparedSamples(*parts, None, self.labels)
-        try_record(plain)
+        plain = PreparedSamples(*parts)
+        try_records(plain, self.order.lanes)
         if self.config.features is None:
             return plain
-        return PreparedSamples(*parts, self._features(self.config.features), self.labels)
+        return PreparedSamples(*parts, self._open_caches(self.config.features))
 
-    def _features(self, config: FeaturesConfig) -> FeatureCache:
-        return open_features(
-            self.vlm,
-            self.dataset,
-            config,
-            self.rejected,
-            self.report,
-            self.accelerator,
-            first=self.order.samples,
-        )
+    def _open_caches(self, config: FeaturesConfig) -> list[FeatureCache]:
+        """The features of each dataset."""
+        return [
+            open_features(
+                self.vlm,
+                source.dataset,
+                config,
+                self.rejected.of_dataset(source.name),
+                self.report,
+                self.accelerator,
+                first=source.records,
+            )
+            for source in self.data.sources
+        ]
 
     def finish(self, probe: Probe | None) -> Path:
         """Train to the end and write the checkpoint."""
@@ -246,8 +245,12 @@ class _Run:
         for reason, count in self.batches.notes.most_common():
             if count:
                 log.info("left out: %s, %d times", reason, count)
-        for reason, count in Rejected(self.rejected.path).counts.items():  # of all processes
+        rejected = Rejected(self.rejected.path)  # of all processes
+        for reason, count in rejected.counts.items():
             log.warning("rejected: %s, %d records (see rejected.jsonl)", reason, count)
+        for source in self.data.sources if len(self.data.sources) > 1 else ():
+            bad = rejected.records_of(source.name)
+            log.info("%s: %d records, %d of them rejected", source.name, source.records, bad)
         return target
 
     def _parts_to_keep(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import Gather, Objective, Prepared, Reduction
+from diglot.core.objective import KINDS, Gather, Objective, Prepared, RecordKind, Reduction
 from diglot.core.segments import Segment
 from diglot.core.types import LossTerms, Sample
 from diglot.train.config import MixedPart, ObjectivePart
@@ -49,11 +49,18 @@ class Mixture:
         self.terms = tuple(name for member in members for name in member.names.values())
         self.reads: frozenset[Reads] = frozenset().union(*(m.objective.reads for m in members))
         self.shares = tuple(m.share for m in members if m.turn)  # of the turns from 1 on
+        self.takes = tuple(self._takes(stream) for stream in range(1 + len(self.shares)))
         self.reductions: dict[str, Reduction] = {
             name: m.objective.reduction for m in members for name in m.names.values()
         }
         heads = {m.where.replace(".", "_"): getattr(m.objective, "heads", None) for m in members}
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+
+    def _takes(self, stream: int) -> frozenset[RecordKind]:
+        """The kinds of record that all objectives of a stream's documents can use."""
+        return frozenset(KINDS).intersection(
+            *(getattr(m.objective, "takes", KINDS) for m in self.members if m.takes(stream))
+        )
 
     def without_heads(self) -> "Mixture":
         """The same objectives without what they learn of their own: enough to prepare samples."""

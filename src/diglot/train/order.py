@@ -1,62 +1,47 @@
 """Which samples make which step: a pure function of seed, epoch and step, so nothing to save."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 
-from diglot.core.rng import generator
+from diglot.train.config import StageConfig
+from diglot.train.lanes import Lane
 
 T = TypeVar("T")
-Key = tuple[int, int, int]  # epoch, stream (see train/mixture), sample index
+Key = tuple[int, int, int]  # pass over the data, stream (see train/mixture), sample index
 
 
-@lru_cache(maxsize=4)
-def _shuffled(samples: int, seed: int, *stream: object) -> torch.Tensor:
-    return torch.randperm(samples, generator=generator(seed, "order", *stream))
-
-
-@lru_cache(maxsize=2)
-def _documents(samples: int, seed: int, epoch: int, counts: tuple[int, ...]) -> torch.Tensor:
-    """(stream, sample index) of an epoch's documents in order, (N, 2).
-
-    Each stream's own documents are shuffled; then the streams are interleaved evenly, so that every
-    batch holds them in their ratio (VDEP: half of a batch in each mode).
-    """
-    streams = [_shuffled(samples, seed, epoch)]
-    for stream, count in enumerate(counts, start=1):
-        passes = range(-(-count // samples))
-        drawn = [_shuffled(samples, seed, epoch, stream, i) for i in passes]
-        streams.append(torch.cat(drawn)[:count] if drawn else streams[0][:0])
-    keyed = [torch.stack([torch.full_like(s, t), s], dim=1) for t, s in enumerate(streams)]
-    position = [(torch.arange(len(s)) + 0.5) / max(len(s), 1) for s in streams]
-    return torch.cat(keyed)[torch.cat(position).argsort(stable=True)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Order:
     """The order of documents: shuffled anew each epoch; an epoch's last step may be smaller.
 
-    Each sample is one document of the main objective; objectives that are mixed with it have
-    `shares` documents for each of those.
+    The lanes' documents are interleaved evenly, so that every batch holds them in their ratio
+    (VDEP: half of a batch in each mode).
     """
 
-    samples: int
+    lanes: tuple[Lane, ...]
     global_batch: int
     epochs: int
     seed: int
-    shares: tuple[float, ...] = ()
     max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        # of this order alone: lanes are too large to be compared
+        object.__setattr__(self, "_documents", lru_cache(maxsize=2)(self._interleave))
+
+    def _interleave(self, epoch: int) -> torch.Tensor:
+        """(pass, stream, sample index) of an epoch's documents in order, int64 (N, 3)."""
+        drawn = [lane.documents_of(self.seed, epoch) for lane in self.lanes]
+        position = [(torch.arange(len(d)) + 0.5) / max(len(d), 1) for d in drawn]
+        return torch.cat(drawn)[torch.cat(position).argsort(stable=True)]
 
     @property
     def documents(self) -> int:
         """Documents of one epoch."""
-        return self.samples + sum(self._counts)
-
-    @property
-    def _counts(self) -> tuple[int, ...]:
-        return tuple(round(share * self.samples) for share in self.shares)
+        return sum(lane.documents for lane in self.lanes)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -79,17 +64,27 @@ class Order:
         return epoch * self.documents + min(self.documents, (inside + 1) * self.global_batch)
 
     def step(self, step: int) -> list[Key]:
-        """(epoch, stream, sample index) of every document of one optimizer step."""
+        """(pass, stream, sample index) of every document of one optimizer step."""
         epoch, inside = divmod(step, self.steps_per_epoch)
         start = inside * self.global_batch
-        documents = _documents(self.samples, self.seed, epoch, self._counts)
-        return [(epoch, t, i) for t, i in documents[start : start + self.global_batch].tolist()]
+        documents: torch.Tensor = self._documents(epoch)  # type: ignore[attr-defined]
+        return [(n, t, i) for n, t, i in documents[start : start + self.global_batch].tolist()]
+
+    def first_of(self, lane: Lane, count: int) -> Iterator[Key]:
+        """The first documents of a lane, at most `count`."""
+        documents = lane.documents_of(self.seed, 0)[:count].tolist()
+        return ((number, stream, index) for number, stream, index in documents)
 
     def micro_batches(
         self, step: int, micro_batch: int, rank: int, world_size: int
     ) -> list[list[Key]]:
         """This process's share of a step, cut into forward passes; see `shard_for_rank`."""
         return shard_for_rank(self.step(step), micro_batch, rank, world_size)
+
+
+def make_order(config: StageConfig, lanes: tuple[Lane, ...]) -> Order:
+    """The order of a stage's documents."""
+    return Order(lanes, config.global_batch, config.epochs, config.seed, config.max_steps)
 
 
 def shard_for_rank(

@@ -23,8 +23,6 @@ import torch
 
 from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
-from diglot.data.labels import Labels
-from diglot.data.records import Dataset
 from diglot.files import check_own_folder, locked, remove_left_overs, replace_text
 from diglot.train.config import StageConfig
 
@@ -102,11 +100,6 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
             fix="Give another --out.",
         )
     return settings
-
-
-def data_fingerprint(dataset: Dataset, labels: Labels | None) -> str:
-    """Names the data that a run learns from: a dataset's split, and its patch labels if any."""
-    return dataset.fingerprint + (f" with labels {labels.fingerprint}" if labels else "")
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

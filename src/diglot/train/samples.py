@@ -1,5 +1,6 @@
 """From a position in the order to an encoded sample; a bad record never stops a run."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,28 +10,27 @@ from diglot.core.errors import DataError
 from diglot.core.rng import generator
 from diglot.data.collate import EncodedSample, encode_sample
 from diglot.data.features import FeatureCache
-from diglot.data.labels import Labels
-from diglot.data.records import Dataset
 from diglot.data.rejected import Rejection, rejection_of
 from diglot.models.processor import Processor
+from diglot.train.datasets import TrainingData
+from diglot.train.lanes import Lane
 from diglot.train.mixture import Mixture
 from diglot.train.order import Key
 
 
 class PreparedSamples(torch.utils.data.Dataset):
-    """`samples[epoch, turn, index]` is an EncodedSample, or the Rejection of a bad record."""
+    """`samples[pass, turn, index]` is an EncodedSample, or the Rejection of a bad record."""
 
     def __init__(
         self,
-        dataset: Dataset,
+        data: TrainingData,
         processor: Processor,
         objective: Mixture,
         seed: int,
-        cache: FeatureCache | None,
-        labels: Labels | None = None,
+        caches: Sequence[FeatureCache] = (),
     ) -> None:
-        self.dataset, self.objective, self.seed = dataset, objective, seed
-        self.cache, self.labels = cache, labels
+        self.data, self.objective, self.seed = data, objective, seed
+        self.caches = tuple(caches)  # one a dataset, or none at all
         self.processor = processor
 
     def __getstate__(self) -> dict[str, Any]:
@@ -38,27 +38,30 @@ class PreparedSamples(torch.utils.data.Dataset):
         return {**vars(self), "objective": self.objective.without_heads()}
 
     def __getitem__(self, key: Key) -> EncodedSample | Rejection:
-        epoch, turn, index = key
+        number, turn, index = key
         try:
-            return self._encode(epoch, turn, index)
+            return self._encode(number, turn, index)
         except DataError as error:
-            # a record may lack even its id
-            return rejection_of(self.dataset.ids[index] or f"#{index}", error)
+            rejection = rejection_of(self.data.id_of(index), error)
+            return replace(rejection, dataset=self.data.name_of(index))
 
-    def _encode(self, epoch: int, turn: int, index: int) -> EncodedSample:
-        sample = self.dataset[index]
-        if self.labels is not None:
-            sample = replace(sample, patch_labels=self.labels[index])
+    def _encode(self, number: int, turn: int, index: int) -> EncodedSample:
+        sample = self.data[index]
+        source, inner = self.data.locate(index)
+        labels = self.data.sources[source].labels
+        if labels is not None:
+            sample = replace(sample, patch_labels=labels[inner])
         grids = self.processor.token_grids(sample)
-        rng = generator(self.seed, "sample", epoch, index, *([turn] if turn else []))
+        rng = generator(self.seed, "sample", number, index, *([turn] if turn else []))
         prepared = self.objective.prepare(sample, grids, self.processor.tokenizer, rng, turn=turn)
-        views = self.cache.views(index) if self.cache else self.processor.sample_views(sample)
+        cache = self.caches[source] if self.caches else None
+        views = cache.views(inner) if cache else self.processor.sample_views(sample)
         made = encode_sample(
             sample.id,
             prepared.sequence,
             grids,
             views,
-            views_are="features" if self.cache else "pixels",
+            views_are="features" if cache else "pixels",
             terms=self.objective.terms,
             targets=prepared.targets,
             counts=dict(prepared.counts),
@@ -78,9 +81,9 @@ class PreparedSamples(torch.utils.data.Dataset):
             )
 
 
-def try_record(samples: PreparedSamples) -> None:
-    """Prepare the first record in every turn, so that settings that cannot work fail before long
+def try_records(samples: PreparedSamples, lanes: Iterable[Lane]) -> None:
+    """Prepare the first record of every lane, so that settings that cannot work fail before long
     work. A bad record says nothing. Raises ConfigError.
     """
-    for turn in range(1 + len(samples.objective.shares)):
-        samples[0, turn, 0]
+    for lane in lanes:
+        samples[0, lane.stream, int(lane.index_N[0])]

@@ -1,22 +1,23 @@
 """What a run would do, from its settings and its first records: what --dry_run shows."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from diglot.data.collate import EncodedSample
-from diglot.data.labels import open_labels
-from diglot.data.records import open_dataset
 from diglot.models.checkpoint import load_weights
 from diglot.models.trainable import count_part, set_trainable
 from diglot.models.vlm import build_vlm
 from diglot.train.config import StageConfig, resolve_stage
+from diglot.train.datasets import open_data
+from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
-from diglot.train.order import Order
+from diglot.train.order import Order, make_order
 from diglot.train.samples import PreparedSamples
 
-EXAMINED = 128  # records that are prepared as in training
+EXAMINED = 128  # records of each dataset that are prepared as in training
 
 
 def summarise_stage(config: StageConfig) -> dict[str, Any]:
@@ -25,21 +26,22 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
     Raises ConfigError or DataError as the run would before its step 0.
     """
     config = resolve_stage(config)
-    dataset = open_dataset(Path(config.data), config.split)
-    labels = open_labels(Path(config.labels), dataset) if config.labels else None
+    data = open_data(config.sources, most=config.max_samples)
     objective = build_mixture(config.objective, config.plus, config.mix)
+    lanes = make_lanes(data, objective.shares, objective.takes)
+    order = make_order(config, lanes)
     vlm = build_vlm(config.model, seed=config.seed)
     if config.start_from:
         load_weights(vlm, Path(config.start_from))
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
-    records = min(len(dataset), config.max_samples or len(dataset))
-    order = Order(
-        records, config.global_batch, config.epochs, config.seed, objective.shares, config.max_steps
-    )
-    samples = PreparedSamples(dataset, vlm.processor, objective, config.seed, None, labels)
+    samples = PreparedSamples(data, vlm.processor, objective, config.seed)
+    made, by_source = _examine(samples, order)
     return {
-        "records": records,
-        **_examine(samples, records),
+        "records": len(data),
+        **_total(by_source.values()),
+        "visual tokens an image": _spread([len(grid) for item in made for grid in item.grids]),
+        "tokens a record": _spread([len(item.encoded) for item in made if len(item.encoded)]),
+        **({"datasets": by_source} if len(by_source) > 1 else {}),
         "steps": order.steps,
         "records a step": config.global_batch,
         "objectives": [config.objective.name, *config.plus, *config.mix],
@@ -48,23 +50,46 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
     }
 
 
-def _examine(samples: PreparedSamples, records: int) -> dict[str, Any]:
-    """Usable ones among the first records, their tokens, and why the others are rejected."""
-    made, reasons = list[EncodedSample](), Counter[str]()
-    for index in range(min(records, EXAMINED)):
-        item = samples[0, 0, index]
-        if isinstance(item, EncodedSample):
-            made.append(item)
-        else:
-            reasons[item.reason] += 1
-    grids = [len(grid) for item in made for grid in item.grids]
-    return {
-        "examined": len(made) + reasons.total(),
-        "usable": len(made),
-        "rejected": dict(reasons),
-        "visual tokens an image": _spread(grids),
-        "tokens a record": _spread([len(item.encoded) for item in made if len(item.encoded)]),
-    }
+def _examine(
+    samples: PreparedSamples, order: Order
+) -> tuple[list[EncodedSample], dict[str, dict[str, Any]]]:
+    """The usable ones of the first records, and what each dataset gives and why some are none.
+
+    A record is prepared by the first of the objectives that it goes to.
+    """
+    made: list[EncodedSample] = []
+    by_source: dict[str, dict[str, Any]] = {}
+    for number, source in enumerate(samples.data.sources):
+        lanes = [lane for lane in order.lanes if lane.source == number]
+        reasons, usable = Counter[str](), len(made)
+        stream_of = {
+            index: lane.stream
+            for lane in reversed(lanes)
+            for index in lane.index_N[:EXAMINED].tolist()
+        }
+        for index in sorted(stream_of)[:EXAMINED]:
+            item = samples[0, stream_of[index], index]
+            if isinstance(item, EncodedSample):
+                made.append(item)
+            else:
+                reasons[item.reason] += 1
+        by_source[source.name] = {
+            "records": source.records,
+            "documents an epoch": sum(lane.documents for lane in lanes),
+            "examined": len(made) - usable + reasons.total(),
+            "usable": len(made) - usable,
+            "rejected": dict(reasons),
+        }
+    return made, by_source
+
+
+def _total(by_source: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Examined, usable and rejected records of all datasets."""
+    entries, reasons = list(by_source), Counter[str]()
+    for entry in entries:
+        reasons.update(entry["rejected"])
+    sums = {name: sum(entry[name] for entry in entries) for name in ("examined", "usable")}
+    return {**sums, "rejected": dict(reasons)}
 
 
 def _spread(values: list[int]) -> dict[str, float] | None:

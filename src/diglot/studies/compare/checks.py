@@ -15,8 +15,10 @@ from diglot.models.checkpoint import load_weights
 from diglot.models.config import VLMConfig
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.rows import Row
+from diglot.train.datasets import Source, TrainingData
+from diglot.train.lanes import lanes_of_one
 from diglot.train.mixture import build_mixture
-from diglot.train.samples import PreparedSamples, try_record
+from diglot.train.samples import PreparedSamples, try_records
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,9 @@ def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
         load_weights(vlm, Path(stage.start_from))  # the rows of this model encode records alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
-    try_record(PreparedSamples(training, vlm.processor, objective, stage.seed, None, labels))
+    data = TrainingData([Source(training, labels)])
+    samples = PreparedSamples(data, vlm.processor, objective, stage.seed)
+    try_records(samples, lanes_of_one(1, objective.shares))
 
 
 def check_scenes_apart(held_out: Dataset, training: Dataset) -> None:

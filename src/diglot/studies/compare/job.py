@@ -24,19 +24,22 @@ def run_job(job: Job, report: Report) -> Measures:
             (job.folder / FAILED).unlink()
         scenes = open_scenes(job)
         if not (job.folder / "model").exists():
-            _train(job, open_dataset(Path(job.stage.data), job.stage.split), report)
+            _train(job, _open_training(job), report)
         return measure_run(job.folder, job.row, scenes, job.measure, report)
 
 
 def open_scenes(job: Job) -> Scenes:
     """The data that a job trains and measures on."""
-    data = Path(job.stage.data)
     return Scenes(
-        train=open_dataset(data, job.stage.split),
-        held_out=open_dataset(data, job.held_out),
+        train=_open_training(job),
+        held_out=open_dataset(Path(job.stage.sources[0].path), job.held_out),
         features=job.stage.features,
         rejected=job.folder / "rejected.jsonl",
     )
+
+
+def _open_training(job: Job) -> Dataset:
+    return open_dataset(Path(job.stage.sources[0].path), job.stage.split)
 
 
 def _train(job: Job, dataset: Dataset, report: Report) -> None:

@@ -14,7 +14,8 @@ from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.rows import Row
 from diglot.train.config import StageConfig
-from diglot.train.run_folder import data_fingerprint, open_run
+from diglot.train.datasets import Source
+from diglot.train.run_folder import open_run
 from diglot.train.trackers import read_metrics
 
 FAILED = "failed.json"
@@ -95,4 +96,4 @@ def check_begun(jobs: Sequence[Job], dataset: Dataset) -> None:
     for job in jobs:
         if read_metrics(job.folder / "metrics.jsonl"):
             labels = job.stage.labels and open_labels(Path(job.stage.labels), dataset)
-            open_run(job.stage, fingerprint=data_fingerprint(dataset, labels or None))
+            open_run(job.stage, fingerprint=Source(dataset, labels or None).fingerprint)

@@ -11,7 +11,8 @@ from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.rows import Row
 from diglot.studies.compare.summary import costs, crossovers, table
-from diglot.train.order import Order
+from diglot.train.lanes import lanes_of_one
+from diglot.train.order import make_order
 from diglot.train.trackers import read_metrics
 
 SCORE = ("value", "low", "high", "n")
@@ -75,7 +76,7 @@ def cost(job: Job) -> dict[str, Any]:
         learned.update({k.removeprefix("items/"): v for k, v in line.items() if k[:6] == "items/"})
     stage = job.stage
     shares = tuple(part["share"] for part in stage.mix.values())
-    order = Order(job.samples, stage.global_batch, stage.epochs, job.seed, shares, stage.max_steps)
+    order = make_order(stage, lanes_of_one(job.samples, shares))
     return {
         "train_seconds": round(sum(line["seconds"] for line in steps), 2),
         "steps": len(steps),
