@@ -66,29 +66,30 @@ class Batches:
         usable: list[EncodedSample] = []
         for number in range(len(self.samples.data.sources)):
             lanes = [lane for lane in self.order.lanes if lane.source == number]
-            reasons: Counter[str] = Counter()
+            reasons: dict[int, str] = {}  # by record
             found = [item for lane in lanes if (item := self._first_of(lane, reasons))]
             if not found:
                 raise self._none_usable(number, reasons)
             usable += found
         return collate(usable[:1], row_tokens=self.config.row_tokens)
 
-    def _first_of(self, lane: Lane, reasons: Counter[str]) -> EncodedSample | None:
-        """A lane's first usable record; counts why those before it are none."""
+    def _first_of(self, lane: Lane, reasons: dict[int, str]) -> EncodedSample | None:
+        """A lane's first usable record; notes why those before it are none."""
         for key in self.order.first_of(lane, CHECKED_RECORDS):
             item = self.samples[key]
             if isinstance(item, EncodedSample):
                 return item
-            reasons[item.reason] += 1
+            reasons[key[2]] = item.reason
             if self.accelerator.is_main_process:
                 self.rejected.note(item)
         return None
 
-    def _none_usable(self, number: int, reasons: Counter[str]) -> DataError:
+    def _none_usable(self, number: int, reasons: dict[int, str]) -> DataError:
         source = self.samples.data.sources[number]
+        commonest = Counter(reasons.values()).most_common(1)[0][0]
         return DataError(
-            f"none of the first {reasons.total()} records can be used; "
-            f"the commonest reason: {reasons.most_common(1)[0][0]}",
+            f"none of the first {len(reasons)} records can be used; "
+            f"the commonest reason: {commonest}",
             where=source.name or str(source.dataset.folder),
             fix=f"All are listed in {self.rejected.path}.",
         )

@@ -203,10 +203,18 @@ class StageConfig:
 
 
 def _check_data(config: StageConfig) -> None:
-    """Raises ConfigError for an empty list, a dataset that is given twice, labels of no one."""
+    """Read the list of datasets.
+
+    Raises ConfigError for an empty one, a dataset given twice, labels that name no dataset.
+    """
     if isinstance(config.data, str):
         return
-    if not config.data:
+    data = [
+        read_dataclass(DataSource, source, where="data") if isinstance(source, Mapping) else source
+        for source in config.data
+    ]
+    object.__setattr__(config, "data", data)
+    if not data:
         raise ConfigError("no dataset", expected="a folder, or a list of them", where="data")
     if config.labels:
         raise ConfigError(
