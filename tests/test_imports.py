@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {*BELOW_MODELS, "metrics", "models"},
     "synth": {*BELOW_MODELS, "metrics", "models"},
     "train": {*BELOW_MODELS, "models", "objectives", "measure"},
-    "evaluate": {*BELOW_MODELS, "metrics", "models", "measure"},
+    "evaluate": {*BELOW_MODELS, "metrics", "models", "measure", "synth"},
     "select": {*BELOW_MODELS, "metrics", "models", "measure", "train"},
     "recipes": set(),
 }

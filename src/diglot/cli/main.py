@@ -30,6 +30,7 @@ VERBS = {
     "chat": "ask a checkpoint about a picture",
     "export": "a checkpoint as a folder that stock transformers loads",
     "measure": "every measure of alignment of a checkpoint, as one JSON",
+    "evaluate": "whole checkpoints on tasks, with every answer",
     "report": "one page that compares any number of measured checkpoints",
     "compare": "recipes on the same data and seeds, in one table and one page",
     "view": "a dataset or a run as a page",

@@ -15,6 +15,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Separator, Tokens
 from diglot.measure.projected import ProjectedSample
+from diglot.models.chat import ProjectedPicture
 from diglot.models.vlm import VLM
 
 TERM = "name"
@@ -26,7 +27,7 @@ class Question:
 
     trunk: tuple[Segment, ...]
     candidates: tuple[tuple[int, ...], ...]  # token ids; each at least one
-    projected: ProjectedSample | None = None  # whose visual tokens the trunk speaks of
+    projected: ProjectedSample | ProjectedPicture | None = None  # whose tokens the trunk speaks of
 
     def __post_init__(self) -> None:
         if not all(self.candidates):

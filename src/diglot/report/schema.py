@@ -82,7 +82,7 @@ TEXTS = ("curves_title", "source")
 def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
     """The report in `data`. Raises DataError naming the first field that cannot be used."""
     root = Field(data, where)
-    runs = _read_runs(root.at("runs"))
+    runs = read_runs(root.at("runs"))
     further = {name: field.text() for name in TEXTS if (field := root.find(name))}
     return Report(
         title=root.at("title").text(),
@@ -91,7 +91,7 @@ def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
         runs=runs,
         settings=root.at("settings").text_map(),
         environment=root.at("environment").text_map(),
-        measures=tuple(_read_measure(f, runs) for f in root.at("measures").items()),
+        measures=tuple(read_measure(f, runs) for f in root.at("measures").items()),
         curves=tuple(_read_curve(f, runs) for f in root.at("curves").items()),
         timings=tuple(_read_timing(f) for f in root.at("timings").items()),
         examples=tuple(read_example(f, runs) for f in root.at("examples").items()),
@@ -99,14 +99,16 @@ def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
     )
 
 
-def _read_runs(field: Field) -> tuple[str, ...]:
+def read_runs(field: Field) -> tuple[str, ...]:
+    """The names of the runs. Raises DataError for none, or two alike."""
     runs = field.texts()
     if not runs or len(set(runs)) != len(runs):
         raise field.wrong("at least one run name, none of them twice")
     return runs
 
 
-def _read_measure(field: Field, runs: tuple[str, ...]) -> Measure:
+def read_measure(field: Field, runs: tuple[str, ...]) -> Measure:
+    """One measure with its results by run. Raises DataError naming the field."""
     better = field.at("higher_is_better")
     return Measure(
         key=field.at("key").text(),

@@ -1,0 +1,87 @@
+"""What is true of a scene whose regions name everything in it: unique phrases, colours, places.
+
+Composed scenes (`diglot scenes`) are such; of other records a thing without a region would be
+asked for as absent.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from diglot.core.region import Box, Region
+from diglot.core.types import Sample
+from diglot.synth.scenes.tint import COLOURS
+from diglot.synth.scenes.words import place
+
+COLOUR_NAMES = tuple(COLOURS)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A region that one phrase singles out in its scene."""
+
+    phrase: str  # without an article: "small red car", "dog at the top left"
+    region: Region
+
+    @property
+    def name(self) -> str:
+        """Its plain name."""
+        return self.region.name
+
+    @property
+    def colour(self) -> str | None:
+        """The colour that its phrase gives it, where the name itself has none in it."""
+        own = set(self.region.name.lower().split())
+        words = [w for w in self.region.phrase.lower().split() if w not in own]
+        return next((word for word in words if word in COLOUR_NAMES), None)
+
+
+def single_things(sample: Sample) -> list[Thing]:
+    """The regions that a phrase singles out: their own phrase, with the place where it repeats."""
+    bare = Counter(region.phrase for region in sample.regions)
+    placed = Counter(_placed(region, sample) for region in sample.regions)
+    things = []
+    for region in sample.regions:
+        if bare[region.phrase] == 1 and not _is_part(region, sample):
+            things.append(Thing(region.phrase, region))
+        elif placed[_placed(region, sample)] == 1:
+            things.append(Thing(_placed(region, sample), region))
+    return things
+
+
+def uniquely_named(sample: Sample) -> list[Thing]:
+    """The regions whose plain name stands once in the scene, with that name as the phrase."""
+    names = Counter(region.name for region in sample.regions)
+    return [Thing(r.name, r) for r in sample.regions if names[r.name] == 1]
+
+
+def unit_box(box: Box, sample: Sample) -> tuple[float, float, float, float]:
+    """The box in shares of the image's width and height, cut to [0, 1]."""
+    height, width = sample.size_hw
+    x0, y0, x1, y1 = (
+        min(1.0, max(0.0, v / side)) for v, side in zip(box, (width, height) * 2, strict=True)
+    )
+    return x0, y0, x1, y1
+
+
+def write_box(box: tuple[float, float, float, float]) -> str:
+    """A box in shares as text, as LLaVA writes it: "[0.12, 0.30, 0.55, 0.71]"."""
+    return "[" + ", ".join(f"{value:.2f}" for value in box) + "]"
+
+
+def center_of(region: Region, sample: Sample) -> tuple[float, float]:
+    """The middle of its box (x, y), in shares of the image's sides."""
+    x0, y0, x1, y1 = unit_box(region.box, sample)
+    return (x0 + x1) / 2, (y0 + y1) / 2
+
+
+def _placed(region: Region, sample: Sample) -> str:
+    x, y = center_of(region, sample)
+    # `place` counts in pixels of a square; a share in thousandths serves any shape
+    return f"{region.phrase} {place((1000 * x, 1000 * y), 1000)}"
+
+
+def _is_part(region: Region, sample: Sample) -> bool:
+    """Whether the phrase fits another region too: "car" where a "red car" is there as well."""
+    words = set(region.phrase.lower().split())
+    others = (r for r in sample.regions if r is not region and r.name == region.name)
+    return any(words <= set(other.phrase.lower().split()) for other in others)

@@ -1,0 +1,110 @@
+"""A task: questions with their truth made from data, and the scores of written answers.
+
+A task is a file of `evaluate/tasks` with a frozen dataclass `Config` and `build(config)`, which
+returns a `Task`; one of your own is named by its dotted path.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from diglot.config.parts import as_plain, load_part, part_config, split_part
+from diglot.core.errors import ConfigError
+from diglot.core.types import Sample
+from diglot.evaluate.items import Item
+
+PARTS = "diglot.evaluate.tasks"
+Way = Literal["likelihood", "generate"]
+WAYS: tuple[Way, ...] = ("likelihood", "generate")
+Length = Literal["sum", "mean", "pmi"]
+GROUPS: dict[str, tuple[str, ...]] = {
+    "offline": (
+        *("referring", "presence", "counting", "colour", "position"),
+        *("region_naming", "description"),
+    )
+}
+
+Make = Callable[[Sequence[Sample], np.random.Generator], Iterable[Item]]
+Scores = Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskConfig:
+    """How a task's items are asked; the `Config` of a task adds its own fields."""
+
+    limit: int = 200
+    """At most so many questions, drawn at random."""
+    ways: tuple[Way, ...] = WAYS
+    """likelihood (of the candidates, where there are any), generate (a written answer), or both."""
+    length: Length = "sum"
+    """How candidates compare: by log-probability (sum), per token (mean), or less what the question
+    without the picture leads to expect (pmi; see `metrics.name_score`)."""
+    max_tokens: int = 16
+    """Longest written answer."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.max_tokens < 1:
+            raise ConfigError(
+                "limit and max_tokens must be at least 1", got=(self.limit, self.max_tokens)
+            )
+        if not self.ways or set(self.ways) - set(WAYS):
+            raise ConfigError("unknown way to ask", expected=" or ".join(WAYS), got=self.ways)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that an evaluation does with one kind of question."""
+
+    title: str
+    what: str
+    """The protocol in words."""
+    make: Make
+    """The items of some scenes; those of a task without pictures ignore the scenes."""
+    score: Callable[[Sequence[Item], Sequence[str]], Scores]
+    """Scores of written answers: by metric a value of every item, None where it has none."""
+    asked: AskConfig
+    """How its items are asked."""
+    metric: str = "accuracy"
+    """The metric of `score` that stands for the task."""
+    needs_scenes: bool = True
+    """Makes its items of scenes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenTask:
+    """A task with the name and the settings that it was chosen by."""
+
+    key: str
+    task: Task
+    settings: dict[str, Any]
+
+
+def load_tasks(names: Sequence[str], options: Mapping[str, Any]) -> list[ChosenTask]:
+    """The tasks of some names or groups, in order, each once.
+
+    `options` are settings by task: {counting: {limit: 50}}; one of another name is a task of its
+    own there: {mine: {name: counting, limit: 50}}. Raises ConfigError for an unknown task or
+    settings, and for options of a task that is not chosen.
+    """
+    keys = list(dict.fromkeys(key for name in names for key in GROUPS.get(name, (name,))))
+    if unused := sorted(set(options) - set(keys)):
+        raise ConfigError(
+            f"options of a task that is not chosen: {unused[0]!r}",
+            expected="one of " + ", ".join(keys),
+            where="options",
+        )
+    return [_load_task(key, options.get(key) or {}) for key in keys]
+
+
+def _load_task(key: str, settings: Any) -> ChosenTask:
+    where = f"options.{key}"
+    if not isinstance(settings, Mapping):
+        raise ConfigError("not settings", expected="field: value", got=settings, where=where)
+    name, own = split_part({"name": key, **settings}, where=where)
+    module = load_part(PARTS, name, where="tasks")
+    config = part_config(module, own, where=where)
+    return ChosenTask(
+        key=key, task=module.build(config), settings={"name": name, **as_plain(config)}
+    )

@@ -1,0 +1,66 @@
+"""How many things of a name does the picture show?"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from diglot.core.types import Sample
+from diglot.evaluate.choices import choice_item
+from diglot.evaluate.items import Item
+from diglot.evaluate.questions import COUNTING
+from diglot.evaluate.scoring import count_right
+from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.synth.scenes.words import plural
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(AskConfig):
+    """Counts of things of one name, and of all things."""
+
+    max_tokens: int = 8
+    """Longest written answer."""
+    most: int = 6
+    """Candidates are 1 to this number; pictures with more things are not asked."""
+
+
+def build(config: Config) -> Task:
+    """A number, in digits or in words."""
+    return Task(
+        title="Counting",
+        what="How many things of one name, or things at all, are there? Of each picture the name "
+        "that stands there most often, one that stands there once, and all things.",
+        make=lambda scenes, generator: _make(scenes, generator, config.most),
+        score=_score,
+        asked=config,
+    )
+
+
+def _make(scenes: Sequence[Sample], generator: np.random.Generator, most: int) -> Iterator[Item]:
+    candidates = [str(number) for number in range(1, most + 1)]
+    for scene in scenes:
+        for number, (words, count) in enumerate(_asked(scene, generator)):
+            if count <= most:
+                question = COUNTING.format(words)
+                yield choice_item(
+                    scene, number, question=question, candidates=candidates, answer=str(count)
+                )
+
+
+def _asked(scene: Sample, generator: np.random.Generator) -> list[tuple[str, int]]:
+    """(words in the plural, how many there are) of what is asked about one scene."""
+    counts = Counter(region.name for region in scene.regions)
+    if not counts:
+        return []
+    name, count = counts.most_common(1)[0]
+    asked = [(plural(name), count)] if count > 1 else []
+    singles = sorted(name for name, count in counts.items() if count == 1)
+    if singles:
+        asked.append((plural(singles[int(generator.integers(len(singles)))]), 1))
+    return [*asked, ("things", sum(counts.values()))]
+
+
+def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
+    pairs = zip(items, answers, strict=True)
+    return {"accuracy": [count_right(text, item.answer) for item, text in pairs]}

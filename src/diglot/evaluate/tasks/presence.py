@@ -1,0 +1,68 @@
+"""Is a thing in the picture? Absent names are as frequent as present ones (after POPE).
+
+Source: Li et al. 2023, arXiv 2305.10355, whose absent objects follow the frequency of the present
+ones; here the match is exact (metrics/matched_negatives).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from diglot.core.types import Sample
+from diglot.evaluate.choices import choice_item
+from diglot.evaluate.items import Item
+from diglot.evaluate.questions import PRESENCE
+from diglot.evaluate.scoring import first_mention, names_right
+from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.measure.groups import group_of
+from diglot.metrics.matched_negatives import Asked, match_negatives
+from diglot.synth.scenes.words import article
+
+CANDIDATES = ("Yes", "No")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(AskConfig):
+    """Presence, present and absent names equally often."""
+
+    max_tokens: int = 8
+    """Longest written answer."""
+
+
+def build(config: Config) -> Task:
+    """Yes or no; besides accuracy the share answered with yes."""
+    return Task(
+        title="Presence",
+        what="Is there a thing of this name? Every name is asked as often where it is absent as "
+        "where it is present, and every picture has as many absent as present questions.",
+        make=_make,
+        score=_score,
+        asked=config,
+    )
+
+
+def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
+    present = [ask for number, scene in enumerate(scenes) for ask in _present(number, scene)]
+    for count, ask in enumerate(match_negatives(present, generator).asked):
+        item = choice_item(
+            scenes[ask.scene],
+            count,
+            question=PRESENCE.format(f"{article(ask.name)} {ask.name}"),
+            candidates=CANDIDATES,
+            answer=CANDIDATES[0] if ask.present else CANDIDATES[1],
+        )
+        yield item
+
+
+def _present(number: int, scene: Sample) -> list[Asked]:
+    kinds = {region.name: group_of(region.source) for region in reversed(scene.regions)}
+    return [Asked(number, name, kind, present=True) for name, kind in kinds.items()]
+
+
+def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
+    pairs = list(zip(items, answers, strict=True))
+    return {
+        "accuracy": [names_right(text, CANDIDATES, item.answer) for item, text in pairs],
+        "share of yes": [float(first_mention(text, CANDIDATES) == "Yes") for _, text in pairs],
+    }

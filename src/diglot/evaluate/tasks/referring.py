@@ -1,0 +1,71 @@
+"""Referring-expression comprehension: where is what a phrase singles out?
+
+By the written box Acc@0.5, as on RefCOCO (Kazemzadeh et al. 2014; Yu et al. 2016): the share of
+boxes whose intersection over union with the true one is at least one half. By likelihood the boxes
+of all regions of the picture are the candidates. Boxes are shares of the original picture's sides.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from diglot.core.types import Sample
+from diglot.evaluate.facts import single_things, unit_box, write_box
+from diglot.evaluate.items import Item
+from diglot.evaluate.questions import REFERRING
+from diglot.evaluate.scoring import box_iou, read_box
+from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.measure.groups import group_of
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(AskConfig):
+    """Phrases that single out one thing, and its box."""
+
+    max_tokens: int = 48
+    """Longest written answer."""
+
+
+def build(config: Config) -> Task:
+    """Acc@0.5 of written boxes, and the choice among the boxes of the picture's regions."""
+    return Task(
+        title="Referring expressions",
+        what="Where is the thing? In writing: the box overlaps the true one by at least one half "
+        "(IoU). By likelihood: a choice among the boxes of all things in the picture.",
+        make=lambda scenes, generator: _make(scenes),
+        score=_score,
+        asked=config,
+    )
+
+
+def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
+    for scene in scenes:
+        boxes = [unit_box(region.box, scene) for region in scene.regions]
+        candidates = list(dict.fromkeys(write_box(box) for box in boxes))
+        for number, thing in enumerate(single_things(scene)):
+            true = unit_box(thing.region.box, scene)
+            written = [read_box(candidate) or true for candidate in candidates]
+            yield Item(
+                id=f"{scene.id}/{number}",
+                task="",
+                question=REFERRING.format(f"the {thing.phrase}"),
+                answer=write_box(true),
+                scene=scene.id,
+                group=group_of(thing.region.source),
+                candidates=tuple(candidates),
+                right=tuple(_is_right(box, true) for box in written),
+                truth={"box": list(true)},
+            )
+
+
+def _is_right(box: Sequence[float], true: Sequence[float]) -> bool:
+    return box_iou(box, true) >= THRESHOLD
+
+
+def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
+    ious = [
+        box_iou(read_box(text) or (0.0,) * 4, item.truth["box"])
+        for item, text in zip(items, answers, strict=True)
+    ]
+    return {"accuracy": [float(iou >= THRESHOLD) for iou in ious], "mean IoU": ious}

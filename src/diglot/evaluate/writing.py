@@ -1,0 +1,52 @@
+"""Written answers to several prompts at once, each what it would be alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from diglot.core.layout import encode, expand_lines, pack
+from diglot.core.segments import Segment
+from diglot.evaluate.tree import attending
+from diglot.models.chat import ProjectedPicture
+from diglot.models.export.generation import generation_config
+from diglot.models.vlm import VLM
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt that is to be answered, with its picture."""
+
+    segments: tuple[Segment, ...]
+    projected: ProjectedPicture | None = None
+
+
+@torch.inference_mode()
+def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> list[str]:
+    """The likeliest answer to each prompt, token by token, without special tokens."""
+    rows = [_embed(vlm, prompt).flip(0) for prompt in prompts]
+    # rows end together, where each one's answer begins: padding stands in front
+    embeds_BTD = pad_sequence(rows, batch_first=True).flip(1)
+    ones = [row.new_ones(len(row), dtype=torch.int64) for row in rows]
+    mask_BT = pad_sequence(ones, batch_first=True).flip(1)
+    model, tokenizer = vlm.language.model, vlm.language.tokenizer
+    config = generation_config(model, tokenizer, None)
+    config.max_new_tokens, config.do_sample = max_tokens, False
+    with attending(vlm, "sdpa"):
+        ids_BT = model.generate(
+            inputs_embeds=embeds_BTD, attention_mask=mask_BT, generation_config=config
+        )
+    texts: Any = tokenizer.batch_decode(ids_BT, skip_special_tokens=True)
+    return [text.strip() for text in texts]
+
+
+def _embed(vlm: VLM, prompt: Written) -> torch.Tensor:
+    """The prompt's input embeddings (T, D)."""
+    grids = [prompt.projected.grid] if prompt.projected else []
+    counts = [len(grid) for grid in grids]
+    document = encode(expand_lines(prompt.segments, grids), visual_counts=counts, terms=())
+    weight = vlm.language.words.weight
+    visual_PD = prompt.projected.visual_PD if prompt.projected else weight[:0]
+    return vlm.embed(pack([document], row_tokens=1).to(weight.device), visual_PD)[0]

@@ -1,0 +1,79 @@
+"""Every question of an evaluation with its picture and all answers, as one self-contained page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+from diglot.report.answers_schema import AnswersPage, Question, read_answers_page
+from diglot.report.render import render, write_page
+
+RIGHT = 0.5  # a score of at least this counts as right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """A choice of questions by who is right."""
+
+    title: str
+    right: tuple[int, ...] = ()  # runs that are right
+    wrong: tuple[int, ...] = ()
+
+
+def write_answers_page(data: Mapping[str, Any], out: Path) -> Path:
+    """Write the page of `data` (`answers_schema.AnswersPage`) to `out`; equal data, equal bytes.
+
+    The page asks nothing of the network, runs no script, and is written whole or not at all.
+    Raises DataError naming the field that cannot be used, ConfigError where `out` cannot be
+    written.
+    """
+    return write_page(render_answers_page(read_answers_page(data)), out)
+
+
+def render_answers_page(page: AnswersPage) -> str:
+    """The page as text."""
+    filters = list_filters(page.runs)
+    tasks = list(dict.fromkeys(f"{q.task}, {q.way}" for p in page.pictures for q in p.questions))
+    pictures = [
+        {"picture": shown.picture, "questions": [_view(q, filters, tasks) for q in shown.questions]}
+        for shown in page.pictures
+    ]
+    counts = [
+        sum(one["filters"][n] for shown in pictures for one in shown["questions"])
+        for n in range(len(filters))
+    ]
+    return render(
+        "answers.html.j2",
+        {
+            "page": page,
+            "filters": list(zip(filters, counts, strict=True)),
+            "tasks": tasks,
+            "pictures": pictures,
+        },
+    )
+
+
+def list_filters(runs: tuple[str, ...]) -> list[Filter]:
+    """Right and wrong of each run, then for every two runs one right and the other wrong."""
+    numbers = range(len(runs))
+    own = [Filter(title=f"{runs[n]} right", right=(n,)) for n in numbers]
+    own += [Filter(title=f"{runs[n]} wrong", wrong=(n,)) for n in numbers]
+    pairs = [
+        Filter(title=f"{runs[a]} right, {runs[b]} wrong", right=(a,), wrong=(b,))
+        for a, b in permutations(numbers, 2)
+    ]
+    return pairs + own
+
+
+def _view(question: Question, filters: list[Filter], tasks: list[str]) -> dict[str, Any]:
+    right = [None if a.score is None else a.score >= RIGHT for a in question.answers]
+    return {
+        "question": question,
+        "right": right,
+        "task": tasks.index(f"{question.task}, {question.way}"),
+        "filters": [
+            all(right[n] is True for n in one.right) and all(right[n] is False for n in one.wrong)
+            for one in filters
+        ],
+    }
