@@ -47,6 +47,7 @@ class ObjectMap:
     inside_P: np.ndarray  # bool, the cell's centre lies on the object
     cover_P: np.ndarray  # share of the cell that the object covers
     box_P: np.ndarray  # share of the cell that its box covers
+    name: str = ""
 
 
 def open_queries(
@@ -122,4 +123,5 @@ def _object_map(query: Query, region: Region, mask: np.ndarray, weight_LP: np.nd
         inside_P=centres_inside(grid.cells_P4, mask >= 0.5),
         cover_P=grid.mask_cover(mask),
         box_P=grid.box_cover(region.box),
+        name=region.name,
     )

@@ -32,6 +32,7 @@ class NamedObject:
     flat_cosine_P: np.ndarray  # without the thumbnail, whose cells lie over the tiles'
     target: Target
     label_cosine: float  # of the mean token on the object with its name
+    name: str = ""
 
 
 def find_objects(vlm: VLM, scenes: Sequence[ProjectedSample]) -> list[NamedObject]:
@@ -70,6 +71,7 @@ def _objects_of(
                 label_cosine=_mean_cosine(
                     projected.visual_PD, inside if inside.any() else touching, vectors[name]
                 ),
+                name=name,
             )
         )
     return objects

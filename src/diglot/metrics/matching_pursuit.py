@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.metrics.nearest import largest_products
 from diglot.metrics.tacs import unit_rows
 
 
@@ -30,14 +31,13 @@ def matching_pursuit(visual_PD: np.ndarray, word_WD: np.ndarray, *, steps: int) 
     """
     if not len(word_WD) or steps < 1:
         raise ValueError(f"needs words and steps, got {len(word_WD)} words and {steps} steps")
-    atom_WD, rest_PD = unit_rows(word_WD), np.asarray(visual_PD, np.float64).copy()
+    rest_PD = np.asarray(visual_PD, np.float64).copy()
     size_P = np.linalg.norm(rest_PD, axis=1)
     words, parts, left = [], [], []
     for _ in range(steps):
-        product_PW = rest_PD @ atom_WD.T
-        word_P = product_PW.argmax(axis=1)
-        part_P = product_PW[np.arange(len(word_P)), word_P]
-        rest_PD -= part_P[:, None] * atom_WD[word_P]
+        word_P1, part_P1 = largest_products(rest_PD, word_WD)
+        word_P, part_P = word_P1[:, 0], part_P1[:, 0]
+        rest_PD -= part_P[:, None] * unit_rows(word_WD[word_P])
         rest_P = np.linalg.norm(rest_PD, axis=1)
         words.append(word_P)
         parts.append(part_P)

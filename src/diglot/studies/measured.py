@@ -1,0 +1,164 @@
+"""One checkpoint measured, with everything its page needs, as a record in a file.
+
+The record holds measures, curves of the run that made the checkpoint, a plane of tokens and words,
+and for some samples what each of their visual tokens is near to.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from diglot import __version__
+from diglot.core.progress import Report
+from diglot.core.result import side_by_side
+from diglot.data.features import sample_picture
+from diglot.files import write_json
+from diglot.measure.checkpoint import (
+    Scenes,
+    measure_subject,
+    open_checkpoint,
+    open_subject,
+    randomise_projector,
+)
+from diglot.measure.config import MeasureConfig, measure_parts
+from diglot.measure.kept import checkpoint_digest, measure_key, read_record
+from diglot.measure.lexicon import open_lexicon
+from diglot.measure.plan import Subject
+from diglot.measure.scatter import scatter_json
+from diglot.measure.token_details import Details, token_details
+from diglot.measure.token_maps import map_json
+from diglot.measure.word_space import caption_words, open_words
+from diglot.metrics.align import Rule
+from diglot.report.samples import sample_json
+from diglot.train.run_folder import environment
+from diglot.train.trackers import read_metrics
+
+PROBED = "probe/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What is measured, on what, and how much is kept for the page."""
+
+    model: Path  # the folder of a checkpoint
+    scenes: Scenes
+    data: str  # its name on the page
+    chosen: MeasureConfig  # with its settings spelled out
+    labels: tuple[str, ...]  # of the model, and with two of them also with a fresh projector
+    examples: int = 4
+    points: int = 200
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """What a record is found again by."""
+        kept = (f"{self.examples} examples", f"{self.points} points", "details 1")
+        digests = (*self.scenes.fingerprints, *self.labels, *kept)
+        return measure_key(self.model, digests, self.chosen, seed=self.seed)
+
+
+def keep_measurement(job: Measurement, path: Path, report: Report) -> tuple[dict[str, Any], bool]:
+    """The record in the file, and whether it was there: made only where it is of something else."""
+    record = read_record(path, job.key)
+    if record is not None:
+        return record, True
+    record = {"key": job.key, "data": job.data, **run_measurement(job, report)}
+    write_json(path, record)
+    return record, False
+
+
+def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
+    """What was measured, of what, how, where and how long it took."""
+    began, vlm = time.perf_counter(), open_checkpoint(job.model)
+    measures, shown, scatter = [], [], {}
+    for number, label in enumerate(job.labels):
+        if number:
+            vlm = randomise_projector(vlm, job.model, seed=job.seed)
+        subject = open_subject(vlm, job.scenes, job.chosen, report)
+        measures.append(measure_subject(subject, label, report, seed=job.seed))
+        shown.append(_examples(subject, job))
+        scatter[label] = _scatter(subject, job)
+    return {
+        "format": 1,
+        "runs": list(job.labels),
+        "weights": checkpoint_digest(job.model),
+        "fingerprints": list(job.scenes.fingerprints),
+        "seed": job.seed,
+        "settings": asdict(job.chosen),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - began, 2),
+        "environment": {"diglot": __version__, **environment()},
+        "measures": list(side_by_side(measures).values()),
+        "curves": training_curves(job.model.parent, job.labels[0]),
+        "scatter": {label: plane for label, plane in scatter.items() if plane},
+        "examples": _join_examples(job.labels, shown),
+    }
+
+
+def training_curves(run: Path, label: str) -> list[dict[str, Any]]:
+    """The probes of the run that made a checkpoint, as figures over its steps; none without."""
+    lines = read_metrics(run / "metrics.jsonl")
+    names = dict.fromkeys(key for line in lines for key in line if key.startswith(PROBED))
+    return [
+        {
+            "title": f"{name.removeprefix(PROBED)} while training",
+            "x_label": "step",
+            "y_label": "on the probe set",
+            "series": {label: [[line["step"] + 1, line[name]] for line in lines if name in line]},
+        }
+        for name in names
+    ]
+
+
+def _words(subject: Subject) -> list[str]:
+    return caption_words([projected.sample for projected in subject.held_out], subject.names)
+
+
+def _scatter(subject: Subject, job: Measurement) -> dict[str, Any] | None:
+    space = open_words(subject.vlm.language, _words(subject) if job.points else [])
+    return scatter_json(subject.held_out, space, job.points, seed=job.seed)
+
+
+def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
+    """The first samples with their token maps; words are of their captions and names."""
+    if not job.examples:
+        return []
+    words, frame = _words(subject), subject.options.frame
+    space, lexicon = open_words(subject.vlm.language, words), open_lexicon(words)
+    details = Details(subject.vlm, space, lexicon, frame, _mask_rule(subject.options))
+    return [
+        {
+            **sample_json(projected.sample, sample_picture(projected.sample)),
+            "map": map_json(projected, words, subject.vlm.language),
+            "details": token_details(projected, details),
+        }
+        for projected in subject.held_out[: job.examples]
+    ]
+
+
+def _mask_rule(chosen: MeasureConfig) -> Rule | float:
+    """The threshold of Align, where it is measured."""
+    parts = (config for name, config in measure_parts(chosen).values() if name == "embedding")
+    rule: Rule | float = next((config.threshold for config in parts), "otsu")
+    return rule
+
+
+def _join_examples(
+    labels: Sequence[str], shown: Sequence[Sequence[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Each sample once, with the maps and details of all labels."""
+    return [
+        {
+            **{key: value for key, value in of_sample[0].items() if key not in ("map", "details")},
+            "token_maps": _by_label(labels, of_sample, "map"),
+            "token_details": _by_label(labels, of_sample, "details"),
+        }
+        for of_sample in zip(*shown, strict=True)
+    ]
+
+
+def _by_label(labels: Sequence[str], of_sample: Sequence[dict[str, Any]], key: str) -> Any:
+    return {label: one[key] for label, one in zip(labels, of_sample, strict=True)}
