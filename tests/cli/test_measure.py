@@ -40,7 +40,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measure(world: Path, run: str, out: Path, *more: str) -> int:
     args = ["measure", str(world / run), "--data", str(world / "data"), "--json", str(out)]
-    options = ["--measure.measures", FEW, "--measure.bootstrap_draws", "20", "--examples", "2", "--points", "6"]
+    options = ["--measure.measures", FEW, "--measure.bootstrap_draws", "20"]
+    options += ["--examples", "2", "--points", "6"]
     return main([*args, *options, *more])
 
 

@@ -3,12 +3,14 @@
 import copy
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from diglot.report.page import write_report
+from tests.report.drawn_details import add_details, make_plane
 from tests.report.drawn_scenes import RUNS, make_example
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -140,6 +142,17 @@ def report_data(_report_once: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(_report_once)
 
 
+@pytest.fixture
+def detailed_data(report_data: dict[str, Any]) -> dict[str, Any]:
+    """The report with details of every token, planes, and entropy."""
+    report_data["examples"] = [add_details(e, n) for n, e in enumerate(report_data["examples"])]
+    report_data["scatter"] = {run: make_plane(n) for n, run in enumerate(RUNS)}
+    for key, values in (("entropy_before", (4.1, 4.1)), ("entropy_after", (3.9, 2.2))):
+        more = {"unit": "nats", "chance": None, "higher_is_better": None}
+        report_data["measures"].append(measure(key, key.replace("_", " "), values, **more))
+    return report_data
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Debian's Chromium; tests that need it are skipped where there is none."""
@@ -150,3 +163,45 @@ def browser() -> Iterator[Any]:
         started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
         yield started
         started.close()
+
+
+Opener = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[Opener]:
+    """Opens a report at a window size; afterwards, nothing may have complained or asked."""
+    troubles: list[str] = []
+    contexts = []
+
+    def opener(
+        data: dict[str, Any],
+        *,
+        width: int = 1280,
+        scheme: str = "light",
+        write: Callable[[dict[str, Any], Path], Path] = write_report,
+    ) -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+        address = write(data, tmp_path / "page.html").as_uri()
+        page.on(
+            "request",
+            lambda request: (
+                troubles.append(request.url)
+                if request.url != address and not request.url.startswith("data:image/")
+                else None
+            ),
+        )
+        page.goto(address)
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert not troubles

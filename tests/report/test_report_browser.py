@@ -1,6 +1,6 @@
 """The page as a reader sees it, in a real browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,51 +9,11 @@ import pytest
 
 from diglot.report.comparison import write_comparison
 from diglot.report.dataset_page import write_dataset_page
-from diglot.report.page import write_report
 from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
 from diglot.studies.compare.page import comparison
 from tests.studies.compare.made_up import ROWS, made_up
 
 Opener = Callable[..., Any]
-
-
-@pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[Opener]:
-    """Opens a report at a window size; afterwards, nothing may have complained or asked."""
-    troubles: list[str] = []
-    contexts = []
-
-    def opener(
-        data: dict[str, Any],
-        *,
-        width: int = 1280,
-        scheme: str = "light",
-        write: Callable[[dict[str, Any], Path], Path] = write_report,
-    ) -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=False
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        address = write(data, tmp_path / "page.html").as_uri()
-        page.on(
-            "request",
-            lambda request: (
-                troubles.append(request.url)
-                if request.url != address and not request.url.startswith("data:image/")
-                else None
-            ),
-        )
-        page.goto(address)
-        return page
-
-    yield opener
-    for context in contexts:
-        context.close()
-    assert not troubles
 
 
 def style(page: Any, selector: str, name: str) -> list[str]:

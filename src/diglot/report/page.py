@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.curves import line_chart
+from diglot.report.embedding import entropy_bars, view_plane
 from diglot.report.interval_chart import draw_intervals, measure_axis
-from diglot.report.render import render, write_page
+from diglot.report.render import read_script, render, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, Measure, Report, read_report
 from diglot.report.significance import mark_significance
 from diglot.report.token_maps import view_token_map
+from diglot.report.token_views import script_data, view_details
 
 
 def write_report(data: Mapping[str, Any], out: Path) -> Path:
     """Write the page of a run's result JSON (`schema.Report`) to `out`; equal data, equal bytes.
 
-    The page asks nothing of the network, runs no script, and is written whole or not at all.
+    The page asks nothing of the network, and is written whole or not at all. It runs no script but
+    its own, which is there where an example has details.
     Raises DataError naming the field that cannot be used, ConfigError where `out` cannot be
     written.
     """
@@ -25,13 +28,18 @@ def write_report(data: Mapping[str, Any], out: Path) -> Path:
 
 def render_report(report: Report) -> str:
     """The page as text."""
+    detailed = any(example.details for example in report.examples)
     return render(
         "report.html.j2",
         {
             "report": report,
             "measures": [_view_measure(m, report.runs) for m in report.measures],
             "curves": [line_chart(c, report.runs) for c in report.curves],
+            "entropy": entropy_bars(report),
+            "planes": [view_plane(p, report.runs.index(run)) for run, p in report.planes.items()],
             "examples": [_view_example(e, report.runs) for e in report.examples],
+            "token_data": script_data(report.examples, report.runs) if detailed else None,
+            **(read_script() if detailed else {}),
         },
     )
 
@@ -62,6 +70,7 @@ def _view_example(example: Example, runs: tuple[str, ...]) -> dict[str, Any]:
     view = view_scene(example.scene)
     return {
         "view": view,
+        "details": view_details(example, view, runs),
         "tokens": [
             view_token_map(tokens, view, runs.index(run))
             for run, tokens in example.token_maps.items()

@@ -1,5 +1,7 @@
 """Templates to one HTML file, every text escaped, the file whole or not there."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from diglot.core.errors import ConfigError
 from diglot.report.axes import format_value
@@ -20,6 +23,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def render(template: str, values: Mapping[str, Any]) -> str:
     """The page of `template` ("report.html.j2"), with `values` escaped wherever they stand."""
     return _environment().get_template(template).render(values)
+
+
+@cache
+def read_script() -> dict[str, Any]:
+    """The script of a page with token details, and the digest that its policy lets run."""
+    source = (_TEMPLATES / "tokens.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
+    return {"script": Markup(source), "script_digest": f"sha256-{digest}"}
 
 
 @cache

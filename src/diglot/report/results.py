@@ -11,6 +11,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.result import side_by_side
 
 MOST_BYTES = 512 * 2**20
+BY_RUN = ("token_maps", "token_details")  # fields of an example
 
 
 class Record(BaseModel):
@@ -30,6 +31,8 @@ class Record(BaseModel):
     environment: dict[str, Any]
     measures: list[dict[str, Any]]
     examples: list[dict[str, Any]]
+    curves: list[dict[str, Any]] = Field(default_factory=list)  # of the training run
+    scatter: dict[str, Any] = Field(default_factory=dict)  # by run
 
 
 def read_result(path: Path) -> Record:
@@ -65,6 +68,7 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
         )
     by_key = [{str(entry.get("key")): entry for entry in record.measures} for record in records]
     measures = side_by_side(by_key)
+    training = any(record.curves for record in records)
     return {
         "title": title,
         "created": max(record.created for record in records),
@@ -73,13 +77,17 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
         "settings": {"command": command, **_settings(records)},
         "environment": _environment(records[0].environment),
         "measures": [_without_layers(entry) for entry in measures.values()],
-        "curves": [curve for entry in measures.values() for curve in _curves(entry)],
+        "curves": [
+            *(curve for entry in measures.values() for curve in _curves(entry)),
+            *_training_curves(records),
+        ],
+        "scatter": {run: plane for r in records for run, plane in r.scatter.items()},
         "timings": [
             {"stage": f"measure {', '.join(r.runs)}", "seconds": r.seconds, "note": ""}
             for r in records
         ],
         "examples": _examples(records),
-        "curves_title": "By layer",
+        "curves_title": "By layer, and while training" if training else "By layer",
         "source": "the results named above",
     }
 
@@ -143,11 +151,23 @@ def _curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The curves of the training runs, those of one title in one figure."""
+    joined: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for curve in record.curves:
+            figure = joined.setdefault(str(curve.get("title")), {**curve, "series": {}})
+            figure["series"] = figure["series"] | curve.get("series", {})
+    return list(joined.values())
+
+
 def _examples(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Every sample once, with the token maps of all records that show it."""
+    """Every sample once, with the maps and details of all records that show it."""
     joined: dict[str, dict[str, Any]] = {}
     for record in records:
         for example in record.examples:
-            entry = joined.setdefault(str(example.get("id")), {**example, "token_maps": {}})
-            entry["token_maps"] = entry["token_maps"] | example.get("token_maps", {})
+            blank = {name: {} for name in BY_RUN if name in example}
+            entry = joined.setdefault(str(example.get("id")), {**example, **blank})
+            for name in blank:
+                entry[name] = entry.get(name, {}) | example[name]
     return list(joined.values())

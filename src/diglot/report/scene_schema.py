@@ -1,8 +1,9 @@
 """The example scenes of a report: image, caption, regions, and what each run sees in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diglot.report.fields import Box, Field
+from diglot.report.token_schema import TokenDetails, read_details
 
 Span = tuple[int, int]
 
@@ -55,15 +56,23 @@ class Example:
 
     scene: Scene
     token_maps: dict[str, TokenMap]
+    details: dict[str, TokenDetails] = field(default_factory=dict)
 
 
 def read_example(field: Field, runs: tuple[str, ...]) -> Example:
-    """A scene and its token maps by run. Raises DataError naming the field."""
-    maps = field.at("token_maps").by_run(runs)
+    """A scene, its token maps and their details by run. Raises DataError naming the field."""
+    read = {run: _read_token_map(f) for run, f in field.at("token_maps").by_run(runs).items()}
+    details = field.find("token_details")
     return Example(
         scene=read_scene(field),
-        token_maps={run: _read_token_map(f) for run, f in maps.items()},
+        token_maps=read,
+        details=_read_all_details(details, read) if details else {},
     )
+
+
+def _read_all_details(field: Field, maps: dict[str, TokenMap]) -> dict[str, TokenDetails]:
+    by_run = field.by_run(tuple(maps))
+    return {run: read_details(f, len(maps[run].boxes)) for run, f in by_run.items()}
 
 
 def read_scene(field: Field) -> Scene:

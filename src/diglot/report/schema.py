@@ -1,11 +1,12 @@
 """What a report is made of: the result JSON of a run, checked once, as frozen records."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from diglot.report.fields import Field
 from diglot.report.scene_schema import Example, read_example
+from diglot.report.token_schema import Plane, read_plane
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class Report:
     examples: tuple[Example, ...]
     curves_title: str = "Training"
     source: str = "report.json beside it"  # what the page is made from
+    planes: dict[str, Plane] = field(default_factory=dict)  # by run
 
 
 TEXTS = ("curves_title", "source")
@@ -84,6 +86,7 @@ def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
     root = Field(data, where)
     runs = read_runs(root.at("runs"))
     further = {name: field.text() for name in TEXTS if (field := root.find(name))}
+    planes = root.find("scatter")
     return Report(
         title=root.at("title").text(),
         created=root.at("created").text(),
@@ -95,6 +98,7 @@ def read_report(data: Mapping[str, Any], *, where: str = "report") -> Report:
         curves=tuple(_read_curve(f, runs) for f in root.at("curves").items()),
         timings=tuple(_read_timing(f) for f in root.at("timings").items()),
         examples=tuple(read_example(f, runs) for f in root.at("examples").items()),
+        planes={r: read_plane(f) for r, f in planes.by_run(runs).items()} if planes else {},
         **further,
     )
 

@@ -49,6 +49,7 @@ class WordLabel:
     y: float
     font_px: float
     named: bool
+    index: int = 0  # of its token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class TokenMapView:
 
 def view_token_map(tokens: TokenMap, view: SceneView, run: int) -> TokenMapView:
     """Ready to draw over `view`, for the report's `run`-th run."""
-    fine = _fine_tokens(tokens.boxes)
+    fine = find_fine_tokens(tokens.boxes)
     return TokenMapView(
         run=run,
         maps=tuple(_view_name(m, tokens.boxes, view) for m in tokens.maps),
@@ -82,7 +83,7 @@ def _view_name(name_map: NameMap, boxes: Sequence[Box], view: SceneView) -> Name
         name=name_map.name,
         entity=_find_entity(name_map, view),
         truth=to_rect(name_map.box),
-        heat=_heat(values, boxes, low, high),
+        heat=draw_heat(values, boxes, low, high),
         low=format_value(low),
         high=format_value(high),
         peak=peak,
@@ -99,7 +100,7 @@ def _find_entity(name_map: NameMap, view: SceneView) -> BoxView | None:
     return None
 
 
-def _heat(
+def draw_heat(
     values: Sequence[float | None], boxes: Sequence[Box], low: float | None, high: float | None
 ) -> tuple[Heat, ...]:
     """Tokens by level between the map's own lowest and highest value; a flat map is all low."""
@@ -109,16 +110,18 @@ def _heat(
     for value, box in zip(values, boxes, strict=True):
         if value is not None:
             share = (value - low) / (high - low) if high > low else 0.0
-            paths[round(share * (HEAT_LEVELS - 1))].append(_outline(box))
+            paths[round(share * (HEAT_LEVELS - 1))].append(outline_box(box))
     return tuple(Heat(level=level, path="".join(paths[level])) for level in sorted(paths))
 
 
-def _outline(box: Box) -> str:
+def outline_box(box: Box) -> str:
+    """A box as SVG path data."""
     r = to_rect(box)
     return f"M{r.x:g} {r.y:g}h{r.width:g}v{r.height:g}h{-r.width:g}z"
 
 
-def _fine_tokens(boxes: Sequence[Box]) -> list[int]:
+def find_fine_tokens(boxes: Sequence[Box]) -> list[int]:
+    """The tokens that belong to no coarser view."""
     areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes]
     limit = _COARSE * median(areas) if areas else 0.0
     return [index for index, area in enumerate(areas) if area <= limit]
@@ -130,11 +133,19 @@ def _name_words(view: SceneView) -> frozenset[str]:
 
 def _label(tokens: TokenMap, index: int, names: frozenset[str]) -> WordLabel:
     assert tokens.words is not None
-    text = tokens.words[index].strip()
-    x, y = _centre(tokens.boxes[index])
-    rect = to_rect(tokens.boxes[index])
-    font_px = min(0.9 * rect.width / (_LETTER * max(len(text), 5)), 0.3 * rect.height)
-    return WordLabel(text=text, x=x, y=y, font_px=round(font_px, 2), named=text.lower() in names)
+    named = tokens.words[index].strip().lower() in names
+    return label_token(tokens.words[index], tokens.boxes[index], named=named, index=index)
+
+
+def label_token(
+    text: str, box: Box, *, named: bool, size: float = 1.0, index: int = 0
+) -> WordLabel:
+    """A text at a token's centre; `size` is its share of the largest font that fits."""
+    text, rect = text.strip(), to_rect(box)
+    x, y = _centre(box)
+    room_px = 0.9 * rect.width / (_LETTER * max(len(text), 5))
+    font_px = size * min(room_px, 0.3 * rect.height)
+    return WordLabel(text=text, x=x, y=y, font_px=round(font_px, 2), named=named, index=index)
 
 
 def _centre(box: Box) -> tuple[float, float]:
