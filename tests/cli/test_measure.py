@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from diglot.cli.main import main
@@ -65,9 +66,21 @@ def test_the_record_holds_every_measure_with_its_options(results: list[Path]) ->
     iou = next(entry for entry in record["measures"] if entry["key"] == "iou")
     assert iou["results"]["run0"]["value"] is None  # without a training split
     assert record["settings"]["measures"]["layers"]["k"] == 2
-    assert [example["token_maps"].keys() for example in record["examples"]] == [
-        {"run0", "run0, random projector"}
-    ] * 2
+    both = {"run0", "run0, random projector"}
+    for name in ("token_maps", "token_details"):
+        assert [example[name].keys() for example in record["examples"]] == [both] * 2
+    assert record["scatter"].keys() == both
+    details = record["examples"][0]["token_details"]["run0"]
+    tokens = len(record["examples"][0]["token_maps"]["run0"]["boxes"])
+    assert len(details["words"]) == len(details["subtokens"]) == tokens
+    cosines = [near[1] for near in details["subtokens"][0]]
+    assert cosines == sorted(cosines, reverse=True)
+    left = np.array(details["pursuit"]["left"])
+    assert left.shape[1] == tokens
+    assert (np.diff(left, axis=0) <= 0).all()
+    names = {region["label"] for region in record["examples"][0]["regions"]}
+    assert {mask["name"] for mask in details["masks"]} <= names
+    assert details["attention"]
 
 
 def test_the_same_again_is_read_and_other_weights_or_settings_are_measured(
