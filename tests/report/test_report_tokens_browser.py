@@ -58,8 +58,8 @@ def test_tokens_are_reached_by_keys_and_by_touch(
     svg.dispatch_event(
         "pointerdown",
         svg.evaluate(
-            "e => { const b = e.getBoundingClientRect(); return {clientX: b.x + 5, clientY: b.y + 5, "
-            "bubbles: true}; }"
+            "e => { const b = e.getBoundingClientRect(); "
+            "return {clientX: b.x + 5, clientY: b.y + 5, bubbles: true}; }"
         ),
     )
     assert "caption, token 1" in page.locator("#tip").inner_text()
