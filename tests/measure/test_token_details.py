@@ -12,7 +12,7 @@ from diglot.measure.token_details import pack_levels, unpack_levels
 
 
 def test_levels_run_from_the_lowest_to_the_highest_value() -> None:
-    assert list(unpack_levels(pack_levels(np.array([0.2, 0.4, 0.3])))) == [0, 255, 128]
+    assert list(unpack_levels(pack_levels(np.array([0.2, 0.4, 0.25])))) == [0, 255, 64]
     assert list(unpack_levels(pack_levels(np.full(3, 0.7)))) == [0, 0, 0]
 
 
