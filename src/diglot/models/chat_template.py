@@ -192,6 +192,22 @@ class TokenizedChat:
     what stands before it; the last turn's number behind all of them."""
     offsets_T2: np.ndarray
     """[start, end) characters of each token in the rendered text."""
+    text: str
+    """The rendered text."""
+    answers: tuple[Span | None, ...]
+    """Of each turn: the characters of an assistant's text in the rendered text; else None."""
+
+    def locate_span(self, turns: Sequence[Turn], number: int, span: Span) -> Span | None:
+        """Where characters of turn `number` stand in the rendered text; None where they do not.
+
+        Only an assistant's turn is found, and a template may strip its ends.
+        """
+        shown = self.answers[number]
+        if shown is None:
+            return None
+        ahead = turns[number].text.index(self.text[slice(*shown)])  # blanks that were stripped
+        start, end = (shown[0] + at - ahead for at in span)
+        return (start, end) if shown[0] <= start and end <= shown[1] else None
 
 
 def tokenize_chat(
@@ -219,4 +235,5 @@ def tokenize_chat(
         turn_T[offsets_T2[:, 0] < end] = number
         if turns[number].learn:
             learned_T |= (offsets_T2[:, 1] > span[0]) & (offsets_T2[:, 0] < end)
-    return TokenizedChat(np.where(ids_T == image_id, -1, ids_T), learned_T, turn_T, offsets_T2)
+    ids_T = np.where(ids_T == image_id, -1, ids_T)
+    return TokenizedChat(ids_T, learned_T, turn_T, offsets_T2, chat.text, chat.answers)

@@ -3,11 +3,16 @@
 L_LM learns the text behind it; L_entity learns to name the object, on a branch that
 forks off behind it, so that one forward pass serves all entities. The paper leaves the options of
 `Config` open; each is logged with the run.
+
+The paper switches captions. Of a conversation the entities of learned answers are switched alike,
+under the chat template; those of questions stay as they are, since nothing is learned there.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -15,14 +20,16 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.geometry import TokenGrid, ViewKind
-from diglot.core.objective import Prepared, Reduction, count_learned, only_grid, token_loss
-from diglot.core.segments import Branch, Patches, Segment, Tokens
+from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.segments import Branch, Image, Patches, Segment, Sequence, Tokens
 from diglot.core.spans import drop_overlaps, token_slice
-from diglot.core.types import LossTerms, Sample
+from diglot.core.types import LossTerms, Region, Sample, Span
+from diglot.models.chat_segments import chat_segments, read_template
+from diglot.models.chat_template import tokenize_chat
 from diglot.models.config import Frame
-from diglot.models.prompt import Caption, caption_of, ending, opening
+from diglot.models.prompt import caption_of, ending, opening
 
 OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
     "all": ("image", "tile", "thumbnail"),
@@ -40,7 +47,7 @@ class Config:
     entity_weight: float = 1.0
     """Weight of L_entity (Eq. 4)."""
     image_prefix: bool = True
-    """Do all visual tokens stand before the text?"""
+    """Do all visual tokens stand before the text? Of a conversation: where its images stand."""
     object_tokens: Literal["all", "thumbnail", "tiles"] = "all"
     """The views that an object's visual tokens are taken from."""
     max_objects: int | None = None
@@ -51,6 +58,8 @@ class Config:
     """Of each term: mean over its supervised tokens of the optimizer step, or their sum."""
     frame: Frame = field(default_factory=Frame)
     """The text around image and caption."""
+    template: str | None = None
+    """Of conversations: path of a Jinja file to use in place of the tokenizer's own template."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.replace_probability <= 1.0:
@@ -78,12 +87,27 @@ class Config:
 
 @dataclass(frozen=True)
 class Switch:
-    """One entity to switch: its caption tokens [start, stop), and its object's visual tokens."""
+    """One entity to switch: its tokens [start, stop), and its object's visual tokens."""
 
     start: int
     stop: int
     patches: tuple[int, ...]
     score: float
+    image: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A text whose entities are switched: a caption, or a rendered conversation."""
+
+    offsets_T2: np.ndarray
+    """[start, end) characters of each token."""
+    cut: Callable[[int, int], Sequence]
+    """The tokens from one number to another as segments."""
+    span_of: Callable[[Region], Span | None]
+    """The characters of a region's entity; None where it cannot be switched."""
+    before: Sequence = ()
+    after: Sequence = ()
 
 
 class CodeSwitchObjective:
@@ -94,6 +118,7 @@ class CodeSwitchObjective:
 
     def __init__(self, config: Config) -> None:
         self.config, self.reduction = config, config.reduction
+        self.template = read_template(config.template)
         self.weights = {"text": config.text_weight, "entity": config.entity_weight}
 
     def prepare(
@@ -104,17 +129,10 @@ class CodeSwitchObjective:
         rng: torch.Generator,
     ) -> Prepared:
         """X_MMCS with a branch behind every object. Raises DataError where nothing is learned."""
-        caption = caption_of(sample, tokenizer)
         notes: Counter[str] = Counter()
-        switches = self._choose(
-            find_switches(sample, only_grid(sample, grids), caption, self.config, notes), rng, notes
-        )
-        text = "text" if self.config.text_weight else None
-        sequence = (
-            *opening(self.config.frame, tokenizer, image=self.config.image_prefix),
-            *self._body(caption, switches, text),
-            *ending(self.config.frame, tokenizer, text),
-        )
+        text = (self._talk if sample.is_conversation else self._caption)(sample, tokenizer)
+        found = find_switches(sample, grids, text, self.config, notes)
+        sequence = self._body(text, self._choose(found, rng, notes))
         counts = count_learned(sequence)
         if not counts:
             raise DataError(
@@ -140,16 +158,46 @@ class CodeSwitchObjective:
             chosen = [s for s, draw in zip(chosen, draws.tolist(), strict=True) if draw]
         return chosen
 
-    def _body(self, caption: Caption, switches: list[Switch], text: str | None) -> list[Segment]:
-        """The caption with every switched entity as its object's tokens and a branch (Eq. 2, 4)."""
-        body: list[Segment] = []
+    def _caption(self, sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Text:
+        """The caption between the frame's parts."""
+        caption, frame = caption_of(sample, tokenizer), self.config.frame
+        learn = "text" if self.config.text_weight else None
+        return Text(
+            offsets_T2=caption.offsets_T2,
+            cut=lambda start, stop: (Tokens(caption.ids[start:stop], learn),),
+            span_of=lambda region: region.span,
+            before=tuple(opening(frame, tokenizer, image=self.config.image_prefix)),
+            after=tuple(ending(frame, tokenizer, learn)),
+        )
+
+    def _talk(self, sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Text:
+        """The rendered conversation, of which the entities of learned answers can be switched."""
+        learn = "text" if self.config.text_weight else None
+        with locate_errors(f"sample {sample.id!r}"):
+            chat = tokenize_chat(sample.turns, tokenizer, self.template)
+
+        def cut(start: int, stop: int) -> Sequence:
+            made = chat_segments(chat, start, stop, learn=learn)
+            return tuple(s for s in made if self.config.image_prefix or not isinstance(s, Image))
+
+        def span_of(region: Region) -> Span | None:
+            if region.span is None or region.turn is None or not sample.turns[region.turn].learn:
+                return None
+            return chat.locate_span(sample.turns, region.turn, region.span)
+
+        return Text(offsets_T2=chat.offsets_T2, cut=cut, span_of=span_of)
+
+    def _body(self, text: Text, switches: list[Switch]) -> Sequence:
+        """The text with every switched entity as its object's tokens and a branch (Eq. 2, 4)."""
+        body: list[Segment] = list(text.before)
         at = 0
         for switch in switches:
-            body += [Tokens(caption.ids[at : switch.start], text), Patches(switch.patches)]
+            body += [*text.cut(at, switch.start), Patches(switch.patches, switch.image)]
             if self.config.entity_weight:
-                body.append(Branch(caption.ids[switch.start : switch.stop], "entity"))
+                ids = [s.ids for s in text.cut(switch.start, switch.stop) if isinstance(s, Tokens)]
+                body.append(Branch(tuple(chain(*ids)), "entity"))
             at = switch.stop
-        return [*body, Tokens(caption.ids[at:], text)]
+        return (*body, *text.cut(at, len(text.offsets_T2)), *text.after)
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
         """Summed negative log-likelihood of text and entity tokens, in nats."""
@@ -157,20 +205,22 @@ class CodeSwitchObjective:
 
 
 def find_switches(
-    sample: Sample, grid: TokenGrid, caption: Caption, config: Config, notes: Counter[str]
+    sample: Sample, grids: Seq[TokenGrid], text: Text, config: Config, notes: Counter[str]
 ) -> list[Switch]:
-    """Every region that has a place in the caption and tokens on the grid (Eq. 1), as a Switch."""
-    allowed = grid.in_views(OBJECT_VIEWS[config.object_tokens])
+    """Every region that has a place in the text and tokens on its grid (Eq. 1), as a Switch."""
     found = []
     for region in sample.regions:
-        words = token_slice(caption.offsets_T2, region.span) if region.span else None
+        grid, span = grids[region.image], text.span_of(region)
+        words = token_slice(text.offsets_T2, span) if span else None
+        allowed = grid.in_views(OBJECT_VIEWS[config.object_tokens])
         patches = np.flatnonzero(grid.overlapping(region.box) & allowed)
         if words is None:
-            notes["entity not in the caption"] += 1
+            kind = "a learned answer" if sample.is_conversation else "the caption"
+            notes[f"entity not in {kind}"] += 1
         elif not len(patches):
             notes["object outside the views"] += 1
         else:
-            found.append(Switch(*words, tuple(patches.tolist()), region.score))
+            found.append(Switch(*words, tuple(patches.tolist()), region.score, region.image))
     return found
 
 

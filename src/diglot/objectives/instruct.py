@@ -17,8 +17,8 @@ from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, RecordKind, Reduction, count_learned, token_loss
-from diglot.core.segments import Image, Segment, Sequence, Tokens
 from diglot.core.types import LossTerms, Sample
+from diglot.models.chat_segments import chat_segments, read_template
 from diglot.models.chat_template import TokenizedChat, tokenize_chat
 
 
@@ -49,7 +49,7 @@ class InstructObjective:
     def __init__(self, config: Config) -> None:
         self.config, self.reduction = config, config.reduction
         self.weights = {"text": 1.0}
-        self.template = None if config.template is None else _read_template(Path(config.template))
+        self.template = None if config.template is None else read_template(Path(config.template))
 
     def prepare(
         self,
@@ -69,7 +69,7 @@ class InstructObjective:
         with locate_errors(f"sample {sample.id!r}"):
             chat = tokenize_chat(sample.turns, tokenizer, self.template)
         kept, cut = _fitting(chat, [len(grid) for grid in grids], self.config.max_tokens)
-        sequence = to_segments(chat, kept)
+        sequence = chat_segments(chat, 0, kept)
         counts = count_learned(sequence)
         if not counts:
             raise DataError(
@@ -87,15 +87,6 @@ class InstructObjective:
         return token_loss(out, batch)
 
 
-def _read_template(path: Path) -> str:
-    try:
-        return path.expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the chat template cannot be read ({error})", where="objective.template"
-        ) from error
-
-
 def _fitting(
     chat: TokenizedChat, visual_counts: list[int], max_tokens: int | None
 ) -> tuple[int, int]:
@@ -109,25 +100,6 @@ def _fitting(
     whole = [n for n in np.unique(chat.turn_T) if fits_T[chat.turn_T == n].all()]
     kept = int((chat.turn_T <= max(whole, default=-1)).sum())
     return kept, len(np.unique(chat.turn_T[kept:][chat.learned_T[kept:]]))
-
-
-def to_segments(chat: TokenizedChat, kept: int) -> Sequence:
-    """The first `kept` tokens as segments: runs of text of one kind, and images."""
-    segments: list[Segment] = []
-    images = start = 0
-    for at in range(kept + 1):
-        text = at < kept and chat.ids_T[at] >= 0
-        same = text and at > start and chat.learned_T[at] == chat.learned_T[start]
-        if same or (text and at == start):
-            continue
-        if at > start:
-            ids = tuple(chat.ids_T[start:at].tolist())
-            segments.append(Tokens(ids, "text" if chat.learned_T[start] else None))
-        start = at
-        if at < kept and not text:
-            segments.append(Image(images))
-            images, start = images + 1, at + 1
-    return tuple(segments)
 
 
 def build(config: Config) -> InstructObjective:
