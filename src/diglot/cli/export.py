@@ -126,6 +126,8 @@ def _report_check(result: CheckResult, console: Console, json: Path | None) -> N
         f"(allowed {result.tolerance:.0e})",
         soft_wrap=True,
     )
+    if result.pixel_difference is not None:
+        console.print(f"pixels      largest difference {result.pixel_difference:.1e}")
     for answer in result.answers:
         console.print(f"generated   {answer!r}", soft_wrap=True, markup=False)
     if result.lacking:

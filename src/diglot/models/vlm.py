@@ -189,10 +189,14 @@ def _stock_vlm(config: VLMConfig) -> VLM:
     """A stock model's own parts, in the language model's dtype."""
     assert config.stock is not None
     language = config.language
-    parts = open_stock(config.stock, revision=language.revision, dtype=language.dtype)
-    preprocess = config.preprocess or parts.preprocess
+    parts = open_stock(
+        config.stock,
+        revision=language.revision,
+        dtype=language.dtype,
+        preprocess=config.preprocess,
+    )
     attention = choose_attention(parts.language, config.attention)
-    vlm = VLM(parts.encoder, parts.projector, parts.language, preprocess, attention)
+    vlm = VLM(parts.encoder, parts.projector, parts.language, parts.preprocess, attention)
     _check_parts(vlm)
     return vlm
 

@@ -49,7 +49,7 @@ def _rgb(values: Any) -> RGB:
 
 def _preprocess(images: Any, where: str) -> Preprocess:
     kind = type(images).__name__
-    if kind.startswith("LlavaNext"):
+    if kind.startswith(("LlavaNext", "LlavaOnevision")):
         return _anyres(images)
     if kind.startswith("GotOcr2"):
         return _tiles(images, where)

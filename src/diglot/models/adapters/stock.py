@@ -53,6 +53,7 @@ IDEFICS = StockNames(
 KNOWN = {
     "llava": StockNames(),
     "llava_next": StockNames(),
+    "llava_onevision": StockNames(),
     "aya_vision": StockNames(factor="downsample_factor"),
     "idefics3": IDEFICS,
     "smolvlm": IDEFICS,
@@ -122,8 +123,17 @@ def is_stock(path: str, revision: str | None = None) -> bool:
         return False
 
 
-def open_stock(path: str, *, revision: str | None = None, dtype: str = "float32") -> StockParts:
-    """The parts of a checkpoint. Raises ConfigError for one that is missing or not known here."""
+def open_stock(
+    path: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "float32",
+    preprocess: Preprocess | None = None,
+) -> StockParts:
+    """The parts of a checkpoint; `preprocess` takes the place of its own way of preparing images.
+
+    Raises ConfigError for one that is missing or not known here.
+    """
     config = reading(
         lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
@@ -146,6 +156,8 @@ def open_stock(path: str, *, revision: str | None = None, dtype: str = "float32"
         dtype=getattr(torch, dtype),
         attn_implementation="sdpa",
     )
+    preprocess = preprocess or stock_preprocess(config, images, path, revision, tokenizer)
+    _check_joining(config, preprocess)
     inner, factor = model.model, getattr(config, names.factor) if names.factor else 1
     return StockParts(
         encoder=_encoder(path, revision, config, getattr(inner, names.tower), names, images),
@@ -153,10 +165,32 @@ def open_stock(path: str, *, revision: str | None = None, dtype: str = "float32"
             getattr(inner, names.projector), factor, dict(inner.named_parameters(recurse=False))
         ),
         language=_language(model, getattr(inner, names.text), tokenizer),
-        preprocess=replace(
-            images.preprocess, marks=read_marks(config.model_type, path, revision, tokenizer)
-        ),
+        preprocess=preprocess,
     )
+
+
+def stock_preprocess(
+    config: Any, images: StockImages, path: str, revision: str | None, tokenizer: Any
+) -> Preprocess:
+    """How a checkpoint's own processor prepares images, and what it writes between their views."""
+    marks = read_marks(config.model_type, path, revision, tokenizer)
+    return replace(images.preprocess, marks=marks)
+
+
+def _check_joining(config: Any, preprocess: Preprocess) -> None:
+    """LlavaOnevision shrinks joined tiles of more than 1.21 times its number, which we do not."""
+    if config.model_type != "llava_onevision":
+        return
+    most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
+    tiles = max(rows * columns for rows, columns in preprocess.tile_grids)
+    if tiles > 1.21 * most:
+        raise ConfigError(
+            f"it shrinks the joined tiles of an image where there are more than {1.21 * most:.0f}",
+            expected=f"at most {int(1.21 * most)} tiles in every grid",
+            got=tiles,
+            where="model.preprocess.tile_grids",
+            fix="Set preprocess: {mode: anyres, image_px: N, tile_grids: [...]} with fewer.",
+        )
 
 
 def _encoder(

@@ -22,7 +22,8 @@ from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Tokens
 from diglot.models.config import Frame
 from diglot.models.export import stock_run
-from diglot.models.export.container import IMAGE_TOKEN
+from diglot.models.export.container import IMAGE_TOKEN, Container, load_container
+from diglot.models.export.folder import ORIGIN
 from diglot.models.prompt import beginning, tokenize
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
@@ -50,12 +51,17 @@ class CheckResult:
     """What the folder generated; empty where the processor could not be loaded."""
     lacking: str | None
     """Why the stock processor could not be loaded; then it ran on our pixels."""
+    pixel_difference: float | None
+    """Of the stock processor's normalised pixels from ours, the largest. Of those that resize by
+    PIL as training does it is rounding; of the others (then logits are compared on our pixels) the
+    resizing's own. None where the processor could not be loaded."""
     equal: bool
 
     @property
     def passed(self) -> bool:
         """Whether the folder does what the checkpoint does, as far as could be checked."""
-        return self.equal and self.same_tokens
+        same_shapes = self.pixel_difference != float("inf")
+        return self.equal and self.same_tokens and same_shapes
 
 
 def odd_pictures(files: Sequence[Path]) -> list[Picture.Image]:
@@ -99,6 +105,7 @@ def check_export(
         same_tokens=same_tokens,
         answers=tuple(result["answers"]),
         lacking=result["lacking"],
+        pixel_difference=result["pixels"],
         equal=same_tokens and all(_are_equal(pair, TOLERANCE[dtype]) for pair in pairs),
     )
 
@@ -151,7 +158,7 @@ def _write_request(
     pictures: Sequence[Picture.Image],
     ours: Sequence[PictureLogits],
 ) -> None:
-    tokenizer = vlm.language.tokenizer
+    tokenizer, container = vlm.language.tokenizer, _container_of(folder)
     start = "".join(tokenizer.convert_ids_to_tokens(list(beginning(Frame(), tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
@@ -162,8 +169,15 @@ def _write_request(
     (request / "request.json").write_text(json.dumps(fields), "utf-8")
     for number, picture in enumerate(pictures):
         picture.save(request / f"{number}.png")
-        inputs = {"input_ids": ours[number].ids_T[None], "pixel_values": ours[number].pixels_V3HW}
+        mine, size_hw = ours[number], (picture.height, picture.width)
+        inputs = container.pixel_inputs(mine.pixels_V3HW, size_hw)
+        inputs = {"input_ids": mine.ids_T[None], **inputs}
         save_file(inputs, request / f"inputs.{number}.safetensors")
+
+
+def _container_of(folder: Path) -> Container:
+    """The container that the folder was written as."""
+    return load_container(json.loads((folder / ORIGIN).read_text("utf-8"))["container"])
 
 
 def run_isolated(request: Path) -> None:

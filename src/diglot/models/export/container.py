@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from diglot.config.parts import known_parts
 from diglot.core.errors import ConfigError
+from diglot.core.types import SizeHW
 from diglot.models.export.design import Design
 from diglot.models.vlm import VLM
 
@@ -36,7 +37,7 @@ class Container(ABC):
     projector_at: ClassVar[str] = "model.multi_modal_projector."
     text_at: ClassVar[str] = "model.language_model."
     needs: ClassVar[tuple[str, ...]] = ()
-    """Packages that the stock processor or model needs beside `transformers`."""
+    """Packages that the stock model needs beside `transformers`."""
 
     @abstractmethod
     def find_misfits(self, design: Design) -> list[str]:
@@ -64,6 +65,13 @@ class Container(ABC):
     def extra_state(self, vlm: VLM) -> State:
         """Weights beside tower, projector and language model, by their full names."""
         return {}
+
+    def pixel_inputs(self, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
+        """The stock model's inputs for one image of this size, out of our views' pixels.
+
+        `--check` takes them where the stock processor cannot be loaded.
+        """
+        return {"pixel_values": pixels_V3HW}
 
     def extra_tokens(self, design: Design) -> list[str]:
         """Special tokens beside IMAGE_TOKEN that the processor writes."""

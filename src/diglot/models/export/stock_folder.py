@@ -6,6 +6,7 @@ weight is the module's: what was not trained is the same to the bit.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
-from diglot.models.adapters.stock import KNOWN, stock_state
+from diglot.models.adapters.images import read_images
+from diglot.models.adapters.stock import KNOWN, stock_preprocess, stock_state
 from diglot.models.export.folder import ORIGIN, Origin, fill_model, refuse_occupied
 from diglot.models.vlm import VLM
 
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.md")
+ANYRES = ("llava_next", "llava_onevision")
 MADE_ANEW = ("config.json", "model.safetensors.index.json", ORIGIN)
 
 
@@ -47,12 +50,45 @@ def write_stock(
             where="to",
         )
     kept: Any = getattr(torch, dtype) if dtype else config.dtype or vlm.language.words.weight.dtype
+    _match_preprocess(vlm, config, path, revision)
     model = _assemble(vlm, config, kept)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
     with replacing_folder(out) as staging:
         model.save_pretrained(staging)
         _copy_small_files(path, revision, staging)
+        if config.model_type in ANYRES:
+            _write_pinpoints(config.image_grid_pinpoints, staging)
         (staging / ORIGIN).write_text(json.dumps(vars(origin), indent=2) + "\n", "utf-8")
+
+
+def _match_preprocess(vlm: VLM, config: Any, path: str, revision: str | None) -> None:
+    """Other grids of tiles go into the config; raises ConfigError where another thing differs."""
+    images = read_images(path, revision)
+    served = stock_preprocess(config, images, path, revision, vlm.language.tokenizer)
+    if replace(vlm.preprocess, tile_grids=served.tile_grids) != served:
+        raise ConfigError(
+            "the model's images are prepared otherwise than the checkpoint's processor will",
+            expected=str(served),
+            got=str(vlm.preprocess),
+            where="model.preprocess",
+        )
+    if config.model_type in ANYRES and vlm.preprocess.tile_grids != served.tile_grids:
+        side = served.image_px
+        config.image_grid_pinpoints = [
+            [rows * side, columns * side] for rows, columns in vlm.preprocess.tile_grids
+        ]
+
+
+def _write_pinpoints(pinpoints: list[list[int]], out: Path) -> None:
+    """The sizes of joined tiles into the processor's files."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if not (out / name).exists():
+            continue
+        fields = json.loads((out / name).read_text("utf-8"))
+        images = fields.get("image_processor", fields)
+        if images.get("image_grid_pinpoints", pinpoints) != pinpoints:
+            images["image_grid_pinpoints"] = pinpoints
+            (out / name).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
 
 
 def _assemble(vlm: VLM, config: Any, dtype: torch.dtype) -> Any:

@@ -12,7 +12,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
 IMAGE_ID = -1  # in our files, whatever the folder's image token is
 
@@ -20,31 +25,49 @@ IMAGE_ID = -1  # in our files, whatever the folder's image token is
 def main(request: Path) -> None:
     task = json.loads((request / "request.json").read_text("utf-8"))
     model = AutoModelForImageTextToText.from_pretrained(task["folder"], dtype=torch.float32).eval()
-    processor, lacking = load_processor(task["folder"])
-    tensors, answers = {}, []
+    processor, as_pil, lacking = load_processor(task["folder"])
+    tensors, answers, pixels = {}, [], []
     for number, text in enumerate(task["texts"]):
-        if processor is None:  # the model alone can be compared, on pixels from outside
-            inputs = load_file(request / f"inputs.{number}.safetensors")
-        else:
+        inputs = ours = load_file(request / f"inputs.{number}.safetensors")
+        if processor is not None:  # else the model alone can be compared, on pixels from outside
             image = Image.open(request / f"{number}.png").convert("RGB")
             inputs = processor(
                 images=[image], text=[text], add_special_tokens=False, return_tensors="pt"
             )
             inputs = dict(inputs)
+            pixels.append(compare_pixels(inputs, ours))
             answers.append(answer(model, processor, image, task))
+            if not as_pil:  # its resizing rounds otherwise: the figure above says by how much
+                inputs |= {name: ours[name] for name in ours if name.startswith("pixel")}
         tensors |= read_logits(model, inputs, number)
     save_file(tensors, request / "logits.safetensors")
-    result = {"answers": answers, "lacking": lacking, "modules": sorted(sys.modules)}
+    result = {"answers": answers, "lacking": lacking, "pixels": max(pixels, default=None)}
+    result["modules"] = sorted(sys.modules)
     (request / "result.json").write_text(json.dumps(result), "utf-8")
 
 
 def load_processor(folder):
-    """The processor, or None and what it lacks."""
+    """The processor, whether it resizes by PIL as we do, or None and what it lacks."""
     try:
-        return AutoProcessor.from_pretrained(folder, backend="pil"), None
+        return AutoProcessor.from_pretrained(folder, backend="pil"), True, None
+    except (ImportError, ValueError, OSError):
+        pass  # no such backend of its video part, or of its images
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
     except (ImportError, ValueError) as error:
         AutoTokenizer.from_pretrained(folder)  # a broken folder is another matter
-        return None, " ".join(str(error).split())[:300]
+        return None, True, " ".join(str(error).split())[:300]
+    try:
+        processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    except (ImportError, ValueError):
+        return processor, False, None
+    return processor, True, None
+
+
+def compare_pixels(inputs, ours):
+    """The largest difference of a pixel from those of training; infinite where shapes differ."""
+    theirs, mine = inputs["pixel_values"], ours["pixel_values"]
+    return (theirs - mine).abs().max().item() if theirs.shape == mine.shape else float("inf")
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import torch
 from transformers import (
     LlavaNextConfig,
     LlavaNextImageProcessorPil,
@@ -10,6 +11,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from diglot.core.types import SizeHW
 from diglot.models.export.container import (
     STRATEGY,
     Container,
@@ -32,10 +34,11 @@ class LlavaNext(Container):
     """`LlavaNextForConditionalGeneration`."""
 
     name, model_class = "llava_next", "LlavaNextForConditionalGeneration"
+    families = tuple(STRATEGY)
 
     def find_misfits(self, design: Design) -> list[str]:
         return [
-            *encoder_misfits(design, tuple(STRATEGY)),
+            *encoder_misfits(design, self.families),
             *layer_misfits(design, reads_last=False),
             *mode_misfits(design, ("anyres",)),
             *size_misfits(design),
@@ -56,7 +59,7 @@ class LlavaNext(Container):
             text_config=copy.deepcopy(vlm.language.model.config),
             image_token_index=image_token_id,
             image_seq_length=side * side,
-            image_grid_pinpoints=_pinpoints(vlm),
+            image_grid_pinpoints=pinpoints(vlm),
             projector_hidden_act=str(design.activation),
             vision_feature_select_strategy=STRATEGY[design.encoder["name"]],  # pyright: ignore
             vision_feature_layer=hidden_layer(design),
@@ -70,19 +73,22 @@ class LlavaNext(Container):
         projector: Any = vlm.projector
         return {"model.image_newline": projector.separators[0]}
 
+    def pixel_inputs(self, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
+        return {"pixel_values": pixels_V3HW[None], "image_sizes": torch.tensor([size_hw])}
+
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
         side = vlm.preprocess.image_px
         images = LlavaNextImageProcessorPil(
             size={"shortest_edge": side},
             crop_size=square(side),
-            image_grid_pinpoints=_pinpoints(vlm),
+            image_grid_pinpoints=pinpoints(vlm),
             **pixel_settings(vlm),
         )
         counts = llava_counts(vlm, design)
         return LlavaNextProcessor(image_processor=images, tokenizer=tokenizer, **counts)
 
 
-def _pinpoints(vlm: VLM) -> list[list[int]]:
+def pinpoints(vlm: VLM) -> list[list[int]]:
     """The sizes (height, width) in pixels that an image may be brought to."""
     side = vlm.preprocess.image_px
     return [[rows * side, columns * side] for rows, columns in vlm.preprocess.tile_grids]
