@@ -2,11 +2,14 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
 from diglot.report.results import join_results, read_result
+from diglot.report.schema import read_report
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,20 +23,36 @@ def report(
     *,
     out: Path,
     title: str = "Alignment of checkpoints",
+    files: Path | None = None,
 ) -> None:
     """Make one HTML page, which needs no network, of results of `diglot measure`.
 
-    Tables with intervals, curves by layer, and the token maps of the same pictures under every
-    checkpoint.
+    Tables with intervals; curves by layer and while training; entropy; tokens among words; and of
+    the same pictures under every checkpoint true and predicted masks, nearest words, matching
+    pursuit by step and attention by layer, with sliders, a chooser of pictures, and the words of
+    the token pointed at.
 
-    Example:
+    Examples:
         diglot report caption.json code_switch.json --out alignment.html
+
+        diglot report caption.json code_switch.json --out alignment.html --files figures
 
     Args:
         results: Files of `diglot measure`, one or more.
         out: The page to write.
         title: Heading of the page.
+        files: A folder for every figure as SVG and PNG, and all numbers as JSON and CSV.
     """
     command = shlex.join(["diglot", "report", *(str(path) for path in results), "--out", str(out)])
     records = [read_result(path) for path in results]
-    print(write_report(join_results(records, title=title, command=command), out))
+    data = join_results(records, title=title, command=command)
+    print(write_report(data, out))
+    if files is not None:
+        print(f"{files}: {_write_files(data, files)} files")
+
+
+def _write_files(data: dict[str, Any], folder: Path) -> int:
+    from diglot.report.static import write_static  # matplotlib is slow to load: not for --help
+
+    report = read_report(data)
+    return len(write_numbers(report, data, folder) + write_static(report, folder))

@@ -1,0 +1,161 @@
+"""The figures of one picture for files: masks, sub-tokens by step, attention by layer."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from diglot.report.fields import Box
+from diglot.report.palette import RUN_COLOURS
+from diglot.report.scene_schema import Example, Scene
+from diglot.report.token_schema import TokenDetails
+from diglot.report.token_views import step_labels
+
+SIDE_IN = 2.2
+TITLE_IN = 0.25
+SHOWN_LAYERS = 3  # the first, the middle and the last
+
+
+def open_picture(uri: str) -> Image.Image:
+    """The picture inside a data address."""
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
+
+
+def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
+    """A row a name: the true mask, then every run's predicted one (Patch-aligned Fig. 1 and 4)."""
+    names = dict.fromkeys(m.name for d in example.details.values() for m in d.masks)
+    if not names:
+        return None
+    figure, grid = _grid(len(names), 1 + len(example.details))
+    for row, name in zip(grid, names, strict=True):
+        _draw_truth(row[0], example.scene, name)
+        for axes, (run, details) in zip(row[1:], example.details.items(), strict=True):
+            _show_grey(axes, example.scene)
+            boxes = example.token_maps[run].boxes
+            colour = RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)]
+            for mask in (m for m in details.masks if m.name == name):
+                _fill_cells(axes, [boxes[i] for i in mask.chosen], colour)
+                axes.set_title(f"{_plain(run)}, IoU {mask.iou:.2f}", fontsize=8)
+    return figure
+
+
+def draw_steps(example: Example, runs: tuple[str, ...]) -> Figure | None:
+    """A row a step of matching pursuit, a column a run (Patch-aligned Fig. 5 and 6)."""
+    steps = max((len(d.pursuit) for d in example.details.values()), default=0)
+    if not steps:
+        return None
+    figure, grid = _grid(steps, len(example.details), side_in=2 * SIDE_IN)
+    for number, row in enumerate(grid):
+        for axes, (run, details) in zip(row, example.details.items(), strict=True):
+            _show_grey(axes, example.scene, faint=True)
+            axes.set_title(f"{_plain(run)}, step {number + 1}", fontsize=8)
+            if number < len(details.pursuit):
+                _write_step(axes, example, run, details, number, 2 * SIDE_IN)
+    return figure
+
+
+def _write_step(
+    axes: Axes, example: Example, run: str, details: TokenDetails, number: int, side_in: float
+) -> None:
+    points = 72 * side_in / max(example.scene.size_hw)  # of a pixel of the picture
+    for label in step_labels(details.pursuit[number], example.token_maps[run].boxes):
+        ink = "#9a3000" if label.named else "black"
+        size = max(label.font_px * points, 0.5)
+        axes.text(
+            label.x, label.y, _plain(label.text), size=size, color=ink, ha="center", va="center"
+        )
+
+
+def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
+    """A row a name: the picture, then every run at three layers (MMCS Fig. 6)."""
+    details = {run: d for run, d in example.details.items() if d.attention}
+    if not details:
+        return None
+    count = min(len(d.attention) for d in details.values())
+    layers = {run: _shown_layers(len(d.attention[0].levels)) for run, d in details.items()}
+    figure, grid = _grid(count, 1 + sum(map(len, layers.values())))
+    for index, row in enumerate(grid):
+        name = next(iter(details.values())).attention[index].name
+        _draw_truth(row[0], example.scene, name, grey=False)
+        columns = iter(row[1:])
+        for run, d in details.items():
+            for layer in layers[run]:
+                axes = next(columns)
+                levels = d.attention[index].levels[layer]
+                _show_grey(axes, example.scene)
+                _fill_levels(axes, example.token_maps[run].boxes, levels)
+                _outline(axes, example.scene, name)
+                axes.set_title(f"{_plain(run)}, layer {layer + 1}", fontsize=8)
+    return figure
+
+
+def _shown_layers(layers: int) -> list[int]:
+    return sorted({round(i * (layers - 1) / (SHOWN_LAYERS - 1)) for i in range(SHOWN_LAYERS)})
+
+
+def _grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
+    height_in = (side_in + TITLE_IN) * rows
+    figure = Figure(figsize=(side_in * columns, height_in))
+    # laid out by hand: matplotlib's own layouts take seconds for so many panels
+    room = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 1 - TITLE_IN / height_in}
+    spaces = {**room, "wspace": 0.04, "hspace": 1.2 * TITLE_IN / side_in}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=spaces)
+    for axes in grid.flat:
+        axes.set(xticks=(), yticks=())
+    return figure, grid
+
+
+def _show(axes: Axes, scene: Scene, picture: Image.Image, **options: object) -> None:
+    height, width = scene.size_hw
+    axes.imshow(np.asarray(picture), extent=(0, width, height, 0), **options)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+
+
+def _show_grey(axes: Axes, scene: Scene, *, faint: bool = False) -> None:
+    grey = open_picture(scene.image).convert("L")
+    _show(axes, scene, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0)
+
+
+def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> None:
+    picture = open_picture(scene.image)
+    _show(axes, scene, picture.convert("RGB"))
+    if grey:
+        for region in (r for r in scene.regions if r.label == name and r.mask):
+            inside_HW = np.asarray(open_picture(region.mask or "").convert("L")) > 0
+            white_HW4 = np.zeros((*inside_HW.shape, 4))
+            white_HW4[inside_HW] = (1, 1, 1, 0.75)
+            height, width = scene.size_hw
+            axes.imshow(white_HW4, extent=(0, width, height, 0))
+    _outline(axes, scene, name)
+    axes.set_title(_plain(name), fontsize=8)
+
+
+def _outline(axes: Axes, scene: Scene, name: str) -> None:
+    for region in (r for r in scene.regions if name in (r.label, r.phrase)):
+        x0, y0, x1, y1 = region.box
+        for colour, width in (("black", 2.5), ("white", 1.2)):
+            box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour)
+            box.set_linewidth(width)
+            axes.add_patch(box)
+
+
+def _fill_cells(axes: Axes, boxes: Sequence[Box], colours: Any) -> None:
+    """Cells in one colour, or each in its own."""
+    corners = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes]
+    axes.add_collection(PolyCollection(corners, facecolors=colours, alpha=0.7, linewidths=0))
+
+
+def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
+    _fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
