@@ -7,6 +7,7 @@ from typing import Literal
 def demo(
     *,
     size: Literal["full", "tiny"] = "full",
+    study: Literal["objectives", "projectors"] = "objectives",
     out: Path = Path("runs/demo"),
     seed: int = 0,
     json: Path | None = None,
@@ -20,13 +21,17 @@ def demo(
     Examples:
         diglot demo
         diglot demo --size tiny --out runs/tiny
+        diglot demo --study projectors --out runs/projectors
 
     Args:
         size: full takes six to twelve minutes on two CPU cores, tiny less than one.
+        study: objectives compares caption with code-switching by measures; projectors shows the
+            same pictures under a projector before training, trained by caption, and patch-aligned:
+            true and predicted masks, nearest words, matching pursuit, attention, entropy.
         out: Folder for everything the demo makes.
         seed: Seed of scenes, start and order.
         json: Write the results to this file too.
     """
     from diglot.cli.demo_run import run_demo  # slow to load: not for --help
 
-    run_demo(size, out, seed, json)
+    run_demo(size, study, out, seed, json)

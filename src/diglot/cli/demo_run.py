@@ -13,14 +13,19 @@ from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures
 from diglot.studies.demo.flow import Demo
+from diglot.studies.demo.projectors import ProjectorStudy
 from diglot.studies.demo.results import write_results
 from diglot.studies.demo.sizes import RUNS, demo_size
+from diglot.synth.scenes.pools import Pool
 
 
-def run_demo(size: str, out: Path, seed: int, json: Path | None) -> None:
-    """Run the demo with progress on stderr, and show its measures and where its files lie."""
+def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> None:
+    """Run a study with progress on stderr, and show its measures and where its files lie."""
     chosen = demo_size(size)
     pools, photos = embedded_pools(), embedded_backgrounds()
+    if study == "projectors":
+        _run_projectors(size, out, seed, json, pools, photos)
+        return
     with show_progress() as report:
         running = Demo(out, size, chosen, seed, pools, photos, report)
         measures = running.run()
@@ -34,6 +39,25 @@ def run_demo(size: str, out: Path, seed: int, json: Path | None) -> None:
     )
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
+
+
+def _run_projectors(
+    size: str, out: Path, seed: int, json: Path | None, pools: list[Pool], photos: list[Path]
+) -> None:
+    with show_progress() as report:
+        running = ProjectorStudy(
+            out=out,
+            size_name=size,
+            size=demo_size(size),
+            seed=seed,
+            pools=pools,
+            photos=photos,
+            report=report,
+        )
+        page = running.run()
+    Console().print(f"report    {page}  (open it in a browser)", markup=False, soft_wrap=True)
+    if json:
+        replace_text(json, (out / "report.json").read_text("utf-8"))
 
 
 def _table(measures: Mapping[str, Measures]) -> Table:
