@@ -2,6 +2,7 @@
 # make test       the environment if needed, and the tests      make test-slow  those left out of it
 # make check      lint, format, types          make docs       the pages, warnings are errors
 # make coverage   the tests with coverage      make bench      the benchmarks
+# make lmms       an environment with lmms-eval under build/lmms, which the tests marked slow then use
 # make test-lowest, make test-newest           the core tests under the lowest and the newest releases
 
 PYTHON ?= python3
@@ -13,8 +14,9 @@ CORE_TESTS := tests/core tests/metrics tests/models tests/objectives tests/train
 # Which torch the two targets take, as a requirement: pip may know only some builds of it.
 LOWEST_TORCH ?= $(shell sed -n 's/^ *"\(torch\)>=\([0-9.]*\)",/\1==\2/p' pyproject.toml)
 NEWEST_TORCH ?= torch
+LMMS := lmms_eval==0.7.3 'decord>=0.6' 'filelock<4'
 
-.PHONY: demo test test-slow check docs coverage bench clean test-lowest test-newest
+.PHONY: demo test test-slow check docs coverage bench lmms clean test-lowest test-newest
 
 demo: $(VENV)/made
 	$(BIN)/diglot fetch
@@ -45,6 +47,14 @@ coverage: $(VENV)/made
 bench: $(VENV)/made
 	$(BIN)/diglot fetch
 	$(BIN)/python -m benchmarks
+
+# torchvision goes where it does not load beside the installed torch; lmms-eval runs without it.
+lmms:
+	$(PYTHON) -m venv build/lmms
+	build/lmms/bin/pip install --disable-pip-version-check -q -c constraints.txt torch
+	build/lmms/bin/pip install --disable-pip-version-check -q $(LMMS)
+	build/lmms/bin/python -c 'import torchvision' 2>/dev/null || build/lmms/bin/pip uninstall -q -y torchvision
+	build/lmms/bin/python -c 'import lmms_eval, decord'
 
 # torch first and alone: asked for together with the rest, pip may choose another build of it.
 $(VENV)/made: pyproject.toml constraints.txt

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diglot.core.types import Sample
-from diglot.evaluate.choices import choice_item, score_choices
+from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
 from diglot.evaluate.task import AskConfig, Task
 
@@ -30,7 +30,7 @@ def build(config: Config) -> Task:
         title="Largest thing",
         what="Which thing covers most of the picture?",
         make=lambda scenes, generator: make_items(scenes, generator, config.others),
-        score=score_choices,
+        scorer="score_choice",
         asked=config,
     )
 

@@ -1,12 +1,10 @@
-"""Questions with a few possible answers: their items, and the score of a written answer."""
+"""Items of questions with a few possible answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diglot.core.types import Sample
 from diglot.evaluate.items import Item
-from diglot.evaluate.scoring import names_right
-from diglot.evaluate.task import Scores
 from diglot.measure.groups import group_of
 
 
@@ -32,9 +30,3 @@ def choice_item(
         right=tuple(candidate == answer for candidate in candidates),
         truth=dict(truth or {}),
     )
-
-
-def score_choices(items: Sequence[Item], answers: Sequence[str]) -> Scores:
-    """The share of answers that name the right candidate first."""
-    pairs = zip(items, answers, strict=True)
-    return {"accuracy": [names_right(text, item.candidates, item.answer) for item, text in pairs]}

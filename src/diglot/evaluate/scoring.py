@@ -5,18 +5,19 @@ lmms-eval, whose scores are then these.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 NUMBERS = (
     *("zero", "one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
 )
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
-_BOX = re.compile(rf"[\[(]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})")
+_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 
 
 def read_box(text: str) -> tuple[float, float, float, float] | None:
-    """The first [x0, y0, x1, y1] of an answer; None where there is none."""
+    """The first [x0, y0, x1, y1] of an answer, as lmms-eval reads RefCOCO's; None for none."""
     found = _BOX.search(text)
     if not found:
         return None
@@ -90,3 +91,33 @@ def mention_scores(text: str, answers: Sequence[str], absent: Sequence[str]) -> 
         "precision": precision,
         "f1": 2 * recall * precision / both if both else 0.0,
     }
+
+
+# Scores of an answer to an item, which is plain JSON here: by metric a value in [0, 1].
+
+
+def score_choice(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the candidate that is named first is the right one."""
+    return {"accuracy": names_right(text, item["candidates"], item["answer"])}
+
+
+def score_yes_no(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """As `score_choice`, and whether the answer is yes."""
+    yes = first_mention(text, item["candidates"]) == "Yes"
+    return {**score_choice(text, item), "share of yes": float(yes)}
+
+
+def score_count(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the first number is the right one."""
+    return {"accuracy": count_right(text, item["answer"])}
+
+
+def score_box(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """Acc@0.5 of the first box, and its IoU with the true one."""
+    iou = box_iou(read_box(text) or (0.0,) * 4, item["truth"]["box"])
+    return {"accuracy": float(iou >= 0.5), "mean IoU": iou}
+
+
+def score_description(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """F1, recall and precision of the names."""
+    return mention_scores(text, item["truth"]["names"], item["truth"]["absent"])

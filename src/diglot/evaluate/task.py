@@ -13,6 +13,7 @@ import numpy as np
 from diglot.config.parts import as_plain, load_part, part_config, split_part
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
+from diglot.evaluate import scoring
 from diglot.evaluate.items import Item
 
 PARTS = "diglot.evaluate.tasks"
@@ -28,6 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 Make = Callable[[Sequence[Sample], np.random.Generator], Iterable[Item]]
 Scores = Mapping[str, Sequence[float | None]]
+ScoreAll = Callable[[Sequence[Item], Sequence[str]], Scores]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +64,24 @@ class Task:
     """The protocol in words."""
     make: Make
     """The items of some scenes; those of a task without pictures ignore the scenes."""
-    score: Callable[[Sequence[Item], Sequence[str]], Scores]
-    """Scores of written answers: by metric a value of every item, None where it has none."""
+    scorer: str | ScoreAll
+    """Scores of written answers: the name of a function of `evaluate.scoring`, or a function of all
+    items and answers that gives by metric a value of every item, None where it has none."""
     asked: AskConfig
     """How its items are asked."""
     metric: str = "accuracy"
-    """The metric of `score` that stands for the task."""
+    """The metric of its scorer that stands for the task."""
     needs_scenes: bool = True
     """Makes its items of scenes."""
+
+    def score(self, items: Sequence[Item], answers: Sequence[str]) -> Scores:
+        """By metric the value of every item's answer."""
+        if not isinstance(self.scorer, str):
+            return self.scorer(items, answers)
+        score_one = getattr(scoring, self.scorer)
+        pairs = zip(items, answers, strict=True)
+        scored = [score_one(text, item.to_json()) for item, text in pairs]
+        return {metric: [one[metric] for one in scored] for metric in (scored[0] if scored else ())}
 
 
 @dataclass(frozen=True, kw_only=True)

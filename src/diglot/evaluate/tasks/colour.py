@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diglot.core.types import Sample
-from diglot.evaluate.choices import choice_item, score_choices
+from diglot.evaluate.choices import choice_item
 from diglot.evaluate.facts import COLOUR_NAMES, uniquely_named
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import COLOUR
@@ -27,7 +27,7 @@ def build(config: Config) -> Task:
         title="Colour",
         what="What colour is the thing? Candidates are the colours that scenes are tinted in.",
         make=_make,
-        score=score_choices,
+        scorer="score_choice",
         asked=config,
     )
 

@@ -10,8 +10,7 @@ from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import COUNTING
-from diglot.evaluate.scoring import count_right
-from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.evaluate.task import AskConfig, Task
 from diglot.synth.scenes.words import plural
 
 
@@ -32,7 +31,7 @@ def build(config: Config) -> Task:
         what="How many things of one name, or things at all, are there? Of each picture the name "
         "that stands there most often, one that stands there once, and all things.",
         make=lambda scenes, generator: _make(scenes, generator, config.most),
-        score=_score,
+        scorer="score_count",
         asked=config,
     )
 
@@ -59,8 +58,3 @@ def _asked(scene: Sample, generator: np.random.Generator) -> list[tuple[str, int
     if singles:
         asked.append((plural(singles[int(generator.integers(len(singles)))]), 1))
     return [*asked, ("things", sum(counts.values()))]
-
-
-def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
-    pairs = zip(items, answers, strict=True)
-    return {"accuracy": [count_right(text, item.answer) for item, text in pairs]}

@@ -13,8 +13,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import DESCRIPTION
-from diglot.evaluate.scoring import mention_scores
-from diglot.evaluate.task import AskConfig, Length, Scores, Task
+from diglot.evaluate.task import AskConfig, Length, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ def build(config: Config) -> Task:
         "over all names of the benchmark that it uses, and F1. By likelihood: the choice of the "
         "picture's own caption among those of other pictures.",
         make=lambda scenes, generator: _make(scenes, generator, config.others),
-        score=_score,
+        scorer="score_description",
         metric="f1",
         asked=config,
     )
@@ -70,11 +69,3 @@ def _make(scenes: Sequence[Sample], generator: np.random.Generator, others: int)
             right=tuple(caption == scene.caption for caption in candidates),
             truth={"names": own, "absent": [name for name in every if name not in own]},
         )
-
-
-def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
-    scored = [
-        mention_scores(text, item.truth["names"], item.truth["absent"])
-        for item, text in zip(items, answers, strict=True)
-    ]
-    return {metric: [one[metric] for one in scored] for metric in ("f1", "recall", "precision")}

@@ -6,7 +6,7 @@ from itertools import permutations
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
-from diglot.evaluate.choices import choice_item, score_choices
+from diglot.evaluate.choices import choice_item
 from diglot.evaluate.facts import Thing, center_of, single_things
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import POSITION
@@ -38,7 +38,7 @@ def build(config: Config) -> Task:
         what="Is one thing left or right of, above or below another? Each pair is asked in both "
         "orders, so a liking for one word gives one half.",
         make=lambda scenes, generator: _make(scenes, config.apart),
-        score=score_choices,
+        scorer="score_choice",
         asked=config,
     )
 

@@ -13,8 +13,7 @@ from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import PRESENCE
-from diglot.evaluate.scoring import first_mention, names_right
-from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.evaluate.task import AskConfig, Task
 from diglot.measure.groups import group_of
 from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.synth.scenes.words import article
@@ -37,7 +36,7 @@ def build(config: Config) -> Task:
         what="Is there a thing of this name? Every name is asked as often where it is absent as "
         "where it is present, and every picture has as many absent as present questions.",
         make=_make,
-        score=_score,
+        scorer="score_yes_no",
         asked=config,
     )
 
@@ -58,11 +57,3 @@ def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[
 def _present(number: int, scene: Sample) -> list[Asked]:
     kinds = {region.name: group_of(region.source) for region in reversed(scene.regions)}
     return [Asked(number, name, kind, present=True) for name, kind in kinds.items()]
-
-
-def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
-    pairs = list(zip(items, answers, strict=True))
-    return {
-        "accuracy": [names_right(text, CANDIDATES, item.answer) for item, text in pairs],
-        "share of yes": [float(first_mention(text, CANDIDATES) == "Yes") for _, text in pairs],
-    }

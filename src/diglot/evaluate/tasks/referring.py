@@ -13,7 +13,7 @@ from diglot.evaluate.facts import single_things, unit_box, write_box
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import REFERRING
 from diglot.evaluate.scoring import box_iou, read_box
-from diglot.evaluate.task import AskConfig, Scores, Task
+from diglot.evaluate.task import AskConfig, Task
 from diglot.measure.groups import group_of
 
 THRESHOLD = 0.5
@@ -34,7 +34,7 @@ def build(config: Config) -> Task:
         what="Where is the thing? In writing: the box overlaps the true one by at least one half "
         "(IoU). By likelihood: a choice among the boxes of all things in the picture.",
         make=lambda scenes, generator: _make(scenes),
-        score=_score,
+        scorer="score_box",
         asked=config,
     )
 
@@ -45,7 +45,9 @@ def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
         candidates = list(dict.fromkeys(write_box(box) for box in boxes))
         for number, thing in enumerate(single_things(scene)):
             true = unit_box(thing.region.box, scene)
-            written = [read_box(candidate) or true for candidate in candidates]
+            right = tuple(_is_right(read_box(text) or true, true) for text in candidates)
+            if not any(right):  # so small that two decimals miss it
+                continue
             yield Item(
                 id=f"{scene.id}/{number}",
                 task="",
@@ -54,18 +56,10 @@ def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
                 scene=scene.id,
                 group=group_of(thing.region.source),
                 candidates=tuple(candidates),
-                right=tuple(_is_right(box, true) for box in written),
+                right=right,
                 truth={"box": list(true)},
             )
 
 
 def _is_right(box: Sequence[float], true: Sequence[float]) -> bool:
     return box_iou(box, true) >= THRESHOLD
-
-
-def _score(items: Sequence[Item], answers: Sequence[str]) -> Scores:
-    ious = [
-        box_iou(read_box(text) or (0.0,) * 4, item.truth["box"])
-        for item, text in zip(items, answers, strict=True)
-    ]
-    return {"accuracy": [float(iou >= THRESHOLD) for iou in ious], "mean IoU": ious}

@@ -7,7 +7,7 @@ import numpy as np
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
-from diglot.evaluate.choices import choice_item, score_choices
+from diglot.evaluate.choices import choice_item
 from diglot.evaluate.facts import unit_box, write_box
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import REGION_NAMING
@@ -36,7 +36,7 @@ def build(config: Config) -> Task:
         what="What does the box hold? Candidates are all names in the picture, and some that are "
         "in other pictures only: the picture as a whole does not give the answer away.",
         make=lambda scenes, generator: _make(scenes, generator, config.others),
-        score=score_choices,
+        scorer="score_choice",
         asked=config,
     )
 
