@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import code_switch, loss, machine, objectives, pipeline, select, synth
+from benchmarks import code_switch, loss, machine, objectives, pipeline, select, synth, synth_cost
 from diglot.train.run_folder import environment
 
 SUITES = {
@@ -21,6 +21,7 @@ SUITES = {
     "pipeline": pipeline.run,
     "select": select.run,
     "synth": synth.run,
+    "synth_cost": synth_cost.run,
 }
 
 

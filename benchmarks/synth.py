@@ -1,4 +1,4 @@
-"""What the synthesis pipeline itself costs, whether its memory grows, and how good annotators are.
+"""Whether the memory of the synthesis pipeline grows, and how good the embedded annotators are.
 
 `python -m benchmarks synth` runs all; 100,000 images take some minutes.
 """
@@ -30,7 +30,7 @@ from diglot.synth.config import SynthConfig
 from diglot.synth.run import run_synthesis
 
 TRIVIAL = "benchmarks.trivial_annotator"
-MODEL_SECONDS, BATCH, OVERHEAD_IMAGES = 0.05, 8, 256
+BATCH = 8
 SIZES = (1_000, 10_000, 100_000)
 SCENES = 24
 # CIFAR-10's kinds by COCO's names; the others of a scene are drawings, which COCO has not.
@@ -64,9 +64,8 @@ class Generated:
 
 
 def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
-    """All three."""
-    figures = {"overhead": measure_overhead(), "memory": measure_memory()}
-    figures["quality"] = measure_quality()
+    """Both."""
+    figures: dict[str, Any] = {"memory": measure_memory(), "quality": measure_quality()}
     table = Table(title="Synthesis")
     table.add_column("what")
     table.add_column("figures")
@@ -83,35 +82,6 @@ def steps(seconds: float) -> dict[str, Any]:
         "boxes": {"annotator": detector, "batch": BATCH},
         "area": {"step": "filters", "max_box_share": 0.5},
         "spans": {},
-    }
-
-
-def measure_overhead() -> dict[str, float]:
-    """The whole pipeline, its files included, against the bare model calls on decoded pictures."""
-    from benchmarks import trivial_annotator
-
-    source = Generated(OVERHEAD_IMAGES, 512)
-    model = trivial_annotator.build(trivial_annotator.Config(seconds=MODEL_SECONDS))
-    pictures = [Image.new("RGB", (512, 512))] * BATCH
-    began_s = time.perf_counter()
-    for _ in range(OVERHEAD_IMAGES // BATCH):
-        model.detect_objects(pictures, [()] * BATCH)
-    bare_s = time.perf_counter() - began_s
-    with tempfile.TemporaryDirectory() as folder:
-        began_s, busy_s = time.perf_counter(), time.process_time()
-        run_synthesis(source, Path(folder) / "out", SynthConfig(steps=steps(MODEL_SECONDS)))
-        whole_s, cpu_s = time.perf_counter() - began_s, time.process_time() - busy_s
-    began_s = time.process_time()
-    for number in range(OVERHEAD_IMAGES):
-        source.read_item(number)
-    making_s = time.process_time() - began_s  # of the images, which no pipeline has to do
-    own_s = cpu_s - making_s
-    return {
-        "bare model s": bare_s,
-        "whole s": whole_s,
-        "pipeline's own CPU s": own_s,
-        "share of the model's": own_s / bare_s,
-        "own CPU ms an image": own_s / OVERHEAD_IMAGES * 1e3,
     }
 
 

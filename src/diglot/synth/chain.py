@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
 
 from diglot.core.errors import DataError
 from diglot.core.types import Sample
@@ -13,7 +15,8 @@ from diglot.synth.step import Draft, Dropped, Step
 
 OPENING = "open"
 Keep = Callable[[Iterator[Draft | Dropped], str], Iterator[Draft | Dropped]]
-AHEAD_IMAGES = 16  # pictures that are decoded while a model works
+AHEAD_IMAGES = 4  # pictures that are decoded, at least, while a model works
+T = TypeVar("T")
 
 
 @dataclass
@@ -22,6 +25,9 @@ class StepCount:
 
     images: int = 0
     seconds: float = 0.0
+    """From asking for an image to having it; what waits for steps before it is in `waited_s`."""
+    waited_s: float = 0.0
+    """The part of `seconds` that went by waiting for what stands before."""
     dropped: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
 
@@ -32,15 +38,30 @@ def open_drafts(samples: Iterable[Sample | Dropped]) -> Iterator[Draft | Dropped
         yield sample if isinstance(sample, Dropped) else _open(sample)
 
 
-def run_ahead(
-    items: Iterator[Draft | Dropped], size: int = AHEAD_IMAGES
-) -> Iterator[Draft | Dropped]:
-    """`items` in order, the next `size` of them made in a thread while the models work."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, items, None) for _ in range(size))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, items, None))
-            yield item
+def run_ahead(items: Iterator[T], size: int = AHEAD_IMAGES, *, groups: int = 2) -> Iterator[T]:
+    """`items` in order; from now on a thread makes the next `size` of them, `groups` times.
+
+    They change threads `size` at a time: one by one, threads would wait for each other too often.
+    """
+    pool = ThreadPoolExecutor(1)
+
+    def submit() -> Future[list[T]]:
+        return pool.submit(lambda: list(islice(items, size)))
+
+    return _take_ahead(submit, pool, deque(submit() for _ in range(groups)))
+
+
+def _take_ahead(
+    submit: Callable[[], Future[list[T]]],
+    pool: ThreadPoolExecutor,
+    waiting: deque[Future[list[T]]],
+) -> Iterator[T]:
+    try:
+        while made := waiting.popleft().result():
+            waiting.append(submit())
+            yield from made
+    finally:  # whoever stops here waits for what is being made alone
+        pool.shutdown(cancel_futures=True)
 
 
 def _open(sample: Sample) -> Draft | Dropped:
@@ -64,23 +85,29 @@ def chain_steps(
     counts: dict[str, StepCount],
     *,
     keep: Keep = lambda items, name: items,
+    models: Collection[str] = (),
+    ahead: int = AHEAD_IMAGES,
 ) -> Iterator[Draft | Dropped]:
     """Drafts through all steps in order.
 
     `counts` holds a count for each step, which is filled; `keep(items, name)` passes on what comes
-    out of a step.
+    out of a step. The steps up to the last of `models` run in a thread of their own, one after the
+    other, so that their models need not wait for the steps behind them.
     """
+    last = next((name for name in reversed(list(steps)) if name in models), None)
     for name, step in steps.items():
-        items = keep(_counted(_apply(step, items, name, counts), name, counts), name)
+        items = keep(_counted(_apply(step, items, name, counts[name]), name, counts[name]), name)
+        if name == last:
+            items = run_ahead(items, ahead)
     return items
 
 
 def open_counted(
-    samples: Iterable[Sample | Dropped], counts: dict[str, StepCount]
+    samples: Iterable[Sample | Dropped], counts: dict[str, StepCount], *, ahead: int = AHEAD_IMAGES
 ) -> Iterator[Draft | Dropped]:
-    """The opened drafts, counted as a step of their own."""
-    opened = run_ahead(open_drafts(samples))
-    return _counted((_named(item, OPENING) for item in opened), OPENING, counts)
+    """The opened drafts, counted as a step of their own, which runs ahead of the others."""
+    opened = (_named(item, OPENING) for item in open_drafts(samples))
+    return run_ahead(_counted(opened, OPENING, counts[OPENING]), ahead)
 
 
 def empty_counts(steps: Iterable[str]) -> dict[str, StepCount]:
@@ -89,14 +116,19 @@ def empty_counts(steps: Iterable[str]) -> dict[str, StepCount]:
 
 
 def _apply(
-    step: Step, items: Iterator[Draft | Dropped], name: str, counts: dict[str, StepCount]
+    step: Step, items: Iterator[Draft | Dropped], name: str, count: StepCount
 ) -> Iterator[Draft | Dropped]:
-    """One step; what was dropped before passes by it."""
+    """One step; what was dropped before passes by it. Counts the seconds it waits for `items`."""
     passing: list[Dropped] = []
     lineages: dict[str, int] = {}
 
     def drafts() -> Iterator[Draft]:
-        for item in items:
+        while True:
+            began_s = time.perf_counter()
+            item = next(items, None)
+            count.waited_s += time.perf_counter() - began_s
+            if item is None:
+                return
             if isinstance(item, Dropped):
                 passing.append(item)
             else:
@@ -129,10 +161,9 @@ def _with_lineage(out: Draft | Dropped, step: Step, before: int | None) -> Draft
 
 
 def _counted(
-    items: Iterator[Draft | Dropped], name: str, counts: dict[str, StepCount]
+    items: Iterator[Draft | Dropped], name: str, count: StepCount
 ) -> Iterator[Draft | Dropped]:
-    """Count what comes out of `name`, and the seconds until it came, those before it included."""
-    count = counts[name]
+    """Count what comes out of step `name`, and the seconds until it came."""
     while True:
         began_s = time.perf_counter()
         item = next(items, None)
@@ -152,15 +183,14 @@ def add_step_counts(total: dict[str, StepCount], own: Mapping[str, StepCount]) -
         entry = total.setdefault(name, StepCount())
         entry.images += count.images
         entry.seconds += count.seconds
+        entry.waited_s += count.waited_s
         entry.dropped += count.dropped
         entry.lost += count.lost
 
 
-def own_seconds(counts: Mapping[str, StepCount]) -> dict[str, float]:
-    """Each step's own seconds: what the chain up to it took, less the chain before it."""
-    names = list(counts)
-    total = [counts[name].seconds for name in names]
-    return {name: max(0.0, total[i] - (total[i - 1] if i else 0.0)) for i, name in enumerate(names)}
+def own_seconds(count: StepCount) -> float:
+    """The seconds of a step less those that it waited for the steps before it."""
+    return max(0.0, count.seconds - count.waited_s)
 
 
 def count_lost(draft: Draft, counts: Mapping[str, StepCount]) -> None:

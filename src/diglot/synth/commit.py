@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.rejected import Rejected
 from diglot.data.writer import DatasetWriter
 from diglot.files import replacing, write_json
-from diglot.synth.slices import (
+from diglot.synth.slice_files import (
     SliceResult,
     add_counts,
     part_path,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from diglot.files import replacing
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines import local, ray
-from diglot.synth.slices import SliceJob, WorkSpec, account_path, read_account
+from diglot.synth.slice_files import account_path, read_account
+from diglot.synth.slices import SliceJob, WorkSpec
 from diglot.synth.source import Source
 
 STATE, ITEMS = ".synth", "items.jsonl"
@@ -80,10 +82,12 @@ def _run_all(
     report: Report,
 ) -> None:
     slices = -(-len(items) // config.slice_images)
+    alone = Lock()  # done slices come from the list, others from wherever an engine has them
 
     def take(number: int) -> None:
-        committer.take_done(number)
-        _report_funnel(committer, len(items), report)
+        with alone:
+            committer.take_done(number)
+            _report_funnel(committer, len(items), report)
 
     def jobs() -> Iterator[SliceJob]:
         for number, batch in enumerate(items.read_slices(config.slice_images)):
@@ -92,8 +96,7 @@ def _run_all(
             else:
                 yield SliceJob(number, batch)
 
-    for result in ENGINES[config.engine](spec, jobs(), workers=count_workers(config)):
-        take(result.number)
+    ENGINES[config.engine](spec, jobs(), take, workers=count_workers(config))
     committer.finish(spec.folder.parent.parent, slices)
 
 

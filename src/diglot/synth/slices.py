@@ -1,26 +1,21 @@
-"""One slice of the input through all steps, and what is kept of it: a part file and its account.
+"""One slice of the input through all steps.
 
-A slice is done when its account is there; both appear whole or not at all, the part first. Nothing
-in them depends on which process made them, or on what was made before.
+Nothing that comes out depends on which process made it, or on what was made before.
 """
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from diglot.config.parts import load_part, part_config
 from diglot.core.errors import DataError
-from diglot.core.types import Lineage, Sample
-from diglot.data.schema import arrow_schema, from_row, to_row
-from diglot.files import replacing, write_json
+from diglot.core.types import Sample
+from diglot.data.schema import to_row
 from diglot.synth.chain import (
+    AHEAD_IMAGES,
     OPENING,
     StepCount,
     add_step_counts,
@@ -32,10 +27,9 @@ from diglot.synth.chain import (
 )
 from diglot.synth.config import STEPS
 from diglot.synth.kept_steps import keep_state, load_state, name_states
+from diglot.synth.slice_files import SliceResult, write_slice
 from diglot.synth.source import Source
 from diglot.synth.step import Draft, Dropped, Step
-
-ROW_GROUP_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -51,17 +45,12 @@ class SliceJob:
     tries: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class SliceResult:
-    """The account of a slice: what came out, what did not and why, and how long each step took."""
+@dataclass(frozen=True)
+class MadeSlice:
+    """A slice that is done but not yet written: rows of Parquet, and the account."""
 
-    number: int
-    images: int
-    ids: list[str]
-    steps: dict[str, dict[str, Any]]
-    lineage: list[dict[str, str]]
-    rejected: list[dict[str, str]] = field(default_factory=list)
-    lost: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]]
+    result: SliceResult
 
 
 @dataclass(frozen=True)
@@ -75,6 +64,14 @@ class WorkSpec:
     keeps_steps: bool = False
 
 
+@dataclass(frozen=True)
+class OpenedSlice:
+    """The pictures of a slice as they are decoded, and the count of that."""
+
+    items: Iterator[Draft | Dropped]
+    count: StepCount
+
+
 class SliceWorker:
     """Runs slices; holds the steps with their models, built once."""
 
@@ -82,6 +79,9 @@ class SliceWorker:
         self._spec = spec
         os.environ["DIGLOT_SYNTH_CACHE"] = str(spec.cache)  # endpoint answers are kept there
         self._steps = build_steps(spec.steps)
+        batches = (fields.get("batch", 1) for fields in spec.steps.values())
+        self._ahead = max(AHEAD_IMAGES, *batches)
+        self._models = {name for name, fields in spec.steps.items() if "annotator" in fields}
 
     @property
     def lineage(self) -> list[dict[str, str]]:
@@ -91,7 +91,26 @@ class SliceWorker:
     def run(
         self, job: SliceJob, announce: Callable[[int], None] = lambda index: None
     ) -> SliceResult:
-        """Run the slice, write its part and account, and return the account.
+        """Run the slice, write its part and account, and return the account."""
+        made = self.make(job, self.open_ahead(job), announce)
+        self.keep(made)
+        return made.result
+
+    def open_ahead(self, job: SliceJob) -> "OpenedSlice | None":
+        """The slice's pictures, the first of them being decoded already; none where careful."""
+        if job.careful:
+            return None
+        counts = empty_counts(())
+        items = open_counted(self._read(job), counts, ahead=self._ahead)
+        return OpenedSlice(items, counts[OPENING])
+
+    def make(
+        self,
+        job: SliceJob,
+        opened: "OpenedSlice | None",
+        announce: Callable[[int], None] = lambda index: None,
+    ) -> MadeSlice:
+        """Run the slice of `open_ahead`.
 
         `announce` is called with an item's index before it is begun, where the job is careful.
         """
@@ -99,7 +118,7 @@ class SliceWorker:
         rejected: list[Dropped] = []
         rows: list[dict[str, Any]] = []
         lost: list[dict[str, Any]] = []
-        for out in self._outputs(job, counts, announce):
+        for out in self._outputs(job, opened, counts, announce):
             if isinstance(out, Dropped):
                 rejected.append(out)
                 continue
@@ -109,7 +128,6 @@ class SliceWorker:
                 rows.append(to_row(out.sample))  # reads the picture's file
             except DataError as error:
                 rejected.append(Dropped.from_error(out.sample.id, error))
-        _write_part(part_path(self._spec.folder, job.number), rows)
         result = SliceResult(
             number=job.number,
             images=len(job.items),
@@ -119,14 +137,21 @@ class SliceWorker:
             rejected=[asdict(drop) for drop in rejected],
             lost=_plain_numbers(lost),
         )
-        write_json(account_path(self._spec.folder, job.number), asdict(result))
-        return result
+        return MadeSlice(rows, result)
+
+    def keep(self, made: MadeSlice) -> None:
+        """Write the slice's part and account; another slice may be made meanwhile."""
+        write_slice(self._spec.folder, made.rows, made.result)
 
     def _outputs(
-        self, job: SliceJob, counts: dict[str, StepCount], announce: Callable[[int], None]
+        self,
+        job: SliceJob,
+        opened: "OpenedSlice | None",
+        counts: dict[str, StepCount],
+        announce: Callable[[int], None],
     ) -> Iterator[Any]:
-        if not job.careful:
-            yield from self._chain(job, counts)
+        if opened is not None:
+            yield from self._chain(job, opened, counts)
             return
         for index, sample in enumerate(self._read(job)):
             announce(index)
@@ -134,27 +159,30 @@ class SliceWorker:
             yield from chain_steps(open_counted([sample], own), self._steps, own)
             add_step_counts(counts, own)
 
-    def _chain(self, job: SliceJob, counts: dict[str, StepCount]) -> Iterator[Any]:
+    def _chain(
+        self, job: SliceJob, opened: "OpenedSlice", counts: dict[str, StepCount]
+    ) -> Iterator[Any]:
         """All steps, or those behind the last whose outcome is kept."""
-        opened = open_counted(self._read(job), counts)
+        items = opened.items
         if not self._spec.keeps_steps:
-            return chain_steps(opened, self._steps, counts)
+            counts[OPENING] = opened.count
+            return chain_steps(items, self._steps, counts, models=self._models, ahead=self._ahead)
         slice_of = [self._spec.source.describe(), job.items]
         folder = self._spec.cache / "steps"
         paths = name_states(folder, slice_of, self._spec.steps, self._steps)
         names = list(paths)
         begin = max((i + 1 for i, name in enumerate(names) if paths[name].exists()), default=0)
-        if begin:
-            plain = empty_counts(())  # the kept counts hold the opening's too
-            opened = open_counted(self._read(job), plain)
-            opened = load_state(paths[names[begin - 1]], opened, counts)
+        if begin:  # the kept counts hold the opening's too
+            items = load_state(paths[names[begin - 1]], items, counts)
+        else:
+            counts[OPENING] = opened.count
         left = {name: self._steps[name] for name in names[begin:]}
 
         def keep(items: Iterator[Draft | Dropped], name: str) -> Iterator[Draft | Dropped]:
             so_far = {key: counts[key] for key in (OPENING, *names[: names.index(name) + 1])}
             return keep_state(items, paths[name], so_far)
 
-        return chain_steps(opened, left, counts, keep=keep)
+        return chain_steps(items, left, counts, keep=keep, models=self._models, ahead=self._ahead)
 
     def _read(self, job: SliceJob) -> Iterator[Sample | Dropped]:
         for index, item in enumerate(job.items):
@@ -175,11 +203,10 @@ def build_steps(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Step]:
 
 
 def _count_json(counts: Mapping[str, StepCount]) -> dict[str, dict[str, Any]]:
-    seconds = own_seconds(counts)
     return {
         name: {
             "images": count.images,
-            "seconds": round(seconds[name], 4),
+            "seconds": round(own_seconds(count), 4),
             "dropped": dict(count.dropped),
             "lost": dict(count.lost),
         }
@@ -190,54 +217,3 @@ def _count_json(counts: Mapping[str, StepCount]) -> dict[str, dict[str, Any]]:
 def _plain_numbers(lost: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """JSON has no NaN: such boxes and scores are written as text."""
     return json.loads(json.dumps(lost), parse_constant=lambda text: text)
-
-
-def part_path(folder: Path, number: int) -> Path:
-    """The samples of a slice."""
-    return folder / f"part-{number:07d}.parquet"
-
-
-def account_path(folder: Path, number: int) -> Path:
-    """The account of a slice."""
-    return folder / f"slice-{number:07d}.json"
-
-
-def read_account(folder: Path, number: int) -> SliceResult | None:
-    """The account of a slice, or None where it is not done."""
-    path = account_path(folder, number)
-    if not path.is_file():
-        return None
-    return SliceResult(**json.loads(path.read_text("utf-8")))
-
-
-def _write_part(path: Path, rows: list[dict[str, Any]]) -> None:
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(temporary, arrow_schema(), compression="none") as writer,
-    ):
-        for start in range(0, len(rows), ROW_GROUP_ROWS):
-            group = rows[start : start + ROW_GROUP_ROWS]
-            writer.write_table(pa.Table.from_pylist(group, schema=arrow_schema()))
-
-
-def read_part(folder: Path, number: int) -> Iterator[Sample]:
-    """The samples of a slice, a few at a time."""
-    with pq.ParquetFile(part_path(folder, number)) as file:
-        for group in range(file.metadata.num_row_groups):
-            for row in file.read_row_group(group, use_threads=False).to_pylist():
-                yield from_row(row, where=f"part {number}")
-
-
-def add_counts(total: dict[str, dict[str, Any]], result: SliceResult) -> None:
-    """Add a slice's counts to the funnel `total`."""
-    for name, step in result.steps.items():
-        entry = total.setdefault(name, {"images": 0, "seconds": 0.0, "dropped": {}, "lost": {}})
-        entry["images"] += step["images"]
-        entry["seconds"] = round(entry["seconds"] + step["seconds"], 4)
-        for kind in ("dropped", "lost"):
-            entry[kind] = dict(Counter(entry[kind]) + Counter(step[kind]))
-
-
-def same_lineage(first: list[dict[str, str]], second: list[dict[str, str]]) -> bool:
-    """Whether two accounts come of the same models and prompts."""
-    return [Lineage(**line) for line in first] == [Lineage(**line) for line in second]

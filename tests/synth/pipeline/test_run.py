@@ -124,16 +124,16 @@ def test_an_error_of_no_image_stops_the_run_and_it_resumes(tmp_path: Path) -> No
 
 
 def test_a_full_disk_stops_the_run_and_it_resumes(pictures: Path, tmp_path, monkeypatch) -> None:
-    from diglot.synth import slices
+    from diglot.synth import slice_files
 
-    write_part = slices._write_part
+    write_part = slice_files._write_part
 
     def fail(path: Path, rows: list) -> None:
         if path.name == "part-0000003.parquet":
             raise OSError(28, "No space left on device", str(path))
         write_part(path, rows)
 
-    monkeypatch.setattr(slices, "_write_part", fail)
+    monkeypatch.setattr(slice_files, "_write_part", fail)
     with pytest.raises(OSError, match="No space left"):
         run(pictures, tmp_path / "out")
     monkeypatch.undo()

@@ -1,54 +1,88 @@
 """Slices on this machine: in this process, or by worker processes with models of their own.
 
-At most one slice a worker is in work, so memory does not grow with the input. A worker that is
-killed (for memory, say) is replaced and its slice begun again; one that dies of the same slice
-twice takes it one image at a time, so that the image it dies of is known and left out.
+A slice is written while the next one is worked at and the first pictures of a third are decoded, so
+models need not wait for the disk; memory does not grow with the input. A worker that is killed (for
+memory, say) is replaced and its slice begun again; one that dies of the same slice twice takes it
+one image at a time, so that the image it dies of is known and left out.
 """
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
 from typing import Any
 
 from diglot.core.errors import ConfigError
-from diglot.synth.slices import SliceJob, SliceResult, SliceWorker, WorkSpec
+from diglot.synth.chain import run_ahead
+from diglot.synth.slices import MadeSlice, SliceJob, SliceWorker, WorkSpec
 
 # So many workers that died before they finished a slice mean that none can.
 MAX_STILLBORN = 3
+SLICES_EACH = 2  # that a worker has: one that it works at, and the next
 
 
-def run_slices(spec: WorkSpec, jobs: Iterator[SliceJob], *, workers: int) -> Iterator[SliceResult]:
-    """The account of each job as it is done; with several workers in any order.
+def run_slices(
+    spec: WorkSpec, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
+) -> None:
+    """Run all jobs; `take` gets the number of each as it is done, of several workers in any order.
 
     Raises whatever a worker raises that is no fault of one image; ConfigError where workers die
     before they have done anything.
     """
     if workers == 0:
-        yield from _run_here(spec, jobs)
+        first = next(jobs, None)
+        if first is not None:  # models are loaded for work alone
+            _run_overlapped(SliceWorker(spec), _with_first(first, jobs), take)
         return
     pool = _Pool(spec, workers)
     try:
-        yield from pool.run(jobs)
+        pool.run(jobs, take)
     finally:
         pool.stop()
 
 
-def _run_here(spec: WorkSpec, jobs: Iterator[SliceJob]) -> Iterator[SliceResult]:
-    worker = None
-    for job in jobs:
-        worker = worker or SliceWorker(spec)  # its models are loaded for work alone
-        yield worker.run(job)
+def _with_first(first: SliceJob, others: Iterator[SliceJob]) -> Iterator[SliceJob]:
+    yield first
+    yield from others
+
+
+def _run_overlapped(
+    worker: SliceWorker,
+    jobs: Iterator[SliceJob],
+    take: Callable[[int], None],
+    announce: Callable[[int], None] = lambda index: None,
+) -> None:
+    """Make one slice after the other; meanwhile one is opened, and one written and taken."""
+
+    def write(made: MadeSlice) -> None:
+        worker.keep(made)
+        take(made.result.number)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing: Future[None] | None = None
+        opened = ((job, worker.open_ahead(job)) for job in jobs)
+        for job, pictures in run_ahead(opened, 1, groups=1):
+            made = worker.make(job, pictures, announce)
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(write, made)
+            if job.careful:  # else what kills this worker next could be blamed on it
+                writing.result()
+        if writing is not None:
+            writing.result()
 
 
 @dataclass
 class _Seat:
-    """One worker process, and the slice it is at."""
+    """One worker process, and its slices: the one it is at (or is writing), and the next."""
 
     process: Any
     connection: Connection
-    job: SliceJob | None = None
+    jobs: list[SliceJob] = field(default_factory=list)
     begun: int | None = None  # the item announced last
 
 
@@ -59,36 +93,36 @@ class _Pool:
     seats: list[_Seat] = field(default_factory=list)
     stillborn: int = 0
 
-    def run(self, jobs: Iterator[SliceJob]) -> Iterator[SliceResult]:
+    def run(self, jobs: Iterator[SliceJob], take: Callable[[int], None]) -> None:
         """Keep every worker at a slice until all are done."""
         self._fill_seats(jobs)
-        while any(seat.job for seat in self.seats):
-            ready = wait([seat.connection for seat in self.seats if seat.job])
+        while any(seat.jobs for seat in self.seats):
+            ready = wait([seat.connection for seat in self.seats if seat.jobs])
             for seat in [seat for seat in self.seats if seat.connection in ready]:
-                result = self._receive(seat)
-                if result is not None:
-                    yield result
-                    self._give(seat, next(jobs, None))
+                number = self._receive(seat)
+                if number is not None:
+                    self._give(seat, next(jobs, None))  # first: it works while this is committed
+                    take(number)
 
     def _fill_seats(self, jobs: Iterator[SliceJob]) -> None:
-        for number in range(self.workers):
+        for number in range(self.workers * SLICES_EACH):
             job = next(jobs, None)
             if job is None:
                 return
-            seat = _start(self.spec, number)
-            self.seats.append(seat)
-            self._give(seat, job)
+            if number < self.workers:
+                self.seats.append(_start(self.spec, number))
+            self._give(self.seats[number % self.workers], job)
 
     def _give(self, seat: _Seat, job: SliceJob | None) -> None:
-        seat.job, seat.begun = job, None
         if job is not None:
+            seat.jobs.append(job)
             try:
                 seat.connection.send(job)
             except OSError:  # it died while it waited
                 self._replace(seat)
 
-    def _receive(self, seat: _Seat) -> SliceResult | None:
-        """The worker's account; None where it announced an item, or died and was replaced."""
+    def _receive(self, seat: _Seat) -> int | None:
+        """The slice that is done; None where the worker announced an item, or died."""
         try:
             kind, content = seat.connection.recv()
         except (EOFError, OSError):
@@ -99,25 +133,29 @@ class _Pool:
         if kind == "begin":
             seat.begun = content
             return None
-        self.stillborn = 0
+        self.stillborn, seat.begun = 0, None
+        seat.jobs = [job for job in seat.jobs if job.number != content]
         return content
 
     def _replace(self, seat: _Seat) -> None:
-        """A new process in the seat of one that died, at the same slice."""
+        """A new process in the seat of one that died, at the same slices."""
         self.stillborn += 1
-        limit = MAX_STILLBORN + (len(seat.job.items) if seat.job and seat.job.careful else 0)
+        first = seat.jobs[0]
+        limit = MAX_STILLBORN + (len(first.items) if first.careful else 0)
         if self.stillborn > limit * self.workers:
             raise ConfigError(
                 "workers are killed before they finish a slice",
                 got=f"exit code {seat.process.exitcode}",
                 fix="Is there memory for so many? Try fewer --workers, or smaller batches.",
             )
-        job = _after_death(seat)
+        jobs = [_after_death(seat), *seat.jobs[1:]]
         seat.connection.close()
         seat.process.join(timeout=5)
         new = _start(self.spec, self.seats.index(seat))
         seat.process, seat.connection = new.process, new.connection
-        self._give(seat, job)
+        seat.jobs, seat.begun = [], None
+        for job in jobs:
+            self._give(seat, job)
 
     def stop(self) -> None:
         """End all workers."""
@@ -128,11 +166,9 @@ class _Pool:
             seat.process.join(timeout=10)
 
 
-def _after_death(seat: _Seat) -> SliceJob | None:
+def _after_death(seat: _Seat) -> SliceJob:
     """The slice as it is to be begun again: first the same, then with care, then less an item."""
-    job = seat.job
-    if job is None:
-        return None
+    job = seat.jobs[0]
     if job.careful and seat.begun is not None:
         return replace(job, deadly=job.deadly | {seat.begun})
     return replace(job, careful=job.tries > 0, tries=job.tries + 1)
@@ -150,16 +186,41 @@ def _start(spec: WorkSpec, number: int) -> _Seat:
 def _work(spec: WorkSpec, connection: Connection, number: int) -> None:
     """A worker's life: slices until the connection ends."""
     choose_device(number)
+    alone = Lock()  # the thread that writes slices sends too
+
+    def send(kind: str, content: Any) -> None:
+        with alone:
+            connection.send((kind, content))
+
     try:
-        worker = SliceWorker(spec)
-        while True:
-            job = connection.recv()
-            result = worker.run(job, lambda index: connection.send(("begin", index)))
-            connection.send(("done", result))
+        _run_overlapped(
+            SliceWorker(spec),
+            _receive_jobs(connection),
+            lambda number: send("done", number),
+            lambda index: send("begin", index),
+        )
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:
-        connection.send(("error", _picklable(error)))
+        send("error", _picklable(error))
+
+
+def _receive_jobs(connection: Connection) -> Iterator[SliceJob]:
+    """The jobs as they come, read in a thread so that who sends them never waits."""
+    received: SimpleQueue[SliceJob | None] = SimpleQueue()
+    ended = Event()
+
+    def read() -> None:
+        try:
+            while True:
+                received.put(connection.recv())
+        except (EOFError, OSError):
+            ended.set()
+            received.put(None)
+
+    Thread(target=read, daemon=True).start()
+    while (job := received.get()) is not None and not ended.is_set():
+        yield job
 
 
 def choose_device(number: int) -> None:

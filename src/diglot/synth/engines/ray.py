@@ -5,20 +5,21 @@ cluster the output folder must be one that all machines share.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from diglot.core.errors import ConfigError
-from diglot.synth.slices import SliceJob, SliceResult, SliceWorker, WorkSpec
+from diglot.synth.slices import SliceJob, SliceWorker, WorkSpec
 
 # Slices that Ray knows of at a time; the list of a million images is never held at once.
 ROUND_SLICES = 4096
 RESTARTS = 3  # of an actor that was killed; its slice is begun again
 
 
-def run_slices(spec: WorkSpec, jobs: Iterator[SliceJob], *, workers: int) -> Iterator[SliceResult]:
-    """The account of each job as it is done, in any order.
+def run_slices(
+    spec: WorkSpec, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
+) -> None:
+    """Run all jobs; `take` gets the number of each as it is done, in any order.
 
     Raises ConfigError where Ray is not installed; what an actor raises comes as Ray's error.
     """
@@ -30,12 +31,11 @@ def run_slices(spec: WorkSpec, jobs: Iterator[SliceJob], *, workers: int) -> Ite
         ray.init(log_to_driver=False, include_dashboard=False, runtime_env=environment)
     data.DataContext.get_current().enable_progress_bars = False
     while batch := [job for _, job in zip(range(ROUND_SLICES), jobs, strict=False)]:
-        yield from _run_round(data, spec, batch, max(workers, 1))
+        for number in _run_round(data, spec, batch, max(workers, 1)):
+            take(number)
 
 
-def _run_round(
-    data: Any, spec: WorkSpec, jobs: list[SliceJob], workers: int
-) -> Iterator[SliceResult]:
+def _run_round(data: Any, spec: WorkSpec, jobs: list[SliceJob], workers: int) -> Iterator[int]:
     pool = min(workers, len(jobs))
     made = data.from_items([{"job": job} for job in jobs], override_num_blocks=len(jobs)).map(
         _Actor,
@@ -46,7 +46,7 @@ def _run_round(
         max_task_retries=RESTARTS,
     )
     for row in made.iter_rows():
-        yield SliceResult(**row["result"])
+        yield row["number"]
 
 
 class _Actor:
@@ -56,8 +56,8 @@ class _Actor:
         self._worker = SliceWorker(spec)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The account of one slice."""
-        return {"result": asdict(self._worker.run(row["job"]))}
+        """Run one slice; its account is in the folder, its number comes back."""
+        return {"number": self._worker.run(row["job"]).number}
 
 
 def _gpus_each() -> int:
