@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.core.conversation import Turn
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import DataError
 from diglot.models.chat_template import render_chat, tokenize_chat
 from tests.tiny import BOS, EOS, tiny_tokenizer
 
@@ -140,6 +140,37 @@ def test_a_template_that_refuses_a_role_is_one_line() -> None:
         render_chat(chat("Hm?", "Yes.", system="Be brief."), tiny_tokenizer(), NO_SYSTEM)
 
 
-def test_no_template_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"objective\.template"):
-        render_chat(chat("Hm?", "Yes."), tiny_tokenizer())
+def test_without_a_template_of_its_own_a_model_is_trained_as_it_is_served() -> None:
+    turns = chat("<image>\nHm?", "Yes.", "So?", "No.")
+    text = render_chat(turns, tiny_tokenizer()).text
+    assert text == f"USER: <image>\nHm? ASSISTANT: Yes.{EOS}USER: So? ASSISTANT: No.{EOS}"
+    assert learned_text(turns, None) == [f" Yes.{EOS}", f" No.{EOS}"]
+
+
+def test_images_are_written_as_they_are_served() -> None:
+    """Whatever stands behind an image in the record, the processor writes one newline."""
+    for text in ("<image>\nHm?", "<image>Hm?"):
+        assert "<image>\nHm?<" in render_chat(chat(text, "Yes."), tiny_tokenizer(), CHATML).text
+    both = render_chat(chat("Hm? <image><image> So?", "Yes."), tiny_tokenizer(), CHATML).text
+    assert "Hm? <image>\n<image>\n So?<" in both
+
+
+THINKING = CHATML.replace(
+    "m.content +",
+    "('<think></think>' if m.role == 'assistant' and loop.last else '') + m.content +",
+) + ("{% if add_generation_prompt %}{{ '<|bos|>assistant\n' }}{% endif %}")
+
+
+def test_what_the_template_writes_behind_the_prompt_is_learned() -> None:
+    """As Qwen3's empty block of thoughts, which the model has to write when it is served."""
+    turns = chat("Hm?", "Yes.", "So?", "No.")
+    assert learned_text(turns, THINKING) == [f"Yes.{EOS}", f"<think></think>No.{EOS}"]
+    assert tokenize_chat(turns, tiny_tokenizer(), THINKING).served
+    other = THINKING.replace("<|bos|>assistant\n' }}", "<|bos|>model\n' }}")
+    assert not tokenize_chat(turns, tiny_tokenizer(), other).served
+
+
+def test_a_template_that_writes_images_otherwise_is_refused() -> None:
+    own = CHATML.replace("m.content", "m.content[-1].text") + "{# <image> #}"
+    with pytest.raises(DataError, match="writes images otherwise"):
+        tokenize_chat(chat("<image>\nHm?", "Yes."), tiny_tokenizer(), own)

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from PIL import Image as Picture
 
+from diglot.core.conversation import Turn
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Segment, Tokens
-from diglot.models.export.chat_template import image_template
+from diglot.models.chat_template import tokenize_prompt
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.export.generation import generation_config
 from diglot.models.prompt import Frame, opening
@@ -52,19 +53,11 @@ def question_prompt(vlm: VLM, question: str) -> list[Segment]:
     """
     if IMAGE_TOKEN in question:
         raise ConfigError(f"the question spells {IMAGE_TOKEN}", where="--question")
-    tokenizer: Any = vlm.language.tokenizer
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    text: str = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}],
-        chat_template=image_template(tokenizer.chat_template),
-        add_generation_prompt=True,
-        tokenize=False,
-    )
-    before, _, after = text.partition(IMAGE_TOKEN)
-    ids = [
-        tuple(tokenizer(part, add_special_tokens=False)["input_ids"]) for part in (before, after)
-    ]
-    return [Tokens(ids[0]), Image(), Tokens(ids[1])]
+    turn = Turn(role="user", text=f"{IMAGE_TOKEN}\n{question}")
+    ids_T = tokenize_prompt([turn], vlm.language.tokenizer)
+    (image,) = (ids_T < 0).nonzero()[0]
+    before, after = tuple(ids_T[:image].tolist()), tuple(ids_T[image + 1 :].tolist())
+    return [Tokens(before), Image(), Tokens(after)]
 
 
 @torch.no_grad()

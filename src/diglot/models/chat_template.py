@@ -5,6 +5,10 @@ found by rendering: once with a unique sentinel in the place of each answer, onc
 themselves. What stands between the sentinels must stand between the answers too, letter by letter;
 then an answer's span is known exactly, also where it repeats the question. Where the two differ (a
 template that drops or rewrites earlier answers) the record is refused: never learned inexactly.
+
+What is trained is what is served: turns are rendered as an exported folder's processor renders them
+(`models.export.chat_template`), and learning begins where that processor's prompt for an answer
+ends, so that a template's own words there (an empty block of thoughts) are learned too.
 """
 
 import copy
@@ -19,8 +23,9 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.conversation import IMAGE_PLACEHOLDER, Turn
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import DataError
 from diglot.core.region import Span
+from diglot.models.export.chat_template import image_template
 
 # Letters and digits alone: nothing that a template strips, escapes or splits.
 _SENTINEL = "Zq7Answer{}Qz7"
@@ -33,8 +38,12 @@ class RenderedChat:
     text: str
     answers: tuple[Span | None, ...]
     """Of each turn: the characters of an assistant's text, None for the other roles."""
+    starts: tuple[int | None, ...]
+    """Of each assistant's turn: where the prompt ends that it is served with."""
     ends: tuple[int | None, ...]
     """Of each assistant's turn: where the stop token behind its text ends."""
+    served: bool
+    """Whether every answer's prompt, as it is served, is what stands before it here."""
 
 
 def render_chat(
@@ -42,16 +51,11 @@ def render_chat(
 ) -> RenderedChat:
     """The text of a conversation under `template` (a Jinja text), or the tokenizer's own.
 
-    Raises ConfigError where there is no template, DataError where the template refuses the turns or
-    an answer cannot be found exactly in what it renders.
+    A model without a template is served with that of `image_template`. Raises DataError where the
+    template refuses the turns or an answer cannot be found exactly in what it renders.
     """
-    template = template or tokenizer.chat_template  # type: ignore[assignment]
-    if not template:
-        raise ConfigError(
-            "the tokenizer has no chat template",
-            fix="Give one: objective.template, a Jinja file.",
-            where="objective.template",
-        )
+    own: Any = tokenizer.chat_template
+    template = image_template(template or own)
     spoken = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
     marks = {i: _sentinel(number, turns) for number, i in enumerate(spoken)}
     skeleton = _apply(turns, tokenizer, template, marks)
@@ -65,7 +69,16 @@ def render_chat(
             fix="Choose another template (objective.template).",
         )
     text = _apply(turns, tokenizer, template, {})
-    return _find_answers(turns, spoken, text, literals, tokenizer)
+    answers, ends = _find_answers(turns, spoken, text, literals, tokenizer)
+    prompts = {i: _render_prompt(turns[:i], tokenizer, template) for i in spoken}
+    served = {i: bool(prompt) and text.startswith(prompt) for i, prompt in prompts.items()}
+    # a template that knows no prompt leaves the answer's opening to whoever serves it
+    asks = "add_generation_prompt" in template
+    starts = [
+        min(len(prompts[i]), span[0]) if span and asks and served[i] else span and span[0]
+        for i, span in enumerate(answers)
+    ]
+    return RenderedChat(text, tuple(answers), tuple(starts), tuple(ends), all(served.values()))
 
 
 def _sentinel(number: int, turns: Sequence[Turn]) -> str:
@@ -80,17 +93,39 @@ def _apply(
     tokenizer: PreTrainedTokenizerFast,
     template: str,
     instead: dict[int, str],
+    *,
+    prompt: bool = False,
 ) -> str:
     messages = [
-        {"role": turn.role, "content": instead.get(i, turn.text)} for i, turn in enumerate(turns)
+        {"role": turn.role, "content": write_parts(instead.get(i, turn.text))}
+        for i, turn in enumerate(turns)
     ]
     try:
         made: Any = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=False
+            messages, chat_template=template, tokenize=False, add_generation_prompt=prompt
         )
     except TemplateError as error:
         raise DataError(f"the chat template refuses the turns: {error}") from error
     return made
+
+
+def write_parts(text: str) -> list[dict[str, str]]:
+    """A turn's text as a message's parts. A newline behind an image is the template's to write."""
+    first, *others = text.split(IMAGE_PLACEHOLDER)
+    parts = [{"type": "text", "text": first}] if first else []
+    for other in others:
+        parts.append({"type": "image"})
+        if rest := other.removeprefix("\n"):
+            parts.append({"type": "text", "text": rest})
+    return parts or [{"type": "text", "text": ""}]
+
+
+def _render_prompt(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str) -> str:
+    """What stands before the answer to the last of `turns` when it is asked for."""
+    try:
+        return _apply(turns, tokenizer, template, {}, prompt=True)
+    except DataError:
+        return ""
 
 
 def _find_answers(
@@ -99,7 +134,7 @@ def _find_answers(
     text: str,
     literals: Sequence[str],
     tokenizer: PreTrainedTokenizerFast,
-) -> RenderedChat:
+) -> tuple[list[Span | None], list[int | None]]:
     """Walk the text literal by literal; every answer must stand between its two, whole."""
     answers: list[Span | None] = [None] * len(turns)
     ends: list[int | None] = [None] * len(turns)
@@ -111,7 +146,7 @@ def _find_answers(
         at = stop + len(literal)
     if at != len(text):
         raise _inexact(text, at)
-    return RenderedChat(text, tuple(answers), tuple(ends))
+    return answers, ends
 
 
 def _skip(text: str, at: int, literal: str) -> int:
@@ -179,6 +214,57 @@ def _with_image_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
     return own
 
 
+@lru_cache(maxsize=4)
+def _opening_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """What the tokenizer puts before every text (Llama's BOS)."""
+    plain, whole = (tokenizer("a", add_special_tokens=add)["input_ids"] for add in (False, True))
+    start = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
+    return tuple(whole[:start])
+
+
+def tokenize_rendered(
+    text: str, tokenizer: PreTrainedTokenizerFast
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (T,) of a rendered conversation, -1 at an image, and [start, end) characters (T, 2).
+
+    As a stock processor does: the tokenizer's BOS comes before a text that does not spell it.
+    """
+    known = _with_image_token(tokenizer)
+    out = known(text, add_special_tokens=False, return_offsets_mapping=True)
+    bos: Any = tokenizer.bos_token
+    opening = () if bos and text.startswith(bos) else _opening_ids(tokenizer)
+    ids_T = np.array([*opening, *out["input_ids"]], np.int64)
+    offsets_T2 = np.array([(0, 0)] * len(opening) + out["offset_mapping"], np.int64).reshape(-1, 2)
+    image_id: Any = known.convert_tokens_to_ids(IMAGE_PLACEHOLDER)
+    return np.where(ids_T == image_id, -1, ids_T), offsets_T2
+
+
+def tokenize_prompt(
+    turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str | None = None
+) -> np.ndarray:
+    """Ids (T,) of a conversation up to the answer that is asked for, -1 at an image.
+
+    Raises DataError where the template refuses the turns, or they spell a special token.
+    """
+    check_plain(turns, tokenizer)
+    own: Any = tokenizer.chat_template
+    text = _apply(turns, tokenizer, image_template(template or own), {}, prompt=True)
+    ids_T = tokenize_rendered(text, tokenizer)[0]
+    _check_images(turns, ids_T)
+    return ids_T
+
+
+def _check_images(turns: Sequence[Turn], ids_T: np.ndarray) -> None:
+    expected = sum(turn.text.count(IMAGE_PLACEHOLDER) for turn in turns)
+    if (found := int((ids_T < 0).sum())) != expected:
+        raise DataError(
+            "the chat template writes images otherwise than is known here",
+            expected=f"{IMAGE_PLACEHOLDER} for each of {expected}",
+            got=found,
+            fix="Choose another template (objective.template).",
+        )
+
+
 @dataclass(frozen=True)
 class TokenizedChat:
     """A conversation's tokens; an image is one token here, whatever its grid."""
@@ -196,6 +282,8 @@ class TokenizedChat:
     """The rendered text."""
     answers: tuple[Span | None, ...]
     """Of each turn: the characters of an assistant's text in the rendered text; else None."""
+    served: bool
+    """Whether every answer's prompt, as it is served, is what stands before it here."""
 
     def locate_span(self, turns: Sequence[Turn], number: int, span: Span) -> Span | None:
         """Where characters of turn `number` stand in the rendered text; None where they do not.
@@ -215,25 +303,21 @@ def tokenize_chat(
 ) -> TokenizedChat:
     """A conversation as a stock container's processor would tokenise it, and what is learned.
 
-    Learned are the tokens of each learned turn's text and the stop token behind it; a token that
-    straddles the text's beginning belongs to it. Raises as `render_chat` and `check_plain` do.
+    Learned are the tokens of each learned turn from the end of the prompt that it is served with to
+    the stop token behind its text; a token that straddles the beginning belongs to it. Raises as
+    `render_chat` and `check_plain` do.
     """
     check_plain(turns, tokenizer)
     chat = render_chat(turns, tokenizer, template)
-    out = _with_image_token(tokenizer)(
-        chat.text, add_special_tokens=False, return_offsets_mapping=True
-    )
-    ids_T = np.array(out["input_ids"], np.int64)
-    offsets_T2 = np.array(out["offset_mapping"], np.int64).reshape(-1, 2)
-    image_id = _with_image_token(tokenizer).convert_tokens_to_ids(IMAGE_PLACEHOLDER)
+    ids_T, offsets_T2 = tokenize_rendered(chat.text, tokenizer)
+    _check_images(turns, ids_T)
     learned_T = np.zeros(len(ids_T), bool)
     turn_T = np.full(len(ids_T), len(turns) - 1, np.int64)
     for number in reversed(range(len(turns))):
-        span, end = chat.answers[number], chat.ends[number]
-        if span is None or end is None:
+        start, end = chat.starts[number], chat.ends[number]
+        if start is None or end is None:
             continue
         turn_T[offsets_T2[:, 0] < end] = number
         if turns[number].learn:
-            learned_T |= (offsets_T2[:, 1] > span[0]) & (offsets_T2[:, 0] < end)
-    ids_T = np.where(ids_T == image_id, -1, ids_T)
-    return TokenizedChat(ids_T, learned_T, turn_T, offsets_T2, chat.text, chat.answers)
+            learned_T |= (offsets_T2[:, 1] > start) & (offsets_T2[:, 0] < end)
+    return TokenizedChat(ids_T, learned_T, turn_T, offsets_T2, chat.text, chat.answers, chat.served)

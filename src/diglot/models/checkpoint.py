@@ -1,6 +1,7 @@
 """A VLM on disk: `vlm.json` says the parts, safetensors hold the ones that were trained.
 
-LoRA adapters stand beside them, with their settings: `lora.json`, `lora.safetensors`.
+LoRA adapters stand beside them, with their settings: `lora.json`, `lora.safetensors`. A chat
+template that conversations were learned under in place of the tokenizer's is `chat_template.jinja`.
 
 Frozen parts are named by their own checkpoints and not copied.
 """
@@ -25,6 +26,7 @@ from diglot.models.vlm import VLM, build_vlm
 CONFIG = "vlm.json"
 PARTS = ("projector", "language", "encoder")
 LORA, LORA_WEIGHTS = "lora.json", "lora.safetensors"
+TEMPLATE = "chat_template.jinja"
 
 
 def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...]) -> None:
@@ -39,6 +41,8 @@ def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) ->
         module = getattr(vlm, part)
         state = base_state(vlm.language) if part == "language" else module.state_dict()
         save_file(_unique(state), folder / f"{part}.safetensors")
+    if vlm.language.learned_template:
+        (folder / TEMPLATE).write_text(vlm.language.learned_template, "utf-8")
     if vlm.language.lora:
         save_file(_unique(lora_state(vlm.language)), folder / LORA_WEIGHTS)
         (folder / LORA).write_text(
@@ -89,6 +93,8 @@ def load_weights(vlm: VLM, folder: Path) -> None:
                 vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest(file)}"
         elif part == "projector":
             raise ConfigError("the checkpoint has no projector", where=str(file))
+    if (folder / TEMPLATE).exists():
+        vlm.language.use_template((folder / TEMPLATE).read_text("utf-8"))
     if (folder / LORA).exists():
         _load_lora(vlm.language, folder)
 

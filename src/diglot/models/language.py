@@ -22,8 +22,13 @@ class Language(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model, tokenizer
         self.lora: Any = None  # the settings of the adapters in it (models.lora)
+        self.learned_template: str | None = None
         self._change = LogitChange()
         self._change = _find_logit_change(self)
+
+    def use_template(self, template: str) -> None:
+        """Put a chat template in place of the tokenizer's own; checkpoints and exports keep it."""
+        self.learned_template = self.tokenizer.chat_template = template
 
     @property
     def words(self) -> nn.Embedding:

@@ -2,11 +2,13 @@
 
 Loss on the learned assistant's turns alone, the stop token of each included (LLaVA's visual
 instruction tuning; stage 2 of MMCS, Patch-aligned, VDEP and SEA). What is learned is found from the
-template itself; see `models.chat`.
+template itself; see `models.chat_template`.
 """
 
+import logging
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.batch import Batch, ForwardOutput, Reads
+from diglot.core.conversation import IMAGE_PLACEHOLDER, Turn
 from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.geometry import TokenGrid
 from diglot.core.objective import Prepared, RecordKind, Reduction, count_learned, token_loss
@@ -21,13 +24,18 @@ from diglot.core.types import LossTerms, Sample
 from diglot.models.chat_segments import chat_segments, read_template
 from diglot.models.chat_template import TokenizedChat, tokenize_chat
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of instruction tuning."""
 
     template: str | None = None
-    """Path of a Jinja file to use in place of the tokenizer's own chat template."""
+    """Path of a Jinja file to use in place of the tokenizer's own chat template; checkpoints and
+    exports carry it. A model without one learns under the turns USER: and ASSISTANT:."""
+    images_first: bool = False
+    """Write a turn's images before its text, as LLaVA does, wherever the record has them."""
     max_tokens: int | None = None
     """Longest document, visual tokens included. Whole exchanges are cut from the end of a longer
     one; an image or an answer never in the middle."""
@@ -66,8 +74,11 @@ class InstructObjective:
                 got="a captioned image",
                 where=f"sample {sample.id!r}, turns",
             )
+        turns = move_images(sample.turns) if self.config.images_first else sample.turns
         with locate_errors(f"sample {sample.id!r}"):
-            chat = tokenize_chat(sample.turns, tokenizer, self.template)
+            chat = tokenize_chat(turns, tokenizer, self.template)
+        if not chat.served:
+            _warn_served_otherwise()
         kept, cut = _fitting(chat, [len(grid) for grid in grids], self.config.max_tokens)
         sequence = chat_segments(chat, 0, kept)
         counts = count_learned(sequence)
@@ -85,6 +96,25 @@ class InstructObjective:
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
         """Summed negative log-likelihood of the learned tokens, in nats."""
         return token_loss(out, batch)
+
+
+def move_images(turns: Seq[Turn]) -> tuple[Turn, ...]:
+    """The same turns, each with its images before its text, a newline behind each of them."""
+    moved = []
+    for turn in turns:
+        images = turn.text.count(IMAGE_PLACEHOLDER)
+        text = turn.text.replace(IMAGE_PLACEHOLDER, "").strip() if images else turn.text
+        moved.append(replace(turn, text=f"{IMAGE_PLACEHOLDER}\n" * images + text))
+    return tuple(moved)
+
+
+@cache
+def _warn_served_otherwise() -> None:
+    """Once a process."""
+    log.warning(
+        "the chat template's prompt for an answer (add_generation_prompt) is not what it writes "
+        "before the answer itself: the model is served with other tokens than it learns behind"
+    )
 
 
 def _fitting(

@@ -19,6 +19,8 @@ from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
 from diglot.models.adapters.images import read_images
 from diglot.models.adapters.stock import KNOWN, stock_preprocess, stock_state
+from diglot.models.checkpoint import TEMPLATE
+from diglot.models.export.chat_template import image_template
 from diglot.models.export.folder import ORIGIN, Origin, fill_model, refuse_occupied
 from diglot.models.vlm import VLM
 
@@ -58,6 +60,8 @@ def write_stock(
         _copy_small_files(path, revision, staging)
         if config.model_type in ANYRES:
             _write_pinpoints(config.image_grid_pinpoints, staging)
+        if template := vlm.language.learned_template:
+            (staging / TEMPLATE).write_text(image_template(template), "utf-8")
         (staging / ORIGIN).write_text(json.dumps(vars(origin), indent=2) + "\n", "utf-8")
 
 
