@@ -1,60 +1,23 @@
 """Runs that start from a stock vision-language checkpoint: the whole model is taken."""
 
-import copy
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
-from transformers import (
-    AutoModelForImageTextToText,
-    CLIPImageProcessorPil,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-)
+from transformers import AutoModelForImageTextToText
 
-from diglot.models.export.flow import export_checkpoint
+from diglot.models.export.flow import export_checkpoint, load_checkpoint, open_config
 from diglot.models.lora import LoraConfig
 from diglot.models.trainable import Trainable
 from diglot.train.loop import train
-from tests.tiny import tiny_language
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, losses
-
-VISION = {
-    "model_type": "clip_vision_model",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "patch_size": 8,
-    "image_size": 32,
-}
+from tests.train.stock_llava import save_stock_llava
 
 
 @pytest.fixture
 def stock(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    language = tiny_language("llama")
-    language.tokenizer = copy.deepcopy(language.tokenizer)  # the tests share one
-    language.tokenizer.add_tokens(["<image>"], special_tokens=True)
-    text = language.model.config
-    text.vocab_size = len(language.tokenizer)
-    config = LlavaConfig(
-        vision_config=VISION, text_config=text, image_token_index=len(language.tokenizer) - 1
-    )
-    LlavaForConditionalGeneration(config).save_pretrained(tmp_path / "stock")
-    size = {"height": 32, "width": 32}
-    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=size)
-    LlavaProcessor(
-        images,
-        language.tokenizer,
-        patch_size=8,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-    ).save_pretrained(tmp_path / "stock")
-    return tmp_path / "stock"
+    return save_stock_llava(tmp_path / "stock")
 
 
 def test_lora_and_projector_learn_and_go_out_merged(world, stock: Path, tmp_path: Path) -> None:
@@ -82,3 +45,19 @@ def test_a_second_round_goes_on_with_the_adapters(world, stock: Path, tmp_path: 
     assert figures(tmp_path / "a")
     assert train(second).exists()
     assert losses(tmp_path / "b")[0] < losses(tmp_path / "a")[0]
+
+
+def test_adapters_of_a_stage_before_stay_in_the_weights_of_the_next(
+    world, stock: Path, tmp_path: Path
+) -> None:
+    """Other adapters, or none: the language model is then kept whole, as its base has moved."""
+    lora = LoraConfig(rank=2, dropout=0.0)
+    first = train(
+        tiny_stage(world, tmp_path / "a", start_from=str(stock), trainable=Trainable(lora=lora))
+    )
+    for name, then in (("b", Trainable()), ("c", Trainable(lora=LoraConfig(rank=3)))):
+        second = tiny_stage(world, tmp_path / name, start_from=str(first), trainable=then)
+        after = load_file(train(second) / "language.safetensors")
+        merged = load_checkpoint(first, open_config(first)).language.state_dict()
+        kept = {n: v for n, v in after.items() if "lora" not in n}
+        assert all(v.allclose(merged[n], atol=1e-6) for n, v in kept.items())

@@ -1,15 +1,14 @@
 """An item as a model reads it: a question through the chat template, or the caption's frame."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from diglot.core.conversation import Turn
 from diglot.core.errors import DataError
 from diglot.core.segments import Image, Segment, Tokens
-from diglot.models.chat_template import special_texts
+from diglot.models.chat_template import render_prompt, special_texts, tokenize_rendered
 from diglot.models.config import Frame
-from diglot.models.export.chat_template import image_template
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.prompt import opening, tokenize
 from diglot.models.words import label_ids
@@ -41,18 +40,12 @@ def question_prompt(
         raise DataError("the question spells a special token", got=repr(spelt))
     if frame is not None:
         return _framed(question, tokenizer, image=image, frame=frame)
-    made: Any = tokenizer
-    parts = [{"type": "image"}] if image else []
-    text: str = made.apply_chat_template(
-        [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}],
-        chat_template=image_template(made.chat_template),
-        add_generation_prompt=True,
-        tokenize=False,
-    )
-    before, _, after = text.rpartition(IMAGE_TOKEN)
-    head = (Tokens(_special_ids(before, made)), Image()) if image else ()
-    ids = _special_ids(after if image else text, made)
-    return Prompt(head, ids, spaced=text[-1:].isalnum() or text[-1:] in ":.?!,;")
+    turn = Turn(role="user", text=f"{IMAGE_TOKEN}\n" * image + question)
+    text = render_prompt([turn], tokenizer)
+    ids = tokenize_rendered(text, tokenizer)[0].tolist()
+    at = ids.index(-1) if image else -1
+    head = (Tokens(tuple(ids[:at])), Image()) if image else ()
+    return Prompt(head, tuple(ids[at + 1 :]), spaced=text[-1:].isalnum() or text[-1:] in ":.?!,;")
 
 
 def caption_prompt(tokenizer: PreTrainedTokenizerFast, frame: Frame) -> Prompt:
@@ -74,8 +67,3 @@ def _framed(text: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame
     assert isinstance(last, Tokens)
     question = last.ids + tokenize(text, tokenizer).ids
     return Prompt(tuple(segments[:-1]), question, spaced=bool(text))
-
-
-def _special_ids(text: str, tokenizer: Any) -> tuple[int, ...]:
-    """Token ids of rendered text, whose special tokens are meant."""
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

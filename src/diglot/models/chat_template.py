@@ -222,6 +222,14 @@ def _opening_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
     return tuple(whole[:start])
 
 
+def render_prompt(
+    turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str | None = None
+) -> str:
+    """A conversation up to the answer that is asked for. Raises DataError as `render_chat` does."""
+    own: Any = tokenizer.chat_template
+    return _apply(turns, tokenizer, image_template(template or own), {}, prompt=True)
+
+
 def tokenize_rendered(
     text: str, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -247,8 +255,7 @@ def tokenize_prompt(
     Raises DataError where the template refuses the turns, or they spell a special token.
     """
     check_plain(turns, tokenizer)
-    own: Any = tokenizer.chat_template
-    text = _apply(turns, tokenizer, image_template(template or own), {}, prompt=True)
+    text = render_prompt(turns, tokenizer, template)
     ids_T = tokenize_rendered(text, tokenizer)[0]
     _check_images(turns, ids_T)
     return ids_T

@@ -22,6 +22,7 @@ class Language(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model, tokenizer
         self.lora: Any = None  # the settings of the adapters in it (models.lora)
+        self.merged = False  # its weights hold adapters that were merged into them
         self.learned_template: str | None = None
         self._change = LogitChange()
         self._change = _find_logit_change(self)

@@ -56,7 +56,7 @@ def merge_lora(language: Language) -> int:
         merging.merge(safe_merge=True)
         parent, _, child = name.rpartition(".")
         setattr(language.model.get_submodule(parent), child, merging.get_base_layer())
-    language.lora = None
+    language.lora, language.merged = None, language.merged or bool(adapted)
     return len(adapted)
 
 

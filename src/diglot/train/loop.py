@@ -19,6 +19,7 @@ from diglot.data.rejected import Rejected
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
 from diglot.models.export.flow import warn_if_unheld
+from diglot.models.export.generation import generation_config
 from diglot.models.features import open_features
 from diglot.models.trainable import (
     PartCount,
@@ -31,6 +32,7 @@ from diglot.models.vlm import VLM, build_vlm
 from diglot.train.batches import Batches, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.datasets import TrainingData, open_data
+from diglot.train.gradients import GradientWatch
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
@@ -119,6 +121,8 @@ class _Run:
         self.vlm = vlm or build_vlm(config.model, seed=config.seed)
         if config.start_from:
             load_weights(self.vlm, Path(config.start_from))
+        self.objective.adopt_template(self.vlm.language)
+        _check_generation(self.vlm)
         self.counts = set_trainable(self.vlm, config.trainable)
         if config.gradient_checkpointing:
             checkpoint_layers(self.vlm)
@@ -160,12 +164,14 @@ class _Run:
         start = load_state(self.folder / "state", model, optimizer, self.accelerator)
         log.info("steps %d to %d of %s", start, self.order.steps, self.folder)
         active = self.accelerator.is_main_process
+        watch = GradientWatch(self.vlm, [count.part for count in self.counts if count.learn])
         with (
             Tracker(self.folder, start=start, active=active) as tracker,
             StopRequest(self.accelerator) as stop,
             explain_dead_workers(),
         ):
-            self._steps(model, optimizer, start, tracker, probe, stop)
+            self._steps(model, optimizer, start, tracker, probe, stop, watch)
+        watch.close()
         return self._write_result()
 
     def _steps(
@@ -176,6 +182,7 @@ class _Run:
         tracker: Tracker,
         probe: Probe | None,
         stop: StopRequest,
+        watch: GradientWatch,
     ) -> None:
         config, steps = self.config, self.order.steps
         batches = self.batches.from_step(start)
@@ -192,6 +199,7 @@ class _Run:
                 clip=config.optim.clip,
                 dummy=self.dummy,
             )
+            watch.check()
             seconds = time.perf_counter() - began
             tracker.log(step, {**self._figures(step, result), **rates, "seconds": seconds})
             done, total = self.order.done(step), self.order.done(steps - 1)
@@ -258,9 +266,16 @@ class _Run:
         learned = {count.part for count in self.counts if count.learn}
         if self.config.trainable.lora:  # its adapters are kept by themselves
             learned -= {"language"}
+        if self.vlm.language.merged:  # adapters of a stage before are in its weights
+            learned |= {"language"}
         before = Path(self.config.start_from) if self.config.start_from else None
         given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)
+
+
+def _check_generation(vlm: VLM) -> None:
+    """Raises ConfigError now for a generation config that would stop the export after training."""
+    generation_config(vlm.language.model, vlm.language.tokenizer, None)
 
 
 def _due(step: int, every: int, steps: int) -> bool:

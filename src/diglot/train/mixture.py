@@ -21,6 +21,7 @@ from diglot.core.geometry import TokenGrid
 from diglot.core.objective import KINDS, Gather, Objective, Prepared, RecordKind, Reduction
 from diglot.core.segments import Segment
 from diglot.core.types import LossTerms, Sample
+from diglot.models.language import Language
 from diglot.train.config import MixedPart, ObjectivePart
 from diglot.train.schedule import Schedule
 
@@ -65,6 +66,20 @@ class Mixture:
     def without_heads(self) -> "Mixture":
         """The same objectives without what they learn of their own: enough to prepare samples."""
         return Mixture([replace(m, objective=_without_heads(m.objective)) for m in self.members])
+
+    def adopt_template(self, language: Language) -> None:
+        """Give the language model the chat template that its conversations are learned under.
+
+        Raises ConfigError where two objectives name different ones.
+        """
+        named = {m.where: getattr(m.objective, "template", None) for m in self.members}
+        given = {where: template for where, template in named.items() if template}
+        if len(set(given.values())) > 1:
+            raise ConfigError(
+                "objectives learn under different chat templates", where=", ".join(given)
+            )
+        for template in set(given.values()):
+            language.use_template(template)
 
     def weights_at(self, progress: float) -> dict[str, float]:
         """The weight of every term when `progress` in [0, 1] of the run is done."""
