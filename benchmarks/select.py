@@ -15,9 +15,9 @@ from torch.nn.functional import cosine_similarity, normalize
 from benchmarks.machine import interleaved
 from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import Pair, PairImage
+from diglot.measure.correspondence.config import ALPHAS, MatchConfig
 from diglot.measure.correspondence.maps import cell_coordinates, places, read_at
-from diglot.measure.correspondence.matching import Batch, MatchConfig, match_letterbox
-from diglot.measure.correspondence.pck import ALPHAS
+from diglot.measure.correspondence.matching import Batch, match_letterbox
 
 # EfficientNet-Lite0 at 448 px, and a ViT-L/14 at 336 px; keypoints of SPair-71k's order.
 SHAPES = {"14 x 14 x 1280": (448, 32, 1280), "24 x 24 x 1024": (336, 14, 1024)}

@@ -5,6 +5,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from diglot.cli import fetch as verb
+from diglot.cli import fetch_run
 from diglot.core.errors import ConfigError
 from diglot.embedded.catalog import ASSETS
 
@@ -37,7 +38,9 @@ def test_list_shows_source_and_licence_and_fetches_nothing(
 
 def test_fetches_the_named_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(verb, "fetch_assets", lambda assets: asked.extend(a.name for a in assets))
+    monkeypatch.setattr(
+        fetch_run, "fetch_assets", lambda assets: asked.extend(a.name for a in assets)
+    )
     run("emoji", "photos")
     assert asked == ["emoji", "photos"]
     asked.clear()

@@ -74,9 +74,7 @@ MISTAKES = {
         ("paper", "--seed", -1),
         ("plan", "scores.csv", "--results", "mmbench", "--budget", 3, "--seed", -1),
     ],
-    "seed: a seed is not negative; expected at least 0; got -1": [
-        ("c-score", "--pairs", "nowhere", "--seed", -1)
-    ],
+    "seed: must be at least 0": [("c-score", "--pairs", "nowhere", "--seed", -1)],
     "column 'A' is named twice; got A, C, A": [
         ("fit", "scores.csv", "--results", "mmbench", "--columns", "A,C,A"),
         ("plan", "scores.csv", "--results", "mmbench", "--budget", 3, "--columns", "[A, C, A]"),

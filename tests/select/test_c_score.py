@@ -14,8 +14,9 @@ from diglot.core.errors import ConfigError
 from diglot.data.pair_folder import IMAGES, LINES, PairWriter, read_pairs
 from diglot.data.pairs import Pair, PairImage
 from diglot.data.rejected import Rejected
+from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Features, Pictures
-from diglot.measure.correspondence.run import CScoreConfig, score_pairs, split_parts
+from diglot.measure.correspondence.run import score_pairs, split_parts
 
 # Each 8-px square's mean colour: a feature that tells the cells of the pictures below apart.
 ENCODER = """

@@ -13,9 +13,11 @@ from rich.console import Console
 
 from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
+from diglot.config.part_help import add_part_help
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import replace_text
+from diglot.measure.config import MeasurePart
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage
 
@@ -74,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", help="a YAML comparison; may repeat")
     parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(CompareConfig, as_group=False)
+    add_part_help(parser, "measure.measures", MeasurePart, under="measure.measures.{name}")
     parser.add_argument(
         "--report_only",
         type=bool,
@@ -89,7 +92,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The settings of comparisons and options. Raises ConfigError for what is wrong in either."""
-    return read_settings(parser, args, merge=merge_stage, recipe=_comparison)
+    return read_settings(
+        parser, args, merge=merge_stage, recipe=_comparison, open_under=("measure.measures",)
+    )
 
 
 def _comparison(name: str) -> Mapping[str, Any]:

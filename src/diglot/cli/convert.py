@@ -1,30 +1,14 @@
 """`diglot convert`: a dataset from another format to ours, from ours to another, or across."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
-from diglot.cli.progress import show_progress
-from diglot.config.parts import build_part, known_parts
-from diglot.core.errors import ConfigError
-from diglot.core.progress import Progress, Report
-from diglot.core.types import Sample
-from diglot.data.convert import (
-    Conversion,
-    Rejection,
-    read_dataset,
-    read_samples,
-    write_foreign,
-    write_split,
-)
-from diglot.data.rejected import Rejected
-from diglot.files import write_json
+from diglot.config.part_help import add_part_help
+from diglot.data.format import FormatPart
 
-FORMATS, OURS = "diglot.data.formats", "diglot"
-_EVERY = 50
+OURS = "diglot"
 
 
 def convert(
@@ -58,85 +42,31 @@ def convert(
     Args:
         source: The main file or folder of the source format, or a dataset folder.
         out: The folder to write.
-        source_format: (--from) Format of the source; a file of diglot.data.formats, or a dotted
-            path of your own.
-        to: Format to write.
+        source_format: (--from) Format of the source.
+        to: Format to write: diglot, or another.
         images: The folder that image paths count from, for formats whose images are apart.
         split: Which split of a dataset folder to read, and to write.
         options: Further settings of the source format; of the written one where the source is ours.
         json: Write the counts to this file too.
     """
-    if source_format == to:
-        raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
-    done = Conversion()
-    rejected = Rejected(_rejected_path(out, to))
+    from diglot.cli.convert_run import run_convert  # slow to load: not for --help
 
-    def reject(made: Rejection) -> None:
-        rejected.add(made.id, made.reason, where=made.where, detail=made.detail)
-
-    given = {"path": str(source), **({"images": str(images)} if images else {}), **(options or {})}
-    with show_progress() as report:
-        if source_format == OURS:
-            samples = read_dataset(source, split, done, reject)
-        else:
-            samples = read_samples(_build(source_format, given), done, reject)
-        samples = _reported(samples, report)
-        if to == OURS:
-            info = {"command": "convert", "from": source_format, "options": given}
-            write_split(samples, out, split, info, done, reject)
-        else:
-            written = {"path": str(out), "images": str(out / "images"), **(options or {})}
-            write_foreign(samples, _build(to, written), out, done, reject)
-    _print(done, out, rejected.path)
-    if json:
-        write_json(json, {"out": str(out), **done.as_json()})
+    run_convert(
+        source=source,
+        out=out,
+        source_format=source_format,
+        to=to,
+        images=images,
+        split=split,
+        options=options,
+        json=json,
+    )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments by hand: `--from` is no name in Python."""
     parser.add_argument("source", type=Path, help="the main file or folder of the source format")
-    names = ", ".join(format_names())
-    parser.add_argument(
-        "--from", dest="source_format", default=OURS, help=f"one of: {names}; or a dotted path"
-    )
+    parser.add_argument("--from", dest="source_format", default=OURS, help=f"{OURS}, or a format.")
     parser.add_function_arguments(convert, as_group=False, skip={"source", "source_format"})
-
-
-def format_names() -> list[str]:
-    """The formats by name, ours first."""
-    return [OURS, *(name for name in known_parts(FORMATS) if name != "spair")]
-
-
-def _build(name: str, given: dict[str, Any]) -> Any:
-    """A format with the settings given that it has; `images` may be none of its own."""
-    try:
-        return build_part(FORMATS, {"name": name, **given}, where=f"format {name}")
-    except ConfigError as error:
-        if "images" not in given or "images" not in str(error):
-            raise
-        rest = {key: value for key, value in given.items() if key != "images"}
-        return build_part(FORMATS, {"name": name, **rest}, where=f"format {name}")
-
-
-def _rejected_path(out: Path, to: str) -> Path:
-    """In a dataset of ours; beside a folder of another format, which is theirs alone."""
-    return out / "rejected.jsonl" if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
-
-
-def _reported(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:
-    count = 0
-    for count, sample in enumerate(samples, start=1):
-        yield sample
-        if count % _EVERY == 0:
-            report(Progress("records", count, count + 1))  # how many there are is not known
-    report(Progress("records", count, count))
-
-
-def _print(done: Conversion, out: Path, rejected: Path) -> None:
-    console = Console(soft_wrap=True, highlight=False)
-    counts = done.as_json()
-    console.print(f"{done.kept:,} records in {out}", markup=False)
-    for reason, count in counts["rejected"].items():
-        console.print(f"{count:,} records rejected, {rejected}: {reason}", markup=False)
-    for kind, count in counts["lost"].items():
-        console.print(f"{count:,} left out: {kind}", markup=False)
+    add_part_help(parser, "from", FormatPart, under="options")
+    add_part_help(parser, "to", FormatPart, under="options")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -63,7 +64,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _log_to_stderr()
     try:
-        _call(verb, importlib.import_module(f"diglot.cli.{verb}"), args)
+        _call(verb, args)
     except DiglotError as error:
         return _fail(str(error))
     except SystemExit as end:  # --help, --print_config
@@ -80,19 +81,25 @@ def _run_verb(verb: str, args: list[str]) -> int:
     return 0
 
 
-def _call(verb: str, module: ModuleType, args: list[str]) -> None:
-    """Parse the verb's arguments, from its signature or its own `add_arguments`, and run it."""
+def _call(verb: str, args: list[str]) -> None:
+    """Parse the verb's arguments and run it."""
+    module = importlib.import_module(f"diglot.cli.{verb}")
     function = getattr(module, verb)
     parser = verb_parser(verb, function)
-    if hasattr(module, "add_arguments"):
-        module.add_arguments(parser)
-        hide_group_files(parser)
-    else:
-        parser.add_function_arguments(function, as_group=False, as_positional=True)
+    add_verb_arguments(parser, verb, module)
     given = getattr(module, "read_arguments", parse_arguments)(parser, args)
     for name in ("config", "print_config"):
         given.pop(name, None)
     function(**given)
+
+
+def add_verb_arguments(parser: ArgumentParser, verb: str, module: ModuleType) -> None:
+    """A verb's options, from its module's own `add_arguments`, or its function's signature."""
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(parser)
+        hide_group_files(parser)
+    else:
+        parser.add_function_arguments(getattr(module, verb), as_group=False, as_positional=True)
 
 
 def _log_to_stderr() -> None:

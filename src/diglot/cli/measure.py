@@ -3,30 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from jsonargparse import ArgumentParser
 
-from diglot.cli.progress import show_progress
-from diglot.core.errors import ConfigError
-from diglot.core.rng import check_seed
-from diglot.data.config import FeaturesConfig
-from diglot.data.records import open_dataset
-from diglot.measure.checkpoint import Scenes, checkpoint_folder
-from diglot.measure.config import MeasureConfig, resolve_measures
-from diglot.studies.measured import Measurement, keep_measurement
+from diglot.cli.options import read_settings
+from diglot.config.part_help import add_part_help
+from diglot.measure.config import MeasureConfig, MeasurePart, every_measure, merge_measures
 
-EVERY = (
-    "regions",
-    "regions_unseen_prompt",
-    "presence",
-    "localisation",
-    "caption_nll",
-    "embedding",
-    "layers",
-    "attention",
-)
-ARROWS = {True: "↑", False: "↓", None: ""}
-_MEASURE = MeasureConfig(measures={name: {} for name in EVERY})
+_MEASURE = every_measure()
 
 
 def measure(
@@ -51,6 +34,8 @@ def measure(
     the data or the model cannot give is there as not measured. Where --json holds the result of
     the same weights, data, settings and seed already, nothing is measured again. `diglot report`
     makes a page of any number of results.
+
+    Settings of a measure choose it alone; `--measure.measures.help NAME` lists them.
 
     Examples:
         diglot measure runs/caption --data data/scenes --json caption.json
@@ -77,55 +62,31 @@ def measure(
             scikit-learn (`pip install 'diglot[figures]'`) and is a PCA without it; 0 for none.
         seed: Of questions and intervals.
     """
-    model, chosen = checkpoint_folder(checkpoint), resolve_measures(measure)
-    check_seed(seed)
-    few = examples < 0 or points < 0 or (samples is not None and samples < 1)
-    if few:
-        expected = "samples of 1, examples and points of 0 or more"
-        raise ConfigError("too few samples", expected=expected)
-    scenes = Scenes(
-        train=open_dataset(data, train_split) if train_split else None,
-        held_out=open_dataset(data, split),
-        features=FeaturesConfig(folder=str(features)) if features else None,
-        rejected=json.with_suffix(".rejected.jsonl"),
-        first=samples,
-    )
-    name = label or (checkpoint.resolve() if checkpoint == model else checkpoint).name
-    job = Measurement(
-        model=model,
-        scenes=scenes,
-        data=f"{data.name}, {split}",
-        chosen=chosen,
-        labels=(name, f"{name}, random projector") if random_projector else (name,),
+    from diglot.cli.measure_run import run_measure  # slow to load: not for --help
+
+    run_measure(
+        checkpoint=checkpoint,
+        data=data,
+        json=json,
+        split=split,
+        train_split=train_split,
+        samples=samples,
+        label=label,
+        measure=measure,
+        random_projector=random_projector,
+        features=features,
         examples=examples,
         points=points,
         seed=seed,
     )
-    console = Console()
-    with show_progress() as report:
-        record, kept = keep_measurement(job, json, report)
-    if kept:
-        console.print(f"{json}: measured already, of the same weights, data and settings")
-    console.print(_table(record))
 
 
-def _table(record: dict[str, Any]) -> Table:
-    table = Table("measure", "unit", *record["runs"], "chance", title=record["data"])
-    for entry in record["measures"]:
-        results = [entry["results"].get(run) for run in record["runs"]]
-        chance = entry["chance"]
-        table.add_row(
-            f"{entry['title']} {ARROWS[entry['higher_is_better']]}",
-            entry["unit"],
-            *(_score(result) for result in results),
-            "" if chance is None else f"{chance:.3f}",
-        )
-    return table
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `measure`, and the options of every measure."""
+    parser.add_function_arguments(measure, as_group=False, as_positional=True)
+    add_part_help(parser, "measure.measures", MeasurePart, under="measure.measures.{name}")
 
 
-def _score(result: dict[str, Any] | None) -> str:
-    if result is None or result["value"] is None:
-        return "not measured"
-    low, high = result["low"], result["high"]
-    span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-    return f"{result['value']:.3f}{span}, n {result['n']}"
+def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
+    """The values of all options. Raises ConfigError for what is wrong in one."""
+    return read_settings(parser, args, merge=merge_measures, open_under=("measure.measures",))

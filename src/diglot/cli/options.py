@@ -8,6 +8,7 @@ options are merged first, as plain data, and jsonargparse reads the result, once
 import difflib
 from argparse import Action
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -38,6 +39,7 @@ def read_settings(
         merge: Lays one mapping of settings over another.
         recipe: Reads the settings of a --config file.
         open_under: Options whose fields are not known before a part is: "objective", "plus".
+            Words that no option takes are the parser's positional arguments, in order.
         check: Raises ConfigError for merged settings of a wrong form.
 
     Raises ConfigError for a word, a value or a recipe that is wrong. Ends with SystemExit after
@@ -58,7 +60,8 @@ def read_settings(
     if shown:
         print(parser.dump(parser.parse_object(plain)), end="")
         raise SystemExit(0)
-    return instantiate(parser, plain)
+    given = instantiate(parser, plain)
+    return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
 
 
 def merge_options(
@@ -73,9 +76,13 @@ def merge_options(
     known = {name: action for action in parser._actions for name in _names(action)}
     settings: Any = {}
     options: list[tuple[str, Any]] = []
+    positional = [action.dest for action in parser._actions if not action.option_strings]
     words = list(reversed(args))
     while words:
         word = words.pop()
+        if positional and not word.startswith("-"):
+            options.append((positional.pop(0), word))
+            continue
         name, equals, value = word.removeprefix("--").partition("=")
         is_open = any(f"{name}.".startswith(f"{above}.") for above in open_under)
         action = known.get(name)

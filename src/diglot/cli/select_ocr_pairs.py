@@ -2,13 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from diglot.cli.progress import show_progress
-from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import OcrPairsConfig
-from diglot.synth.text_pairs.fonts import find_families
-from diglot.synth.text_pairs.write import PREVIEW, write_ocr_pairs
 
 _DEFAULTS = OcrPairsConfig()
 
@@ -40,10 +34,6 @@ def ocr_pairs(
         fonts: Folder of TTF or OTF files to draw with, instead of the system's and matplotlib's.
         drawing: What is drawn.
     """
-    maker = OcrPairMaker(find_families([fonts] if fonts else []), drawing, seed=seed)
-    with show_progress() as report:
-        rejected = write_ocr_pairs(maker, out, count, report=report)
-    console = Console()
-    console.print(f"pairs: {out}, see {out / PREVIEW}", highlight=False, markup=False)
-    for reason, number in rejected.counts.items():
-        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
+    from diglot.cli.select_ocr_pairs_run import run_ocr_pairs  # slow to load: not for --help
+
+    run_ocr_pairs(out=out, count=count, seed=seed, fonts=fonts, drawing=drawing)

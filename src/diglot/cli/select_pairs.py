@@ -3,30 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-
-from diglot.cli.progress import show_progress
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools
-from diglot.data.formats.spair import Split
-from diglot.data.rejected import Rejected
-from diglot.files import write_json
-from diglot.measure.correspondence.features import Geometry
-from diglot.measure.correspondence.law_compat import WINDOW_CELLS
-from diglot.measure.correspondence.maps import Read
-from diglot.measure.correspondence.pck import ALPHAS, score_record
-from diglot.measure.correspondence.run import (
-    CScoreConfig,
-    build_encoders,
-    open_pairs,
-    resolved_encoders,
-    score_pairs,
-    split_parts,
+from diglot.data.spair import Split
+from diglot.measure.correspondence.config import (
+    ALPHAS,
+    WINDOW_CELLS,
+    Geometry,
+    Read,
 )
-from diglot.measure.correspondence.table import c_score_table
-from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import ScenePairsConfig
-from diglot.synth.scene_pairs.write import write_pairs
 
 _SCENE_DEFAULTS = ScenePairsConfig()
 
@@ -73,42 +57,22 @@ def c_score(
         seed: Of the intervals.
         json: Also write the scores to this file, as fractions.
     """
-    config = CScoreConfig(
-        alphas=alpha if isinstance(alpha, tuple) else (alpha,),
+    from diglot.cli.select_pairs_run import run_c_score  # slow to load: not for --help
+
+    run_c_score(
+        pairs=pairs,
+        encoder=encoder,
+        alpha=alpha,
         geometry=geometry,
         read=read,
         upsample=upsample,
         window=window,
         split=split,
         first=first,
+        features=features,
         seed=seed,
+        json=json,
     )
-    parts = split_parts(encoder)
-    resolved = resolved_encoders(parts)
-    rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
-    with show_progress() as report:
-        found = open_pairs(pairs, config, rejected, report)
-        encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
-        score = score_pairs(
-            found,
-            encoders,
-            config,
-            features=features,
-            rejected=rejected,
-            report=report,
-        )
-    console = Console()
-    names = " + ".join(f"{part['name']}" for part in resolved)
-    title = f"C score of {names} on {score.pairs} pairs, {geometry}, per cent"
-    console.print(c_score_table(score, title=title))
-    for reason, count in {**score.left_out, **rejected.counts}.items():
-        console.print(f"not scored: {count} {reason}", highlight=False, markup=False)
-    if rejected.counts:
-        console.print(f"rejected: {rejected.path}", highlight=False, markup=False)
-    if json is not None:
-        settings = {**vars(config), "alphas": list(config.alphas)}
-        about = {"folder": str(pairs), "encoders": resolved, "settings": settings}
-        write_json(json, {**about, "rejected": rejected.counts, **score_record(score)})
 
 
 def scene_pairs(
@@ -134,16 +98,6 @@ def scene_pairs(
         seed: Pairs with the same seed and settings are the same.
         scene: How the pairs are composed.
     """
-    maker = ScenePairMaker(embedded_pools(), scene, seed=seed, photos=embedded_backgrounds())
-    with show_progress() as report:
-        rejected = write_pairs(maker, out, count, report=report)
-    console = Console()
-    console.print(f"pairs: {out}", highlight=False, markup=False)
-    for reason, number in rejected.counts.items():
-        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
+    from diglot.cli.select_pairs_run import run_scene_pairs  # slow to load: not for --help
 
-
-def _fresh(path: Path) -> Rejected:
-    """An empty list: it holds the rejections of this run alone."""
-    path.unlink(missing_ok=True)
-    return Rejected(path)
+    run_scene_pairs(out=out, count=count, seed=seed, scene=scene)

@@ -4,15 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
-from rich.table import Table
 
 from diglot.cli.options import read_settings
-from diglot.cli.progress import show_progress
-from diglot.files import write_json
-from diglot.synth.config import SynthConfig, merge_recipe
-from diglot.synth.run import run_synthesis
-from diglot.synth.source import open_source
+from diglot.config.part_help import add_part_help
+from diglot.synth.config import AnnotatorPart, StepPart, SynthConfig, merge_recipe
 
 
 def synth(
@@ -22,7 +17,8 @@ def synth(
 
     The steps stand in a recipe (--config, again and again: later ones override earlier ones); an
     option sets a field of a step. A killed run resumes when the same command is given
-    again. Needs diglot[synth].
+    again. Needs diglot[synth]. `--steps.help NAME` and `--annotator.help NAME` list the options of
+    a step and of what annotates in it.
 
     Examples:
         diglot synth photos --config synth/embedded --out data/photos
@@ -31,21 +27,15 @@ def synth(
 
         diglot synth photos --config synth/mmcs --out data/mmcs --engine ray --workers 8
     """
-    config = SynthConfig(**settings)
-    with show_progress() as report:
-        funnel = run_synthesis(open_source(images), out, config, split=split, report=report)
-    Console().print(_table(funnel))
-    if json:
-        write_json(json, funnel)
+    from diglot.cli.synth_run import run_synth  # slow to load: not for --help
+
+    run_synth(images, SynthConfig(**settings), out=out, split=split, json=json)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments, --config, and every field of SynthConfig as an option."""
     parser.add_argument(
-        "--images",
-        type=Path,
-        required=True,
-        help="folder of pictures or WebDataset tars, or a dataset folder; the first word too",
+        "images", type=Path, help="folder of pictures or WebDataset tars, or a dataset folder"
     )
     parser.add_argument("--out", type=Path, required=True, help="dataset folder to make")
     parser.add_argument("--split", type=str, default="train", help="which split of it")
@@ -53,23 +43,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(SynthConfig, as_group=False)
     parser.add_argument("--json", type=Path | None, help="also write the funnel to this file")
+    add_part_help(parser, "steps", StepPart, under="steps.{name}")
+    add_part_help(parser, "annotator", AnnotatorPart, under="steps.STEP.annotator")
 
 
 def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The settings of recipes and options. Raises ConfigError for what is wrong in either."""
-    if args and not args[0].startswith("-"):
-        args = [f"--images={args[0]}", *args[1:]]
     return read_settings(parser, args, merge=merge_recipe, open_under=("steps",))
-
-
-def _table(funnel: dict[str, Any]) -> Table:
-    """What came out of each step, and what was lost there for which reason."""
-    table = Table(title=f"{funnel['images']} images, {funnel['samples']} samples")
-    for column in ("step", "images", "images/s", "left out"):
-        table.add_column(column)
-    for name, step in funnel["steps"].items():
-        rate = f"{step['images'] / step['seconds']:.1f}" if step["seconds"] else ""
-        lines = [f"{count} images: {reason}" for reason, count in step["dropped"].items()]
-        lines += [f"{count} regions: {reason}" for reason, count in step["lost"].items()]
-        table.add_row(name, str(step["images"]), rate, "\n".join(lines))
-    return table

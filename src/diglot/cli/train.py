@@ -60,14 +60,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path | None, default=None, help="also write the losses to this file"
     )
-    add_part_help(
-        parser,
-        objective=ObjectivePart,
-        plus=ObjectivePart,
-        mix=MixedPart,
-        model__encoder=EncoderPart,
-        model__projector=ProjectorPart,
-    )
+    add_part_help(parser, "objective", ObjectivePart)
+    add_part_help(parser, "plus", ObjectivePart, under="plus.{name}")
+    add_part_help(parser, "mix", MixedPart, under="mix.{name}")
+    add_part_help(parser, "model.encoder", EncoderPart)
+    add_part_help(parser, "model.projector", ProjectorPart)
 
 
 def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:

@@ -17,26 +17,29 @@ BESIDE = {
 }
 
 
-def add_part_help(parser: ArgumentParser, **kinds: type[Part]) -> None:
-    """Name the known parts in the help of options that choose one, and add their --OPTION.help.
+def add_part_help(
+    parser: ArgumentParser, option: str, kind: type[Part], *, under: str = ""
+) -> None:
+    """Name the known parts in the help of an option that chooses one, and add its --OPTION.help.
 
-    `kinds` says which option takes which kind; dots are written as "__" (model__encoder).
+    `under` is how the part's own options begin, with {name} for the part: "plus.{name}". By default
+    it is the option. Where no option is called so, --OPTION.help comes alone.
     """
-    for name, kind in kinds.items():
-        option = name.replace("__", ".")
-        action = next(a for a in parser._actions if f"--{option}" in a.option_strings)
-        known = ", ".join(known_parts(kind.package))
-        action.help = (
-            f"{action.help} One of {known}, or a module of your own. "
-            f"`--{option}.help NAME` shows its options."
-        )
-        parser.add_argument(
-            f"--{option}.help",
-            action=PartHelp,
-            kind=kind,
-            metavar="NAME",
-            help=f"show the options of one of {known}",
-        )
+    known = ", ".join(known_parts(kind.package))
+    for action in parser._actions:
+        if f"--{option}" in action.option_strings:
+            action.help = (
+                f"{action.help} One of {known}, or a module of your own. "
+                f"`--{option}.help NAME` shows its options."
+            )
+    parser.add_argument(
+        f"--{option}.help",
+        action=PartHelp,
+        kind=kind,
+        under=under or option,
+        metavar="NAME",
+        help=f"show the options of one of {known}",
+    )
 
 
 def hide_group_files(parser: ArgumentParser) -> None:
@@ -49,34 +52,33 @@ def hide_group_files(parser: ArgumentParser) -> None:
 class PartHelp(Action):
     """Print the options of the part that is named, and stop."""
 
-    def __init__(self, *args: Any, kind: type[Part], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kind: type[Part], under: str, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "default": SUPPRESS})
-        self.kind = kind
+        self.kind, self.under = kind, under
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        option = str(option_string).removeprefix("--").removesuffix(".help")
-        print(part_help(self.kind, str(values), option))
+        print(part_help(self.kind, str(values), self.under))
         raise SystemExit(0)
 
 
-def part_help(kind: type[Part], name: str, option: str) -> str:
+def part_help(kind: type[Part], name: str, under: str) -> str:
     """The help of one part: what it is, and each of its options with type and default.
 
-    Raises ConfigError for an unknown part.
+    `under` is how its options begin; {name} in it stands for the part's name. Raises ConfigError
+    for an unknown part.
     """
-    module = kind(name, where=f"--{option}").module
-    under = f"{option}.{name}" if option in ("plus", "mix") else option
-    about = inspect.getdoc(module) or ""
+    begin = under.replace("{name}", name.rpartition(".")[2])
+    module = kind(name, where=f"--{begin}").module
     parser = ArgumentParser(
-        prog=f"--{under}" if under != option else f"--{option} {name}",
+        prog=f"--{begin} {name}" if begin == under else f"--{begin}",
         usage="%(prog)s [options]",
-        description=about,
+        description=inspect.getdoc(module) or "",
         formatter_class=KeepLines,
         add_help=False,
     )
-    parser.add_class_arguments(module.Config, under)
+    parser.add_class_arguments(module.Config, begin)
     hide_group_files(parser)
-    _add_beside(parser, kind.beside, under)
+    _add_beside(parser, kind.beside, begin)
     return parser.format_help()
 
 

@@ -10,10 +10,11 @@ one also has, which would carry one encoder's image_px into another. So a part i
 registered with jsonargparse, and its Config is read by jsonargparse.
 """
 
+import difflib
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +49,7 @@ def load_part(package: str, name: str, *, where: str | None = None) -> ModuleTyp
         module = importlib.import_module(f"{package}.{name}")
     else:
         raise ConfigError(
-            f"no part {name!r} in {package}",
+            f"no part {name!r} in {package}{suggest_name(name, known_parts(package))}",
             expected="one of " + ", ".join(known_parts(package)) + ", or a dotted path of your own",
             where=where,
         )
@@ -57,6 +58,12 @@ def load_part(package: str, name: str, *, where: str | None = None) -> ModuleTyp
         absent = " and no ".join(missing)
         raise ConfigError(f"module {name!r} is not a part: it has no {absent}", where=where)
     return module
+
+
+def suggest_name(wrong: str, known: Iterable[str]) -> str:
+    """ " (did you mean ...?)" for the known name nearest to a wrong one, or nothing."""
+    close = difflib.get_close_matches(str(wrong), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _import_own(name: str, where: str | None) -> ModuleType:
@@ -81,7 +88,9 @@ def part_config(module: ModuleType, settings: Mapping[str, Any], *, where: str) 
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ConfigError(
-            f"unknown field {unknown[0]!r}", expected="one of " + ", ".join(known), where=where
+            f"unknown field {unknown[0]!r}{suggest_name(unknown[0], known)}",
+            expected="one of " + ", ".join(known) if known else "no field",
+            where=where,
         )
     return read_dataclass(module.Config, settings, where=where)
 

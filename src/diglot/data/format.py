@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from diglot.config.parts import Part
 from diglot.core.types import Sample
 from diglot.data.raw_record import BoxUnit, RawRecord
 
@@ -22,6 +23,13 @@ CONVERSATION, MANY_IMAGES = "conversation", "several images"
 EVERYTHING = frozenset(
     (CAPTION, SPANS, MASKS, SCORES, REGIONS, LABELS, SOURCES, LINEAGE, CONVERSATION, MANY_IMAGES)
 )
+
+
+class FormatPart(Part):
+    """A dataset format: a file of data/formats, or a module of the user's."""
+
+    package = "diglot.data.formats"
+    where = "format"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
 """What the measures of alignment run on: which ones, and what they share."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from diglot.config.parts import load_part, part_config, split_part
+from diglot.config.parts import Part, as_plain, known_parts
+from diglot.config.recipes import merge
 from diglot.core.errors import ConfigError
 from diglot.models.config import Frame
 
-PARTS = "diglot.measure.parts"
 STANDARD = ("regions", "regions_unseen_prompt", "presence", "localisation", "caption_nll")
+
+
+class MeasurePart(Part):
+    """A measure of alignment: a file of measure/parts, or a module of the user's."""
+
+    package = "diglot.measure.parts"
+    where = "measures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +23,9 @@ class MeasureConfig:
     """Which measures, each with its own settings, and what all of them share."""
 
     measures: dict[str, Any] = field(default_factory=lambda: {name: {} for name in STANDARD})
-    """A measure's name and its settings: {regions: {scenes: 96}, caption_nll: {}}. A measure is a
-    file of `diglot/measure/parts`, or a dotted path of your own; the same one twice, with other
-    settings, is written {mine: {name: regions, scenes: 8}}. null leaves one out."""
+    """A measure's name and its settings: {regions: {scenes: 96}, caption_nll: {}}. One of your own,
+    or the same twice with other settings, is written {mine: {name: regions, scenes: 8}}. null
+    leaves one out."""
     frame: Frame = field(default_factory=Frame)
     """The text around image and caption, as the caption objective's, so that its loss compares."""
     bootstrap_draws: int = 1000
@@ -30,49 +36,50 @@ class MeasureConfig:
     """Tokens of one forward pass. No figure changes."""
 
     def __post_init__(self) -> None:
+        self.parts  # noqa: B018  read here so that what is no part is found
         for name in ("bootstrap_draws", "row_tokens", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(
                     "must be at least 1", got=getattr(self, name), where=f"measure.{name}"
                 )
 
-
-def measure_parts(config: MeasureConfig) -> dict[str, tuple[str, Any]]:
-    """The chosen measures: label -> (name of the part, its Config), in order.
-
-    Raises ConfigError for an unknown measure or wrong settings.
-    """
-    parts: dict[str, tuple[str, Any]] = {}
-    for label, settings in config.measures.items():
-        if settings is None:
-            continue
-        where = f"measures.{label}"
-        if not isinstance(settings, Mapping):
-            raise ConfigError("not settings", expected="field: value", got=settings, where=where)
-        name, own = split_part({"name": label, **settings}, where=where)
-        parts[label] = name, part_config(load_part(PARTS, name), own, where=where)
-    return parts
+    @property
+    def parts(self) -> dict[str, MeasurePart]:
+        """The chosen measures by label, in order. Raises ConfigError for what is no part."""
+        return MeasurePart.read_all(self.measures, where="measures")
 
 
-def resolve_measures(config: MeasureConfig) -> MeasureConfig:
-    """The same measures with all their settings spelled out. Raises as `measure_parts` does."""
-    spelled = {
-        label: {"name": name, **asdict(part)}
-        for label, (name, part) in measure_parts(config).items()
-    }
-    return replace(config, measures=spelled)
+def every_measure() -> MeasureConfig:
+    """All measures there are, with their own settings; those of a training come first."""
+    known = known_parts(MeasurePart.package)
+    return MeasureConfig(measures={name: {} for name in dict.fromkeys((*STANDARD, *known))})
+
+
+def merge_measures(below: Any, above: Any) -> Any:
+    """Settings with a `measure` merged over others."""
+    return merge(below, above, parts={})
+
+
+def check_measures(config: MeasureConfig) -> dict[str, MeasurePart]:
+    """The chosen measures by label. Raises ConfigError for an unknown one, or wrong settings."""
+    return {label: part.check() for label, part in config.parts.items()}
+
+
+def resolve_measures(config: MeasureConfig) -> dict[str, Any]:
+    """All settings spelled out, as JSON can hold them. Raises as `check_measures` does."""
+    return {**as_plain(config), "measures": as_plain(check_measures(config))}
 
 
 def training_scenes(config: MeasureConfig) -> int:
     """How many training scenes the chosen measures want: the most that a part's Config says."""
-    wanted = (getattr(part, "training_scenes", 0) for _, part in measure_parts(config).values())
-    return max(wanted, default=0)
+    parts = config.parts.values()
+    return max((getattr(part.config, "training_scenes", 0) for part in parts), default=0)
 
 
 def feature_scenes(config: MeasureConfig) -> int:
     """How many held-out scenes keep the encoder's features: the most that a part's Config says."""
-    parts = [part for _, part in measure_parts(config).values()]
-    return max((getattr(part, "feature_scenes", 0) for part in parts), default=0)
+    parts = config.parts.values()
+    return max((getattr(part.config, "feature_scenes", 0) for part in parts), default=0)
 
 
 def check_scenes(*counts: int) -> None:

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ def measure_key(
     and revision, of the embedded ones their names, which stand for one file each.
     """
     files = [(path.name, _digest(path)) for path in _weight_files(model)]
-    settings = asdict(resolve_measures(config))
+    settings = resolve_measures(config)
     # rows and batches change no figure
     shared = {k: v for k, v in settings.items() if k not in ("row_tokens", "batch_tokens")}
     content = json.dumps([files, list(fingerprints), shared, seed, __version__], sort_keys=True)

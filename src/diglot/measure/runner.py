@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
-from diglot.config.parts import load_part
+from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Meter, Report, ignore_progress
 from diglot.core.result import Measure
-from diglot.measure.config import PARTS, STANDARD, measure_parts
+from diglot.measure.config import STANDARD, check_measures
 from diglot.measure.groups import check_apart
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.plan import Pass, Plan, Subject
@@ -46,10 +46,10 @@ def _plan(subject: Subject, seed: int) -> list[tuple[dict[str, object], Plan | P
     """Every chosen measure with its settings."""
     return [
         (
-            asdict(config),
-            load_part(PARTS, name).build(config, subject=subject, generator=_generator(seed, name)),
+            as_plain(part.config),
+            part.build(subject=subject, generator=_generator(seed, part.name)),
         )
-        for name, config in measure_parts(subject.options).values()
+        for part in check_measures(subject.options).values()
     ]
 
 

@@ -104,7 +104,7 @@ def _shown_layers(layers: int) -> list[int]:
 def _grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
     height_in = (side_in + TITLE_IN) * rows
     figure = Figure(figsize=(side_in * columns, height_in))
-    # laid out by hand: matplotlib's own layouts take seconds for so many panels
+    # drawn out by hand: matplotlib's own layouts take seconds for so many panels
     room = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 1 - TITLE_IN / height_in}
     spaces = {**room, "wspace": 0.04, "hspace": 1.2 * TITLE_IN / side_in}
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=spaces)

@@ -14,8 +14,9 @@ from diglot.core.progress import Report, rename_stages
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
 from diglot.files import reuse
+from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Pictures
-from diglot.measure.correspondence.run import CScoreConfig, build_encoders, score_pairs
+from diglot.measure.correspondence.run import build_encoders, score_pairs
 from diglot.select.settings import Setting, encoder_of
 
 log = logging.getLogger(__name__)

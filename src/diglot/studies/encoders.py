@@ -32,6 +32,7 @@ from diglot.select.settings import Setting, encoder_of, read_settings, trained_s
 from diglot.select.table import read_table
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.study import open_study
+from diglot.studies.encoder_sizes import StudySizes
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import ScenePairsConfig
 from diglot.synth.scene_pairs.write import write_pairs
@@ -42,25 +43,6 @@ from diglot.synth.scenes.write import write_scenes
 
 # Seeds of what A and C are taken on: other pictures than the benchmark's.
 CAPTION_SEED, PAIR_SEED = 1001, 1002
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudySizes:
-    """How much of everything."""
-
-    scenes: int = 256
-    """To train on."""
-    held_out: int = 96
-    """To measure on."""
-    images: int = 100
-    """Scenes that A is taken on."""
-    pairs: int = 160
-    """Pairs of scenes that C is taken on."""
-
-    def __post_init__(self) -> None:
-        for name, size in asdict(self).items():
-            if size < 1:
-                raise ConfigError("must be at least 1", got=size, where=f"size.{name}")
 
 
 @dataclass(frozen=True, kw_only=True)

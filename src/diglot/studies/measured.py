@@ -6,7 +6,7 @@ and for some samples what each of their visual tokens is near to.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from diglot.measure.checkpoint import (
     open_subject,
     randomise_projector,
 )
-from diglot.measure.config import MeasureConfig, measure_parts
+from diglot.measure.config import MeasureConfig, resolve_measures
 from diglot.measure.kept import checkpoint_digest, measure_key, read_record
 from diglot.measure.lexicon import open_lexicon
 from diglot.measure.plan import Subject
@@ -87,7 +87,7 @@ def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
         "weights": checkpoint_digest(job.model),
         "fingerprints": list(job.scenes.fingerprints),
         "seed": job.seed,
-        "settings": asdict(job.chosen),
+        "settings": resolve_measures(job.chosen),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 2),
         "environment": {"diglot": __version__, **environment()},
@@ -141,8 +141,8 @@ def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
 
 def _mask_rule(chosen: MeasureConfig) -> Rule | float:
     """The threshold of Align, where it is measured."""
-    parts = (config for name, config in measure_parts(chosen).values() if name == "embedding")
-    rule: Rule | float = next((config.threshold for config in parts), "otsu")
+    parts = (part for part in chosen.parts.values() if part.name == "embedding")
+    rule: Rule | float = next((part.config.threshold for part in parts), "otsu")
     return rule
 
 

@@ -4,11 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from diglot.config.parts import load_part, part_config, split_part
+from diglot.config.parts import Part, as_plain
 from diglot.config.recipes import merge
 from diglot.core.errors import ConfigError
 
-STEPS, ANNOTATORS = "diglot.synth.steps", "diglot.synth.annotators"
+
+class StepPart(Part):
+    """A step: a file of synth/steps, or a module of the user's."""
+
+    package = "diglot.synth.steps"
+    where = "steps"
+
+
+class AnnotatorPart(Part):
+    """An annotator: a file of synth/annotators, or a module of the user's."""
+
+    package = "diglot.synth.annotators"
+    where = "annotator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +91,9 @@ def _resolve(name: str, fields: Any) -> dict[str, Any]:
         raise ConfigError("not a step", expected="its fields", got=fields, where=where)
     settings = dict(fields)
     part = settings.pop("step", name)
-    config = part_config(load_part(STEPS, part), settings, where=where)
-    resolved = {"step": part, **vars(config)}
+    config = StepPart(part, settings, where=where).config
+    resolved = {"step": part, **as_plain(config)}
     if "annotator" in resolved:
-        resolved["annotator"] = _resolve_annotator(resolved["annotator"], f"{where}.annotator")
+        annotator = AnnotatorPart.read(resolved["annotator"], where=f"{where}.annotator")
+        resolved["annotator"] = annotator.as_dict()
     return resolved
-
-
-def _resolve_annotator(part: Any, where: str) -> dict[str, Any]:
-    name, settings = split_part(part, where=where)
-    config = part_config(load_part(ANNOTATORS, name), settings, where=where)
-    return {"name": name, **vars(config)}

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from diglot.config.parts import load_part, part_config
 from diglot.core.errors import DataError
 from diglot.core.types import Sample
 from diglot.data.schema import to_row
@@ -25,7 +24,7 @@ from diglot.synth.chain import (
     open_counted,
     own_seconds,
 )
-from diglot.synth.config import STEPS
+from diglot.synth.config import StepPart
 from diglot.synth.kept_steps import keep_state, load_state, name_states
 from diglot.synth.slice_files import SliceResult, write_slice
 from diglot.synth.source import Source
@@ -197,8 +196,8 @@ def build_steps(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Step]:
     built = {}
     for name, fields in steps.items():
         settings = dict(fields)
-        module = load_part(STEPS, settings.pop("step"))
-        built[name] = module.build(part_config(module, settings, where=f"steps.{name}"))
+        step = StepPart(settings.pop("step"), settings, where=f"steps.{name}")
+        built[name] = step.build()
     return built
 
 

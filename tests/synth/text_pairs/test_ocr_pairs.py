@@ -18,9 +18,10 @@ from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
 from diglot.measure.correspondence.pck import c_score, matches
 from diglot.synth.text_pairs.canvas import Canvas, square_around
 from diglot.synth.text_pairs.compose import OcrPairMaker
-from diglot.synth.text_pairs.config import LEVELS, WHAT, OcrPairsConfig
+from diglot.synth.text_pairs.config import WHAT, OcrPairsConfig
 from diglot.synth.text_pairs.drawn import Drawn
 from diglot.synth.text_pairs.latin import bundled_folder
+from diglot.synth.text_pairs.levels import LEVELS, list_categories
 from diglot.synth.text_pairs.preview import _spread
 from diglot.synth.text_pairs.write import PREVIEW, write_ocr_pairs
 
@@ -34,7 +35,7 @@ def maker(config=ALL, seed=0):
 @pytest.fixture(scope="module")
 def made():
     """A pair of every category and level."""
-    return [maker().pair(index) for index in range(len(ALL.categories) * len(LEVELS))]
+    return [maker().pair(index) for index in range(len(list_categories(ALL)) * len(LEVELS))]
 
 
 def test_a_pair_depends_on_seed_and_index_alone(made):
@@ -48,7 +49,7 @@ def test_a_pair_depends_on_seed_and_index_alone(made):
 
 def test_every_category_comes_at_every_level(made):
     assert len({(pair.category, pair.groups) for pair in made}) == len(made)
-    assert {pair.category for pair in made} == set(ALL.categories)
+    assert {pair.category for pair in made} == set(list_categories(ALL))
 
 
 def test_visible_points_lie_on_both_pictures_and_no_two_together(made):
@@ -106,7 +107,7 @@ class DotMaker(OcrPairMaker):
 def test_points_of_written_pictures_lie_where_the_pixels_say(level):
     config = OcrPairsConfig(what=("words",))
     for repeat in range(4):
-        index = level * len(config.categories) + repeat
+        index = level * len(list_categories(config)) + repeat
         pair = DotMaker(FAMILIES, config).pair(index)
         assert pair.groups == (LEVELS[level].name,)
         for side in (pair.source, pair.target):

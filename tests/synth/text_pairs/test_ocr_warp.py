@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diglot.synth.text_pairs.config import LEVELS
+from diglot.synth.text_pairs.levels import LEVELS
 from diglot.synth.text_pairs.warp import Warp, Wave, draw_warp, perspective
 
 HARD = LEVELS[-1].strength

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -26,11 +26,11 @@ from diglot.data.pairs import Pair, PairImage
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, rejection_of
 from diglot.measure.correspondence import law_compat
+from diglot.measure.correspondence.config import Geometry
 from diglot.measure.correspondence.maps import common, joined
 from diglot.measure.correspondence.matching import Batch
 from diglot.models.tiling import view_pixels
 
-Geometry = Literal["letterbox", "law_compat"]
 _KEPT_BYTES = 256e6  # of maps in memory, beside a batch
 _BATCH_BYTES = 64e6
 

@@ -18,10 +18,10 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import PairImage
+from diglot.measure.correspondence.config import WINDOW_CELLS
 from diglot.measure.correspondence.matching import Batch, Found, share_within
 
 SQUARE_PX = 840
-WINDOW_CELLS = 5
 TEMPERATURE = 0.02
 MEAN = STD = (0.5, 0.5, 0.5)
 RESAMPLE = "bicubic"  # what Pillow takes where none is named

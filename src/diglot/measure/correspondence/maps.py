@@ -7,7 +7,6 @@ Legend: B pairs, K keypoints, h w cells, H W places to choose from, E channels, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,8 +14,7 @@ from torch.nn.functional import normalize
 
 from diglot.core.geometry import TOUCH_PX, View
 from diglot.core.types import SizeHW
-
-Read = Literal["bilinear", "nearest"]
+from diglot.measure.correspondence.config import Read
 
 
 @dataclass(frozen=True)

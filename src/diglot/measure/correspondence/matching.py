@@ -16,27 +16,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from diglot.core.errors import ConfigError
 from diglot.core.geometry import View
 from diglot.data.pairs import Pair, PairImage
-from diglot.measure.correspondence.maps import Read, cell_coordinates, places, read_at
+from diglot.measure.correspondence.config import MatchConfig
+from diglot.measure.correspondence.maps import cell_coordinates, places, read_at
 from diglot.measure.correspondence.upsampling import enlarged_cosines
-
-
-@dataclass(frozen=True, kw_only=True)
-class MatchConfig:
-    """How a source point is read and a target point is found (geometry `letterbox`)."""
-
-    read: Read = "bilinear"
-    """The source feature: bilinear between cells, or that of the nearest cell."""
-    upsample: int = 1
-    """Search the target's features enlarged this many times, instead of its cells."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.upsample <= 64:
-            raise ConfigError(
-                "out of range", expected="1 to 64", got=self.upsample, where="upsample"
-            )
 
 
 @dataclass(frozen=True)

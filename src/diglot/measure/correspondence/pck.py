@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
 from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.data.pairs import Pair
+from diglot.measure.correspondence.config import check_alphas
 from diglot.measure.correspondence.matching import Batch, Found
 from diglot.metrics.bootstrap import mean_interval
 
-ALPHAS = (0.1, 0.05, 0.01)
 Match = Callable[[Batch, Sequence[float]], Found]
 
 
@@ -82,13 +81,6 @@ def matches(batches: Iterable[Batch], match: Match, alphas: Sequence[float]) -> 
         best_M=best_M,
         chance_MA=chance_MA,
     )
-
-
-def check_alphas(alphas: Sequence[float]) -> tuple[float, ...]:
-    """The alphas. Raises ConfigError where there is none, or one is not above 0."""
-    if not alphas or not all(0 < alpha < float("inf") for alpha in alphas):
-        raise ConfigError("alpha must be above 0", got=list(alphas), where="--alpha")
-    return tuple(alphas)
 
 
 def c_score(found: Matches, *, seed: int = 0) -> CScore:

@@ -1,7 +1,6 @@
 """A C score from a folder of pairs and the names of encoders: read, encode once, match, score."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,57 +10,26 @@ import torch
 from diglot.config.parts import build_part, resolved_part
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, ignore_progress
-from diglot.core.rng import check_seed
-from diglot.data.formats.spair import Split, is_spair, read_spair
 from diglot.data.pair_folder import MANIFEST, read_pairs
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
-from diglot.measure.correspondence.features import Features, Geometry, Pictures
-from diglot.measure.correspondence.law_compat import WINDOW_CELLS, match_law_compat
-from diglot.measure.correspondence.maps import Read
+from diglot.data.spair import is_spair, read_spair
+from diglot.measure.correspondence.config import CScoreConfig
+from diglot.measure.correspondence.features import Features, Pictures
+from diglot.measure.correspondence.law_compat import match_law_compat
 from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
-from diglot.measure.correspondence.pck import ALPHAS, CScore, Match, c_score, check_alphas, matches
+from diglot.measure.correspondence.pck import CScore, Match, c_score, matches
 
 ENCODERS = "diglot.models.encoders"
 Part = str | Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CScoreConfig:
-    """What is measured and how."""
-
-    alphas: tuple[float, ...] = ALPHAS
-    """A match is right within alpha times the longer side of the target's box."""
-    geometry: Geometry = "letterbox"
-    """letterbox = each picture padded to a square; law_compat = as the paper's code does it."""
-    read: Read = "bilinear"
-    """How a source keypoint's feature is read off the grid (letterbox)."""
-    upsample: int = 1
-    """Cells are searched on a grid so many times finer (letterbox)."""
-    window: int = WINDOW_CELLS
-    """Side of the soft-argmax window in cells (law_compat)."""
-    split: Split = "test"
-    """Split of SPair-71k."""
-    first: int | None = None
-    """Use the first so many pairs; null = all."""
-    seed: int = 0
-    """Of the interval's draws."""
-
-    def __post_init__(self) -> None:
-        check_alphas(self.alphas)
-        if self.first is not None and self.first < 1:
-            raise ConfigError("no pairs", expected="1 or more", got=self.first, where="first")
-        if self.window < 0:
-            raise ConfigError("negative window", got=self.window, where="window")
-        check_seed(self.seed)
-        self.match()
-
-    def match(self) -> Match:
-        """How a batch is matched under the geometry."""
-        if self.geometry == "law_compat":
-            return partial(match_law_compat, window=self.window)
-        own = MatchConfig(read=self.read, upsample=self.upsample)
-        return lambda batch, alphas: match_letterbox(batch, own, alphas)
+def choose_match(config: CScoreConfig) -> Match:
+    """How a batch is matched under the geometry."""
+    if config.geometry == "law_compat":
+        return partial(match_law_compat, window=config.window)
+    own = MatchConfig(read=config.read, upsample=config.upsample)
+    return lambda batch, alphas: match_letterbox(batch, own, alphas)
 
 
 def split_parts(encoder: Part | Sequence[Part]) -> list[Part]:
@@ -130,7 +98,7 @@ def score_pairs(
     """
     maps = Features(Pictures(pairs), encoders, features, geometry=config.geometry)
     maps.build(rejected, report)
-    found = matches(maps.batches(pairs, rejected, report), config.match(), config.alphas)
+    found = matches(maps.batches(pairs, rejected, report), choose_match(config), config.alphas)
     if not len(found.pair_M):
         raise ConfigError("no keypoint can be scored", got=rejected.counts or f"{len(pairs)} pairs")
     return c_score(found, seed=config.seed)

@@ -15,7 +15,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.files import locked, replace_text
-from diglot.measure.config import measure_parts
+from diglot.measure.config import check_measures
 from diglot.report.comparison import write_comparison
 from diglot.studies.compare.checks import check_rows, check_scenes_apart
 from diglot.studies.compare.config import CompareConfig
@@ -109,7 +109,7 @@ def open_study(config: CompareConfig) -> Study:
     Raises ConfigError or DataError for what cannot work, naming the row.
     """
     rows = read_rows(config)
-    measure_parts(config.measure)  # a wrong setting ends here, before any job
+    check_measures(config.measure)  # a wrong setting ends here, before any job
     dataset, held_out = (
         open_dataset(Path(config.data), split) for split in (config.split, config.held_out)
     )

@@ -18,7 +18,7 @@ from diglot.core.errors import DataError
 from diglot.core.types import Box
 from diglot.data.pairs import Pair, PairImage
 from diglot.synth.text_pairs.canvas import Canvas, Mark, enclose_boxes
-from diglot.synth.text_pairs.config import LEVELS, VERSION, Level, OcrPairsConfig
+from diglot.synth.text_pairs.config import VERSION, OcrPairsConfig
 from diglot.synth.text_pairs.drawn import (
     Drawn,
     PageStyles,
@@ -27,6 +27,7 @@ from diglot.synth.text_pairs.drawn import (
     draw_words,
 )
 from diglot.synth.text_pairs.fonts import Family, fonts_digest
+from diglot.synth.text_pairs.levels import LEVELS, Level, list_categories
 from diglot.synth.text_pairs.page_style import draw_page_style
 from diglot.synth.text_pairs.photo import degrade
 from diglot.synth.text_pairs.warp import Warp, draw_warp
@@ -67,7 +68,7 @@ class OcrPairMaker:
     def pair(self, index: int) -> Pair:
         """Pair `index`. Raises DataError where no drawing of it shows enough keypoints."""
         rng = Random(f"{self.seed}/{index}")
-        categories = self.config.categories
+        categories = list_categories(self.config)
         category = categories[index % len(categories)]
         level = LEVELS[index // len(categories) % len(LEVELS)]
         for _ in range(_TRIES):

@@ -10,7 +10,7 @@ from diglot.core.types import Box
 from diglot.synth.text_pairs.canvas import Canvas, Mark, boxes_overlap, center_of
 from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, match_plan
 from diglot.synth.text_pairs.charts import KINDS
-from diglot.synth.text_pairs.config import Level
+from diglot.synth.text_pairs.levels import Level
 from diglot.synth.text_pairs.page_style import PageStyle
 from diglot.synth.text_pairs.pages import STYLES
 from diglot.synth.text_pairs.words import Draw

@@ -7,8 +7,8 @@ from PIL import Image
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress
-from diglot.data.formats.spair import is_spair, read_spair
 from diglot.data.rejected import Rejected
+from diglot.data.spair import is_spair, read_spair
 
 NAME = "000001-2008_000001-2008_000002:cat"
 

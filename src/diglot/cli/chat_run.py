@@ -1,0 +1,95 @@
+"""What `diglot chat` does once its options are read; this loads the model libraries."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+
+from diglot.core.errors import ConfigError, DataError
+from diglot.files import replacing, write_json
+from diglot.models.chat import (
+    caption_prompt,
+    generate_text,
+    heat_map,
+    point_at,
+    project_picture,
+    question_prompt,
+    read_frame,
+)
+from diglot.models.export.flow import load_checkpoint, open_config
+
+SHADES = " .:-=+*#%@"
+
+MAP_COLUMNS = 48
+
+
+def run_chat(
+    *,
+    checkpoint: Path,
+    image: Path,
+    question: str | None,
+    point: str | None,
+    map: Path | None,
+    max_tokens: int,
+    json: Path | None,
+) -> None:
+    """Ask a checkpoint, of `diglot train` or a stock one, about a picture."""
+    if map and not point:
+        raise ConfigError("there is no map without --point", where="--map")
+    picture = _open_picture(image)
+    vlm = load_checkpoint(checkpoint, open_config(checkpoint))
+    projected = project_picture(vlm, picture)
+    prompt = (
+        question_prompt(vlm, question) if question else caption_prompt(vlm, read_frame(checkpoint))
+    )
+    answer = generate_text(vlm, projected, prompt, max_tokens=max_tokens)
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(answer, markup=False, soft_wrap=True)
+    result: dict[str, object] = {"question": question, "answer": answer}
+    if point:
+        cosine_P = point_at(vlm, projected, point)
+        best = projected.grid.cells_P4[int(cosine_P.argmax())].round(1).tolist()
+        rows = max(1, round(MAP_COLUMNS / 2 * picture.height / picture.width))
+        console.print(_shade_map(heat_map(projected.grid, cosine_P, (rows, MAP_COLUMNS))))
+        console.print(
+            f"{point!r}: nearest token {best} (xyxy px), cosine {cosine_P.max():.2f}; "
+            f"mean {cosine_P.mean():.2f}",
+            markup=False,
+        )
+        result |= {"point": point, "nearest_xyxy": best, "cosine": cosine_P.tolist()}
+        result |= {"cells_xyxy": projected.grid.cells_P4.tolist()}
+        if map:
+            _write_overlay(
+                picture, heat_map(projected.grid, cosine_P, (picture.height, picture.width)), map
+            )
+    if json:
+        write_json(json, result)
+
+
+def _open_picture(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot read the picture: {error}", where=str(path)) from error
+
+
+def _unit(heat_HW: np.ndarray) -> np.ndarray:
+    """Scaled to [0, 1]; 0 where no token lies, or all are alike."""
+    low, high = np.nanmin(heat_HW), np.nanmax(heat_HW)
+    return np.nan_to_num((heat_HW - low) / max(high - low, 1e-6))
+
+
+def _shade_map(heat_HW: np.ndarray) -> str:
+    levels = (_unit(heat_HW) * (len(SHADES) - 1)).round().astype(int)
+    return "\n".join("".join(SHADES[level] for level in row) for row in levels)
+
+
+def _write_overlay(picture: Image.Image, heat_HW: np.ndarray, path: Path) -> None:
+    """The picture, red where tokens are near; the file is whole or not there."""
+    alpha = Image.fromarray((_unit(heat_HW) * 170).astype(np.uint8))
+    painted = Image.composite(Image.new("RGB", picture.size, (220, 30, 30)), picture, alpha)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        painted.save(temporary, format="PNG")

@@ -1,0 +1,99 @@
+"""What `diglot convert` does once its options are read; this loads the model libraries."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from diglot.cli.convert import OURS
+from diglot.cli.progress import show_progress
+from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report
+from diglot.core.types import Sample
+from diglot.data.convert import (
+    Conversion,
+    Rejection,
+    read_dataset,
+    read_samples,
+    write_foreign,
+    write_split,
+)
+from diglot.data.format import FormatPart
+from diglot.data.rejected import Rejected
+from diglot.files import write_json
+
+_EVERY = 50
+
+
+def run_convert(
+    *,
+    source: Path,
+    out: Path,
+    source_format: str,
+    to: str,
+    images: Path | None,
+    split: str,
+    options: dict[str, Any] | None,
+    json: Path | None,
+) -> None:
+    """Convert a dataset from one format to another, record by record."""
+    if source_format == to:
+        raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
+    done = Conversion()
+    rejected = Rejected(_rejected_path(out, to))
+
+    def reject(made: Rejection) -> None:
+        rejected.add(made.id, made.reason, where=made.where, detail=made.detail)
+
+    given = {"path": str(source), **({"images": str(images)} if images else {}), **(options or {})}
+    with show_progress() as report:
+        if source_format == OURS:
+            samples = read_dataset(source, split, done, reject)
+        else:
+            samples = read_samples(_build(source_format, given), done, reject)
+        samples = _reported(samples, report)
+        if to == OURS:
+            info = {"command": "convert", "from": source_format, "options": given}
+            write_split(samples, out, split, info, done, reject)
+        else:
+            written = {"path": str(out), "images": str(out / "images"), **(options or {})}
+            write_foreign(samples, _build(to, written), out, done, reject)
+    _print(done, out, rejected.path)
+    if json:
+        write_json(json, {"out": str(out), **done.as_json()})
+
+
+def _build(name: str, given: dict[str, Any]) -> Any:
+    """A format with the settings given that it has; `images` may be none of its own."""
+    try:
+        return FormatPart(name, given, where=f"format {name}").build()
+    except ConfigError as error:
+        if "images" not in given or "images" not in str(error):
+            raise
+        rest = {key: value for key, value in given.items() if key != "images"}
+        return FormatPart(name, rest, where=f"format {name}").build()
+
+
+def _rejected_path(out: Path, to: str) -> Path:
+    """In a dataset of ours; beside a folder of another format, which is theirs alone."""
+    return out / "rejected.jsonl" if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
+
+
+def _reported(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:
+    count = 0
+    for count, sample in enumerate(samples, start=1):
+        yield sample
+        if count % _EVERY == 0:
+            report(Progress("records", count, count + 1))  # how many there are is not known
+    report(Progress("records", count, count))
+
+
+def _print(done: Conversion, out: Path, rejected: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    counts = done.as_json()
+    console.print(f"{done.kept:,} records in {out}", markup=False)
+    for reason, count in counts["rejected"].items():
+        console.print(f"{count:,} records rejected, {rejected}: {reason}", markup=False)
+    for kind, count in counts["lost"].items():
+        console.print(f"{count:,} left out: {kind}", markup=False)

@@ -1,0 +1,99 @@
+"""What `diglot export` does once its options are read; this loads the model libraries."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from diglot.cli.export import HERE
+from diglot.config.recipes import read
+from diglot.core.errors import ConfigError
+from diglot.files import write_json
+from diglot.models.checkpoint import CONFIG, load_config
+from diglot.models.export.check import CheckResult
+from diglot.models.export.container import compare_containers
+from diglot.models.export.design import read_design
+from diglot.models.export.flow import check_folder, export_checkpoint
+from diglot.models.vlm import VLMConfig
+from diglot.train.config import stage_config
+
+
+def run_export(
+    *,
+    checkpoint: Path | None,
+    to: str | None,
+    out: Path | None,
+    dtype: str | None,
+    shard_size: str,
+    check: str | None,
+    images: list[Path],
+    list: str | None,
+    json: Path | None,
+) -> None:
+    """Write a checkpoint as a stock folder, which needs nothing of diglot any more."""
+    console = Console(file=sys.stdout, highlight=False)
+    if list is not None:
+        _list_containers(list, console, json)
+        return
+    if checkpoint is not None and out is not None and to is not None:
+        export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size)
+        console.print(f"exported    {out}", soft_wrap=True, markup=False)
+    elif check in (None, HERE):
+        raise ConfigError(
+            "nothing to do", expected="CHECKPOINT --to CONTAINER --out DIR, --check DIR, or --list"
+        )
+    if check is not None:
+        folder = out if check == HERE and out is not None else Path(check)
+        _report_check(check_folder(folder, images, checkpoint=checkpoint), console, json)
+
+
+def _list_containers(name: str, console: Console, json: Path | None) -> None:
+    design = read_design(_model_of(name))
+    misfits = compare_containers(design)
+    for container, reasons in misfits.items():
+        summary = "holds it" if not reasons else "; ".join(reasons)
+        console.print(f"{container:<16} {summary}", soft_wrap=True, markup=False)
+    for unread in design.unread:
+        console.print(f"not compared     {unread}", soft_wrap=True, markup=False)
+    if json:
+        write_json(json, {"containers": misfits, "unread": design.unread})
+
+
+def _model_of(name: str) -> VLMConfig:
+    """The model of a checkpoint's folder, or of a recipe."""
+    if (Path(name) / CONFIG).exists():
+        return load_config(Path(name))
+    recipe: dict[str, Any] = {"data": "data", "out": "out", **read(name, option="--list")}
+    return stage_config(recipe, where=name).model
+
+
+def _report_check(result: CheckResult, console: Console, json: Path | None) -> None:
+    """Raises ConfigError where the folder does something else than its checkpoint."""
+    if json:
+        write_json(json, asdict(result) | {"passed": result.passed})
+    difference = result.largest_difference
+    figure = "not comparable" if difference is None else f"{difference:.1e}"
+    console.print(
+        f"check       {result.images} images, largest difference of logits {figure} "
+        f"(allowed {result.tolerance:.0e})",
+        soft_wrap=True,
+    )
+    if result.pixel_difference is not None:
+        console.print(f"pixels      largest difference {result.pixel_difference:.1e}")
+    for answer in result.answers:
+        console.print(f"generated   {answer!r}", soft_wrap=True, markup=False)
+    if result.lacking:
+        console.print(
+            f"not checked its processor, which cannot be loaded here: {result.lacking}",
+            soft_wrap=True,
+            markup=False,
+        )
+    if not result.passed:
+        raise ConfigError(
+            "the export does something else than its checkpoint",
+            expected="the same text tokens and logits",
+            got=f"same tokens: {result.same_tokens}, largest difference {figure}",
+            where="--check",
+        )

@@ -1,0 +1,90 @@
+"""What `diglot measure` does once its options are read; this loads the model libraries."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.core.errors import ConfigError
+from diglot.core.rng import check_seed
+from diglot.data.config import FeaturesConfig
+from diglot.data.records import open_dataset
+from diglot.measure.checkpoint import Scenes, checkpoint_folder
+from diglot.measure.config import MeasureConfig, check_measures
+from diglot.studies.measured import Measurement, keep_measurement
+
+ARROWS = {True: "↑", False: "↓", None: ""}
+
+
+def run_measure(
+    *,
+    checkpoint: Path,
+    data: Path,
+    json: Path,
+    split: str,
+    train_split: str | None,
+    samples: int | None,
+    label: str | None,
+    measure: MeasureConfig,
+    random_projector: bool,
+    features: Path | None,
+    examples: int,
+    points: int,
+    seed: int,
+) -> None:
+    """Measure the alignment of a checkpoint on a dataset; the result is one JSON file."""
+    check_measures(measure)
+    model = checkpoint_folder(checkpoint)
+    check_seed(seed)
+    few = examples < 0 or points < 0 or (samples is not None and samples < 1)
+    if few:
+        expected = "samples of 1, examples and points of 0 or more"
+        raise ConfigError("too few samples", expected=expected)
+    scenes = Scenes(
+        train=open_dataset(data, train_split) if train_split else None,
+        held_out=open_dataset(data, split),
+        features=FeaturesConfig(folder=str(features)) if features else None,
+        rejected=json.with_suffix(".rejected.jsonl"),
+        first=samples,
+    )
+    name = label or (checkpoint.resolve() if checkpoint == model else checkpoint).name
+    job = Measurement(
+        model=model,
+        scenes=scenes,
+        data=f"{data.name}, {split}",
+        chosen=measure,
+        labels=(name, f"{name}, random projector") if random_projector else (name,),
+        examples=examples,
+        points=points,
+        seed=seed,
+    )
+    console = Console()
+    with show_progress() as report:
+        record, kept = keep_measurement(job, json, report)
+    if kept:
+        console.print(f"{json}: measured already, of the same weights, data and settings")
+    console.print(_table(record))
+
+
+def _table(record: dict[str, Any]) -> Table:
+    table = Table("measure", "unit", *record["runs"], "chance", title=record["data"])
+    for entry in record["measures"]:
+        results = [entry["results"].get(run) for run in record["runs"]]
+        chance = entry["chance"]
+        table.add_row(
+            f"{entry['title']} {ARROWS[entry['higher_is_better']]}",
+            entry["unit"],
+            *(_score(result) for result in results),
+            "" if chance is None else f"{chance:.3f}",
+        )
+    return table
+
+
+def _score(result: dict[str, Any] | None) -> str:
+    if result is None or result["value"] is None:
+        return "not measured"
+    low, high = result["low"], result["high"]
+    span = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    return f"{result['value']:.3f}{span}, n {result['n']}"

@@ -1,0 +1,155 @@
+"""What `diglot select a-score` does once its options are read; this loads the model libraries."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report
+from diglot.data.records import open_dataset
+from diglot.data.rejected import Rejected
+from diglot.files import replace_text, write_json
+from diglot.measure.a_score import AScoreConfig
+from diglot.measure.a_score_captions import Captions, choose_captions
+from diglot.measure.correspondence.run import open_pairs
+from diglot.models.config import Frame
+from diglot.models.language import Language, load_language
+from diglot.select.a_scores import Outcome, score_settings
+from diglot.select.c_scores import PAPER, score_encoders
+from diglot.select.predictions import as_csv, study_rows
+from diglot.select.settings import Setting, check_settings, read_settings
+
+
+def run_a_score(
+    *,
+    data: Path,
+    settings: str,
+    out: Path,
+    split: str,
+    recipe: str | None,
+    train_split: str,
+    images: int,
+    average: Literal["images", "tokens"],
+    end: bool,
+    pairs: Path | None,
+    features: Path | None,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """The A score: log-likelihood per caption token, behind each encoder's projected images."""
+    named = {"data": data, "split": train_split, "out": out}
+    features = features or out / "features"
+    tried = read_settings(settings, recipe, features=features, **named)
+    config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
+    language = load_language(tried[0].stage.model.language)
+    with show_progress() as report:
+        found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), report)
+        captions = prepare(tried, language, data, split, config, out, report)
+        outcomes = score_settings(tried, captions, language, config, report)
+        c_scores = (
+            score_encoders(tried, found, out=out, features=features, report=report) if found else {}
+        )
+    console = Console()
+    console.print(_table(outcomes, c_scores, config))
+    _warn_of_unequal_tokens(outcomes, console)
+    rows = study_rows(
+        [o.label for o in outcomes],
+        {o.label: [o.score] for o in outcomes if o.score},
+        c_scores,
+        {},
+    )
+    replace_text(out / "scores.csv", as_csv(rows))
+    console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True, markup=False)
+    if json is not None:
+        write_json(json, scores_record(outcomes, captions, config) | {"c_scores": c_scores})
+    failed = [o.label for o in outcomes if o.error or (found and o.label not in c_scores)]
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)
+        )
+
+
+def prepare(
+    settings: Sequence[Setting],
+    language: Language,
+    data: Path,
+    split: str,
+    config: AScoreConfig,
+    out: Path,
+    report: Report,
+) -> Captions:
+    """All that can be found wrong before the first training; the captions."""
+    if any(setting.checkpoint is None for setting in settings):
+        open_dataset(data, settings[0].stage.split)
+    held_out = open_dataset(data, split)
+    language.to("cuda" if torch.cuda.is_available() else "cpu")
+    captions = choose_captions(
+        held_out,
+        language.tokenizer,
+        Rejected(out / "rejected.jsonl"),
+        images=config.images,
+        max_length=language.max_length,
+        seed=config.seed,
+    )
+    for number, _ in enumerate(check_settings(settings, language), start=1):
+        report(Progress("settings checked", number, len(settings)))
+    return captions
+
+
+def scores_record(
+    outcomes: Sequence[Outcome], captions: Captions, config: AScoreConfig
+) -> dict[str, Any]:
+    """Plain JSON: what was measured, and by setting the score or the error."""
+    return {
+        "unit": "nats per token",
+        "average": config.average,
+        "end": config.end,
+        "images": len(captions),
+        "settings": {o.label: o.score or {"error": o.error} for o in outcomes},
+    }
+
+
+def _frame(settings: Sequence[Setting]) -> Frame:
+    """The text around image and caption that the projectors are trained with."""
+    trained = [s.stage.objective for s in settings if s.checkpoint is None]
+    fields = trained[0].as_dict().get("frame") if trained else None
+    try:
+        return Frame(**fields) if fields else Frame()
+    except TypeError as error:  # an objective of the user's own may call something else a frame
+        raise ConfigError(f"not a frame: {error}", where="recipe, objective.frame") from error
+
+
+def _table(
+    outcomes: Sequence[Outcome], c_scores: Mapping[str, Mapping[str, Any]], config: AScoreConfig
+) -> Table:
+    table = Table(title=f"A score in nats per token, mean over {config.average} [95% interval]")
+    table.add_column("setting")
+    for name in ("A", "interval", "images", "visual tokens", *(("C",) if c_scores else ())):
+        table.add_column(name, justify="right")
+    done = [o.score["value"] for o in outcomes if o.score]
+    for outcome in sorted(outcomes, key=_rank):
+        score, c = outcome.score, c_scores.get(outcome.label)
+        own_c = [f"{c['value']:.3f}" if c else "failed"] if c_scores else []
+        if score is None:
+            table.add_row(outcome.label, "failed", "", "", "", *own_c)
+            continue
+        best = "bold" if score["value"] == max(done) else ""
+        interval = f"{score['low']:.3f} to {score['high']:.3f}"
+        cells = f"{score['value']:.3f}", interval, str(score["n"]), f"{score['visual_tokens']:g}"
+        table.add_row(outcome.label, *cells, *own_c, style=best)
+    return table
+
+
+def _rank(outcome: Outcome) -> float:
+    return float("inf") if outcome.score is None else -outcome.score["value"]
+
+
+def _warn_of_unequal_tokens(outcomes: Sequence[Outcome], console: Console) -> None:
+    if len({o.score["visual_tokens"] for o in outcomes if o.score}) > 1:
+        message = "the settings differ in visual tokens: A depends on both, encoder and budget"
+        console.print(f"[yellow]warning:[/] {message}", highlight=False)

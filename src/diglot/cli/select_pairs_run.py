@@ -1,0 +1,103 @@
+"""What `diglot select c-score` and `scene-pairs` do; this loads the model libraries."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from diglot.cli.progress import show_progress
+from diglot.cli.scenes import embedded_backgrounds, embedded_pools
+from diglot.data.rejected import Rejected
+from diglot.data.spair import Split
+from diglot.files import write_json
+from diglot.measure.correspondence.config import (
+    CScoreConfig,
+    Geometry,
+    Read,
+)
+from diglot.measure.correspondence.pck import score_record
+from diglot.measure.correspondence.run import (
+    build_encoders,
+    open_pairs,
+    resolved_encoders,
+    score_pairs,
+    split_parts,
+)
+from diglot.measure.correspondence.table import c_score_table
+from diglot.synth.scene_pairs.compose import ScenePairMaker
+from diglot.synth.scene_pairs.config import ScenePairsConfig
+from diglot.synth.scene_pairs.write import write_pairs
+
+_SCENE_DEFAULTS = ScenePairsConfig()
+
+
+def run_c_score(
+    *,
+    pairs: Path,
+    encoder: str | dict[str, Any] | list[str | dict[str, Any]],
+    alpha: float | tuple[float, ...],
+    geometry: Geometry,
+    read: Read,
+    upsample: int,
+    window: int,
+    split: Split,
+    first: int | None,
+    features: Path,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """The C score: the share of keypoints whose match in another picture is found (PCK@alpha)."""
+    config = CScoreConfig(
+        alphas=alpha if isinstance(alpha, tuple) else (alpha,),
+        geometry=geometry,
+        read=read,
+        upsample=upsample,
+        window=window,
+        split=split,
+        first=first,
+        seed=seed,
+    )
+    parts = split_parts(encoder)
+    resolved = resolved_encoders(parts)
+    rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
+    with show_progress() as report:
+        found = open_pairs(pairs, config, rejected, report)
+        encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
+        score = score_pairs(
+            found,
+            encoders,
+            config,
+            features=features,
+            rejected=rejected,
+            report=report,
+        )
+    console = Console()
+    names = " + ".join(f"{part['name']}" for part in resolved)
+    title = f"C score of {names} on {score.pairs} pairs, {geometry}, per cent"
+    console.print(c_score_table(score, title=title))
+    for reason, count in {**score.left_out, **rejected.counts}.items():
+        console.print(f"not scored: {count} {reason}", highlight=False, markup=False)
+    if rejected.counts:
+        console.print(f"rejected: {rejected.path}", highlight=False, markup=False)
+    if json is not None:
+        settings = {**vars(config), "alphas": list(config.alphas)}
+        about = {"folder": str(pairs), "encoders": resolved, "settings": settings}
+        write_json(json, {**about, "rejected": rejected.counts, **score_record(score)})
+
+
+def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig) -> None:
+    """Make pairs of scenes with one object in common, whose keypoints correspond exactly."""
+    maker = ScenePairMaker(embedded_pools(), scene, seed=seed, photos=embedded_backgrounds())
+    with show_progress() as report:
+        rejected = write_pairs(maker, out, count, report=report)
+    console = Console()
+    console.print(f"pairs: {out}", highlight=False, markup=False)
+    for reason, number in rejected.counts.items():
+        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
+
+
+def _fresh(path: Path) -> Rejected:
+    """An empty list: it holds the rejections of this run alone."""
+    path.unlink(missing_ok=True)
+    return Rejected(path)

@@ -1,0 +1,99 @@
+"""What `diglot select study` does once its options are read; this loads the model libraries."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.cli.scenes import embedded_backgrounds, embedded_pools
+from diglot.core.errors import DataError
+from diglot.files import write_json
+from diglot.measure.config import MeasureConfig
+from diglot.select.predictions import FITS
+from diglot.studies.encoder_sizes import StudySizes
+from diglot.studies.encoders import EncoderStudy
+
+
+def run_study(
+    *,
+    out: Path,
+    settings: str,
+    recipe: str,
+    result_recipe: str,
+    size: StudySizes,
+    seeds: tuple[int, ...],
+    jobs: int | None,
+    measure: MeasureConfig,
+    json: Path | None,
+) -> None:
+    """Train every setting alike, measure it, take its A and C, and see what predicts what."""
+    planned = EncoderStudy(
+        out=out,
+        settings=settings,
+        recipe=recipe,
+        result_recipe=result_recipe,
+        size=size,
+        seeds=seeds,
+        measure=measure,
+        jobs=jobs,
+        pools=embedded_pools(),
+        photos=embedded_backgrounds(),
+    )
+    with show_progress() as report:
+        record = planned.run(report)
+    console = Console()
+    recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
+    for stem in sorted(recipes):
+        console.print(_scores_table(record["settings"], stem))
+    for name, predictions in record["predictions"].items():
+        console.print(_predictions_table(predictions, name))
+    console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
+    if json is not None:
+        write_json(json, record)
+    lacking = [row["setting"] for row in record["settings"] if None in row.values()]
+    if lacking:
+        raise DataError("some settings lack a score or a result", got=", ".join(lacking))
+
+
+def _scores_table(rows: Sequence[Mapping[str, Any]], recipe: str) -> Table:
+    """The scores, and the results after training by one of the recipes."""
+    columns = [name for name in rows[0] if name.startswith(f"{recipe}.")]
+    table = Table(title=f"Means over seeds, trained by {recipe}")
+    for name in ("setting", "A", "C", *columns):
+        head = name.removeprefix(f"{recipe}.").replace("_", " ")
+        left = name == "setting"
+        table.add_column(head, justify="left" if left else "right", no_wrap=left)
+    for row in rows:
+        table.add_row(row["setting"], *[_cell(row[name]) for name in ("A", "C", *columns)])
+    return table
+
+
+def _predictions_table(predictions: Mapping[str, Mapping[str, Any]], name: str) -> Table:
+    table = Table(
+        title=f"What predicts what, {name}",
+        caption="A, C: rank correlation with the result (place of the best setting). "
+        "Quadratics: R² (leave-one-out R²), per cent.",
+    )
+    quadratics = [fit for fit in FITS if fit.endswith("quadratic")]
+    for head in ("result", "A", "C", *quadratics):
+        table.add_column(head, justify="left" if head == "result" else "right")
+    for column, found in predictions.items():
+        ranks = [
+            f"{_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
+            for score in ("A", "C")
+        ]
+        fits = [found["fits"][fit] for fit in quadratics]
+        shown = [f"{_percent(fit['r2'])} ({_percent(fit['loo_r2'])})" for fit in fits]
+        table.add_row(column, *ranks, *shown)
+    return table
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.0f}"

@@ -1,0 +1,200 @@
+"""What `diglot view` does once its options are read; this loads the model libraries."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from diglot.cli.progress import show_progress
+from diglot.cli.view_pairs import holds_pairs, pairs_page
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.progress import Progress, Report
+from diglot.core.types import Sample
+from diglot.data.browse import Samples, draw_samples, open_samples
+from diglot.data.images import decode_image
+from diglot.data.json_stream import parse_line
+from diglot.data.labels import Labels, open_labels
+from diglot.data.records import Dataset
+from diglot.report.dataset_page import write_dataset_page
+from diglot.report.dataset_stats import DatasetStats
+from diglot.report.page import write_report
+from diglot.report.samples import record_json
+
+_REPORT, _REJECTED, _FUNNEL = "report.json", "rejected.jsonl", "funnel.json"
+
+_REASONS, _UNUSABLE = 20, 200
+
+
+def run_view(
+    *,
+    source: Path,
+    out: Path | None,
+    count: int,
+    seed: int,
+    split: str,
+    only: str | None,
+    phrase: str | None,
+    labels: Path | None,
+    scan: int,
+) -> None:
+    """Make one HTML page, which needs no network, of a dataset or of a finished run."""
+    if count < 1 or scan < 1:
+        raise ConfigError("nothing to show", expected="count and scan of at least 1")
+    if (source / _REPORT).is_file():
+        print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
+        return
+    if holds_pairs(source):
+        page = pairs_page(source, count, seed) | {"title": source.resolve().name, "created": _now()}
+        print(write_dataset_page(page, out or source / "pairs.html"))
+        return
+    samples = open_samples(source, split)
+    opened = _open_labels(labels, samples) if labels else None
+    default = source / f"{split}.html" if source.is_dir() else source.with_suffix(".html")
+    if only is None:
+        drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
+    else:
+        drawn = [_find(samples, only)]
+    page = _page(source, samples, drawn, scan, opened)
+    page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
+    page["note"] = f"{len(drawn)} of {len(samples):,} samples, {_chosen(only, phrase, seed)}."
+    print(write_dataset_page(page, out or default))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _chosen(only: str | None, phrase: str | None, seed: int) -> str:
+    if only is not None:
+        return f"the one with id {only}"
+    where = f" of those with {phrase!r}" if phrase else ""
+    return f"drawn at random{where} with seed {seed}"
+
+
+def _open_labels(folder: Path, samples: Samples) -> Labels:
+    if not isinstance(samples, Dataset):
+        raise ConfigError("labels belong to a dataset folder", where="labels", got=str(folder))
+    return open_labels(folder, samples)
+
+
+def _find(samples: Samples, only: str) -> int:
+    ids = samples.ids
+    if only not in ids:
+        raise ConfigError(f"no sample has the id {only!r}", fix="Ids stand on the page.")
+    return ids.index(only)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error})", where=str(path)) from error
+
+
+def _page(
+    source: Path, samples: Samples, drawn: list[int], scan: int, labels: Labels | None
+) -> dict[str, Any]:
+    """The page's JSON. What cannot be used stands on the page with its reason."""
+    stats, unusable, shown = DatasetStats(), _Unusable(samples), []
+    with show_progress() as report:
+        for index in _counted("reading samples", _spread(len(samples), scan), report):
+            with unusable.noting(index):
+                stats.add(samples[index])
+        for index in _counted("drawing samples", drawn, report):
+            with unusable.noting(index):
+                shown.append(_sample_json(samples[index], labels[index] if labels else None))
+    facts = {"samples": f"{len(samples):,}"}
+    if stats.samples < len(samples):
+        facts["samples read for these figures"] = f"{stats.samples:,}"
+    return {
+        "created": _now(),
+        "facts": facts | stats.facts(),
+        "charts": stats.charts(),
+        "rejected": _rejected(source),
+        "funnel": _funnel(source),
+        "unusable": unusable.lines(),
+        "samples": shown,
+    }
+
+
+class _Unusable:
+    """The records that raised, each once, with its reason."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._reasons: dict[int, str] = {}
+
+    @contextmanager
+    def noting(self, index: int) -> Iterator[None]:
+        """A DataError of the block becomes a line."""
+        try:
+            yield
+        except DataError as error:
+            self._reasons[index] = str(error)
+
+    def lines(self) -> list[list[str]]:
+        """[id, reason] of each, at most 200, and how many more there are."""
+        ids = self._samples.ids if self._reasons else []
+        lines = [[ids[n] or f"#{n}", reason] for n, reason in sorted(self._reasons.items())]
+        rest = len(lines) - _UNUSABLE
+        return lines[:_UNUSABLE] + ([["others", f"{rest:,} more"]] if rest > 0 else [])
+
+
+def _counted(stage: str, indices: Sequence[int], report: Report) -> Iterator[int]:
+    for done, index in enumerate(indices, start=1):
+        yield index
+        report(Progress(stage, done, len(indices)))
+
+
+def _spread(size: int, most: int) -> list[int]:
+    """At most `most` indices below `size`, evenly apart."""
+    return [index * size // min(size, most) for index in range(min(size, most))]
+
+
+def _sample_json(sample: Sample, labels: Any) -> dict[str, Any]:
+    pictures = [
+        decode_image(image, where=f"sample {sample.id!r}, images[{n}]")
+        for n, image in enumerate(sample.images)
+    ]
+    return record_json(sample, pictures, labels)
+
+
+def _rejected(source: Path) -> list[list[Any]]:
+    """Count of each reason in the dataset's list of rejected records, the commonest first.
+
+    The file is only read: another process may be adding to it, so a torn last line is left out.
+    """
+    path = source / _REJECTED
+    if not path.is_file():
+        return []
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    counts = Counter(_reason(line) for line in whole.splitlines() if line.strip()).most_common()
+    rest = sum(count for _, count in counts[_REASONS:])
+    bars = [list(bar) for bar in counts[:_REASONS]]
+    return [*bars, ["other reasons", rest]] if rest else bars
+
+
+def _funnel(source: Path) -> list[dict[str, Any]]:
+    """What each step of `diglot synth` kept and dropped, from its funnel.json."""
+    path = source / _FUNNEL
+    if not path.is_file():
+        return []
+    read = _read_json(path)
+    steps = read.get("steps", {}) if isinstance(read, dict) else {}
+    first = {"step": "images read", "images": read.get("images", 0), "dropped": [], "lost": []}
+    return [first, *({"step": name, **_step(made)} for name, made in steps.items())]
+
+
+def _step(made: dict[str, Any]) -> dict[str, Any]:
+    counts = {kind: Counter(made.get(kind) or {}).most_common() for kind in ("dropped", "lost")}
+    return {"images": made.get("images", 0), **counts}
+
+
+def _reason(line: bytes) -> str:
+    try:
+        return str(parse_line(line).get("reason", "no reason given"))
+    except DataError:
+        return "no reason given"
