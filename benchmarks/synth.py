@@ -129,9 +129,9 @@ def measure_quality() -> dict[str, dict[str, float]]:
 
 
 def _compose_scenes() -> list[Sample]:
-    from diglot.cli.scenes import embedded_backgrounds, embedded_pools
     from diglot.synth.scenes.compose import SceneMaker
     from diglot.synth.scenes.config import ScenesConfig
+    from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 
     photos = embedded_backgrounds()
     maker = SceneMaker(embedded_pools(), ScenesConfig(), split="test", seed=0, photos=photos)

@@ -11,7 +11,8 @@ from PIL import Image
 from diglot.cli.main import main
 from diglot.config.parts import build_part
 from diglot.core.types import Sample
-from diglot.data.records import open_dataset
+from diglot.data.labels import open_labels
+from diglot.data.records import open_dataset, write_dataset
 from diglot.models.config import EncoderPart, ProjectorPart
 from diglot.synth.step import Draft, Phrase
 from diglot.synth.steps import boxes
@@ -76,6 +77,19 @@ def test_own_format_is_converted(tmp_path):
     (sample,) = open_dataset(out, "train")
     assert (sample.id, sample.caption) == ("a", "A red field.")
     assert "no tab" in (out / "rejected.jsonl").read_text()
+
+
+def test_own_labeller_names_the_colours_of_patches(tmp_path):
+    picture = Image.new("RGB", (64, 64), "blue")
+    picture.paste("red", (0, 0, 32, 64))
+    picture.save(tmp_path / "a.png")
+    image = (tmp_path / "a.png").read_bytes()
+    sample = Sample.captioned(id="a", image=image, caption="Two halves.", size_hw=(64, 64))
+    write_dataset([sample], tmp_path / "data")
+    args = ["label", str(tmp_path / "data"), "--labeller", "examples.own_labeller"]
+    assert main([*args, "--out", str(tmp_path / "labels"), "--labeller.side", "4"]) == 0
+    labels = open_labels(tmp_path / "labels", open_dataset(tmp_path / "data"))
+    assert [row[0] for row in labels[0].words] == ["red", "red", "blue", "blue"] * 4
 
 
 def test_own_annotator_gives_boxes_to_the_step(tmp_path):

@@ -14,7 +14,7 @@ from diglot.core.progress import ignore_progress
 from diglot.data.config import FeaturesConfig
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.rejected import Rejected
-from diglot.synth.patch_labels.regions import RegionLabeller
+from diglot.synth.patch_labels.labellers.regions import RegionLabeller
 from diglot.synth.patch_labels.run import label_dataset
 from diglot.synth.scene_pairs.write import write_pairs
 from diglot.synth.scenes.compose import SceneMaker

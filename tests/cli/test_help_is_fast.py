@@ -11,7 +11,7 @@ from diglot.cli.main import VERBS
 from diglot.cli.select import SUB_VERBS
 
 SLOW = ("torch", "transformers", "accelerate", "datasets", "pyarrow", "matplotlib", "scipy")
-PENDING = ("scenes", "label", "evaluate")
+PENDING = ("evaluate",)
 COMMANDS = [
     [],
     *([verb] for verb in VERBS if verb not in PENDING),

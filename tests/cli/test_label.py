@@ -59,7 +59,9 @@ def test_regions_label_a_dataset(world, tmp_path):
         (["--labeller=siglip", "--path={world}/clip", "--words={world}/words.tsv"], "siglip"),
         (["--labeller=clip", "--path={world}/clip", "--words=/no/list"], "/no/list"),
         (["--labeller=clpi"], "clpi"),
-        (["--labeller=regions", "--keep=0"], "at least 1"),
+        (["--labeller=regions", "--keep=0"], "above 0"),
+        (["--labeller=regions", "--labeller.kep=2"], "did you mean 'keep'"),
+        (["--labeller=regions", "--words={world}/words.tsv"], "unknown field 'words'"),
         (["--labeller=regions", "--split=nosuch"], "nosuch"),
     ],
 )

@@ -4,10 +4,11 @@ import pytest
 from PIL import Image
 
 from diglot.cli.main import main
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools, scenes
+from diglot.cli.scenes import scenes
 from diglot.data.records import open_dataset
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 
 CONFIG = ScenesConfig(image_px=96, object_px=(24, 40), objects=(2, 2), texture_share=1.0)
 

@@ -6,9 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
-from diglot.data.format import FormatPart
-
-OURS = "diglot"
+from diglot.data.format import OURS, FormatPart
 
 
 def convert(

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from diglot.cli.convert import OURS
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
@@ -19,7 +18,7 @@ from diglot.data.convert import (
     write_foreign,
     write_split,
 )
-from diglot.data.format import FormatPart
+from diglot.data.format import OURS, FormatPart
 from diglot.data.rejected import Rejected
 from diglot.files import write_json
 

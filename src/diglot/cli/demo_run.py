@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures
 from diglot.studies.demo.flow import Demo
 from diglot.studies.demo.projectors import ProjectorStudy
 from diglot.studies.demo.results import write_results
 from diglot.studies.demo.sizes import RUNS, demo_size
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 from diglot.synth.scenes.pools import Pool
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from diglot import __version__
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
@@ -26,6 +25,7 @@ from diglot.measure.checkpoint import checkpoint_folder
 from diglot.measure.kept import checkpoint_digest
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.run_folder import environment
 

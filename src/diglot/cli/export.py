@@ -43,7 +43,7 @@ def export(
         out=out,
         dtype=dtype,
         shard_size=shard_size,
-        check=check,
+        check=out if check == HERE else check and Path(check),
         images=images,
         list=list,
         json=json,

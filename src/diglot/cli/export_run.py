@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 
-from diglot.cli.export import HERE
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
@@ -27,7 +26,7 @@ def run_export(
     out: Path | None,
     dtype: str | None,
     shard_size: str,
-    check: str | None,
+    check: Path | None,
     images: list[Path],
     list: str | None,
     json: Path | None,
@@ -40,13 +39,12 @@ def run_export(
     if checkpoint is not None and out is not None and to is not None:
         export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size)
         console.print(f"exported    {out}", soft_wrap=True, markup=False)
-    elif check in (None, HERE):
+    elif check in (None, out):
         raise ConfigError(
             "nothing to do", expected="CHECKPOINT --to CONTAINER --out DIR, --check DIR, or --list"
         )
     if check is not None:
-        folder = out if check == HERE and out is not None else Path(check)
-        _report_check(check_folder(folder, images, checkpoint=checkpoint), console, json)
+        _report_check(check_folder(check, images, checkpoint=checkpoint), console, json)
 
 
 def _list_containers(name: str, console: Console, json: Path | None) -> None:

@@ -7,7 +7,6 @@ import torch
 from rich.console import Console
 
 from diglot.cli.progress import show_progress
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
 from diglot.files import write_json
@@ -28,6 +27,7 @@ from diglot.measure.correspondence.table import c_score_table
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import ScenePairsConfig
 from diglot.synth.scene_pairs.write import write_pairs
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 
 _SCENE_DEFAULTS = ScenePairsConfig()
 

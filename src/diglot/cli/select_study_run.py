@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
-from diglot.cli.scenes import embedded_backgrounds, embedded_pools
 from diglot.core.errors import DataError
 from diglot.files import write_json
 from diglot.measure.config import MeasureConfig
 from diglot.select.predictions import FITS
 from diglot.studies.encoder_sizes import StudySizes
 from diglot.studies.encoders import EncoderStudy
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 
 
 def run_study(

@@ -23,6 +23,7 @@ CONVERSATION, MANY_IMAGES = "conversation", "several images"
 EVERYTHING = frozenset(
     (CAPTION, SPANS, MASKS, SCORES, REGIONS, LABELS, SOURCES, LINEAGE, CONVERSATION, MANY_IMAGES)
 )
+OURS = "diglot"  # the name of our own
 
 
 class FormatPart(Part):

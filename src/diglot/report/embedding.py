@@ -12,7 +12,7 @@ ENTROPY = ("entropy_before", "entropy_after")
 
 @dataclass(frozen=True, kw_only=True)
 class EntropyBar:
-    """One run's entropy on one side of the projector; width in percent of the longest bar."""
+    """One run's entropy on one side of the projector; width in percent of the largest bar."""
 
     run: int
     side: str  # "before" or "after"
@@ -48,13 +48,13 @@ def entropy_bars(report: Report) -> list[EntropyBar]:
     """Two bars a run; what was not measured has none."""
     values = entropy_values(report)
     known = [v for pair in values.values() for v in pair if v is not None]
-    longest = max(known, default=0.0) or 1.0
+    largest = max(known, default=0.0) or 1.0
     return [
         EntropyBar(
             run=report.runs.index(run),
             side=side,
             value=format_value(value),
-            width=round(100 * max(value, 0.0) / longest, 2),
+            width=round(100 * max(value, 0.0) / largest, 2),
         )
         for run, pair in values.items()
         for side, value in zip(("before", "after"), pair, strict=True)

@@ -39,7 +39,7 @@ class Lane:
     def documents_of(self, seed: int, epoch: int) -> torch.Tensor:
         """(pass, stream, record) of its documents of an epoch, in order, int64 (documents, 3).
 
-        Passes go over all records in an order of their own. The main objective's go on from one
+        Passes go over all records in an order of their own. The main objective's continue from one
         epoch to the next, so that every record comes as often as any other, to one; those of a
         mixed objective begin anew with every epoch.
         """

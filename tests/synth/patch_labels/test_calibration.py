@@ -10,9 +10,8 @@ from tests.tiny import NAMES
 from tests.tiny_folders import tiny_samples
 from torch.nn.functional import normalize
 
-from diglot.core.errors import DataError
 from diglot.data.features import sample_picture
-from diglot.synth.patch_labels.calibration import FILE, calibrate
+from diglot.synth.patch_labels.calibration import FILE, FILE_BEFORE, calibrate
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +64,25 @@ def test_of_another_labeller_it_is_found_anew(images, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"of": 1'])
-def test_a_file_that_is_something_else_is_told(images, tmp_path, text):
+def test_a_damaged_file_is_made_again(images, tmp_path, text):
+    whole, again = word_labeller(), word_labeller()
+    calibrate(whole, tmp_path, lambda: images, sign=None, centre=False)
+    kept = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(DataError, match="not what diglot label left"):
-        calibrate(word_labeller(), tmp_path, lambda: images, sign=None, centre=False)
+    calibrate(again, tmp_path, lambda: images, sign=None, centre=False)
+    assert (tmp_path / FILE).read_bytes() == kept
+    assert again.about == whole.about
+
+
+@pytest.mark.parametrize("name", [FILE, FILE_BEFORE])
+def test_what_an_earlier_version_kept_is_taken_over(images, tmp_path, name):
+    first, again = word_labeller(), word_labeller()
+    calibrate(first, tmp_path, lambda: images, sign=None, centre=True)
+    entry = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).unlink()
+    (tmp_path / name).write_text(json.dumps({"of": entry["about"], **entry["content"]}))
+    calibrate(again, tmp_path, never, sign=None, centre=True)
+    assert again.about == first.about
 
 
 def test_the_reason_of_the_sign_is_told(images, tmp_path):
@@ -76,5 +90,5 @@ def test_the_reason_of_the_sign_is_told(images, tmp_path):
     calibrate(labeller, tmp_path, lambda: images, sign=None, centre=False)
     assert "regions" in labeller.about["why"]
     kept = json.loads((tmp_path / FILE).read_text())
-    assert kept["why"] == labeller.about["why"]
+    assert kept["content"]["why"] == labeller.about["why"]
     assert set(NAMES) & set(labeller.words)

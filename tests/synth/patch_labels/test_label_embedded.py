@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from diglot.core.errors import ConfigError
-from diglot.synth.patch_labels.embedded import EmbeddedTowers, first_names, listed_names
+from diglot.synth.patch_labels.labellers.embedded import EmbeddedTowers, first_names, listed_names
 
 CLASSES = (
     ("tabby", "tabby cat"),

@@ -18,7 +18,7 @@ from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.rejected import Rejected
 from diglot.synth.patch_labels import run
-from diglot.synth.patch_labels.regions import RegionLabeller
+from diglot.synth.patch_labels.labellers.regions import RegionLabeller
 from diglot.synth.patch_labels.run import label_dataset
 from diglot.synth.patch_labels.sign import choose_sign
 

@@ -3,6 +3,7 @@
 Kept, so that a resumed run, and every further split, labels in the very same way.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import Any
 
 import torch
 
-from diglot.core.errors import DataError
-from diglot.files import locked, replace_text
+from diglot.files import reuse, write_kept
 from diglot.synth.patch_labels.run import Usable
 from diglot.synth.patch_labels.sign import choose_sign
 from diglot.synth.patch_labels.word_labeller import Centre, WordLabeller
@@ -32,31 +32,29 @@ def calibrate(
     labeller.sign = sign or 1
     if sign is not None and not centre:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".calibration.lock", wait=True):
-        path = folder / FILE
-        kept = _read(path if path.exists() else folder / FILE_BEFORE, labeller.about)
-        found = kept or _find(labeller, first_images(), sign, centre)
-        replace_text(path, json.dumps({"of": labeller.about, **found}) + "\n")
+    _adopt_older(folder, labeller.about)
+    found = reuse(
+        folder / FILE,
+        labeller.about,
+        lambda: _calibrate_on(labeller, first_images(), sign, centre),
+    )
     labeller.sign = found["sign"]
     if centre:
-        labeller.centre = _centre(labeller, found["patch_mean"])
+        labeller.centre = _measure_centre(labeller, found["patch_mean"])
     labeller.about = {**labeller.about, "sign": found["sign"], "why": found["why"]}
 
 
-def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What was found before, if it was of the same labeller."""
-    if not path.exists():
-        return None
-    try:
-        fields = json.loads(path.read_text("utf-8"))
-        of = fields.pop("of")
-        return fields if of == json.loads(json.dumps(dict(about))) and "sign" in fields else None
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise DataError("not what diglot label left", where=str(path), fix="Delete it.") from error
+def _adopt_older(folder: Path, about: Mapping[str, Any]) -> None:
+    """Take over what diglot before 0.3 kept, if it was of the same labeller."""
+    for path in (folder / FILE, folder / FILE_BEFORE):
+        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            found = json.loads(path.read_text("utf-8"))
+            if found.pop("of") == json.loads(json.dumps(dict(about))) and "sign" in found:
+                write_kept(folder / FILE, about, found)
+                return
 
 
-def _find(
+def _calibrate_on(
     labeller: WordLabeller, usable: list[Usable], sign: int | None, centre: bool
 ) -> dict[str, Any]:
     samples, pictures = [s for s, _ in usable], [p for _, p in usable]
@@ -64,14 +62,14 @@ def _find(
     if centre:
         means = [labeller.vectors_of([picture]).mean(dim=(0, 1)) for picture in pictures]
         mean = torch.stack(means).mean(dim=0).tolist()
-        labeller.centre = _centre(labeller, mean)
+        labeller.centre = _measure_centre(labeller, mean)
     if sign is not None:
         return {"sign": sign, "why": f"sign {sign:+d}: as given", "patch_mean": mean}
     chosen = choose_sign(labeller, samples, pictures, labeller.about["labeller"])
     return {"sign": chosen.value, "why": chosen.describe(), "patch_mean": mean}
 
 
-def _centre(labeller: WordLabeller, patch_mean: list[float]) -> Centre:
+def _measure_centre(labeller: WordLabeller, patch_mean: list[float]) -> Centre:
     """With the mean over the words, which one pass over their vectors gives."""
     total, count = torch.zeros(len(patch_mean), dtype=torch.float64), 0
     for _, piece in labeller.pieces():

@@ -5,19 +5,42 @@ the region's name, with the covered share as its score; so its labels are as goo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from diglot.config.ranges import PositiveInt, check_ranges
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
+from diglot.core.progress import Report
 from diglot.core.region_cover import region_cover
 from diglot.core.types import Sample
 from diglot.data.records import Dataset
+from diglot.data.rejected import Rejected
 from diglot.synth.patch_labels.labeller import PatchWords
 
 COVER = 0.5  # as Patch-aligned training lays masks on the grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of the labeller."""
+
+    keep: PositiveInt = 10
+    """So many names of a patch are kept, those that cover most of it."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, where="labeller")
+
+
+def build(
+    config: Config, *, dataset: Dataset, folder: Path, rejected: Rejected, report: Report
+) -> "RegionLabeller":
+    """The labeller. Raises ConfigError where no region of the dataset has a name."""
+    return RegionLabeller(dataset, keep=config.keep)
 
 
 class RegionLabeller:

@@ -1,0 +1,77 @@
+"""What `diglot label` does once its options are read; this loads the model libraries."""
+
+import json as json_text
+import logging
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.core.errors import DataError
+from diglot.data.labels import open_labels
+from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import Rejected
+from diglot.files import replace_text
+from diglot.synth.patch_labels.config import LabellerPart
+from diglot.synth.patch_labels.labeller import Labeller
+from diglot.synth.patch_labels.run import label_dataset
+
+log = logging.getLogger(__name__)
+
+SHOWN_IMAGES = 256
+
+
+def run_label(
+    *, data: Path, out: Path, labeller: LabellerPart, split: str, json: Path | None
+) -> None:
+    """Give every patch of every image the words that fit it best."""
+    labeller.check()
+    dataset = open_dataset(data, split)
+    rejected = Rejected(out / "rejected.jsonl")
+    with show_progress() as report:
+        made: Labeller = labeller.build(
+            dataset=dataset, folder=out, rejected=rejected, report=report
+        )
+        label_dataset(dataset, made, out, rejected, report)
+    summary = _summarise(dataset, out, rejected) | dict(made.about)
+    _show_summary(summary)
+    if not summary["patches with a label"]:
+        log.warning("no patch has a label: every score is 0 or less (try the other sign)")
+    if json:
+        replace_text(json, json_text.dumps(summary, indent=2) + "\n")
+
+
+def _summarise(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
+    """How many labels the first images have, and the commonest best ones."""
+    labels = open_labels(out, dataset)
+    patches = labelled = 0
+    best: Counter[str] = Counter()
+    for index in range(min(SHOWN_IMAGES, len(dataset))):
+        try:
+            rows = labels[index].words
+        except DataError:  # rejected
+            continue
+        patches += len(rows)
+        labelled += sum(bool(row) for row in rows)
+        best.update(row[0] for row in rows if row)
+    return {
+        "out": str(out),
+        "samples": len(dataset),
+        "rejected": rejected.counts,
+        "patches with a label": labelled / max(patches, 1),
+        "different best labels": len(best),
+        "commonest": list(islice((word for word, _ in best.most_common()), 10)),
+    }
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    table = Table(show_header=False)
+    for name, value in summary.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = f"{text:.1%}" if isinstance(text, float) else str(text)
+        table.add_row(name, shown.replace("[", r"\["))
+    Console().print(table)

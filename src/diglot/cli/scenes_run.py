@@ -1,0 +1,87 @@
+"""What `diglot scenes` does once its options are read; this loads the model libraries."""
+
+import json as json_text
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from diglot.cli.progress import show_progress
+from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import Rejected
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
+from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
+from diglot.synth.scenes.pools import FolderPool
+from diglot.synth.scenes.write import Maker, write_scenes
+
+
+def run_scenes(
+    *,
+    out: Path,
+    count: int,
+    split: str,
+    seed: int,
+    pictures: Path | None,
+    cifar_share: float,
+    shard_samples: int,
+    scene: ScenesConfig,
+    instruct: bool,
+    questions: QuestionsConfig,
+    json: Path | None,
+) -> None:
+    """Compose scenes of known objects, with boxes, masks and captions that are exact."""
+    own = FolderPool(pictures) if pictures else None
+    pools = [own] if own else embedded_pools(cifar_share=cifar_share)
+    photos = embedded_backgrounds() if scene.texture_share < 1 else []
+    composer = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
+    maker: Maker = ConversationMaker(composer, questions) if instruct else composer
+    with show_progress() as report:
+        rejected = write_scenes(
+            maker,
+            out,
+            count,
+            shard_samples=shard_samples,
+            report=report,
+        )
+    for path, reason in own.rejected if own else ():
+        rejected.add(path, reason)
+    summary = summarise(open_dataset(out, split), rejected)
+    Console().print(_table(summary))
+    if json:
+        json.write_text(json_text.dumps(summary, indent=2) + "\n", "utf-8")
+
+
+def summarise(dataset: Dataset, rejected: Rejected) -> dict:
+    """What a split holds: counts, and how often each name appears."""
+    labels = [label for scene in dataset.labels for label in scene if label]
+    # of a conversation every mention of an object is a region
+    return {
+        "folder": str(dataset.folder),
+        "split": dataset.split,
+        "scenes": len(dataset),
+        "regions": len(labels),
+        "names": {name: labels.count(name) for name in sorted(set(labels))},
+        "rejected": rejected.counts,
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def _table(summary: dict) -> Table:
+    table = Table(title=f"Scenes, split {summary['split']}", show_header=False)
+    names = summary["names"]
+    most = sorted(names, key=lambda name: -names[name])[:3]
+    rows = {
+        "scenes": summary["scenes"],
+        "regions": summary["regions"],
+        "names": f"{len(names)} (most: {', '.join(f'{n} {names[n]}' for n in most)})",
+        "rejected": sum(summary["rejected"].values()),
+        "folder": summary["folder"],
+        "fingerprint": summary["fingerprint"][:16],
+    }
+    for reason, number in summary["rejected"].items():
+        rows[f"  {reason}"] = number
+    for key, value in rows.items():
+        table.add_row(key, str(value))
+    return table
