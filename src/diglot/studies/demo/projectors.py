@@ -13,7 +13,7 @@ from diglot.core.progress import Report, rename_stages
 from diglot.data.records import Dataset, open_dataset
 from diglot.files import write_json
 from diglot.measure.checkpoint import Scenes
-from diglot.measure.config import MeasureConfig, resolve_measures
+from diglot.measure.config import MeasureConfig
 from diglot.models.checkpoint import CONFIG, save_vlm
 from diglot.models.vlm import build_vlm
 from diglot.report.page import write_report
@@ -91,7 +91,7 @@ class ProjectorStudy:
                 rejected=self.out / "rejected.jsonl",
             ),
             data="held-out scenes",
-            chosen=resolve_measures(MEASURES),
+            chosen=MEASURES,
             labels=(name,),
             examples=self.size.examples,
             seed=self.seed,
