@@ -77,7 +77,7 @@ def measure(values: dict[str, float | None], *, higher: bool = True) -> Measure:
         unit="accuracy",
         chance=0.25,
         higher_is_better=higher,
-        results={run: Result(score=score(v), groups={}) for run, v in values.items()},
+        results={run: Result(**vars(score(v)), groups={}) for run, v in values.items()},
     )
 
 

@@ -79,7 +79,7 @@ def test_a_sample_becomes_a_page() -> None:
         }
     )
     html = render_dataset_page(page)
-    assert page.samples[0].lineage == (("scenes", "3"),)
+    assert [(made.step, made.revision) for made in page.samples[0].lineage] == [("scenes", "3")]
     for text in ("s/1", "a red ball", "too small", "broken", "not in the caption", "scenes 3"):
         assert text in html
     assert 'mask="url(#sample-0-mask-1)"' in html

@@ -1,63 +1,67 @@
 """What a page of answers is made of, checked once, as frozen records."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from diglot.report.fields import Field
-from diglot.report.schema import Measure, read_measure, read_runs
+from pydantic import AliasPath, Field, ValidationInfo, field_validator
+
+from diglot.report.fields import Finite, ImageUri, Number, Record, Text, check_length, read_record
+from diglot.report.schema import Measure, RunNames
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnswerText:
+class AnswerText(Record):
     """One checkpoint's answer, and its score in [0, 1]; None where it has none."""
 
-    text: str
-    score: float | None
+    text: Text
+    score: Number
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(Record):
     """A question, what is right, and the answers in the order of the runs."""
 
-    id: str
-    task: str
-    way: str
-    question: str
-    right: str
-    candidates: tuple[str, ...]
+    id: Text
+    task: Text
+    way: Text
+    question: Text
+    right: Text
+    candidates: tuple[Text, ...]
     answers: tuple[AnswerText, ...]
 
+    @field_validator("answers")
+    @classmethod
+    def check_answers(
+        cls, answers: tuple[AnswerText, ...], info: ValidationInfo
+    ) -> tuple[AnswerText, ...]:
+        """One a run."""
+        check_length(answers, len(info.context or answers))
+        return answers
 
-@dataclass(frozen=True, kw_only=True)
-class PictureQuestions:
+
+class PictureQuestions(Record):
     """A picture, if there is one, with what is asked about it."""
 
-    picture: str | None
+    picture: ImageUri | None = None
     questions: tuple[Question, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairTest:
+class PairTest(Record):
     """Two runs on one metric: the mean difference, its interval, and p."""
 
-    first: str
-    second: str
-    key: str
-    value: float
-    low: float | None
-    high: float | None
-    p: float
+    first: Text
+    second: Text
+    key: Text
+    value: Finite = Field(validation_alias=AliasPath("difference", "value"))
+    low: Number = Field(validation_alias=AliasPath("difference", "low"))
+    high: Number = Field(validation_alias=AliasPath("difference", "high"))
+    p: Finite
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnswersPage:
+class AnswersPage(RunNames):
     """The scores, the tests, and every question."""
 
-    title: str
-    created: str
-    data: str
-    runs: tuple[str, ...]
+    title: Text
+    created: Text
+    data: Text
     measures: tuple[Measure, ...]
     pairs: tuple[PairTest, ...]
     pictures: tuple[PictureQuestions, ...]
@@ -65,47 +69,5 @@ class AnswersPage:
 
 def read_answers_page(data: Mapping[str, Any], *, where: str = "page") -> AnswersPage:
     """The page in `data`. Raises DataError naming the first field that cannot be used."""
-    root = Field(data, where)
-    runs = read_runs(root.at("runs"))
-    return AnswersPage(
-        title=root.at("title").text(),
-        created=root.at("created").text(),
-        data=root.at("data").text(),
-        runs=runs,
-        measures=tuple(read_measure(f, runs) for f in root.at("measures").items()),
-        pairs=tuple(_read_pair(f) for f in root.at("pairs").items()),
-        pictures=tuple(_read_picture(f, len(runs)) for f in root.at("pictures").items()),
-    )
-
-
-def _read_pair(field: Field) -> PairTest:
-    difference = field.at("difference")
-    return PairTest(
-        first=field.at("first").text(),
-        second=field.at("second").text(),
-        key=field.at("key").text(),
-        value=difference.at("value").finite(),
-        low=difference.at("low").number(),
-        high=difference.at("high").number(),
-        p=field.at("p").finite(),
-    )
-
-
-def _read_picture(field: Field, runs: int) -> PictureQuestions:
-    picture = field.find("picture")
-    return PictureQuestions(
-        picture=picture.image_uri() if picture else None,
-        questions=tuple(_read_question(f, runs) for f in field.at("questions").items()),
-    )
-
-
-def _read_question(field: Field, runs: int) -> Question:
-    texts = ("id", "task", "way", "question", "right")
-    return Question(
-        **{name: field.at(name).text() for name in texts},
-        candidates=field.at("candidates").texts(),
-        answers=tuple(
-            AnswerText(text=f.at("text").text(), score=f.at("score").number())
-            for f in field.at("answers").items(length=runs)
-        ),
-    )
+    runs = read_record(RunNames, data, where=where).runs
+    return read_record(AnswersPage, data, where=where, runs=runs)

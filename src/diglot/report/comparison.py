@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +134,8 @@ def _most_samples(comparison: Comparison) -> int:
 
 def _view(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
     at_most = {row: by_size[most] for row, by_size in sized.scores.items() if most in by_size}
-    results = {row: Result(score=score, groups={}) for row, score in at_most.items()}
-    measure = replace(sized.measure, results=results)
+    results = {row: Result(**vars(score), groups={}) for row, score in at_most.items()}
+    measure = sized.measure.model_copy(update={"results": results})
     several = len({size for by_size in sized.scores.values() for size in by_size}) > 1
     axis, chance = measure_axis(measure), measure.chance
     return {

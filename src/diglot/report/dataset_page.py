@@ -74,7 +74,7 @@ def render_dataset_page(page: DatasetPage) -> str:
 
 def _names(sample: SampleView) -> set[str]:
     if sample.paired:
-        return {sample.lineage[0][0]} if sample.lineage else set()
+        return {sample.lineage[0].step} if sample.lineage else set()
     return {region.label.lower() for scene in sample.scenes for region in scene.regions}
 
 

@@ -1,127 +1,110 @@
 """The example scenes of a report: image, caption, regions, and what each run sees in them."""
 
-from dataclasses import dataclass, field
+from typing import Self
 
-from diglot.report.fields import Box, Field
-from diglot.report.token_schema import TokenDetails, read_details
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-Span = tuple[int, int]
+from diglot.report.fields import (
+    Box,
+    ByRun,
+    Count,
+    ImageUri,
+    Misfit,
+    Number,
+    Record,
+    Side,
+    Text,
+    check_length,
+)
+from diglot.report.token_schema import TokenDetails, check_details
+
+Span = tuple[Count, Count]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SceneRegion:
+class SceneRegion(Record):
     """One object of a scene; box in pixels of the original image, span in its caption."""
 
-    phrase: str
-    label: str
-    span: Span | None
+    phrase: Text
+    label: Text
+    span: Span | None = None
     box: Box
-    mask: str | None = None  # data URI, white where the object is
-    score: float | None = None
-    source: str = ""
+    mask: ImageUri | None = None  # white where the object is
+    score: Number = None
+    source: Text = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NameMap:
+class NameMap(Record):
     """Cosine of every visual token with one name; `box` is where the named object truly is."""
 
-    name: str
+    name: Text
     box: Box
-    values: tuple[float | None, ...]
+    values: tuple[Number, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenMap:
+class TokenMap(Record):
     """One run's visual tokens on one image: box (original pixels) and nearest word of each."""
 
     boxes: tuple[Box, ...]
-    words: tuple[str, ...] | None
+    words: tuple[Text, ...] | None = None
     maps: tuple[NameMap, ...]
 
+    @field_validator("words")
+    @classmethod
+    def check_words(cls, words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """One a token."""
+        check_length(words, len(info.data.get("boxes", words)))
+        return words
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
+    @field_validator("maps")
+    @classmethod
+    def check_maps(cls, maps: tuple[NameMap, ...], info: ValidationInfo) -> tuple[NameMap, ...]:
+        """A value a token."""
+        for number, named in enumerate(maps):
+            tokens = len(info.data.get("boxes", named.values))
+            check_length(named.values, tokens, f"[{number}].values")
+        return maps
+
+
+class Scene(Record):
     """One image with its caption and regions."""
 
-    id: str
-    image: str  # data URI; shown stretched to size_hw, so it may be a thumbnail
-    size_hw: tuple[int, int]
-    caption: str
+    id: Text
+    image: ImageUri  # shown stretched to size_hw, so it may be a thumbnail
+    size_hw: tuple[Side, Side]
+    caption: Text
     regions: tuple[SceneRegion, ...]
 
+    @field_validator("regions")
+    @classmethod
+    def check_spans(
+        cls, regions: tuple[SceneRegion, ...], info: ValidationInfo
+    ) -> tuple[SceneRegion, ...]:
+        """Spans lie in the caption."""
+        length = len(info.data.get("caption", ""))
+        for number, region in enumerate(regions):
+            start, end = region.span or (0, length)
+            if region.span and not start < end <= length:
+                expected = f"[start, end) characters of a caption of {length}"
+                raise Misfit(expected, f"[{number}].span")
+        return regions
 
-@dataclass(frozen=True, kw_only=True)
-class Example:
+
+class Example(Scene):
     """A scene and what each run makes of it."""
 
-    scene: Scene
-    token_maps: dict[str, TokenMap]
-    details: dict[str, TokenDetails] = field(default_factory=dict)
+    token_maps: ByRun[TokenMap]
+    details: ByRun[TokenDetails] = Field(default={}, validation_alias="token_details")
 
+    @property
+    def scene(self) -> Scene:
+        """The scene alone."""
+        return self
 
-def read_example(field: Field, runs: tuple[str, ...]) -> Example:
-    """A scene, its token maps and their details by run. Raises DataError naming the field."""
-    read = {run: _read_token_map(f) for run, f in field.at("token_maps").by_run(runs).items()}
-    details = field.find("token_details")
-    return Example(
-        scene=read_scene(field),
-        token_maps=read,
-        details=_read_all_details(details, read) if details else {},
-    )
-
-
-def _read_all_details(field: Field, maps: dict[str, TokenMap]) -> dict[str, TokenDetails]:
-    by_run = field.by_run(tuple(maps))
-    return {run: read_details(f, len(maps[run].boxes)) for run, f in by_run.items()}
-
-
-def read_scene(field: Field) -> Scene:
-    """A scene: image, caption, regions. Raises DataError naming the field."""
-    caption = field.at("caption").text()
-    return Scene(
-        id=field.at("id").text(),
-        image=field.at("image").image_uri(),
-        size_hw=field.at("size_hw").size_hw(),
-        caption=caption,
-        regions=tuple(_read_region(f, caption) for f in field.at("regions").items()),
-    )
-
-
-def _read_region(field: Field, caption: str) -> SceneRegion:
-    span, mask, score, source = (field.find(k) for k in ("span", "mask", "score", "source"))
-    return SceneRegion(
-        phrase=field.at("phrase").text(),
-        label=field.at("label").text(),
-        span=_read_span(span, caption) if span else None,
-        box=field.at("box").box(),
-        mask=mask.image_uri() if mask else None,
-        score=score.number() if score else None,
-        source=source.text() if source else "",
-    )
-
-
-def _read_span(field: Field, caption: str) -> Span:
-    start, end = (item.count() for item in field.items(length=2))
-    if not start < end <= len(caption):
-        raise field.wrong(f"[start, end) characters of a caption of {len(caption)}")
-    return start, end
-
-
-def _read_token_map(field: Field) -> TokenMap:
-    boxes = tuple(f.box() for f in field.at("boxes").items())
-    words = field.find("words")
-    if words:
-        words.items(length=len(boxes))
-    return TokenMap(
-        boxes=boxes,
-        words=words.texts() if words else None,
-        maps=tuple(_read_name_map(f, len(boxes)) for f in field.at("maps").items()),
-    )
-
-
-def _read_name_map(field: Field, tokens: int) -> NameMap:
-    return NameMap(
-        name=field.at("name").text(),
-        box=field.at("box").box(),
-        values=tuple(f.number() for f in field.at("values").items(length=tokens)),
-    )
+    @model_validator(mode="after")
+    def check_tokens(self) -> Self:
+        """Details are of the tokens of the map."""
+        for run, details in self.details.items():
+            if run not in self.token_maps:
+                raise Misfit("details of a run that has token maps", f".token_details.{run}")
+            check_details(details, len(self.token_maps[run].boxes), f".token_details.{run}")
+        return self
