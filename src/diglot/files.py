@@ -5,6 +5,7 @@ flushed to the disk, and only then takes the target's name.
 """
 
 import contextlib
+import difflib
 import glob
 import hashlib
 import json
@@ -41,6 +42,33 @@ def write_json(path: Path, content: Any) -> None:
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text)
+
+
+def explain_missing(path: Path) -> str:
+    """Why nothing can be read at `path`: it is of another kind, or not there (what is like it)."""
+    if path.exists():
+        return "a folder, not a file" if path.is_dir() else "a file, not a folder"
+    parent = next((above for above in path.absolute().parents if above.is_dir()), Path("/"))
+    wanted = path.absolute().relative_to(parent).parts[0]
+    with contextlib.suppress(OSError):
+        if near := difflib.get_close_matches(wanted, [p.name for p in parent.iterdir()], n=1):
+            return f"not there; {parent} has {near[0]!r}"
+    above = parent / wanted
+    return "not there" if above == path.absolute() else f"{above} is not there"
+
+
+def check_writable_file(path: Path) -> None:
+    """Raises ConfigError for a path that no file can be written to: found before long work."""
+    reason = None
+    parent = next(above for above in path.absolute().parents if above.exists())
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not parent.is_dir():
+        reason = f"{parent} is a file"
+    elif not os.access(path if path.exists() else parent, os.W_OK):
+        reason = f"{path if path.exists() else parent} may not be written to"
+    if reason:
+        raise ConfigError(f"no file can be written here: {reason}", where=str(path))
 
 
 @contextlib.contextmanager
@@ -250,6 +278,17 @@ def csv_cell(value: Any) -> Any:
 def read_csv_cell(text: str) -> str:
     """The inverse of `csv_cell`."""
     return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA else text
+
+
+def first_difference(before: Any, now: Any) -> tuple[str, str, str]:
+    """The dotted path of the first field that differs, and both its values, shortened."""
+    path = list[str]()
+    while isinstance(before, dict) and isinstance(now, dict):
+        both = before.keys() | now.keys()
+        path.append(min(key for key in both if before.get(key) != now.get(key)))
+        before, now = before.get(path[-1]), now.get(path[-1])
+    was, is_now = (text[:97] + "..." * (len(text) > 97) for text in (repr(before), repr(now)))
+    return ".".join(path), was, is_now
 
 
 def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ()) -> None:

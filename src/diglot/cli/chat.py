@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from diglot.config.paths import OutFile
+from diglot.config.ranges import PositiveInt
+
 
 def chat(
     checkpoint: Path,
@@ -9,9 +12,9 @@ def chat(
     *,
     question: str | None = None,
     point: str | None = None,
-    map: Path | None = None,
-    max_tokens: int = 64,
-    json: Path | None = None,
+    map: OutFile | None = None,
+    max_tokens: PositiveInt = 64,
+    json: OutFile | None = None,
 ) -> None:
     """Ask a checkpoint, of `diglot train` or a stock one, about a picture.
 

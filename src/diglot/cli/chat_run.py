@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.files import replacing, write_json
+from diglot.files import explain_missing, replacing, write_json
 from diglot.models.chat import (
     caption_prompt,
     generate_text,
@@ -72,7 +72,8 @@ def _open_picture(path: Path) -> Image.Image:
     try:
         return Image.open(path).convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read the picture: {error}", where=str(path)) from error
+        reason = error if path.is_file() else explain_missing(path)
+        raise DataError(f"cannot read the picture: {reason}", where=str(path)) from error
 
 
 def _unit(heat_HW: np.ndarray) -> np.ndarray:

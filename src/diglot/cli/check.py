@@ -4,6 +4,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from diglot.config.paths import OutFile
+from diglot.config.ranges import Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
 
@@ -22,12 +24,12 @@ def check(
     grid: Grid | None = None,
     duplicate_bits: int = 3,
     max_pixels: int = MAX_PIXELS,
-    rejected: Path | None = None,
+    rejected: OutFile | None = None,
     fix: Path | None = None,
     drop_duplicates: bool = False,
     strict: bool = False,
-    workers: int | None = None,
-    json: Path | None = None,
+    workers: Workers | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Read a whole dataset and report every fault of every record.
 

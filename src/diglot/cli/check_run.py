@@ -49,6 +49,8 @@ def run_check(
     """Check the dataset, print the table, and write what was asked for."""
     if not -1 <= duplicate_bits <= _MOST_BITS:
         raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
+    if fix and fix.resolve() == data.resolve():
+        raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
     limits = _limits(recipe, tokenizer, max_tokens, grid)
     found = _Unusable(drop_duplicates)
     with show_progress() as report:
@@ -91,8 +93,6 @@ class _Unusable:
 
 
 def _fix(data: Path, split: str, out: Path, found: _Unusable, report: Report) -> Counter[str]:
-    if out.resolve() == data.resolve():
-        raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(out))
     rejected = Rejected(out / "rejected.jsonl")
     for id, fault in found.reasons:
         rejected.add(id, fault.kind, where=fault.where, detail=fault.detail)

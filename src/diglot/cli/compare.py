@@ -14,6 +14,7 @@ from rich.console import Console
 from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
 from diglot.config.part_help import add_part_help
+from diglot.config.paths import OutFile
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import replace_text
@@ -39,7 +40,7 @@ def compare(**settings: Any) -> None:
     """
     from diglot.studies.compare.study import open_study  # slow to load: not for --help
 
-    json: Path | None = settings.pop("json")
+    json: OutFile | None = settings.pop("json")
     report_only: bool = settings.pop("report_only")
     study = open_study(CompareConfig(**settings))
     if json:  # found out before the work, not after it
@@ -86,7 +87,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="train nothing: table and page as of now",
     )
     parser.add_argument(
-        "--json", type=Path | None, default=None, help="also write the results to this file"
+        "--json", type=OutFile | None, default=None, help="also write the results to this file"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
+from diglot.config.paths import OutFile
 from diglot.data.format import OURS, FormatPart
 
 
@@ -18,7 +19,7 @@ def convert(
     images: Path | None = None,
     split: str = "train",
     options: dict[str, Any] | None = None,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Convert a dataset from one format to another, record by record.
 

@@ -20,7 +20,7 @@ from diglot.data.convert import (
 )
 from diglot.data.format import OURS, FormatPart
 from diglot.data.rejected import Rejected
-from diglot.files import write_json
+from diglot.files import explain_missing, write_json
 
 _EVERY = 50
 
@@ -37,6 +37,8 @@ def run_convert(
     json: Path | None,
 ) -> None:
     """Convert a dataset from one format to another, record by record."""
+    if not source.exists():
+        raise ConfigError(f"no such source: {explain_missing(source)}", where=str(source))
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from diglot.config.paths import OutFile
+
 
 def demo(
     *,
@@ -10,7 +12,7 @@ def demo(
     study: Literal["objectives", "projectors"] = "objectives",
     out: Path = Path("runs/demo"),
     seed: int = 0,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Train one projector by image caption and one by code-switching, and compare what they see.
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from diglot.cli.evaluate_run import Questions, make_plan, run_plan
 from diglot.cli.progress import show_progress
+from diglot.config.paths import OutFile
 from diglot.core.rng import check_seed
 from diglot.evaluate.ask import AskSettings
 from diglot.evaluate.benchmark import Benchmark
@@ -61,10 +62,10 @@ def evaluate(
     ask: AskSettings = _ASK,
     harness: Literal["diglot", "lmms"] = "diglot",
     lmms: LmmsSettings = _LMMS,
-    into: Path | None = None,
+    into: OutFile | None = None,
     pictures: int = 64,
     seed: int = 0,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer.
 

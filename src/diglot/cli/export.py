@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from diglot.config.parts import known_parts
+from diglot.config.paths import OutFile
 
 HERE = "out"  # --check without a folder: the one just written
 
@@ -19,7 +20,7 @@ def export(
     check: str | None,
     images: list[Path],
     list: str | None,
-    json: Path | None,
+    json: OutFile | None,
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more.
 
@@ -78,4 +79,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--list", default=None, help="a recipe or checkpoint: which containers can hold it"
     )
-    parser.add_argument("--json", type=Path | None, default=None, help="also write the result here")
+    parser.add_argument(
+        "--json", type=OutFile | None, default=None, help="write the result here too"
+    )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from diglot.config.paths import OutFile
+
 
 def fetch(names: Sequence[str] = (), *, list: bool = False, json: Path | None = None) -> None:
     """Fetch the small real models and pictures that diglot runs on without a model hub.
@@ -33,4 +35,4 @@ def add_arguments(parser: ArgumentParser) -> None:
         "names", nargs="*", default=[], help="what to fetch, of --list; all without a name"
     )
     parser.add_argument("--list", action="store_true", help="show what there is, fetch nothing")
-    parser.add_argument("--json", type=Path | None, default=None, help="also write the list here")
+    parser.add_argument("--json", type=OutFile | None, default=None, help="write the list here too")

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
+from diglot.config.paths import OutFile
 from diglot.config.recipes import merge
 from diglot.synth.patch_labels.config import LabellerPart
 
@@ -20,7 +21,7 @@ def label(
     out: Path,
     labeller: LabellerPart,
     split: str = "train",
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Give every patch of every image the words that fit it best: labels for token_contrastive.
 

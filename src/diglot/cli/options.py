@@ -50,7 +50,7 @@ def read_settings(
         at = args.index(shown[0])
         parser.parse_args(args[at : at + 2] if shown[0].startswith("--") else args[at : at + 1])
     plain = merge_options(
-        [word for word in args if word not in SHOW],
+        _name_first([word for word in args if word not in SHOW], parser),
         parser,
         merge=merge,
         recipe=recipe,
@@ -97,6 +97,14 @@ def merge_options(
     for name, value in options:
         settings = merge(settings, nested(name, value))
     return settings
+
+
+def _name_first(args: list[str], parser: ArgumentParser) -> list[str]:
+    """A first word without a name is the first option that the verb cannot do without."""
+    first = next((a for a in parser._actions if a.required and a.option_strings), None)
+    if first is None or not args or args[0].startswith("-"):
+        return args
+    return [f"{first.option_strings[0]}={args[0]}", *args[1:]]
 
 
 def _value(words: list[str], name: str, *, flag: bool) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from diglot.config.paths import OutFile
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
 from diglot.report.results import join_results, read_result
@@ -21,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def report(
     results: list[Path],
     *,
-    out: Path,
+    out: OutFile,
     title: str = "Alignment of checkpoints",
     files: Path | None = None,
 ) -> None:

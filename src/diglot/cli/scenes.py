@@ -7,6 +7,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.cli.verb import parse_arguments
+from diglot.config.paths import OutFile
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
 
@@ -25,7 +26,7 @@ def scenes(
     scene: ScenesConfig = _DEFAULTS,
     instruct: bool = False,
     questions: QuestionsConfig = _QUESTIONS,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Compose scenes of known objects, with boxes, masks and captions that are exact.
 

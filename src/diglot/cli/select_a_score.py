@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from diglot.config.paths import OutFile
+
 
 def a_score(
     *,
@@ -18,7 +20,7 @@ def a_score(
     pairs: Path | None = None,
     features: Path | None = None,
     seed: int = 0,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """The A score: log-likelihood per caption token, behind each encoder's projected images.
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from diglot.config.paths import OutFile
+
 
 def paper(
     *,
@@ -9,7 +11,7 @@ def paper(
     runs: int = 1000,
     seed: int = 0,
     choose: bool = False,
-    json: Path | None = None,
+    json: OutFile | None = None,
     details: Path | None = None,
 ) -> None:
     """Repeat "Law of Vision Representation in MLLMs" from its printed scores, and compare policies.
@@ -43,7 +45,7 @@ def fit(
     columns: str | tuple[str, ...] = ("A", "C"),
     degree: int = 2,
     plot: Path | None = None,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Fit results as a polynomial of scores, beside the baselines, with leave-one-out R².
 
@@ -77,7 +79,7 @@ def plan(
     known: str | tuple[str, ...] = (),
     stop_below: float = 0.05,
     seed: int = 0,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop.
 

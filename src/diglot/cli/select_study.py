@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from diglot.config.paths import OutFile
+from diglot.config.ranges import PositiveInt
 from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.config import cheap_measures
 from diglot.studies.encoder_sizes import StudySizes
@@ -17,9 +19,9 @@ def study(
     result_recipe: str = "embedded/code_switch",
     size: StudySizes = _SIZE,
     seeds: tuple[int, ...] = (0,),
-    jobs: int | None = None,
+    jobs: PositiveInt | None = None,
     measure: MeasureConfig = _MEASURE,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what.
 

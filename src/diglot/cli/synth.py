@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
+from diglot.config.paths import OutFile
 from diglot.synth.config import AnnotatorPart, StepPart, SynthConfig, merge_recipe
 
 
@@ -42,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", help="a YAML recipe; may repeat, later ones lie over earlier")
     parser.add_argument("--print_config", action="store_true", help="show the settings and stop")
     parser.add_class_arguments(SynthConfig, as_group=False)
-    parser.add_argument("--json", type=Path | None, help="also write the funnel to this file")
+    parser.add_argument("--json", type=OutFile | None, help="also write the funnel to this file")
     add_part_help(parser, "steps", StepPart, under="steps.{name}")
     add_part_help(parser, "annotator", AnnotatorPart, under="steps.STEP.annotator")
 

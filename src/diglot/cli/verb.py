@@ -26,9 +26,31 @@ def verb_parser(verb: str, function: Callable[..., None]) -> ArgumentParser:
 
 def parse_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The values of all options, configs built. Raises ConfigError for arguments that are wrong."""
+    args = _unname_positionals(parser, args)
     try:
         built: Any = parser.instantiate_classes(parser.parse_args(args))
     except (ArgumentError, ValueError, TypeError) as error:
         raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
     given = built.as_dict()
     return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
+
+
+def _unname_positionals(parser: ArgumentParser, args: list[str]) -> list[str]:
+    """`--data X`, where the verb takes DATA by its place, as X in that place.
+
+    So that a thing has one name in every verb. Only the first ones may be named: the places of
+    the others would not be known.
+    """
+    places = [a.dest for a in parser._actions if not a.option_strings and a.nargs is None]
+    rest, values = list(args), list[str]()
+    for name in places:
+        at = next((i for i, a in enumerate(rest) if a.partition("=")[0] == f"--{name}"), None)
+        if at is None:
+            break
+        word, equals, value = rest.pop(at).partition("=")
+        if not equals:
+            if at == len(rest):
+                raise ConfigError(f"{word} needs a value")
+            value = rest.pop(at)
+        values.append(value)
+    return [*values, *rest]

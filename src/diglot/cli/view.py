@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from diglot.config.paths import OutFile
+
 
 def view(
     source: Path,
-    out: Path | None = None,
+    out: OutFile | None = None,
     count: int = 24,
     seed: int = 0,
     split: str = "train",

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from diglot.cli.progress import show_progress
+from diglot.config.paths import OutFile
 from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
@@ -18,12 +19,12 @@ _SHOWN = 12
 def words(
     data: Sequence[Path],
     *,
-    out: Path,
+    out: OutFile,
     split: str = "train",
     common: str | None = None,
     min_count: int = 1,
     max_words: int | None = None,
-    json: Path | None = None,
+    json: OutFile | None = None,
 ) -> None:
     """Count the noun phrases, nouns and adjectives of captions, and write them as a list.
 

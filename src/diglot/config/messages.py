@@ -17,10 +17,10 @@ _KINDS = {
     "NonNegativeFloat": "number from 0",
     "ClosedUnitInterval": "number from 0 to 1",
     "ShareBelowOne": "number from 0 to below 1",
-    "Epochs": "whole number above 0",
-    "ImagePx": "whole number above 0",
+    "Epochs": "whole number from 1 to 1,000,000",
+    "ImagePx": "whole number from 1 to 16,384",
     "Seed": "whole number from 0",
-    "Workers": "whole number from 0",
+    "Workers": "whole number from 0 to 1024",
 }
 _BOUNDS = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}
 
@@ -52,13 +52,17 @@ def _unknown(text: str, field: str) -> str:
 
 def _expectation(text: str) -> str:
     """ "expected ..., got ..." out of a message on a wrong type or a number out of range."""
-    if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
-        kinds, got = re.split(r", (?=<|typing|tuple|list|dict)", found.group(1)), found.group(2)
-        return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
+    # of a configuration that may be null, what is wrong inside it is the message
+    within = r"Problem with given class_path '[^']*':\n(.*?)\n *- Expected"
+    if inner := re.search(within, text, re.DOTALL):
+        return one_line(re.sub(r"^ +", "", inner.group(1), flags=re.MULTILINE))
     if found := re.search(r"Not of type \w+: (.*) does not conform to restriction (.*)", text):
         bounds = re.findall(r"v([<>]=?)(\S+)", found.group(2))
         wanted = " and ".join(f"{_BOUNDS[sign]} {bound}" for sign, bound in bounds)
         return f"must be {wanted}; got {found.group(1)}"
+    if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
+        kinds, got = re.split(r", (?=<|typing|tuple|list|dict)", found.group(1)), found.group(2)
+        return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
     if found := re.search(r"Not of type (\w+): (?:could not|invalid).*: '(.*)'$", text):
         return f"expected {_kind(found.group(1))}, got {found.group(2)}"
     if found := re.search(r"Expected an? (.*)\. Got value: (.*)", text, re.DOTALL):

@@ -44,9 +44,14 @@ def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str
 
 
 def expand_home(config: Any, *names: str) -> None:
-    """Make "~" the user's home folder in fields of a frozen dataclass that hold paths as text."""
+    """Make "~" the user's home folder in fields of a frozen dataclass that hold paths as text.
+
+    Raises ConfigError for an empty one, which would mean the folder one is in.
+    """
     for name in names:
         value = getattr(config, name)
+        if value == "":
+            raise ConfigError("empty; expected a path", where=name)
         if isinstance(value, str) and value.startswith("~"):
             object.__setattr__(config, name, str(Path(value).expanduser()))
 

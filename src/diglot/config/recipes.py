@@ -105,6 +105,8 @@ def parse(text: str, *, where: str) -> Any:
         node = yaml.compose(text, _Loader)
         if node is not None and _expanded_size(node, {}) > MOST_VALUES:
             raise ConfigError(f"more than {MOST_VALUES:,} values, aliases counted", where=where)
+        if node is not None and (twice := _repeated_key(node)):
+            raise ConfigError(f"the field {twice} is there twice", where=where)
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         problem = " ".join(str(error).replace('in "<unicode string>", ', "").split())
@@ -124,6 +126,20 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, float]) -> float:
         inner = node.value if isinstance(node, yaml.SequenceNode) else []
     sizes[id(node)] = 1 + sum(_expanded_size(part, sizes) for part in inner)
     return sizes[id(node)]
+
+
+def _repeated_key(node: yaml.Node) -> str | None:
+    """A key that one mapping has twice, with its line: the loader would take the last."""
+    known = set[str]()
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    for key, _ in pairs:
+        if key.value in known and isinstance(key, yaml.ScalarNode):
+            return f"{key.value!r} (line {key.start_mark.line + 1})"
+        known.add(str(key.value))
+    inner = [value for _, value in pairs] or (
+        node.value if isinstance(node, yaml.SequenceNode) else []
+    )
+    return next((found for one in inner if (found := _repeated_key(one))), None)
 
 
 def find(name: str, *, option: str = "--config") -> Path:

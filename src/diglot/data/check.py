@@ -20,6 +20,7 @@ from diglot.data.checks.duplicates import find_duplicates
 from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.rows import Part, RowFaults, Settings, check_part, list_parts
 from diglot.data.row_groups import RowGroups
+from diglot.files import explain_missing
 
 # Below this many records, starting processes takes longer than checking.
 _ALONE = 512
@@ -106,7 +107,8 @@ def check_dataset(
 
 def _shard_paths(folder: Path, split: str) -> list[Path]:
     if not folder.is_dir():
-        raise ConfigError("no such dataset folder", got=str(folder))
+        reason = explain_missing(folder)
+        raise ConfigError(f"no such dataset folder: {reason}", where=str(folder))
     paths = shards.shard_paths(folder, shards.check_split(split))
     if not paths:
         there = ", ".join(shards.splits_in(folder)) or "none"

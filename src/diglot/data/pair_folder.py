@@ -20,6 +20,7 @@ from diglot.data.pairs import Pair, PairImage, points
 from diglot.data.rejected import Rejected
 from diglot.files import (
     check_own_folder,
+    first_difference,
     locked,
     remove_left_overs,
     replace_text,
@@ -104,10 +105,11 @@ class PairWriter:
                 k for k in before.keys() | self._info.keys() if before.get(k) != self._info.get(k)
             )
             if other:
+                key, was, is_now = first_difference(before, self._info)
                 raise ConfigError(
                     f"the pairs there were made with other settings: {', '.join(other)}",
-                    expected=f"{other[0]} = {before.get(other[0])!r} to add to them",
-                    got=repr(self._info.get(other[0])),
+                    expected=f"{key} = {was} to add to them",
+                    got=is_now,
                     where=str(self.folder),
                     fix="Choose another folder, or delete this one.",
                 )

@@ -16,7 +16,7 @@ from diglot.data import shards
 from diglot.data.images import image_size
 from diglot.data.schema import arrow_schema, row_digest, to_row
 from diglot.data.shard_writer import ShardWriter
-from diglot.files import check_own_folder, locked, writable
+from diglot.files import check_own_folder, first_difference, locked, writable
 
 SHARD_SAMPLES = 256
 _MODULUS = 2**256
@@ -175,11 +175,11 @@ def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where
     before, now = entry.get("info", {}), info
     other = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if other:
-        key = other[0]
+        key, was, is_now = first_difference(before, now)
         raise ConfigError(
             f"the dataset there was made with other settings: {', '.join(other)}",
-            expected=f"{key} = {before.get(key)!r} to resume it",
-            got=repr(now.get(key)),
+            expected=f"{key} = {was} to resume it",
+            got=is_now,
             where=where,
             fix="Choose another folder, or delete this one.",
         )

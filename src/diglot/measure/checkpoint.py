@@ -14,7 +14,7 @@ from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample
-from diglot.files import locked
+from diglot.files import explain_missing, locked
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
 from diglot.measure.kept import Measures, keep_measures, measure_key, read_kept
 from diglot.measure.plan import Subject
@@ -194,7 +194,7 @@ def checkpoint_folder(path: Path) -> Path:
     if path.is_dir() and is_stock(str(path)):
         return path
     raise ConfigError(
-        f"no checkpoint here: no {CONFIG}",
+        f"no checkpoint here: {f'no {CONFIG}' if path.is_dir() else explain_missing(path)}",
         where=str(path),
         fix="Give the folder of a run of `diglot train`, the model folder in it, or a stock "
         "vision-language checkpoint.",

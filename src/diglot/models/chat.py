@@ -70,12 +70,12 @@ def generate_text(
     packed = pack([document], row_tokens=1).to(projected.visual_PD.device)
     embeds_BTD = vlm.embed(packed, projected.visual_PD)
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
+    chosen = generation_config(model, tokenizer, None)
+    chosen.update(max_new_tokens=max_tokens, do_sample=False)
     ids = model.generate(
         inputs_embeds=embeds_BTD,
         attention_mask=torch.ones_like(packed.token_BT),
-        generation_config=generation_config(model, tokenizer, None),
-        max_new_tokens=max_tokens,
-        do_sample=False,
+        generation_config=chosen,
     )
     answer: Any = tokenizer.decode(ids[0], skip_special_tokens=True)
     return answer.strip()

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from diglot.config.parts import as_plain
 from diglot.config.read import read_dataclass
 from diglot.core.errors import ConfigError
-from diglot.files import replacing_folder
+from diglot.files import explain_missing, replacing_folder
 from diglot.models.config import LoraConfig, VLMConfig
 from diglot.models.language import Language
 from diglot.models.lora import add_lora, base_state, lora_state
@@ -63,6 +63,8 @@ def _unique(state: dict[str, Any]) -> dict[str, Any]:
 
 def load_config(folder: Path) -> VLMConfig:
     """The configuration of a saved VLM. Raises ConfigError where there is none or it is broken."""
+    if not folder.is_dir():
+        raise ConfigError(f"no such checkpoint: {explain_missing(folder)}", where=str(folder))
     try:
         fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(fields, dict):
@@ -92,7 +94,13 @@ def load_weights(vlm: VLM, folder: Path) -> None:
             if part == "encoder":  # features of the weights before are not its features
                 vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest(file)}"
         elif part == "projector":
-            raise ConfigError("the checkpoint has no projector", where=str(file))
+            is_there = folder.is_dir()
+            reason = "it has no projector.safetensors" if is_there else explain_missing(folder)
+            raise ConfigError(
+                f"no checkpoint here: {reason}",
+                where=str(folder),
+                fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
+            )
     if (folder / TEMPLATE).exists():
         vlm.language.use_template((folder / TEMPLATE).read_text("utf-8"))
     if (folder / LORA).exists():

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from diglot.core.errors import ConfigError
+from diglot.files import explain_missing
 
 
 def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **options: Any) -> Any:
@@ -57,8 +58,9 @@ def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
 def _refuse_missing_folder(path: str, where: str) -> None:
     """Raises ConfigError where a local folder was meant and is not there: no hub has its name."""
     meant_here = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or "\\" in path
-    if meant_here and not Path(path).exists():
-        raise ConfigError(f"cannot load {path!r}: no such folder", where=where)
+    if meant_here and not Path(path).is_dir():
+        reason = explain_missing(Path(path).expanduser())
+        raise ConfigError(f"cannot load {path!r}: no such folder: {reason}", where=where)
 
 
 def _conversion_advice(path: str) -> str | None:

@@ -57,17 +57,17 @@ def run_synthesis(
         cache = Path(config.cache or out / STATE / "cache")
         spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
         _run_all(spec, items, committer, config, report)
-        _check_not_empty(committer, out)
+        _check_not_empty(committer, source, out)
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
 
 
-def _check_not_empty(committer: Committer, out: Path) -> None:
+def _check_not_empty(committer: Committer, source: Source, out: Path) -> None:
     if committer.samples:
         return
     raise ConfigError(
         "no image came through all steps" if committer.images else "no images found",
         got=f"{committer.images} images",
-        where=str(out),
+        where=str(out) if committer.images else f"the {source.describe()['kind']} of images",
         fix=f"The reasons are counted in {FUNNEL}, each image is in rejected.jsonl."
         if committer.images
         else None,

@@ -88,6 +88,10 @@ def _squashed(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
 
 
 def _head_has_bias(text: Any) -> bool:
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(text)
+    """Of a config that is no causal LM's, False: loading its model says so."""
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(text)
+    except ValueError:
+        return False
     return getattr(model.get_output_embeddings(), "bias", None) is not None

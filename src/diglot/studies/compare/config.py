@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from diglot.config.ranges import PositiveInt
 from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
 from diglot.measure.config import MeasureConfig
@@ -42,7 +43,7 @@ class CompareConfig:
     """Which measures, each with its settings, and what all of them share."""
     features: str | None = None
     """Folder of the features that rows with the same frozen encoder share; null: in `out`."""
-    jobs: int | None = None
+    jobs: PositiveInt | None = None
     """How many trainings side by side; null: one a GPU, or one for every four processor cores."""
     baseline: str | None = None
     """The row that the others are held against; null: the first."""

@@ -12,7 +12,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
-from diglot.files import replace_text
+from diglot.files import check_own_folder, replace_text
 from diglot.measure.checkpoint import Measures, Scenes, kept_measures, measure_run
 from diglot.measure.groups import check_apart
 from diglot.measure.probe import first_usable, make_probe
@@ -40,6 +40,7 @@ class Demo:
 
     def run(self) -> dict[str, Measures]:
         """Do all of it; returns the measures of each run."""
+        check_own_folder(self.out, marker="demo.json")
         self.out.mkdir(parents=True, exist_ok=True)
         self._take_up()
         with self._timed("scenes"):

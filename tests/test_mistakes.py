@@ -1,0 +1,235 @@
+"""A catalogue of users' mistakes: each is one message that says what is wrong, where, what to do.
+
+None ends in a traceback, none is silent, and none is found out after the work that it spoils.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from diglot.cli.main import USER_ERROR, main
+from diglot.models.checkpoint import save_vlm
+from diglot.models.vlm import build_vlm
+from tests.tiny_folders import save_world, tiny_stage
+
+RECIPE = """
+objective: {{name: code_switch}}
+model:
+  encoder: {{name: clip, path: {world}/clip}}
+  projector: {{name: mlp, hidden: 24}}
+  language: {{path: {world}/language}}
+global_batch: 4
+data: {world}/data
+out: {world}/out
+"""
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset, tiny models, a checkpoint, and files that are none of what they are taken for."""
+    world = save_world(tmp_path_factory.mktemp("world"))
+    stage = tiny_stage(world, world / "out")
+    save_vlm(build_vlm(stage.model), stage.model, world / "model", parts=("projector",))
+    (world / "recipe.yaml").write_text(RECIPE.format(world=world))
+    (world / "list.yaml").write_text("- a\n- b\n")
+    (world / "twice.yaml").write_text("optim: {lr: 1e-3}\nepochs: 1\noptim: {lr: 2e-3}\n")
+    (world / "bomb.yaml").write_text(BOMB)
+    (world / "text.txt").write_text("hello")
+    (world / "bad.json").write_text("{not json")
+    (world / "notes.png").write_bytes(b"no picture")
+    Image.new("RGB", (64, 48), "red").save(world / "a.png")
+    (world / "photos").mkdir()
+    shutil.copy(world / "a.png", world / "photos")
+    (world / "empty").mkdir()
+    (world / "run").mkdir()
+    (world / "run" / "thesis.tex").write_text("mine")
+    (world / "bin").mkdir()
+    for file in (world / "language").iterdir():
+        if file.suffix == ".json" and "index" not in file.name:
+            shutil.copy(file, world / "bin")
+    (world / "bin" / "pytorch_model.bin").write_bytes(b"x" * 100)
+    return world
+
+
+TRAIN = "train --config W/recipe.yaml "
+MEASURE = "measure W/model --data W/data --json W/m.json "
+SYNTH = "synth W/photos --out W/y --config synth/embedded "
+# The command (W is the world above), then what its message must match, in this order.
+MISTAKES = [
+    # paths: not there, of another kind, empty; a like name is told
+    (TRAIN + "--data W/dta", r"W/dta: no such dataset folder: .*has 'data'.*diglot scenes"),
+    (TRAIN + "--data W/text.txt", r"W/text\.txt: no such dataset folder: a file"),
+    (TRAIN + "--data W/empty", r"W/empty: no dataset here.*diglot scenes"),
+    (TRAIN + "--data ~/nowhere", r"/nowhere: no such dataset folder: not there"),
+    (TRAIN + "--data=", r"data: empty; expected a path"),
+    (TRAIN + "--out=", r"out: empty; expected a path"),
+    (TRAIN + "--data", r"--data needs a value"),
+    (TRAIN + "--split trian", r"W/data: no split 'trian'; expected one of: test, train"),
+    (TRAIN + "--model.language.path W/langauge", r"language\.path: cannot load .*has 'language'"),
+    (TRAIN + "--model.language.path W/bin", r"language\.path.*\.bin files.*Convert it once"),
+    (TRAIN + "--model.language.path W/clip", r"language\.path: cannot load"),
+    (TRAIN + "--model.encoder.path W/clp", r"encoder\.path: cannot load.*has 'clip'"),
+    (TRAIN + "--model.encoder.path W/language", r"encoder\.path: .*'llama'.*expected clip"),
+    (TRAIN + "--start_from W/empty", r"W/empty: no checkpoint here: it has no projector"),
+    (TRAIN + "--start_from W/modle", r"W/modle: no checkpoint here: .*has 'model'"),
+    (TRAIN + "--labels W/nolabels", r"W/nolabels: no patch labels.*diglot label"),
+    (TRAIN + "--labels W/data", r"W/data: no patch labels.*diglot label"),
+    # folders and files of others
+    (TRAIN + "--out W/run", r"W/run: the folder holds files .*thesis\.tex.*another folder"),
+    (TRAIN + "--out W/data", r"W/data: the folder holds files that are not of this command"),
+    (TRAIN + "--out W/model", r"W/model: the folder holds files that are not of this command"),
+    (TRAIN + "--out W/text.txt", r"out: cannot make the run's folder"),
+    (TRAIN + "--out W/text.txt/x", r"out: cannot make the run's folder"),
+    ("scenes W/run --count 2", r"W/run: the folder holds files .*thesis\.tex"),
+    ("demo --out W/data", r"W/data: the folder holds files that are not of this command"),
+    ("label W/data --out W/data --labeller regions", r"W/data.*no labels.*another folder"),
+    # parts and their options
+    (TRAIN + "--model.encoder clpi", r"model\.encoder: no part 'clpi'.*expected .*clip"),
+    (TRAIN + "--model.projector mpl", r"model\.projector: no part 'mpl'.*expected .*mlp"),
+    (TRAIN + "--objective code_swich", r"objective: no part 'code_swich'.*code_switch"),
+    (TRAIN + "--objective.text_wieght 1", r"objective: unknown field 'text_wieght'.*text_weight"),
+    (TRAIN + "--objective.text_weight -1", r"objective.*nothing would be learned.*got"),
+    (TRAIN + "--objective.text_weight many", r"objective: text_weight: expected number, got many"),
+    (TRAIN + "--plus.patch_algined.weight 1", r"plus\.patch_algined: no part"),
+    (TRAIN + "--mix.caption.share -1", r"mix\.caption\.share.*expected a number above 0.*got -1"),
+    (TRAIN + "--objective token_contrastive", r"labels: .*none are given.*diglot label"),
+    # numbers and words
+    (TRAIN + "--optim.lr 0", r"optim\.lr: must be above 0; got 0"),
+    (TRAIN + "--optim.lr nan", r"optim\.lr: must be above 0; got nan"),
+    (TRAIN + "--optim.lr 1e-3x", r"optim\.lr: expected number above 0, got 1e-3x"),
+    (TRAIN + "--optim.encoder_lr 1e-5", r"encoder has a learning rate .*trainable\.encoder"),
+    (TRAIN + "--optim.schedule cosin", r"optim\.schedule: expected cosine or linear or constant"),
+    (TRAIN + "--optim 1e-3", r"optim: expected fields; got 1e-3"),
+    (TRAIN + "--global_batch 0", r"global_batch: must be above 0; got 0"),
+    (TRAIN + "--global_batch 1.5", r"global_batch: expected whole number above 0, got 1\.5"),
+    (TRAIN + "--epochs 1000000000000", r"epochs: must be .*at most 1000000; got"),
+    (TRAIN + "--max_samples 0", r"max_samples: expected whole number above 0 or null, got 0"),
+    (TRAIN + "--max_steps 0", r"max_steps: expected whole number above 0 or null, got 0"),
+    (TRAIN + "--workers 100000", r"workers: must be .*at most 1024; got 100000"),
+    (TRAIN + "--precision fp8", r"precision: expected no or bf16 or fp16 .*got fp8"),
+    (TRAIN + "--seed -1", r"seed: must be at least 0.*got -1"),
+    (TRAIN + "--features.dtype int3", r"features: dtype: expected float16 or float32, got int3"),
+    (TRAIN + "--model.preprocess.mode sqash", r"model\.preprocess: mode: expected squash.*got sq"),
+    (TRAIN + "--model.preprocess.image_px 1000000000", r"image_px: must be at most 16384"),
+    # what cannot go together
+    (TRAIN + "--trainable.projector false", r"trainable: no parameter would learn"),
+    (
+        TRAIN + "--trainable.lora.rank 4 --trainable.language true",
+        r"trainable\.language, trainable\.lora: .*not both",
+    ),
+    (
+        TRAIN + "--trainable.language true --model.language.dtype bf16",
+        r"trainable\.language.*learns in bfloat16.*float32.*precision: bf16",
+    ),
+    # the words of other trainers
+    (TRAIN + "--learning_rate 1e-3", r"'--learning_rate': here it is --optim\.lr"),
+    (TRAIN + "--per_device_train_batch_size 4", r"here it is --micro_batch"),
+    (TRAIN + "--lr_scheduler_type linear", r"here it is --optim\.schedule"),
+    (TRAIN + "--bf16 true", r"'--bf16': write --precision bf16"),
+    (TRAIN + "--nonsense", r"unknown argument '--nonsense'"),
+    # recipes
+    ("train --config no_recipe", r"--config: no recipe 'no_recipe'.*embedded/caption"),
+    ("train --config W/list.yaml", r"W/list\.yaml: not a recipe.*field: value"),
+    ("train --config W/twice.yaml", r"W/twice\.yaml: the field 'optim' \(line 3\) is there twice"),
+    ("train --config W/bomb.yaml", r"W/bomb\.yaml: more than 100,000 values"),
+    ("train --config W/notes.png", r"W/notes\.png: not a recipe"),
+    ("train --config W/empty", r"--config: no recipe 'W/empty'"),
+    ("train", r"required: data, out"),
+    # measures and pages
+    ("measure W/model --data W/data", r"required: json"),
+    ("measure W/empty --data W/data --json W/m.json", r"W/empty: no checkpoint here.*diglot train"),
+    ("measure W/modle --data W/data --json W/m.json", r"W/modle: no checkpoint here.*has 'model'"),
+    ("measure W/model --data W/dta --json W/m.json", r"no such dataset folder.*has 'data'"),
+    ("measure W/model --data W/data --json W/text.txt/m", r"no file can be written.*is a file"),
+    ("measure W/model --data W/data --json W/data", r"W/data: no file can be written.*a folder"),
+    (MEASURE + "--measure.measures '{regoins: {}}'", r"no part 'regoins'.*expected .*regions"),
+    (MEASURE + "--measure.measures '{regions: {scnes: 3}}'", r"unknown field 'scnes'.*scenes"),
+    (MEASURE + "--samples 0", r"too few samples"),
+    ("report W/bad.json --out W/p.html", r"W/bad\.json: not JSON"),
+    ("report W/none.json --out W/p.html", r"W/none\.json: cannot read"),
+    ("report W/data --out W/p.html", r"W/data: cannot read"),
+    ("report --out W/p.html", r"required: results"),
+    ("view W/none", r"W/none: nothing to view here; expected a folder of a dataset"),
+    ("view W/empty", r"W/empty: nothing to view here"),
+    ("view W/data --split valid", r"no split 'valid'; expected one of: test, train"),
+    ("view W/data --count 0", r"nothing to show; expected count"),
+    ("view W/data --only nobody --out W/p.html", r"no sample has the id 'nobody'"),
+    ("view W/data --out W/empty", r"W/empty: no file can be written here: it is a folder"),
+    # checkpoints out
+    ("export W/model", r"nothing to do; expected CHECKPOINT --to"),
+    ("export W/model --to lava --out W/e", r"to: no container 'lava'; expected .*llava"),
+    ("export W/model --to llava --out W/e", r"cannot hold this model: .*--list"),
+    ("export W/none --to llava --out W/e", r"W/none: no such checkpoint: not there"),
+    ("export --check W/empty", r"W/empty: no export of diglot"),
+    ("chat W/model W/none.png", r"W/none\.png: cannot read the picture: not there"),
+    ("chat W/model W/notes.png", r"W/notes\.png: cannot read the picture: cannot identify"),
+    ("chat W/model W/empty", r"W/empty: cannot read the picture: a folder"),
+    ("chat W/none W/a.png", r"W/none: no such checkpoint: not there"),
+    ("chat W/model W/a.png --max_tokens 0", r"max_tokens: must be above 0; got 0"),
+    ("chat W/model", r"required: image"),
+    # data in
+    ("words W/none --out W/w.tsv", r"W/none: no captions here.*\.jsonl"),
+    ("words W/data --out W/empty", r"W/empty: no file can be written here"),
+    ("label W/data --out W/l --labeller clipp", r"labeller: .*clipp"),
+    ("label W/data --out W/l --labeller regions --keep 0", r"keep: must be .*got 0"),
+    ("scenes W/s --count 0", r"count must be at least 1; got 0"),
+    ("scenes W/s --scene.objects [5,2]", r"scenes: objects .*expected .*got \(5, 2\)"),
+    ("scenes W/s --scene.image_px 0", r"scenes: image_px .*32 to 8192; got 0"),
+    ("synth W/none --out W/y --config synth/embedded", r"no such folder of images"),
+    ("synth W/photos --out W/y", r"steps: no steps; expected --config"),
+    (SYNTH + "--engine spark", r"engine: expected local or ray, got spark"),
+    (SYNTH + "--steps.boxes.threshold 2", r"steps\.boxes: unknown field 'threshold'"),
+    ("convert W/none.json --from coco --out W/c", r"W/none\.json: no such source: not there"),
+    ("convert W/bad.json --from cocoo --out W/c", r"no part 'cocoo'.*expected .*coco"),
+    ("convert W/bad.json --out W/c", r"both formats are diglot.*--from or --to"),
+    ("check W/none", r"W/none: no such dataset folder: not there"),
+    ("check W/data --fix W/data", r"fix: the copy cannot be the dataset itself"),
+    (
+        "check W/data --workers 100000",
+        r"workers: expected whole number from 0 to 1024 .*got 100000",
+    ),
+    ("check W/data --recipe nope", r"--recipe: no recipe 'nope'"),
+    ("fetch smolm2", r"no embedded asset 'smolm2'; expected .*smollm2"),
+    ("fetch --json W/empty", r"W/empty: no file can be written here"),
+    # comparing and choosing
+    ("compare W/data --out W/cmp", r"rows: nothing to compare; expected label: recipe"),
+    ("compare W/data --config compare/objectives --out W/cmp --seeds []", r"seeds: no seed"),
+    (
+        "compare W/data --config compare/objectives --out W/cmp --samples [0]",
+        r"samples: .*got \[0\]",
+    ),
+    ("select fitt", r"no sub-verb 'fitt' \(did you mean 'fit'\?\)"),
+    ("select", r"no sub-verb; expected one of paper, fit"),
+    ("trian", r"no verb 'trian' \(did you mean 'train'\?\)"),
+]
+
+
+def test_there_are_at_least_80() -> None:
+    assert len({command for command, _ in MISTAKES}) == len(MISTAKES) >= 80
+
+
+@pytest.mark.parametrize(("command", "message"), MISTAKES, ids=[c for c, _ in MISTAKES])
+def test_one_message(world: Path, capsys, command: str, message: str) -> None:
+    before = read_files(world)
+    words = [word.replace("W/", f"{world}/") for word in shlex.split(command)]
+    assert main(words) == USER_ERROR
+    shown = capsys.readouterr().err.replace(f"{world}/", "W/").replace(str(world), "W")
+    error = shown[shown.index("error: ") :]
+    assert "Traceback" not in shown
+    assert re.search(message, " ".join(error.split())), error
+    assert read_files(world) == before  # nothing that was there has changed, and nothing is new
+
+
+def read_files(world: Path) -> dict[Path, int]:
+    """When each file was written, but for those of the run that each command starts anew."""
+    made = world / "out"
+    files = (path for path in world.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {path: path.stat().st_mtime_ns for path in files if made not in path.parents}
