@@ -130,7 +130,7 @@ SEA = {"plus.token_contrastive.weight": 1.0}
         ),
         (["--seeds=[]"], "seeds: no seed"),
         (["--jobs=0"], "jobs: must be at least 1"),
-        (["--data=/no/such"], "no such dataset folder; got /no/such"),
+        (["--data=/no/such"], "/no/such: no such dataset folder"),
         (["--split=nosuch"], "no split 'nosuch'; expected one of: test, train"),
         (["--held_out=nosuch"], "no split 'nosuch'"),
         (["--held_out=train"], "held_out: the split that is trained on; got train"),

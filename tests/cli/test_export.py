@@ -63,7 +63,7 @@ def test_the_embedded_language_model_goes_out_and_is_checked(tower: Path, capsys
     assert "Apache-2.0" in (out / "README.md").read_text()
     model.rename(model.with_name("moved"))
     assert main(["export", "--check", str(out)]) == USER_ERROR
-    assert "no readable vlm.json" in capsys.readouterr().err
+    assert "no such checkpoint" in capsys.readouterr().err
 
 
 @pytest.fixture

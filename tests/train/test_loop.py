@@ -81,7 +81,7 @@ def test_progress_counts_samples(world, tmp_path):
         ({"objective": "captions"}, "no part 'captions'"),
         ({"objective": {"name": "caption", "wieght": 1}}, "unknown field 'wieght'"),
         ({"objective": {"entity_weight": 1}}, "a part needs its name"),
-        ({"start_from": "nowhere"}, "the checkpoint has no projector"),
+        ({"start_from": "nowhere"}, "no checkpoint here"),
     ],
 )
 def test_settings_that_cannot_work_stop_before_step_0(world, tmp_path, changes, told):
