@@ -21,7 +21,7 @@ def mistake(*args: str) -> str:
     ("args", "told"),
     [
         (["--optim.lr", "abc"], "optim.lr: expected number above 0, got abc"),
-        (["--epochs", "1.5"], "epochs: expected whole number above 0, got 1.5"),
+        (["--epochs", "1.5"], "epochs: expected whole number from 1 to 1,000,000, got 1.5"),
         (
             ["--precision", "fp8"],
             "precision: expected no or bf16 or fp16 or bfloat16 or float16, got fp8",
