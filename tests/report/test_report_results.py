@@ -79,6 +79,23 @@ def test_examples_of_the_same_sample_are_joined() -> None:
     assert data["examples"] == [{"id": "s1", "token_maps": {"a": 1, "b": 2}}]
 
 
+def test_curves_of_training_runs_are_joined_by_title() -> None:
+    curve = {"title": "tacs while training", "x_label": "step", "y_label": "on the probe set"}
+    runs = [
+        record(run, measures=[], fingerprints=[], weights="", curves=[curve | {"series": {run: p}}])
+        for run, p in (("a", [[1, 0.1], [5, 0.4]]), ("b", [[1, 0.2]]))
+    ]
+    report = read_report(joined(*runs))
+    assert report.summary == "2 training runs: their losses and probes by step."
+    assert report.curves_title == "While training"
+    (figure,) = report.curves
+    assert figure.series == {"a": ((1.0, 0.1), (5.0, 0.4)), "b": ((1.0, 0.2),)}
+    assert "tacs while training" in render_report(report)
+    both = joined(record("c"), *runs)
+    assert both["curves_title"] == "By layer, and while training"
+    assert "compare with care" not in both["summary"]
+
+
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     with pytest.raises(ConfigError, match="cannot read"):

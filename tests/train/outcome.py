@@ -16,7 +16,9 @@ from tests.tiny_folders import tiny_samples
 def figures(out: Path) -> list[dict[str, Any]]:
     """Every recorded figure but the seconds."""
     lines = read_metrics(out / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    return [
+        {k: v for k, v in line.items() if k not in ("seconds", "probe/seconds")} for line in lines
+    ]
 
 
 def steps(out: Path) -> list[dict[str, Any]]:

@@ -35,13 +35,13 @@ def test_seeds_differ(world, tmp_path):
 
 def test_probe_figures_are_recorded_and_disturb_nothing(world, tmp_path):
     train(tiny_stage(world, tmp_path / "plain"))
-    stage = tiny_stage(world, tmp_path / "probed", probe_every=2, probe_samples=3)
+    stage = tiny_stage(world, tmp_path / "probed", probe_every=2, probe_samples=3, probe_share=1.0)
     train(stage, probe=probe_on(world / "data", stage.probe_split, stage.probe_samples))
     lines = figures(tmp_path / "probed")
     probes = [line for line in lines if "loss" not in line]
     assert [line["step"] for line in probes] == [1, 3, 4]
     for line in probes:
-        assert set(line) == {"step"} | {f"probe/{key}" for key in KEYS}
+        assert {"step"} | {f"probe/{key}" for key in KEYS} <= set(line)
     assert [line for line in lines if "loss" in line] == figures(tmp_path / "plain")
     plain = weights(tmp_path / "plain")
     assert all((plain[n] == w).all() for n, w in weights(tmp_path / "probed").items())
@@ -58,7 +58,7 @@ def test_a_probe_leaves_the_modes_as_training_wants_them(world, tmp_path):
         modes.append(progress.stage)
 
     train(
-        tiny_stage(world, tmp_path / "run", max_samples=8, probe_every=1),
+        tiny_stage(world, tmp_path / "run", max_samples=8, probe_every=1, probe_share=1.0),
         probe=probe,
         report=report,
     )

@@ -9,13 +9,15 @@ from jsonargparse import ArgumentParser
 from diglot.config.paths import OutFile
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
-from diglot.report.results import join_results, read_result
+from diglot.report.results import Record, join_results, read_result
 from diglot.report.schema import read_report
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Any number of results, then the options."""
-    parser.add_argument("results", nargs="+", type=Path, help="Files of `diglot measure`.")
+    parser.add_argument(
+        "results", nargs="+", type=Path, help="Files of `diglot measure`, or run folders."
+    )
     parser.add_function_arguments(report, as_group=False, skip={"results"})
 
 
@@ -38,18 +40,30 @@ def report(
 
         diglot report caption.json code_switch.json --out alignment.html --files figures
 
+        diglot report runs/caption runs/code_switch --out training.html
+
     Args:
-        results: Files of `diglot measure`, one or more.
+        results: Files of `diglot measure`, one or more; or run folders of `diglot train`, whose
+            losses and probes by step are shown.
         out: The page to write.
         title: Heading of the page.
         files: A folder for every figure as SVG and PNG, and all numbers as JSON and CSV.
     """
     command = shlex.join(["diglot", "report", *(str(path) for path in results), "--out", str(out)])
-    records = [read_result(path) for path in results]
+    records = [_read_record(path) for path in results]
     data = join_results(records, title=title, command=command)
     print(write_report(data, out))
     if files is not None:
         print(f"{files}: {_write_files(data, files)} files")
+
+
+def _read_record(path: Path) -> Record:
+    """The record in a file, or what a run folder tells."""
+    if not path.is_dir():
+        return read_result(path)
+    from diglot.studies.measured import training_record  # torch is slow to load: not for --help
+
+    return Record.model_validate(training_record(path))
 
 
 def _write_files(data: dict[str, Any], folder: Path) -> int:

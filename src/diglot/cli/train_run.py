@@ -58,6 +58,7 @@ def _probe(config: StageConfig) -> Probe | None:
         config.probe_split,
         config.probe_samples,
         frame=Frame(**frame) if frame else None,
+        measures=config.probe_measures,
     )
 
 

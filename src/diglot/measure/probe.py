@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejection
 from diglot.data.samples import usable_samples
-from diglot.measure.config import MeasureConfig
+from diglot.measure.config import MeasureConfig, feature_scenes
 from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import measure_alignment
@@ -27,17 +28,25 @@ Probe = Callable[[VLM], Mapping[str, float]]
 KEYS = ("region_matching", "region_naming", "caption_nll")
 
 
-def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Probe:
-    """A probe on these samples: value of each of KEYS that can be measured on them.
+def make_probe(
+    samples: Sequence[Sample],
+    *,
+    frame: Frame | None = None,
+    measures: Mapping[str, Any] | None = None,
+) -> Probe:
+    """A probe on these samples: the value of each figure that can be measured on them, by key.
 
-    `frame` is the text around image and caption that the objective trains with. A frozen encoder
-    sees each picture once, at the first call.
+    `frame` is the text around image and caption that the objective trains with. `measures` are
+    those of `diglot measure` with their settings, or left out region measures and caption NLL. A
+    frozen encoder sees each picture once, at the first call. Raises ConfigError for an unknown
+    measure.
     """
     names = sorted({region.name for sample in samples for region in sample.regions})
     scenes = {"scenes": len(samples)}
-    config = MeasureConfig(
-        measures={"regions": scenes, "caption_nll": scenes}, frame=frame or Frame()
-    )
+    chosen = measures or {"regions": scenes, "caption_nll": scenes}
+    # intervals are not recorded: a value alone needs no draws
+    config = MeasureConfig(measures=dict(chosen), frame=frame or Frame(), bootstrap_draws=1)
+    keep_features = feature_scenes(config)
     cached: dict[str, tuple[torch.Tensor, ...]] = {}
 
     def run(vlm: VLM) -> dict[str, float]:
@@ -50,17 +59,28 @@ def make_probe(samples: Sequence[Sample], *, frame: Frame | None = None) -> Prob
             return cached[sample.id] if frozen else picture_views(vlm, sample_picture(sample))
 
         projected = project_samples(
-            vlm, samples, views, views_are="features" if frozen else "pixels"
+            vlm,
+            samples,
+            views,
+            views_are="features" if frozen else "pixels",
+            keep_features=keep_features,
         )
         subject = Subject(vlm=vlm, held_out=projected, names=names, options=config)
-        measures = measure_alignment(subject)
-        values = {key: measures[key].estimate.value for key in KEYS if key in measures}
+        measured = measure_alignment(subject)
+        values = {key: measure.estimate.value for key, measure in measured.items()}
         return {key: value for key, value in values.items() if value is not None}
 
     return run
 
 
-def probe_on(folder: Path, split: str, samples: int, *, frame: Frame | None = None) -> Probe:
+def probe_on(
+    folder: Path,
+    split: str,
+    samples: int,
+    *,
+    frame: Frame | None = None,
+    measures: Mapping[str, Any] | None = None,
+) -> Probe:
     """A probe on the first usable samples of a dataset's split.
 
     A record that cannot be used is passed over with a warning. Raises ConfigError where the split
@@ -74,7 +94,7 @@ def probe_on(folder: Path, split: str, samples: int, *, frame: Frame | None = No
         raise ConfigError(
             f"split {split!r} holds no usable sample to probe with", where=str(folder)
         )
-    return make_probe(usable, frame=frame)
+    return make_probe(usable, frame=frame, measures=measures)
 
 
 def first_usable(dataset: Dataset, indices: Iterable[int], count: int) -> list[Sample]:

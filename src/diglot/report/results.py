@@ -68,7 +68,6 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
         )
     by_key = [{str(entry.get("key")): entry for entry in record.measures} for record in records]
     measures = side_by_side(by_key)
-    training = any(record.curves for record in records)
     return {
         "title": title,
         "created": max(record.created for record in records),
@@ -82,19 +81,31 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
             *_training_curves(records),
         ],
         "scatter": {run: plane for r in records for run, plane in r.scatter.items()},
-        "timings": [
-            {"stage": f"measure {', '.join(r.runs)}", "seconds": r.seconds, "note": ""}
-            for r in records
-        ],
+        "timings": [{"stage": _stage_name(r), "seconds": r.seconds, "note": ""} for r in records],
         "examples": _examples(records),
-        "curves_title": "By layer, and while training" if training else "By layer",
+        "curves_title": _curves_title(records),
         "source": "the results named above",
     }
 
 
+def _curves_title(records: Sequence[Record]) -> str:
+    if not any(record.curves for record in records):
+        return "By layer"
+    return "By layer, and while training" if any(r.measures for r in records) else "While training"
+
+
+def _stage_name(record: Record) -> str:
+    return f"{'measure' if record.measures else 'train'} {', '.join(record.runs)}"
+
+
 def _summary(records: Sequence[Record]) -> str:
     """What is compared, and what makes the figures hard to compare."""
-    parts = [f"{sum(len(r.runs) for r in records)} checkpoints, measured on {records[0].data}."]
+    count = sum(len(r.runs) for r in records)
+    measured = [r for r in records if r.measures]
+    if not measured:
+        return f"{count} training runs: their losses and probes by step."
+    parts = [f"{count} checkpoints, measured on {measured[0].data}."]
+    records = measured
     if any(r.fingerprints != records[0].fingerprints for r in records):
         named = ", ".join(f"{r.runs[0]}: {r.data}" for r in records)
         parts.append(f"They were measured on different data ({named}): compare with care.")
@@ -104,7 +115,7 @@ def _summary(records: Sequence[Record]) -> str:
 
 
 def _settings(records: Sequence[Record]) -> dict[str, str]:
-    settings = {f"weights of {r.runs[0]}": r.weights[:16] for r in records}
+    settings = {f"weights of {r.runs[0]}": r.weights[:16] for r in records if r.weights}
     first = records[0].settings.get("measures", {})
     options = {
         f"options of {name}": json.dumps(chosen, ensure_ascii=False)

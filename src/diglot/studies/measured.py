@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot import __version__
+from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.result import side_by_side
 from diglot.data.features import sample_picture
@@ -98,19 +99,48 @@ def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
     }
 
 
-def training_curves(run: Path, label: str) -> list[dict[str, Any]]:
-    """The probes of the run that made a checkpoint, as figures over its steps; none without."""
+def training_curves(
+    run: Path, label: str, *, prefixes: tuple[str, ...] = (PROBED,)
+) -> list[dict[str, Any]]:
+    """The figures of the run that made a checkpoint over its steps; none without."""
     lines = read_metrics(run / "metrics.jsonl")
-    names = dict.fromkeys(key for line in lines for key in line if key.startswith(PROBED))
+    names = dict.fromkeys(key for line in lines for key in line if key.startswith(prefixes))
     return [
         {
             "title": f"{name.removeprefix(PROBED)} while training",
             "x_label": "step",
-            "y_label": "on the probe set",
+            "y_label": "on the probe set" if name.startswith(PROBED) else "of the step",
             "series": {label: [[line["step"] + 1, line[name]] for line in lines if name in line]},
         }
         for name in names
     ]
+
+
+def training_record(run: Path) -> dict[str, Any]:
+    """What a run folder of `diglot train` tells without being measured: its figures by step.
+
+    Raises ConfigError where it is none.
+    """
+    if not (run / "metrics.jsonl").is_file():
+        raise ConfigError("no run folder of `diglot train`: no metrics.jsonl in it", where=str(run))
+    name = run.resolve().name
+    lines = read_metrics(run / "metrics.jsonl")
+    changed = datetime.fromtimestamp((run / "metrics.jsonl").stat().st_mtime, UTC)
+    return {
+        "format": 1,
+        "runs": [name],
+        "data": "while training",
+        "weights": "",
+        "fingerprints": [],
+        "seed": 0,
+        "settings": {},
+        "created": changed.isoformat(timespec="seconds"),
+        "seconds": round(sum(line.get("seconds", 0.0) for line in lines), 2),
+        "environment": environment(),
+        "measures": [],
+        "curves": training_curves(run, name, prefixes=("loss", PROBED)),
+        "examples": [],
+    }
 
 
 def _words(subject: Subject) -> list[str]:

@@ -23,6 +23,7 @@ from diglot.config.recipes import merge
 from diglot.core.errors import ConfigError
 from diglot.data.config import DataSource, FeaturesConfig
 from diglot.models.config import Trainable, VLMConfig, read_parts
+from diglot.train.early_stop import EarlyStop
 from diglot.train.schedule import Schedule, read_schedule
 
 
@@ -177,6 +178,16 @@ class StageConfig:
     """Split of the dataset folder, or of the first of several, that the probe set is taken from."""
     probe_samples: PositiveInt = 16
     """Size of the probe set: the first samples of its split."""
+    probe_measures: dict[str, Any] = field(
+        default_factory=lambda: {"regions": {}, "caption_nll": {}}
+    )
+    """Measures of alignment of the probe, as of `diglot measure`, each with its settings:
+    {embedding: {}, presence: {}} gives TACS and presence as they form."""
+    probe_share: ClosedUnitInterval = 0.05
+    """Share of the run's time that probes may take together: one that is due beyond it is left
+    out, but for the first and the last."""
+    early_stop: EarlyStop | None = None
+    """End the run when a figure of the probe no longer gets better."""
 
     def __post_init__(self) -> None:
         short = {"bfloat16": "bf16", "float16": "fp16"}.get(self.precision, self.precision)

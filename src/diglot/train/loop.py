@@ -38,6 +38,7 @@ from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
 from diglot.train.optim import make_optimizer, set_rates
 from diglot.train.order import make_order
+from diglot.train.probing import Probing
 from diglot.train.run_folder import lock_run, open_run
 from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
@@ -170,7 +171,9 @@ class _Run:
             StopRequest(self.accelerator) as stop,
             explain_dead_workers(),
         ):
-            self._steps(model, optimizer, start, tracker, probe, stop, watch)
+            probing = self._probing(probe)
+            self._steps(model, optimizer, start, tracker, probing, stop, watch)
+            probing.log_cost()
         watch.close()
         return self._write_result()
 
@@ -180,7 +183,7 @@ class _Run:
         optimizer: Any,
         start: int,
         tracker: Tracker,
-        probe: Probe | None,
+        probing: Probing,
         stop: StopRequest,
         watch: GradientWatch,
     ) -> None:
@@ -205,8 +208,11 @@ class _Run:
             done, total = self.order.done(step), self.order.done(steps - 1)
             note = "" if result.loss is None else f"loss {result.loss:.3f}"
             self.report(Progress("train", done, total, note))
-            if probe and config.probe_every and _due(step + 1, config.probe_every, steps):
-                tracker.log(step, self._probe(probe))
+            if figures := probing.after_step(step + 1, time.perf_counter() - began):
+                tracker.log(step, figures)
+            if probing.is_enough:
+                log.info("stopped early, after step %d of %d", step + 1, steps)
+                break
             stopped = stop.came()
             if stopped or _due(step + 1, config.checkpoint_every, steps):
                 saved = save_state(
@@ -238,11 +244,25 @@ class _Run:
         weights = self.objective.weights_at(self.order.progress(step))
         return {f"weight/{term}": weights[term] for term in sorted(moving)}
 
-    def _probe(self, probe: Probe) -> dict[str, float]:
-        self.vlm.eval()
-        figures = probe(self.vlm)
-        train_mode(self.vlm)
-        return {f"probe/{name}": value for name, value in figures.items()}
+    def _probing(self, probe: Probe | None) -> Probing:
+        def on_model() -> Mapping[str, float]:
+            assert probe is not None
+            self.vlm.eval()
+            figures = probe(self.vlm)
+            train_mode(self.vlm)
+            return figures
+
+        config = self.config
+        probing = Probing(
+            probe=on_model if probe else None,
+            every=config.probe_every,
+            steps=self.order.steps,
+            share=config.probe_share,
+            early_stop=config.early_stop,
+            accelerator=self.accelerator,
+        )
+        probing.resume(self.folder / "metrics.jsonl")
+        return probing
 
     def _write_result(self) -> Path:
         target = self.folder / "model"

@@ -81,5 +81,6 @@ def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig
         checkpoint_every=16,
         probe_every=size.probe_every,
         probe_samples=size.probe_samples,
+        probe_share=1.0,  # its page shows every probe
     )
     return replace(base, objective=ObjectivePart(run))
