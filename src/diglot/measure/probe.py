@@ -14,7 +14,7 @@ from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejection
 from diglot.data.samples import usable_samples
-from diglot.measure.config import MeasureConfig, feature_scenes
+from diglot.measure.config import MeasureConfig, check_measures, feature_scenes
 from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import measure_alignment
@@ -46,6 +46,7 @@ def make_probe(
     chosen = measures or {"regions": scenes, "caption_nll": scenes}
     # intervals are not recorded: a value alone needs no draws
     config = MeasureConfig(measures=dict(chosen), frame=frame or Frame(), bootstrap_draws=1)
+    check_measures(config)
     keep_features = feature_scenes(config)
     cached: dict[str, tuple[torch.Tensor, ...]] = {}
 

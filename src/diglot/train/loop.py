@@ -208,7 +208,7 @@ class _Run:
             done, total = self.order.done(step), self.order.done(steps - 1)
             note = "" if result.loss is None else f"loss {result.loss:.3f}"
             self.report(Progress("train", done, total, note))
-            if figures := probing.after_step(step + 1, time.perf_counter() - began):
+            if figures := probing.after_step(step + 1, seconds):
                 tracker.log(step, figures)
             if probing.is_enough:
                 log.info("stopped early, after step %d of %d", step + 1, steps)
