@@ -5,6 +5,7 @@ import errno
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -43,6 +44,7 @@ _USERS_ERRORS = {
     *(errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT),
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
 }
+_FIXES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ". Make room; the same command resumes.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,11 +76,23 @@ def _run_verb(verb: str, args: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0
-    except OSError as error:
-        if error.errno not in _USERS_ERRORS:
+    except Exception as error:
+        number = _system_error(error)
+        if number not in _USERS_ERRORS:
             raise
-        return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+        where = getattr(error, "filename", None) or "while writing"
+        return _fail(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
     return 0
+
+
+def _system_error(error: Exception) -> int:
+    """The system's number of an error, 0 where it is none; safetensors has it in the text alone."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    if type(error).__name__ != "SafetensorError":
+        return 0
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else 0
 
 
 def _call(verb: str, args: list[str]) -> None:

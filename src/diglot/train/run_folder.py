@@ -11,6 +11,7 @@ finished.json      that the run has come to its end, with the digests of its fil
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -21,10 +22,13 @@ from typing import Any
 
 import torch
 
+import diglot
 from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.files import check_own_folder, locked, remove_left_overs, replace_text
-from diglot.train.config import StageConfig
+from diglot.train.config import StageConfig, resolve_stage, stage_config
+
+log = logging.getLogger(__name__)
 
 # What may lie in a folder before a run begins there: of a comparison's job, of a setting's scores.
 BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.json")
@@ -47,7 +51,8 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     settings, path = json.loads(json.dumps(described)), folder / "config.json"
     before = _read_settings(folder)
     if before is not None and (folder / "metrics.jsonl").exists():
-        _check_same(before, settings, folder)
+        _check_same(_complete(before, folder), settings, folder)
+        _warn_of_version(folder)
     elif before != settings:
         (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
@@ -100,6 +105,37 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
             fix="Give another --out.",
         )
     return settings
+
+
+def _complete(before: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings of a run, those that it was begun without at their defaults.
+
+    Raises ConfigError where they are of an earlier version and can be read no longer.
+    """
+    plain = {name: value for name, value in before.items() if name != "data_fingerprint"}
+    try:
+        stage = resolve_stage(stage_config(plain))
+    except ConfigError as error:
+        raise ConfigError(
+            f"the run's settings can be read no longer: {error}",
+            where=str(folder / "config.json"),
+            fix="Resume it with the version that began it (environment.json), or give another "
+            "--out.",
+        ) from error
+    now = json.loads(json.dumps(as_plain(stage)))
+    return now | {"data_fingerprint": before["data_fingerprint"]}
+
+
+def _warn_of_version(folder: Path) -> None:
+    """Say where a run was begun by another version: its figures may change from here on."""
+    try:
+        packages = json.loads((folder / "environment.json").read_bytes())["packages"]
+        begun = packages["diglot"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if begun != diglot.__version__:
+        message = "%s was begun by diglot %s and is resumed by %s; see its changelog"
+        log.warning(message, folder, begun, diglot.__version__)
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
