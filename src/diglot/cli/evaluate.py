@@ -21,6 +21,7 @@ from diglot.evaluate.run import Evaluated
 from diglot.evaluate.tables import write_csv
 from diglot.files import write_json
 from diglot.report.answers_page import write_answers_page
+from diglot.report.checkpoint_curve import write_checkpoint_curve
 from diglot.report.thumbnails import jpeg_uri
 from diglot.select.add_columns import add_columns
 from diglot.synth.scenes.config import ScenesConfig
@@ -63,6 +64,7 @@ def evaluate(
     harness: Literal["diglot", "lmms"] = "diglot",
     lmms: LmmsSettings = _LMMS,
     into: OutFile | None = None,
+    curve: OutFile | None = None,
     pictures: int = 64,
     seed: int = 0,
     json: OutFile | None = None,
@@ -77,6 +79,9 @@ def evaluate(
         diglot evaluate runs/caption runs/mmcs --out eval --json eval/results.json
         diglot evaluate runs/mmcs --tasks counting,position --data data/scenes --out eval
         diglot evaluate runs/mmcs --out eval --options '{presence: {limit: 50, length: pmi}}'
+        diglot evaluate runs/a/model runs/b/model --tasks multiple_choice --out language \\
+            --options '{multiple_choice: {path: mmlu.json}}' --labels step-0,step-100 \\
+            --curve language.png
         diglot evaluate exported/mmcs --tasks grounding,gqa --out eval \\
             --lmms.python lmms/bin/python --lmms.device cuda
 
@@ -84,9 +89,11 @@ def evaluate(
         checkpoints: Run folders, model folders, or stock vision-language checkpoints.
         out: Folder of the questions, the answers, results.csv and answers.html.
         tasks: Tasks and groups with commas between. offline stands for referring, presence,
-            counting, colour, position, region_naming and description; a task of your own is named
-            by its dotted path. grounding, perception, general and captions, or a task of these by
-            its name in lmms-eval, are run by lmms-eval on a checkpoint of stock transformers.
+            counting, colour, position, region_naming and description. multiple_choice (from a file
+            as MMLU's) and captioning (METEOR, ROUGE-L, CIDEr) are further ones, a task of your own
+            is named by its dotted path. grounding, perception, general and captions, or a task of
+            these by its name in lmms-eval, are run by lmms-eval on a checkpoint of stock
+            transformers.
         options: Settings by task: {counting: {limit: 50, ways: [generate]}}.
         data: A dataset of scenes whose regions name all that they show; composed where left out.
         split: Of the data, or of the scenes to compose: test, or test_names and test_combinations
@@ -99,6 +106,7 @@ def evaluate(
             (written answers alone).
         lmms: How lmms-eval is run.
         into: A CSV file of `diglot select`: each checkpoint's row gets its scores as columns.
+        curve: Also draw the scores over the checkpoints in the order given (.png, .svg, .pdf).
         pictures: Pictures on the page of answers.
         seed: Of the questions, the scenes and the intervals.
         json: Also write the results to this file, which `diglot report` reads.
@@ -116,6 +124,8 @@ def evaluate(
         write_json(json, record)
     if into:
         add_columns(into, _columns(record))
+    if curve:
+        write_checkpoint_curve(record, curve)
     console.print(_table(record))
     for pair in (pair for pair in record["pairs"] if pair["key"].count(".") == 1):
         console.print(_pair_line(pair), markup=False, highlight=False)

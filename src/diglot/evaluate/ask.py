@@ -68,7 +68,8 @@ def answer_key(item: Item, chosen: ChosenTask, way: Way, settings: AskSettings) 
     """A digest of all that an answer depends on beside the checkpoint."""
     asked = chosen.task.asked
     how = {"max_tokens": asked.max_tokens} if way == "generate" else {"prior": _wants_prior(chosen)}
-    frame = asdict(settings.frame) if item.question is None or not settings.template else None
+    framed = item.question is None or item.plain or not settings.template
+    frame = asdict(settings.frame) if framed else None
     content = [VERSION, item.digest, way, how, settings.template, frame]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -135,7 +136,7 @@ def make_prompt(
             item.question,
             tokenizer,
             image=item.image is not None and not without_image,
-            frame=None if settings.template else settings.frame,
+            frame=settings.frame if item.plain or not settings.template else None,
         )
 
 

@@ -74,9 +74,14 @@ def make_benchmark(
 
 
 def _making(chosen: ChosenTask) -> dict[str, Any]:
-    """The settings that change which items there are; how they are asked does not."""
+    """The settings that change which items there are, and digests of the files they name.
+
+    How items are asked does not change them.
+    """
     asking = ("ways", "length", "max_tokens")
-    return {name: value for name, value in chosen.settings.items() if name not in asking}
+    kept = {name: value for name, value in chosen.settings.items() if name not in asking}
+    files = [Path(value) for value in kept.values() if isinstance(value, str) and value]
+    return kept | {"files": [file_sha256(path) for path in files if path.is_file()]}
 
 
 def read_about(folder: Path) -> Mapping[str, Any]:

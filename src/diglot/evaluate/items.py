@@ -31,6 +31,8 @@ class Item:
     """Answers to choose from by likelihood; none for a question that is only answered in writing"""
     right: tuple[bool, ...] = ()
     """Of each candidate."""
+    plain: bool = False
+    """Asked as plain text, as it stands, whatever way questions are asked."""
     truth: Mapping[str, Any] = field(default_factory=dict)
     """Further truth that its task scores with (plain JSON): a box, references."""
 

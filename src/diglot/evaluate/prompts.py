@@ -11,7 +11,6 @@ from diglot.models.chat_template import render_prompt, special_texts, tokenize_r
 from diglot.models.config import Frame
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.prompt import opening, tokenize
-from diglot.models.words import label_ids
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,17 @@ def caption_prompt(tokenizer: PreTrainedTokenizerFast, frame: Frame) -> Prompt:
 
 
 def answer_ids(answer: str, prompt: Prompt, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
-    """The tokens of a candidate behind a prompt. Raises DataError for one of blanks."""
-    ids = label_ids(answer, tokenizer, leading_space=prompt.spaced)
-    if not ids:
+    """The tokens of a candidate behind a prompt, with the blank before it where one stands there.
+
+    Raises DataError for one of blanks.
+    """
+    if not answer.strip():
         raise DataError("a candidate has no tokens", got=repr(answer))
-    return ids
+    if not prompt.spaced:
+        return tokenize(answer.strip(), tokenizer).ids
+    # behind another word, as a whole text is tokenised; that word's own tokens end at 1
+    whole = tokenize(f"a {answer.strip()}", tokenizer)
+    return tuple(i for i, end in zip(whole.ids, whole.offsets_T2[:, 1], strict=True) if end > 1)
 
 
 def _framed(text: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame: Frame) -> Prompt:

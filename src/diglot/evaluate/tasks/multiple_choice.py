@@ -1,0 +1,155 @@
+"""Questions with lettered choices from a local file, without pictures: what language is retained.
+
+Source: MMLU (Hendrycks et al. 2021, arXiv 2009.03300) as lm-evaluation-harness asks it: the
+subject's description, solved examples, the question with its choices, and "Answer:", behind which
+the letters' likelihoods are compared. SEA Fig. 3a measures it before, during and after fine-tuning.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from diglot.config.read import expand_home
+from diglot.core.errors import ConfigError, DataError
+from diglot.evaluate.items import Item
+from diglot.evaluate.task import AskConfig, Task, Way
+
+LETTERS = "ABCDEFGHIJ"
+MOST_BYTES = 512 * 2**20
+ABOUT = "The following are multiple choice questions (with answers)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(AskConfig):
+    """MMLU's format: a line question,A,B,C,D,letter of CSV, or JSON with question, choices, answer.
+
+    JSON is a list, or one object a line; `answer` is an index or a letter, `subject` may stand.
+    """
+
+    path: str = ""
+    """The file with the questions: .csv, .json or .jsonl."""
+    examples: str = ""
+    """A file of solved questions, of the same format."""
+    shots: int = 0
+    """So many examples, of the question's subject, stand before a question."""
+    ways: tuple[Way, ...] = ("likelihood",)
+    """likelihood, generate (the letter written), or both."""
+    limit: int = 20_000
+    """At most so many questions, drawn at random."""
+    max_tokens: int = 4
+    """Longest written answer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expand_home(self, "path", "examples")
+        if self.shots < 0 or (self.shots and not self.examples):
+            raise ConfigError("shots need a file of examples", got=self.shots, where="shots")
+
+
+class Choice(BaseModel):
+    """One question of a file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    question: str = Field(min_length=1)
+    choices: list[str] = Field(min_length=2, max_length=len(LETTERS))
+    answer: int | str
+    subject: str = ""
+
+    @property
+    def letter(self) -> str:
+        """The right choice. Raises ValueError where there is none of that name."""
+        text = str(self.answer).strip().upper()
+        at = int(text) if text.isdigit() else LETTERS.index(text)
+        if at >= len(self.choices):
+            raise ValueError(f"answer {self.answer!r} of {len(self.choices)} choices")
+        return LETTERS[at]
+
+
+def build(config: Config) -> Task:
+    """Accuracy by the likelihood of the letters."""
+    return Task(
+        title="Multiple choice",
+        what="Which of the lettered choices is right? Asked as plain text, as "
+        f"lm-evaluation-harness asks MMLU, with {config.shots} solved examples; no picture.",
+        make=lambda scenes, generator: _make(config),
+        scorer="score_choice",
+        asked=config,
+        needs_scenes=False,
+    )
+
+
+def _make(config: Config) -> Iterator[Item]:
+    if not config.path:
+        raise ConfigError("no file of questions", where="options.multiple_choice.path")
+    examples = read_choices(Path(config.examples)) if config.shots else []
+    for number, choice in enumerate(read_choices(Path(config.path))):
+        solved = [e for e in examples if e.subject == choice.subject][: config.shots]
+        letters = LETTERS[: len(choice.choices)]
+        yield Item(
+            id=str(number),
+            task="",
+            question=write_question(choice, solved),
+            answer=choice.letter,
+            group=choice.subject,
+            candidates=tuple(letters),
+            right=tuple(letter == choice.letter for letter in letters),
+            plain=True,
+        )
+
+
+def write_question(choice: Choice, solved: Sequence[Choice] = ()) -> str:
+    """The whole text before the letter."""
+    subject = f" about {' '.join(choice.subject.split('_'))}" if choice.subject else ""
+    blocks = [f"{_block(example)} {example.letter}" for example in solved]
+    return "\n\n".join([f"{ABOUT}{subject}.", *blocks, _block(choice)])
+
+
+def _block(choice: Choice) -> str:
+    lines = [f"{a}. {text}" for a, text in zip(LETTERS, choice.choices, strict=False)]
+    return "\n".join([choice.question.strip(), *lines, "Answer:"])
+
+
+def read_choices(path: Path) -> list[Choice]:
+    """The questions of a file. Raises ConfigError or DataError naming the file and the question."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError("too large a file", expected="512 MB at most", where=str(path))
+        rows = _rows(path)
+    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise ConfigError(f"cannot read the questions: {error}", where=str(path)) from error
+    return [_read_choice(row, f"{path}, question {n}") for n, row in enumerate(rows, start=1)]
+
+
+def _rows(path: Path) -> list[Any]:
+    text = path.read_text("utf-8-sig")
+    if path.suffix == ".csv":
+        lines = [line for line in csv.reader(text.splitlines(keepends=True)) if line]
+        return [
+            {"question": line[0], "choices": line[1:-1], "answer": line[-1], "subject": ""}
+            for line in lines
+        ]
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    content = json.loads(text)
+    if not isinstance(content, list):
+        raise DataError("not a list of questions", where=str(path))
+    return content
+
+
+def _read_choice(row: Any, where: str) -> Choice:
+    try:
+        choice = Choice.model_validate(row)
+        _ = choice.letter
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{place}: {first['msg']}", where=where) from error
+    except ValueError as error:
+        raise DataError(f"no such answer: {error}", where=where) from error
+    return choice
