@@ -50,7 +50,7 @@ def read_settings(
         at = args.index(shown[0])
         parser.parse_args(args[at : at + 2] if shown[0].startswith("--") else args[at : at + 1])
     plain = merge_options(
-        _name_first([word for word in args if word not in SHOW], parser),
+        [word for word in args if word not in SHOW],
         parser,
         merge=merge,
         recipe=recipe,
@@ -76,20 +76,22 @@ def merge_options(
     known = {name: action for action in parser._actions for name in _names(action)}
     settings: Any = {}
     options: list[tuple[str, Any]] = []
-    positional = [action.dest for action in parser._actions if not action.option_strings]
+    unnamed = _unnamed(parser)
     words = list(reversed(args))
     while words:
         word = words.pop()
-        if positional and not word.startswith("-"):
-            options.append((positional.pop(0), word))
+        if unnamed and not word.startswith("-"):
+            options.append((unnamed.pop(0), word))
             continue
         name, equals, value = word.removeprefix("--").partition("=")
         is_open = any(f"{name}.".startswith(f"{above}.") for above in open_under)
         action = known.get(name)
-        if not word.startswith("--") or not (is_open or _takes(known, name)):
+        if not word.startswith("--") or not (is_open or _takes(known, name) or name in unnamed):
             raise ConfigError(_unknown_argument(word, parser))
         if not equals:
             value = _value(words, name, flag=action is not None and action.nargs == "?")
+        if name in unnamed:
+            unnamed.remove(name)
         if name == "config":
             settings = merge(settings, recipe(value))
         else:
@@ -99,12 +101,11 @@ def merge_options(
     return settings
 
 
-def _name_first(args: list[str], parser: ArgumentParser) -> list[str]:
-    """A first word without a name is the first option that the verb cannot do without."""
-    first = next((a for a in parser._actions if a.required and a.option_strings), None)
-    if first is None or not args or args[0].startswith("-"):
-        return args
-    return [f"{first.option_strings[0]}={args[0]}", *args[1:]]
+def _unnamed(parser: ArgumentParser) -> list[str]:
+    """What words without a name are: the positional arguments, else the first required option."""
+    positional = [action.dest for action in parser._actions if not action.option_strings]
+    needed = [name for action in parser._actions if action.required for name in _names(action)]
+    return positional or needed[:1]
 
 
 def _value(words: list[str], name: str, *, flag: bool) -> str:
