@@ -117,7 +117,7 @@ SEA = {"plus.token_contrastive.weight": 1.0}
         ([row(set=SEA)], "rows.a: labels: token_contrastive learns from labels of patches"),
         ([row(set=SEA | {"labels": "/no/such"})], "Make them: diglot label"),
         ([row(set={"model.language.path": "/no/such"})], "rows.a: language.path"),
-        ([row(set={"start_from": "/no/such"})], "rows.a: /no/such/projector.safetensors"),
+        ([row(set={"start_from": "/no/such"})], "rows.a: /no/such: no checkpoint here"),
         # the rest of the comparison
         (["--sampels=[4]"], "unknown argument '--sampels' (did you mean 'samples'?)"),
         (["--measure.regions=4"], "unknown argument '--measure.regions'"),
@@ -129,7 +129,7 @@ SEA = {"plus.token_contrastive.weight": 1.0}
             "seeds: cannot be used; expected numbers of at least 0, none of them t",
         ),
         (["--seeds=[]"], "seeds: no seed"),
-        (["--jobs=0"], "jobs: must be at least 1"),
+        (["--jobs=0"], "jobs: expected whole number above 0"),
         (["--data=/no/such"], "/no/such: no such dataset folder"),
         (["--split=nosuch"], "no split 'nosuch'; expected one of: test, train"),
         (["--held_out=nosuch"], "no split 'nosuch'"),
