@@ -227,7 +227,8 @@ def test_a_recipe_fits_the_container_that_it_names(name, monkeypatch):
 
 def test_without_merging_mmcs_fits_llava_next(monkeypatch):
     monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
-    assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_llava_next") == ["llava_next"]
+    both = ["llava_next", "llava_onevision"]
+    assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_llava_next") == both
 
 
 def test_with_tiles_behind_their_numbers_mmcs_fits_aya_vision(monkeypatch):

@@ -120,9 +120,9 @@ class VLMConfig:
     """How an image becomes views; left out, it is squashed to the encoder's own size."""
     stock: str | None = None
     """A stock vision-language checkpoint, a folder or hub id, that all parts are taken from (llava,
-    llava_next, llava_onevision, aya_vision, idefics3, smolvlm); then encoder and projector stay
-    unset, preprocess too but to prepare images otherwise than the checkpoint's own processor, and
-    of the language model only dtype and revision count."""
+    llava_next, llava_onevision, aya_vision, cohere2_vision, lfm2_vl, internvl, idefics3, smolvlm);
+    then encoder and projector stay unset, preprocess too but to prepare images otherwise than the
+    checkpoint's own processor, and of the language model only dtype and revision count."""
     attention: Attention = "split"
     """How the one attention rule is computed: split = causal trunks, then the branch tokens;
     sdpa = one dense mask over a row; flex = FlexAttention (CUDA only); separate = a plain forward

@@ -40,8 +40,32 @@ FITTING = [
     ("aya_vision", "clip_vision", "last", {**MERGED, "activation": "silu"}, "squash"),
     ("aya_vision", "siglip", 1, {**MERGED, "activation": "silu"}, TILED),
 ]
+FAKE = "<fake_token_around_image>"
+IDEFICS = ViewMarks(image=f"{FAKE}<global-img>", end=FAKE, new_tokens=(FAKE,))
+ENDS = ViewMarks(start=EOS, end=BOS)
+NATIVE = {"mode": "native", "image_px": 32, "min_pixels": 1024, "max_pixels": 4096}
+FITTING += [
+    ("idefics3", "siglip", "last", {"name": "linear", "unshuffle": 2, "bias": False}, IDEFICS),
+    ("internvl", "dinov2", "last", {**MERGED, "hidden": None}, ENDS),
+    ("internvl", "dinov2", -2, {**MERGED, "hidden": None}, replace(TILED, marks=ENDS, image_px=48)),
+    (
+        "cohere2_vision",
+        "siglip",
+        "last",
+        {**MERGED, "activation": "silu", "input_norm": False},
+        replace(ENDS, view_end=EOS),
+    ),
+    ("lfm2_vl", "siglip2", "last", MERGED, Preprocess(**NATIVE, marks=ENDS)),
+    (
+        "lfm2_vl",
+        "siglip2",
+        "last",
+        {**MERGED, "input_norm": False},
+        Preprocess(**NATIVE, marks=ENDS),
+    ),
+]
 AYA_ROW = next(row for row in FITTING if row[0] == "aya_vision")
-NEED_TORCHVISION = ("llava_onevision",)  # their processors
+NEED_TORCHVISION = ("llava_onevision", "internvl", "cohere2_vision", "lfm2_vl")  # their processors
 
 
 def pictures() -> list[Image.Image]:
@@ -52,6 +76,8 @@ def pictures() -> list[Image.Image]:
 
 def make(towers: dict[str, Path], language: Path, row) -> tuple[VLM, VLMConfig]:
     _, folder, layer, projector, preprocess = row
+    if isinstance(preprocess, ViewMarks):
+        preprocess = Preprocess(image_px=32, marks=preprocess)
     if isinstance(preprocess, str):
         preprocess = Preprocess(mode=preprocess, image_px=32)
     config = VLMConfig(
@@ -217,6 +243,21 @@ MISFITS = [
     ("aya_vision", {"encoder": "efficientnet_lite0"}, "encoder efficientnet_lite0"),
     ("aya_vision", {"preprocess": Preprocess(mode="tiles", image_px=32)}, "ends with '_{number}'"),
     ("aya_vision", {"preprocess": replace(TILED, thumbnail=False)}, "always have one"),
+    ("idefics3", {"layer": "last", "projector": {"name": "linear"}}, "projector.bias True"),
+    ("idefics3", {"layer": "last"}, "image: <fake_token_around_image><global-img>"),
+    ("internvl", {"encoder": "efficientnet_lite0"}, "its tower is dinov2"),
+    ("cohere2_vision", {"layer": -1}, "the last state"),
+    ("cohere2_vision", {}, "always writes a token at start and view_end and end"),
+    (
+        "lfm2_vl",
+        {"preprocess": Preprocess(mode="native", min_pixels=1000)},
+        "multiple of a token's",
+    ),
+    (
+        "lfm2_vl",
+        {"preprocess": replace(TILED, marks=AYA)},
+        "tile 'TILE_{number}': it writes nothing",
+    ),
 ]
 
 

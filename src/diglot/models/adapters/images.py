@@ -1,15 +1,33 @@
 """A stock image processor's settings as ours: the way of preparing an image, and its pixels."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from transformers import AutoImageProcessor
+from transformers.utils.hub import cached_file
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.models.encoder import RGB, Resample
 from diglot.models.pretrained import reading
 
+WHERE = "model.stock"
+DO_ALL = {"do_resize": True, "do_normalize": True, "do_rescale": True}
+# Classes that need torchvision to be made: what they do where their file does not say.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "Cohere2VisionImageProcessor": {"crop_to_patches": True, "max_patches": 12, "resample": 3},
+    "Lfm2VlImageProcessor": {
+        "do_image_splitting": True,
+        "resample": 2,
+        "encoder_patch_size": 16,
+        "downsample_factor": 2,
+        "min_image_tokens": 64,
+        "max_image_tokens": 256,
+    },
+}
 RESAMPLE: dict[int, Resample] = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
@@ -25,21 +43,43 @@ class StockImages:
 
 def read_images(path: str, revision: str | None) -> StockImages:
     """Raises ConfigError for a processor that prepares images in a way we do not have."""
-    where = "model.stock"
-    images: Any = reading(
-        lambda: AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil"),
-        path=path,
-        where=where,
-    )
+    kind, images = _load_images(path, revision)
     resample = RESAMPLE.get(int(images.resample))
     if resample is None or not (images.do_resize and images.do_normalize and images.do_rescale):
-        raise ConfigError("an image processor that is not known here", got=images, where=where)
+        raise ConfigError("an image processor that is not known here", got=images, where=WHERE)
     return StockImages(
-        preprocess=_preprocess(images, where),
+        preprocess=_preprocess(kind, images, WHERE),
         mean=_rgb(images.image_mean),
         std=_rgb(images.image_std),
         resample=resample,
     )
+
+
+def _load_images(path: str, revision: str | None) -> tuple[str, Any]:
+    """The class and the settings; those of classes that need torchvision out of their file."""
+    fields = _read_fields(path, revision)
+    kind = str(fields.get("image_processor_type"))
+    if kind in DEFAULTS:
+        return kind, SimpleNamespace(**{**DO_ALL, **DEFAULTS[kind], **fields})
+    images: Any = reading(
+        lambda: AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil"),
+        path=path,
+        where=WHERE,
+    )
+    return type(images).__name__, images
+
+
+def _read_fields(path: str, revision: str | None) -> dict[str, Any]:
+    """The image processor's own settings, empty where no file has any."""
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        file = cached_file(
+            path, name, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+        if file is not None:
+            fields = json.loads(Path(file).read_text("utf-8"))
+            if found := fields.get("image_processor", fields if name.startswith("pre") else None):
+                return found
+    return {}
 
 
 def _rgb(values: Any) -> RGB:
@@ -47,13 +87,16 @@ def _rgb(values: Any) -> RGB:
     return float(red), float(green), float(blue)
 
 
-def _preprocess(images: Any, where: str) -> Preprocess:
-    kind = type(images).__name__
+def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
+    if kind in ("Cohere2VisionImageProcessor", "Lfm2VlImageProcessor"):
+        return _one_view(kind, images, where)
+    if kind.startswith(("Idefics3", "SmolVLM")):
+        return _idefics(kind, images, where)
     if kind.startswith(("LlavaNext", "LlavaOnevision")):
         return _anyres(images)
     if kind.startswith("GotOcr2"):
         return _tiles(images, where)
-    if getattr(images, "do_pad", False) and not kind.startswith("Idefics3"):
+    if getattr(images, "do_pad", False):
         raise ConfigError(f"{kind} pads before it resizes, which is not known here", where=where)
     size = images.size
     if getattr(images, "do_center_crop", False):
@@ -63,6 +106,35 @@ def _preprocess(images: Any, where: str) -> Preprocess:
     elif "height" in size and size["height"] == size["width"]:
         return Preprocess(mode="squash", image_px=size["height"])
     raise ConfigError(f"{kind} with size {size} is not known here", where=where)
+
+
+def _one_view(kind: str, images: Any, where: str) -> Preprocess:
+    """Cohere2Vision and Lfm2Vl without tiles, which have rules of their own."""
+    if kind.startswith("Cohere") and not (images.crop_to_patches and images.max_patches > 1):
+        return Preprocess(mode="squash", image_px=images.size["height"])
+    if kind.startswith("Lfm2Vl") and not images.do_image_splitting:
+        cell = (images.encoder_patch_size * images.downsample_factor) ** 2
+        return Preprocess(
+            mode="native",
+            min_pixels=images.min_image_tokens * cell,
+            max_pixels=images.max_image_tokens * cell,
+        )
+    raise _unknown_tiles(kind, where)
+
+
+def _idefics(kind: str, images: Any, where: str) -> Preprocess:
+    side, size = images.max_image_size["longest_edge"], images.size
+    if images.do_image_splitting or dict(size).get("height") != side:
+        raise _unknown_tiles(kind, where)
+    return Preprocess(mode="squash", image_px=side)
+
+
+def _unknown_tiles(kind: str, where: str) -> ConfigError:
+    return ConfigError(
+        f"{kind} cuts or resizes images by a rule that is not known here",
+        expected="one view an image (do_image_splitting or crop_to_patches false)",
+        where=where,
+    )
 
 
 def _tiles(images: Any, where: str) -> Preprocess:

@@ -31,4 +31,31 @@ def _aya_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     )
 
 
-READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {"aya_vision": _aya_vision}
+def _idefics3(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    """Its class has them as constants."""
+    fake = "<fake_token_around_image>"
+    return ViewMarks(image=f"{fake}<global-img>", end=fake)
+
+
+def _internvl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    return ViewMarks(start=tokenizer.start_image_token, end=tokenizer.end_image_token)
+
+
+def _cohere2_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    line = tokenizer.img_line_break_token
+    return ViewMarks(start=tokenizer.boi_token, view_end=line, end=tokenizer.eoi_token)
+
+
+def _lfm2_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    start = getattr(tokenizer, "image_start_token", "<|image_start|>")
+    return ViewMarks(start=start, end=getattr(tokenizer, "image_end_token", "<|image_end|>"))
+
+
+READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
+    "aya_vision": _aya_vision,
+    "idefics3": _idefics3,
+    "smolvlm": _idefics3,
+    "internvl": _internvl,
+    "cohere2_vision": _cohere2_vision,
+    "lfm2_vl": _lfm2_vl,
+}

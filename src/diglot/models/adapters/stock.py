@@ -3,8 +3,9 @@
 The parts are the stock model's own modules, so what is not trained goes out again to the bit.
 """
 
+import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,11 +24,18 @@ from diglot.models.adapters.marks import read_marks
 from diglot.models.encoder import unshuffle
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
+from diglot.models.encoders.siglip2 import Siglip2, set_trained_size
 from diglot.models.language import Language
+from diglot.models.logits import CAPS, DIVISORS, FACTORS
 from diglot.models.pretrained import load_pretrained, reading
 
 WHERE = "model.stock"
-CLASS_TOKEN = ("clip_vision_model", "dinov2")  # towers with one token before the patches
+CLASS_TOKEN = ("clip_vision_model", "dinov2", "internvl_vision")  # one token before the patches
+TOWERS: dict[str, type[Tower]] = {
+    "dinov2": Dinov2,
+    "internvl_vision": Dinov2,  # it interpolates its positions by itself too
+    "siglip2_vision_model": Siglip2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,9 @@ class StockNames:
     text: str = "language_model"
     factor: str | None = None
     """The config's name for the side of the blocks that its projector merges."""
+    takes: Literal["blocks", "merged", "grids"] = "blocks"
+    """What its projector takes: the features of each block in a row, as one vector, or as a grid.
+    """
     reads_last: bool = False
     """Reads the normed last state, else `hidden_states[vision_feature_layer]`."""
 
@@ -55,6 +66,9 @@ KNOWN = {
     "llava_next": StockNames(),
     "llava_onevision": StockNames(),
     "aya_vision": StockNames(factor="downsample_factor"),
+    "cohere2_vision": StockNames(factor="downsample_factor", reads_last=True),
+    "lfm2_vl": StockNames(factor="downsample_factor", takes="grids", reads_last=True),
+    "internvl": StockNames(factor="downsample_ratio", takes="merged"),
     "idefics3": IDEFICS,
     "smolvlm": IDEFICS,
 }
@@ -76,9 +90,15 @@ class StockProjector(nn.Module):
     `extra` are the stock model's weights beside its three parts, such as `image_newline`.
     """
 
-    def __init__(self, stock: nn.Module, factor: int, extra: dict[str, nn.Parameter]) -> None:
+    def __init__(
+        self,
+        stock: nn.Module,
+        factor: int,
+        extra: dict[str, nn.Parameter],
+        takes: Literal["blocks", "merged", "grids"] = "blocks",
+    ) -> None:
         super().__init__()
-        self.stock, self.merging = stock, Unshuffle(factor)
+        self.stock, self.merging, self.takes = stock, Unshuffle(factor), takes
         self.extra = nn.ParameterDict(extra)
 
     @property
@@ -93,10 +113,12 @@ class StockProjector(nn.Module):
         return tokens_ND.unflatten(0, merged_VrcE.shape[:3])
 
     def _map_blocks(self, merged_NE: torch.Tensor) -> torch.Tensor:
-        if self.merging.factor == 1:
+        factor = self.merging.factor
+        if self.takes == "merged" or (factor == 1 and self.takes == "blocks"):
             return self.stock(merged_NE)
-        cells = self.merging.factor**2
-        blocks = merged_NE.reshape(len(merged_NE), cells, merged_NE.shape[1] // cells)
+        width = merged_NE.shape[1] // factor**2
+        shape = (factor, factor) if self.takes == "grids" else (factor**2,)
+        blocks = merged_NE.reshape(len(merged_NE), *shape, width)
         return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
 
 
@@ -158,11 +180,14 @@ def open_stock(
     )
     preprocess = preprocess or stock_preprocess(config, images, path, revision, tokenizer)
     _check_joining(config, preprocess)
-    inner, factor = model.model, getattr(config, names.factor) if names.factor else 1
+    inner = model.model
     return StockParts(
         encoder=_encoder(path, revision, config, getattr(inner, names.tower), names, images),
         projector=StockProjector(
-            getattr(inner, names.projector), factor, dict(inner.named_parameters(recurse=False))
+            getattr(inner, names.projector),
+            _factor(config, names),
+            dict(inner.named_parameters(recurse=False)),
+            names.takes,
         ),
         language=_language(model, getattr(inner, names.text), tokenizer),
         preprocess=preprocess,
@@ -193,10 +218,18 @@ def _check_joining(config: Any, preprocess: Preprocess) -> None:
         )
 
 
+def _factor(config: Any, names: StockNames) -> int:
+    """The side of the blocks that the projector merges; InternVL has it as a share."""
+    value = getattr(config, names.factor) if names.factor else 1
+    return value if isinstance(value, int) else round(1 / value)
+
+
 def _encoder(
     path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
 ) -> Tower:
     layer = "last" if names.reads_last else config.vision_feature_layer
+    if config.model_type == "internvl" and layer == -1:
+        layer = "last"  # its -1 is the state behind the norm
     if isinstance(layer, list):
         raise ConfigError("several vision layers at once", got=layer, where=WHERE)
     kind = tower.config.model_type
@@ -207,8 +240,9 @@ def _encoder(
             where=WHERE,
         )
     settings = TowerConfig(path=path, layer=layer, revision=revision)
-    make = Dinov2 if kind == "dinov2" else Tower
-    return make(
+    if kind == "siglip2_vision_model":
+        set_trained_size(tower.config)
+    return TOWERS.get(kind, Tower)(
         settings,
         tower,
         prefix_tokens=int(drops_first),
@@ -221,8 +255,17 @@ def _encoder(
 def _language(model: Any, decoder: nn.Module, tokenizer: Any) -> Language:
     """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
     with torch.device("meta"):
-        causal = AutoModelForCausalLM.from_config(decoder.config)
+        causal = AutoModelForCausalLM.from_config(_with_plain_head(decoder.config))
     setattr(causal, causal.base_model_prefix, decoder)
     causal.set_output_embeddings(model.lm_head)
     causal.generation_config = model.generation_config
     return Language(causal.eval(), tokenizer)
+
+
+def _with_plain_head(config: Any) -> Any:
+    """The decoder's config without what its causal LM does to logits: the stock class does none."""
+    plain = copy.deepcopy(config)
+    for name in (*FACTORS, *DIVISORS, *CAPS):
+        if getattr(plain, name, None) is not None:
+            setattr(plain, name, None if name in CAPS else 1.0)
+    return plain

@@ -83,8 +83,8 @@ class Tower(nn.Module):
         self.tower, self.prefix_tokens = tower, prefix_tokens
         self.layer: int | Literal["last"] = config.layer
         settings: Any = tower.config
-        self.width, self.patch_px = settings.hidden_size, settings.patch_size
-        self.trained_px = settings.image_size
+        self.width, self.patch_px = settings.hidden_size, _side(settings.patch_size)
+        self.trained_px = _side(settings.image_size)
         self.image_px = config.image_px or self.trained_px
         self.mean, self.std, self.resample = mean, std, resample
         layers = settings.num_hidden_layers
@@ -104,6 +104,15 @@ class Tower(nn.Module):
     def _hidden(self, pixels_V3HW: torch.Tensor, **extra: Any) -> torch.Tensor:
         out = self.tower(pixel_values=pixels_V3HW, output_hidden_states=True, **extra)
         return chosen_layer(out, self.layer)
+
+
+def _side(size: int | list[int] | tuple[int, int]) -> int:
+    """The side of a square that a config has as one number or two."""
+    if isinstance(size, int):
+        return size
+    if size[0] != size[1]:
+        raise ConfigError("the tower takes no square", got=size, where="encoder.path")
+    return size[0]
 
 
 def chosen_layer(out: Any, layer: int | Literal["last"]) -> torch.Tensor:

@@ -38,8 +38,13 @@ class Siglip2(Tower):
 def build(config: Config) -> Siglip2:
     """The encoder. Raises ConfigError for a checkpoint of another family."""
     tower: Any = load_tower(config, ("siglip2", "siglip2_vision_model"))
-    trained = int(tower.config.num_patches**0.5) * tower.config.patch_size
-    tower.config.image_size = trained  # NaFlex has no one size; this is its position table's
-    if trained < tower.config.patch_size:
-        raise ConfigError("the checkpoint has no position table", where="encoder.path")
+    set_trained_size(tower.config)
     return Siglip2(config, tower, prefix_tokens=0, mean=HALF, std=HALF, resample="bilinear")
+
+
+def set_trained_size(settings: Any) -> None:
+    """NaFlex has no one size; this is its position table's. Raises ConfigError without one."""
+    trained = int(settings.num_patches**0.5) * settings.patch_size
+    if trained < settings.patch_size:
+        raise ConfigError("the checkpoint has no position table", where="encoder.path")
+    settings.image_size = trained

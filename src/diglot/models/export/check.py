@@ -170,7 +170,7 @@ def _write_request(
     for number, picture in enumerate(pictures):
         picture.save(request / f"{number}.png")
         mine, size_hw = ours[number], (picture.height, picture.width)
-        inputs = container.pixel_inputs(mine.pixels_V3HW, size_hw)
+        inputs = container.pixel_inputs(vlm, mine.pixels_V3HW, size_hw)
         inputs = {"input_ids": mine.ids_T[None], **inputs}
         save_file(inputs, request / f"inputs.{number}.safetensors")
 

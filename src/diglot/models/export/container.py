@@ -66,7 +66,7 @@ class Container(ABC):
         """Weights beside tower, projector and language model, by their full names."""
         return {}
 
-    def pixel_inputs(self, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
+    def pixel_inputs(self, vlm: VLM, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
         """The stock model's inputs for one image of this size, out of our views' pixels.
 
         `--check` takes them where the stock processor cannot be loaded.
@@ -100,7 +100,10 @@ def compare_containers(design: Design) -> Mapping[str, list[str]]:
 
 def language_misfits(design: Design) -> list[str]:
     """What no container keeps of a language model."""
-    return ["the language model's head has a bias, the container's none"] * design.head_bias
+    reasons = ["the language model's head has a bias, the container's none"] * design.head_bias
+    if design.changes_logits:
+        reasons.append("the language model scales or caps its logits, which the container does not")
+    return reasons
 
 
 def encoder_misfits(design: Design, families: tuple[str, ...]) -> list[str]:

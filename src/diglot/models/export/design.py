@@ -15,6 +15,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, VLMConfig
 from diglot.models.encoders.auto import find_family
+from diglot.models.logits import LogitChange, possible_changes
 from diglot.models.pretrained import reading
 
 
@@ -33,6 +34,8 @@ class Design:
     text: Any
     head_bias: bool = False
     """Whether the language model's head adds a bias, which no stock container keeps."""
+    changes_logits: bool = False
+    """Whether the language model scales or caps its logits, which no stock container does."""
     unread: tuple[str, ...] = ()
 
     @property
@@ -66,6 +69,7 @@ def read_design(config: VLMConfig) -> Design:
         tower=tower,
         text=text,
         head_bias=text is not None and _head_has_bias(text),
+        changes_logits=text is not None and _changes_logits(text),
         unread=tuple(unread),
     )
 
@@ -85,6 +89,11 @@ def _squashed(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
     """What a model without `preprocess` does: the whole image, squashed to the encoder's size."""
     side = encoder.get("image_px") or getattr(tower, "image_size", None)
     return None if side is None else Preprocess(mode="squash", image_px=side)
+
+
+def _changes_logits(text: Any) -> bool:
+    changes = possible_changes(text.get_text_config())
+    return any(change != LogitChange() for change in changes)
 
 
 def _head_has_bias(text: Any) -> bool:

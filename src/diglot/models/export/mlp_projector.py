@@ -42,6 +42,16 @@ def mlp_misfits(
     return reasons
 
 
+def linear_misfits(design: Design, *, bias: bool) -> list[str]:
+    """Why a single matrix does not fit."""
+    settings = design.projector
+    if settings["name"] != "linear":
+        return [f"projector {settings['name']}: it has one linear layer"]
+    if settings["bias"] != bias:
+        return [f"projector.bias {settings['bias']}: its layer has {'one' if bias else 'none'}"]
+    return []
+
+
 def linear_pair(projector: Any, *, norm: str | None = None) -> State:
     """fc1 and fc2 as linear_1 and linear_2, and the norm under the name `norm`."""
     state = {

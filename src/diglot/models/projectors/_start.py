@@ -11,7 +11,8 @@ def match_words(last: nn.Linear, project: Callable[[], torch.Tensor], words_rms:
     """Scale the last layer so that what `project` gives has the words' root mean square."""
     scale = words_rms / project().square().mean().sqrt()
     last.weight.mul_(scale)
-    last.bias.mul_(scale)
+    if last.bias is not None:
+        last.bias.mul_(scale)
 
 
 def probe_features(*shape: int) -> torch.Tensor:

@@ -17,6 +17,8 @@ class Config:
 
     unshuffle: int = 1
     """Merge n × n features into one token."""
+    bias: bool = True
+    """Add a bias (Idefics3 has none)."""
     match_words: bool = True
     """Start at the root mean square of the language model's word embeddings; false keeps the
     layer's default start."""
@@ -29,10 +31,11 @@ class Config:
 class LinearProjector(nn.Module):
     """Maps features (V, h, w, E) to visual tokens (V, h/f, w/f, D)."""
 
-    def __init__(self, factor: int, *, encoder_width: int, llm_width: int) -> None:
+    def __init__(self, config: Config, *, encoder_width: int, llm_width: int) -> None:
         super().__init__()
-        self.merging = Unshuffle(factor)
-        self.fc = nn.Linear(encoder_width * factor**2, llm_width)
+        self.merging = Unshuffle(config.unshuffle)
+        merged = encoder_width * config.unshuffle**2
+        self.fc = nn.Linear(merged, llm_width, bias=config.bias)
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
         return self.fc(unshuffle(features_VhwE, self.merging.factor))
@@ -45,7 +48,7 @@ def build(
 
     `words_rms` is the root mean square of the LLM's word embeddings.
     """
-    projector = LinearProjector(config.unshuffle, encoder_width=encoder_width, llm_width=llm_width)
+    projector = LinearProjector(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         probe = probe_features(64, projector.fc.in_features)
         match_words(projector.fc, lambda: projector.fc(probe), words_rms)

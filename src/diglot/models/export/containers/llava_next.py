@@ -73,7 +73,7 @@ class LlavaNext(Container):
         projector: Any = vlm.projector
         return {"model.image_newline": projector.separators[0]}
 
-    def pixel_inputs(self, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
+    def pixel_inputs(self, vlm: VLM, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
         return {"pixel_values": pixels_V3HW[None], "image_sizes": torch.tensor([size_hw])}
 
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
