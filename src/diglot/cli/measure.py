@@ -44,6 +44,9 @@ def measure(
         diglot measure runs/caption --data data/scenes --json few.json \\
             --measure.measures '{embedding: {threshold: quantile}, layers: {k: 5}}'
 
+        torchrun --nproc_per_node 8 -m diglot measure runs/caption --data data/scenes \\
+            --json caption.json   (the data are split over the processes; the figures are the same)
+
     Args:
         checkpoint: A run folder of `diglot train`, the model folder in it, or the folder of a
             stock vision-language checkpoint.

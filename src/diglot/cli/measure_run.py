@@ -1,13 +1,17 @@
 """What `diglot measure` does once its options are read; this loads the model libraries."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
+from diglot.core.progress import ignore_progress
 from diglot.core.rng import check_seed
 from diglot.data.config import FeaturesConfig
 from diglot.data.records import open_dataset
@@ -42,11 +46,12 @@ def run_measure(
     if few:
         expected = "samples of 1, examples and points of 0 or more"
         raise ConfigError("too few samples", expected=expected)
+    main = join_processes()
     scenes = Scenes(
         train=open_dataset(data, train_split) if train_split else None,
         held_out=open_dataset(data, split),
         features=FeaturesConfig(folder=str(features)) if features else None,
-        rejected=json.with_suffix(".rejected.jsonl"),
+        rejected=json.with_suffix(".rejected.jsonl" if main else f".rejected.{os.getpid()}.jsonl"),
         first=samples,
     )
     name = label or (checkpoint.resolve() if checkpoint == model else checkpoint).name
@@ -62,10 +67,20 @@ def run_measure(
     )
     console = Console()
     with show_progress() as report:
-        record, kept = keep_measurement(job, json, report)
+        record, kept = keep_measurement(job, json, report if main else ignore_progress)
+    if not main:
+        scenes.rejected.unlink(missing_ok=True)  # the first process lists the same
+        return
     if kept:
         console.print(f"{json}: measured already, of the same weights, data and settings")
     console.print(_table(record))
+
+
+def join_processes() -> bool:
+    """Join the other processes that torchrun started, if any; whether this one is the first."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return True
+    return PartialState(cpu=not torch.cuda.is_available()).is_main_process
 
 
 def _table(record: dict[str, Any]) -> Table:

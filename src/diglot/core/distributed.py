@@ -1,7 +1,13 @@
 """What processes know of one another: rank, world size, and the rows of all of them."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import torch
 from torch import distributed
+
+B = TypeVar("B")
+R = TypeVar("R")
 
 
 def rank_and_world_size() -> tuple[int, int]:
@@ -30,3 +36,27 @@ def gather_rows(own_NKD: torch.Tensor) -> tuple[torch.Tensor, slice]:
     rows[rank] = own_NKD
     start = sum(sizes[:rank])
     return torch.cat(rows), slice(start, start + len(own_NKD))
+
+
+def map_over_processes(
+    batches: Sequence[B], work: Callable[[B], R], *, done: Callable[[B], None] = lambda batch: None
+) -> list[R]:
+    """work(batch) of every batch in order, each done by one process and known to all of them.
+
+    The batches are what one process alone would work on, so the results are the same to the last
+    digit. Results hold CPU tensors and plain data. `done` is called after every own batch, and for
+    those of the others once they are here.
+    """
+    rank, world_size = rank_and_world_size()
+    own: dict[int, R] = {}
+    for number in range(rank, len(batches), world_size):
+        own[number] = work(batches[number])
+        done(batches[number])
+    if world_size == 1:
+        return list(own.values())
+    gathered: list[Any] = [None] * world_size
+    distributed.all_gather_object(gathered, own)
+    for number in (n for n in range(len(batches)) if n % world_size != rank):
+        done(batches[number])
+    results: dict[int, R] = {n: result for part in gathered for n, result in part.items()}
+    return [results[number] for number in range(len(batches))]

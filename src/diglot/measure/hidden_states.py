@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from diglot.core.distributed import map_over_processes
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Encoded, Tokens
 from diglot.measure.projected import ProjectedSample
@@ -73,18 +74,25 @@ def read_layers(
     tokens, the same ones whatever the batches.
     """
     share = -(-tokens // max(1, len(documents)))
-    parts: list[tuple[torch.Tensor, ...]] = []
-    for batch in _batches(documents, batch_tokens):
+    chosen = {id(d): _draw_tokens(d, share, generator) for d in documents}
+
+    def read(batch: Sequence[Document]) -> list[tuple[torch.Tensor, ...]]:
         visual_ND = torch.cat([document.scene.visual_PD for document in batch])
         # every document has a row of its own, so its positions are the row's first ones
         packed = pack([d.encoded for d in batch], row_tokens=1, image_of=range(len(batch)))
         hidden = vlm.decode(packed.to(visual_ND.device), visual_ND, every_layer=True).hidden_states
-        for row, document in _rows(batch):
-            states_LTD = (
-                torch.stack([h[row, : len(document.encoded)] for h in hidden]).float().cpu()
-            )
-            parts.append(_split_states(states_LTD, document, share, generator))
-        done(sum(len(document.encoded) for document in batch))
+        states = [
+            torch.stack([h[row, : len(document.encoded)] for h in hidden]).float().cpu()
+            for row, document in _rows(batch)
+        ]
+        return [_split_states(s, d, chosen[id(d)]) for s, d in zip(states, batch, strict=True)]
+
+    of_batches = map_over_processes(
+        list(_batches(documents, batch_tokens)),
+        read,
+        done=lambda batch: done(sum(len(document.encoded) for document in batch)),
+    )
+    parts = [part for of_batch in of_batches for part in of_batch]
     means = (torch.stack([part[i] for part in parts], dim=1) for i in (0, 1))
     whole = (torch.cat([part[i] for part in parts], dim=1)[:, :tokens] for i in (2, 3))
     return LayerStates(*means, *whole)
@@ -97,17 +105,24 @@ def _rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:
     return ((rows[i], document) for i, document in enumerate(batch))
 
 
+def _draw_tokens(
+    document: Document, share: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the document's visual and of its caption's tokens are kept whole."""
+    visual = int((document.encoded.visual_T >= 0).sum())
+    counts = (visual, len(document.encoded) - document.text_start)
+    one, other = (np.sort(generator.permutation(count)[:share]) for count in counts)
+    return one, other
+
+
 def _split_states(
-    states_LTD: torch.Tensor, document: Document, share: int, generator: np.random.Generator
+    states_LTD: torch.Tensor, document: Document, chosen: tuple[np.ndarray, np.ndarray]
 ) -> tuple[torch.Tensor, ...]:
-    """Means of image and caption (L, D), and a share of the whole tokens of both (L, k, D)."""
+    """Means of image and caption (L, D), and the chosen whole tokens of both (L, k, D)."""
     visual_LPD = states_LTD[:, document.encoded.visual_T >= 0]
     text_LTD = states_LTD[:, document.text_start :]
-    drawn = [
-        side[:, np.sort(generator.permutation(side.shape[1])[:share])]
-        for side in (visual_LPD, text_LTD)
-    ]
-    return visual_LPD.mean(dim=1), text_LTD.mean(dim=1), *drawn
+    sides = zip((visual_LPD, text_LTD), chosen, strict=True)
+    return visual_LPD.mean(dim=1), text_LTD.mean(dim=1), *(side[:, k] for side, k in sides)
 
 
 def _batches(documents: Sequence[Document], batch_tokens: int) -> Iterator[list[Document]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from diglot.core.distributed import map_over_processes
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Branch, Encoded, Image, Patches, Segment, Separator, Tokens
@@ -67,11 +68,12 @@ def log_likelihoods(
     In nats, summed over the candidate's tokens. `done` is called after every
     forward pass with the tokens it computed.
     """
-    answers: list[np.ndarray] = []
-    for batch in _batches(questions, batch_tokens):
-        answers += _answer(vlm, batch, row_tokens)
-        done(sum(question.tokens for question in batch))
-    return answers
+    answers = map_over_processes(
+        list(_batches(questions, batch_tokens)),
+        lambda batch: _answer(vlm, batch, row_tokens),
+        done=lambda batch: done(sum(question.tokens for question in batch)),
+    )
+    return [answer for of_batch in answers for answer in of_batch]
 
 
 def _batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[Question]]:

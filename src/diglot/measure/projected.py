@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 
+from diglot.core.distributed import map_over_processes, rank_and_world_size
 from diglot.core.geometry import TokenGrid
 from diglot.core.types import Region, Sample
 from diglot.models.vlm import VLM
@@ -40,13 +41,24 @@ def project_samples(
     views(sample) gives the views of its image: cached features (h, w, E), or pixels (3, H, W). The
     first `keep_features` samples keep their encoder features too, on the CPU.
     """
-    projected: list[ProjectedSample] = []
+
+    def project(start: int) -> list[ProjectedSample]:
+        chunk = samples[start : start + BATCH_SAMPLES]
+        kept = max(0, min(len(chunk), keep_features - start))
+        return _project_chunk(vlm, chunk, views, views_are == "pixels", kept)
+
+    device = vlm.language.words.weight.device
+    # tensors travel between processes on the CPU
+    between = device if rank_and_world_size()[1] == 1 else torch.device("cpu")
     with eval_mode(vlm):
-        for start in range(0, len(samples), BATCH_SAMPLES):
-            chunk = samples[start : start + BATCH_SAMPLES]
-            kept = max(0, min(len(chunk), keep_features - start))
-            projected += _project_chunk(vlm, chunk, views, views_are == "pixels", kept)
-    return projected
+        chunks = map_over_processes(
+            range(0, len(samples), BATCH_SAMPLES), lambda start: _move(project(start), between)
+        )
+    return _move([projected for chunk in chunks for projected in chunk], device)
+
+
+def _move(samples: Sequence[ProjectedSample], device: torch.device) -> list[ProjectedSample]:
+    return [replace(sample, visual_PD=sample.visual_PD.to(device)) for sample in samples]
 
 
 def _project_chunk(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot import __version__
+from diglot.core.distributed import rank_and_world_size
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.result import side_by_side
@@ -67,7 +68,8 @@ def keep_measurement(job: Measurement, path: Path, report: Report) -> tuple[dict
     if record is not None:
         return record, True
     record = {"key": job.key, "data": job.data, **run_measurement(job, report)}
-    write_json(path, record)
+    if rank_and_world_size()[0] == 0:
+        write_json(path, record)
     return record, False
 
 
@@ -148,13 +150,15 @@ def _words(subject: Subject) -> list[str]:
 
 
 def _scatter(subject: Subject, job: Measurement) -> dict[str, Any] | None:
-    space = open_words(subject.vlm.language, _words(subject) if job.points else [])
+    if not job.points or rank_and_world_size()[0]:
+        return None
+    space = open_words(subject.vlm.language, _words(subject))
     return scatter_json(subject.held_out, space, job.points, seed=job.seed)
 
 
 def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
     """The first samples with their token maps; words are of their captions and names."""
-    if not job.examples:
+    if not job.examples or rank_and_world_size()[0]:  # one process writes the page's part
         return []
     words, frame = _words(subject), subject.options.frame
     space, lexicon = open_words(subject.vlm.language, words), open_lexicon(words)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from diglot.core.distributed import map_over_processes
 from diglot.core.result import Measure
 from diglot.measure.attention_maps import ObjectMap, Query, open_queries, read_map
 from diglot.measure.attention_rows import record_rows
@@ -87,11 +88,13 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     )
 
     def run(done: Callable[[int], None]) -> list[Measure]:
-        maps: list[ObjectMap] = []
         with record_rows(subject.vlm.language):
-            for query in queries:
-                maps += read_map(subject.vlm, query)
-                done(query.tokens)
+            of_scenes = map_over_processes(
+                queries,
+                lambda query: read_map(subject.vlm, query),
+                done=lambda query: done(query.tokens),
+            )
+        maps = [object_map for of_scene in of_scenes for object_map in of_scene]
         draws = subject.options.bootstrap_draws
         return [_measure(reading, maps, queries, generator, draws) for reading in READINGS]
 
