@@ -1,8 +1,12 @@
 import json
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from diglot.core.errors import ConfigError
+from diglot.train.loop import train
 from diglot.train.trackers import Tracker, read_metrics
+from tests.tiny_folders import tiny_stage
 
 
 def test_one_line_a_step_and_the_same_in_tensorboard(tmp_path):
@@ -30,3 +34,25 @@ def test_a_process_that_is_not_the_main_one_writes_nothing(tmp_path):
     with Tracker(tmp_path / "run", start=0, active=False) as tracker:
         tracker.log(0, {"loss": 1.0})
     assert not (tmp_path / "run").exists()
+
+
+def test_figures_go_to_the_users_own_trackers_too(world, tmp_path):
+    stage = tiny_stage(world, tmp_path / "run", max_samples=8, trackers=["tensorboard"])
+    train(stage)
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    board = EventAccumulator(str(tmp_path / "run" / "diglot"))
+    board.Reload()
+    told = {event.step: event.value for event in board.Scalars("loss")}
+    assert told == {line["step"]: pytest.approx(line["loss"], rel=1e-6) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wanddb", "no tracker 'wanddb'; expected one of .*wandb"),
+        ("aim", "the tracker 'aim' is not installed. pip install aim"),
+    ],
+)
+def test_trackers_that_are_not_there_are_refused(world, tmp_path, name, message):
+    with pytest.raises(ConfigError, match=message):
+        train(tiny_stage(world, tmp_path / "run", trackers=[name]))

@@ -54,7 +54,7 @@ WRITTEN = {
     "freeze_backbone": "write --trainable.language false",
     "resume_from_checkpoint": "the same command again resumes a run",
     "deepspeed": "DeepSpeed comes from `accelerate config`",
-    "report_to": "TensorBoard files lie in the run folder",
+    "report_to": "write --trackers [wandb]; TensorBoard files lie in the run folder",
 }
 
 

@@ -172,6 +172,9 @@ class StageConfig:
     """Keep a frozen encoder's features, so that each image is encoded once."""
     checkpoint_every: PositiveInt = 100
     """Optimizer steps between saved states."""
+    trackers: list[str] = field(default_factory=list)
+    """Accelerate's trackers that the figures go to beside metrics.jsonl and TensorBoard: wandb,
+    trackio, mlflow, ...; each package installed and logged in to."""
     probe_every: NonNegativeInt = 0
     """Optimizer steps between evaluations on the probe set; 0 = none."""
     probe_split: str = "test"

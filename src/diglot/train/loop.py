@@ -1,8 +1,10 @@
 """The one training loop, for every objective and both stages."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
-from diglot.train.trackers import Tracker
+from diglot.train.trackers import Tracker, check_trackers, flatten_settings
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +169,8 @@ class _Run:
         active = self.accelerator.is_main_process
         watch = GradientWatch(self.vlm, [count.part for count in self.counts if count.learn])
         with (
-            Tracker(self.folder, start=start, active=active) as tracker,
+            self._others() as others,
+            Tracker(self.folder, start=start, active=active, others=others) as tracker,
             StopRequest(self.accelerator) as stop,
             explain_dead_workers(),
         ):
@@ -176,6 +179,17 @@ class _Run:
             probing.log_cost()
         watch.close()
         return self._write_result()
+
+    @contextmanager
+    def _others(self) -> Iterator[Callable[..., None] | None]:
+        """What passes figures on to the user's own trackers, if there are any."""
+        if not self.config.trackers:
+            yield None
+            return
+        settings = json.loads((self.folder / "config.json").read_text("utf-8"))
+        self.accelerator.init_trackers("diglot", config=flatten_settings(settings))
+        yield self.accelerator.log
+        self.accelerator.end_training()
 
     def _steps(
         self,
@@ -310,8 +324,13 @@ def _log_parts(counts: list[PartCount]) -> None:
 
 
 def _accelerator(config: StageConfig) -> Accelerator:
+    check_trackers(config.trackers)
     try:
-        return Accelerator(mixed_precision=config.precision)
+        return Accelerator(
+            mixed_precision=config.precision,
+            log_with=config.trackers or None,
+            project_dir=config.out,
+        )
     except ValueError as error:  # the machine cannot, or this process has begun with another
         reason = " ".join(str(error).split())
         raise ConfigError(reason, got=config.precision, where="precision") from error

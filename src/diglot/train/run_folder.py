@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 # What may lie in a folder before a run begins there: of a comparison's job, of a setting's scores.
 BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.json")
 # Settings that may differ when a run resumes: they change no figure.
-MAY_CHANGE = {"out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"}
+MAY_CHANGE = {
+    *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
+    "trackers",
+}
 PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 

@@ -1,13 +1,15 @@
 """Where a run's figures go: metrics.jsonl (the record) and TensorBoard (the view of it)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from torch.utils.tensorboard import SummaryWriter
 
+from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
 
@@ -17,8 +19,15 @@ class Tracker:
     One of a run's processes writes; for the others `active` is False.
     """
 
-    def __init__(self, folder: Path, *, start: int, active: bool = True) -> None:
-        self._active = active
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start: int,
+        active: bool = True,
+        others: Callable[..., None] | None = None,
+    ) -> None:
+        self._active, self._others = active, others
         if not active:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +51,43 @@ class Tracker:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record the figures of one step."""
+        if self._others:  # every process calls it; Accelerate's trackers know the main one
+            self._others(dict(values), step=step)
         if not self._active:
             return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises ConfigError for one that Accelerate does not have, or whose package is missing.
+
+    Accelerate leaves out a missing one without a word.
+    """
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            expected = "one of " + ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
+            raise ConfigError(f"no tracker {name!r}", expected=expected, where="trackers")
+        if not any(str(found) == name for found in get_available_trackers()):
+            raise ConfigError(
+                f"the tracker {name!r} is not installed",
+                where="trackers",
+                fix=f"pip install {name}",
+            )
+
+
+def flatten_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names with plain values, as trackers take them."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten_settings(value, f"{above}{name}.")
+        else:
+            plain = isinstance(value, bool | int | float | str)
+            flat[above + name] = value if plain else json.dumps(value)
+    return flat
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
