@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_vlm, save_vlm
 from diglot.models.config import LoraConfig
 from diglot.models.language import LanguageConfig
-from diglot.models.lora import add_lora, merge_lora
+from diglot.models.lora import add_lora, lora_parameters, merge_lora
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from tests.tiny import tiny_language, tiny_vlm
@@ -102,3 +102,14 @@ def test_gradient_reaches_every_adapter() -> None:
     vlm.language.model(input_ids=IDS, use_cache=False).logits.logsumexp(-1).sum().backward()
     adapters = [p for n, p in vlm.named_parameters() if "lora_" in n]
     assert all(isinstance(p, nn.Parameter) and p.grad.norm() > 0 for p in adapters)
+
+
+def test_adapters_of_a_half_precision_model_learn_in_float32() -> None:
+    language = tiny_language()
+    language.model.bfloat16()
+    add_lora(language, LoraConfig(rank=2))
+    assert {p.dtype for p in lora_parameters(language)} == {torch.float32}
+    ids = torch.arange(6)[None]
+    assert language.model(ids).logits.dtype == torch.bfloat16
+    merge_lora(language)
+    assert {p.dtype for p in language.model.parameters()} == {torch.bfloat16}

@@ -1,5 +1,6 @@
 """Every recipe that diglot carries resolves, every ablation over its bases; none loads a model."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,9 +26,9 @@ from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_c
 from tests.tiny import tiny_tokenizer
 
 FOLDER = Path(str(files("diglot.recipes")))
-EMBEDDED, FULL, ABLATIONS = (
+EMBEDDED, FULL, ABLATIONS, SFT = (
     sorted(f"{kind}/{p.stem}" for p in (FOLDER / kind).glob("*.yaml"))
-    for kind in ("embedded", "full", "ablations")
+    for kind in ("embedded", "full", "ablations", "sft")
 )
 # Rows of an ablation that are the recipe itself.
 OWN_ROWS = {"vdep_table4_alpha_0.001", "vdep_table5_ratio_1.0", "vdep_table8_l2"}
@@ -58,7 +59,7 @@ def bases(overlay: str) -> list[str]:
 PAIRS = [(base, overlay) for overlay in ABLATIONS for base in bases(overlay)]
 
 
-@pytest.mark.parametrize("name", EMBEDDED + FULL)
+@pytest.mark.parametrize("name", EMBEDDED + FULL + SFT)
 def test_a_recipe_resolves(name):
     assert stage(name) == resolve_stage(stage(name))
 
@@ -173,6 +174,37 @@ def test_full_size_recipes_train_as_the_papers_say(name):
     assert (told.epochs, told.precision, told.model.language.dtype) == (1, "bf16", "bfloat16")
     assert told.global_batch == (128 if "mmcs" in name else 256)
     assert told.global_batch % (8 * told.micro_batch) == 0  # on the papers' eight GPUs
+
+
+@pytest.mark.parametrize("name", SFT)
+def test_sft_recipes_train_as_the_papers_say(name):
+    recipe = stage(name)
+    assert recipe.objective.name == "instruct"
+    assert (recipe.epochs, recipe.optim.warmup, recipe.optim.weight_decay) == (1, 0.03, 0.0)
+    learns, by_lora = recipe.trainable, "mmcs" in name
+    assert (recipe.optim.lr, recipe.global_batch) == ((2e-4, 64) if by_lora else (2e-5, 128))
+    assert learns.projector
+    assert learns.language != by_lora
+    if by_lora:
+        assert (learns.lora.rank, learns.lora.alpha, learns.lora.dropout) == (32, 64, 0.05)
+    free = name in ("sft/sea_table4_encoder_free", "sft/sea_prime_llama3_8b")
+    assert (learns.encoder, recipe.optim.encoder_lr) == ((True, 2e-6) if free else (False, None))
+    assert recipe.max_samples == (200_000 if name.endswith("_200k") else None)
+    # weights that learn are refused in half precision
+    assert recipe.model.language.dtype == ("bfloat16" if by_lora else "float32")
+
+
+@pytest.mark.parametrize("name", SFT)
+def test_a_second_stage_has_the_model_of_the_first(name):
+    """Each of its parts is one that a stage 1 it names has, but for the dtype."""
+    text = (FOLDER / f"{name}.yaml").read_text("utf-8")
+    named = re.findall(r"full/\w+", text.partition("--start_from")[2])
+    overlays = re.findall(r"sea_table2_\w+", text)
+    first = stage(named[0], *(f"ablations/{overlay}" for overlay in dict.fromkeys(overlays))).model
+    second = stage(name).model
+    for part in ("encoder", "projector", "preprocess"):
+        assert getattr(second, part) == getattr(first, part), part
+    assert second.language.path == first.language.path
 
 
 SMALL = {

@@ -44,6 +44,8 @@ def add_lora(language: Language, config: LoraConfig) -> list[str]:
         **config.extra,
     )
     peft.inject_adapter_in_model(settings, language.model)  # in its layers: the model stays itself
+    for parameter in lora_parameters(language):  # half precision would lose small updates
+        parameter.data = parameter.data.float()
     language.lora = config
     return names
 
