@@ -14,6 +14,7 @@ def view(
     only: str | None = None,
     phrase: str | None = None,
     labels: Path | None = None,
+    tokens: str | None = None,
     scan: int = 5000,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run.
@@ -28,6 +29,8 @@ def view(
 
         diglot view runs/demo   (makes runs/demo/report.html anew from its report.json)
 
+        diglot view data/questions --tokens embedded/sft --count 4
+
     Args:
         source: A folder of a dataset, of pairs, or of a run with its report.json; or a .jsonl file
             of image records, each with id, image (a path relative to the file), caption, maybe
@@ -40,6 +43,8 @@ def view(
         only: Show this one sample, by its id.
         phrase: Show only samples with a region whose phrase or label holds these words.
         labels: Patch labels that `diglot label` wrote of this dataset: the words are drawn too.
+        tokens: A recipe, or a run's folder: show the samples as it trains them, every token,
+            learned or not.
         scan: Most samples to read for the statistics, spread evenly over the dataset, and in search
             of a phrase.
     """
@@ -54,5 +59,6 @@ def view(
         only=only,
         phrase=phrase,
         labels=labels,
+        tokens=tokens,
         scan=scan,
     )

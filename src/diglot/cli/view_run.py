@@ -10,6 +10,7 @@ from typing import Any
 
 from diglot.cli.progress import show_progress
 from diglot.cli.view_pairs import holds_pairs, pairs_page
+from diglot.cli.view_tokens import token_documents
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
@@ -22,6 +23,7 @@ from diglot.report.dataset_page import write_dataset_page
 from diglot.report.dataset_stats import DatasetStats
 from diglot.report.page import write_report
 from diglot.report.samples import record_json
+from diglot.report.token_page import write_token_page
 
 _REPORT, _REJECTED, _FUNNEL = "report.json", "rejected.jsonl", "funnel.json"
 
@@ -38,6 +40,7 @@ def run_view(
     only: str | None,
     phrase: str | None,
     labels: Path | None,
+    tokens: str | None,
     scan: int,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run."""
@@ -57,10 +60,21 @@ def run_view(
         drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
     else:
         drawn = [_find(samples, only)]
+    if tokens is not None:
+        print(_tokens_page(tokens, source, split, drawn, out))
+        return
     page = _page(source, samples, drawn, scan, opened)
     page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
     page["note"] = f"{len(drawn)} of {len(samples):,} samples, {_chosen(only, phrase, seed)}."
     print(write_dataset_page(page, out or default))
+
+
+def _tokens_page(tokens: str, source: Path, split: str, drawn: list[int], out: Path | None) -> Path:
+    if not source.is_dir():
+        raise ConfigError("tokens are shown of a dataset folder", where="--tokens", got=str(source))
+    documents, note = token_documents(tokens, source, split, drawn)
+    page = {"title": f"{source.resolve().name}, {split}: tokens", "created": _now(), "note": note}
+    return write_token_page(page | {"documents": documents}, out or source / f"{split}.tokens.html")
 
 
 def _now() -> str:

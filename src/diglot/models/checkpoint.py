@@ -101,10 +101,15 @@ def load_weights(vlm: VLM, folder: Path) -> None:
                 where=str(folder),
                 fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
             )
-    if (folder / TEMPLATE).exists():
-        vlm.language.use_template((folder / TEMPLATE).read_text("utf-8"))
+    load_template(vlm.language, folder)
     if (folder / LORA).exists():
         _load_lora(vlm.language, folder)
+
+
+def load_template(language: Language, folder: Path) -> None:
+    """The chat template of a checkpoint's conversations, where it has one of its own."""
+    if (folder / TEMPLATE).exists():
+        language.use_template((folder / TEMPLATE).read_text("utf-8"))
 
 
 def _load_lora(language: Language, folder: Path) -> None:
