@@ -10,10 +10,13 @@ from PIL import Image
 
 from diglot.cli.main import main
 from diglot.config.parts import build_part
-from diglot.core.types import Sample
+from diglot.core.types import Lineage, Sample
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
+from diglot.models.checkpoint import save_vlm
 from diglot.models.config import EncoderPart, ProjectorPart
+from diglot.models.language import LanguageConfig
+from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.synth.step import Draft, Phrase
 from diglot.synth.steps import boxes
 from tests.tiny_folders import save_world
@@ -90,6 +93,48 @@ def test_own_labeller_names_the_colours_of_patches(tmp_path):
     assert main([*args, "--out", str(tmp_path / "labels"), "--labeller.side", "4"]) == 0
     labels = open_labels(tmp_path / "labels", open_dataset(tmp_path / "data"))
     assert [row[0] for row in labels[0].words] == ["red", "red", "blue", "blue"] * 4
+
+
+def test_own_step_drops_blank_pictures(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (64, 64), "grey").save(photos / "blank.png")
+    picture = Image.new("RGB", (64, 64), "blue")
+    picture.paste("yellow", (0, 0, 32, 64))
+    picture.save(photos / "full.png")
+    (tmp_path / "r.yaml").write_text(
+        "steps:\n  blank: {step: examples.own_step, least_spread: 4}\n"
+    )
+    args = ["synth", str(photos), "--out", str(tmp_path / "out"), "--config", f"{tmp_path}/r.yaml"]
+    assert main(args) == 0
+    (sample,) = open_dataset(tmp_path / "out")
+    assert "full" in sample.id
+    assert Lineage(step="blank", revision="least spread 4.0") in sample.lineage
+    assert "the picture is blank" in (tmp_path / "out" / "rejected.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_own_container_is_written_and_computes_the_same(tmp_path):
+    world = save_world(tmp_path, samples=1)
+    config = VLMConfig(
+        encoder={"name": "clip", "path": str(world / "clip")},
+        projector={"name": "mlp", "input_norm": True},
+        language=LanguageConfig(path=str(world / "language")),
+    )
+    vlm = build_vlm(config)
+    torch.nn.init.normal_(vlm.projector.norm.weight)  # not as it starts
+    save_vlm(vlm, config, tmp_path / "model", parts=("projector",))
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        pixels = rng.integers(0, 255, (40, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    args = ["export", f"{tmp_path}/model", "--to", "examples.own_container", "--check"]
+    args += ["--out", f"{tmp_path}/out", "--json", f"{tmp_path}/check.json"]
+    assert main([*args, "--images", f"{tmp_path}/a.png", f"{tmp_path}/b.png"]) == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "vipllava"
+    found = json.loads((tmp_path / "check.json").read_text())
+    assert (found["passed"], found["same_tokens"], found["images"]) == (True, True, 5)
+    assert main(["export", f"{tmp_path}/model", "--to", "examples.own_step", "--out", "x"]) == 2
 
 
 def test_own_annotator_gives_boxes_to_the_step(tmp_path):

@@ -57,7 +57,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", type=Path, default=None, help="folder that `diglot train` wrote"
     )
-    parser.add_argument("--to", type=str | None, default=None, help=f"container: {known}")
+    parser.add_argument(
+        "--to",
+        type=str | None,
+        default=None,
+        help=f"container: {known}, or a dotted path of your own",
+    )
     parser.add_argument("--out", type=Path | None, default=None, help="folder to write")
     parser.add_argument(
         "--dtype",

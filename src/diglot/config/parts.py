@@ -44,7 +44,7 @@ def load_part(package: str, name: str, *, where: str | None = None) -> ModuleTyp
     Raises ConfigError for an unknown name (it lists the known ones) or a module that is no part.
     """
     if "." in name:
-        module = _import_own(name, where)
+        module = import_own(name, where)
     elif name in known_parts(package):
         module = importlib.import_module(f"{package}.{name}")
     else:
@@ -66,7 +66,8 @@ def suggest_name(wrong: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _import_own(name: str, where: str | None) -> ModuleType:
+def import_own(name: str, where: str | None) -> ModuleType:
+    """A user's own module, found from the cwd. Raises ConfigError where it cannot be imported."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from diglot.config.parts import known_parts
+from diglot.config.parts import import_own, known_parts
 from diglot.core.errors import ConfigError
 from diglot.core.types import SizeHW
 from diglot.models.export.design import Design
@@ -84,10 +84,18 @@ def known_containers() -> list[str]:
 
 
 def load_container(name: str) -> Container:
-    """The container of this name. Raises ConfigError for an unknown one."""
+    """The container of this name, or of the user's own module. Raises ConfigError for neither."""
+    if "." in name:
+        own = getattr(import_own(name, "to"), "CONTAINER", None)
+        if not isinstance(own, Container):
+            raise ConfigError(f"module {name!r} has no CONTAINER", got=own, where="to")
+        return own
     if name not in known_containers():
+        known = ", ".join(known_containers())
         raise ConfigError(
-            f"no container {name!r}", expected="one of " + ", ".join(known_containers()), where="to"
+            f"no container {name!r}",
+            expected=f"one of {known}, or a dotted path of your own",
+            where="to",
         )
     return importlib.import_module(f"{PACKAGE}.{name}").CONTAINER
 
