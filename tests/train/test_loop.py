@@ -116,3 +116,12 @@ def test_a_precision_that_cannot_be_had(world, tmp_path):
     train(tiny_stage(world, tmp_path / "a", max_samples=4))
     with pytest.raises(ConfigError, match=r"^precision: "):
         train(tiny_stage(world, tmp_path / "b", precision="fp16"))
+
+
+def test_progress_tells_the_loss_and_the_tokens_a_second(world, tmp_path):
+    notes = []
+    train(tiny_stage(world, tmp_path / "run", max_samples=8), report=lambda p: notes.append(p.note))
+    shown = [note for note in notes if "tokens/s" in note]
+    assert len(shown) == 2
+    told = [float(note.split(",")[0].removeprefix("loss ")) for note in shown]
+    assert told == pytest.approx(losses(tmp_path / "run"), abs=5e-4)

@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from accelerate import Accelerator
@@ -130,3 +130,8 @@ def _worker_start(config: StageConfig) -> str | None:
         return None
     known = multiprocessing.get_all_start_methods()
     return config.worker_start or ("fork" if "fork" in known else "spawn")
+
+
+def count_tokens(batches: Sequence[Batch | None]) -> int:
+    """Positions of a step's documents, text and visual tokens of trunk and branches, no padding."""
+    return sum(int((b.packed.document_BT >= 0).sum()) for b in batches if b)

@@ -31,7 +31,7 @@ from diglot.models.trainable import (
     train_mode,
 )
 from diglot.models.vlm import VLM, build_vlm
-from diglot.train.batches import Batches, explain_dead_workers
+from diglot.train.batches import Batches, count_tokens, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.datasets import TrainingData, open_data
 from diglot.train.gradients import GradientWatch
@@ -206,9 +206,10 @@ class _Run:
         for step in range(start, steps):
             began = time.perf_counter()
             rates = set_rates(optimizer, step, steps, config.optim)
+            step_batches = next(batches)
             result = train_step(
                 model,
-                next(batches),
+                step_batches,
                 self.objective,
                 optimizer,
                 self.accelerator,
@@ -220,7 +221,8 @@ class _Run:
             seconds = time.perf_counter() - began
             tracker.log(step, {**self._figures(step, result), **rates, "seconds": seconds})
             done, total = self.order.done(step), self.order.done(steps - 1)
-            note = "" if result.loss is None else f"loss {result.loss:.3f}"
+            rate = count_tokens(step_batches) * self.accelerator.num_processes / seconds
+            note = f"loss {result.loss:.3f}, {rate:,.0f} tokens/s"
             self.report(Progress("train", done, total, note))
             if figures := probing.after_step(step + 1, seconds):
                 tracker.log(step, figures)
