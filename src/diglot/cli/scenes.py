@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
@@ -10,8 +10,9 @@ from diglot.cli.verb import parse_arguments
 from diglot.config.paths import OutFile
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
+from diglot.synth.text_scenes.config import TextScenesConfig
 
-_DEFAULTS, _QUESTIONS = ScenesConfig(), QuestionsConfig()
+_DEFAULTS, _QUESTIONS, _TEXT = ScenesConfig(), QuestionsConfig(), TextScenesConfig()
 
 
 def scenes(
@@ -24,6 +25,9 @@ def scenes(
     cifar_share: float = 0.5,
     shard_samples: int = 256,
     scene: ScenesConfig = _DEFAULTS,
+    kind: Literal["objects", "words", "charts"] = "objects",
+    text: TextScenesConfig = _TEXT,
+    fonts: Path | None = None,
     instruct: bool = False,
     questions: QuestionsConfig = _QUESTIONS,
     json: OutFile | None = None,
@@ -37,6 +41,7 @@ def scenes(
     Examples:
         diglot scenes data/scenes --count 64 --split train --seed 0
         diglot scenes data/questions --instruct --count 64
+        diglot scenes data/words --kind words --count 64
 
     Run it again to resume after an interruption, or with a larger count to add scenes.
 
@@ -51,7 +56,11 @@ def scenes(
             embedded ones, unless scene.texture_share is 1.
         cifar_share: Share of the objects that are CIFAR-10 photographs; the rest are emoji.
         shard_samples: Scenes in a Parquet file.
-        scene: How scenes are composed.
+        scene: How scenes of objects are composed.
+        kind: What is shown: objects; words on signs, receipts and other pages; or charts, each
+            with the regions of its texts and parts.
+        text: How words and charts are drawn.
+        fonts: Folder of TTF or OTF files for them, instead of the system's.
         instruct: Write conversations: questions and answers in place of a caption.
         questions: What --instruct asks.
         json: Write the summary to this file too.
@@ -67,6 +76,9 @@ def scenes(
         cifar_share=cifar_share,
         shard_samples=shard_samples,
         scene=scene,
+        kind=kind,
+        text=text,
+        fonts=fonts,
         instruct=instruct,
         questions=questions,
         json=json,

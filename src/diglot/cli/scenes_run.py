@@ -2,11 +2,13 @@
 
 import json as json_text
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.synth.scenes.compose import SceneMaker
@@ -15,6 +17,9 @@ from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 from diglot.synth.scenes.pools import FolderPool
 from diglot.synth.scenes.write import Maker, write_scenes
+from diglot.synth.text_pairs.fonts import find_families
+from diglot.synth.text_scenes.compose import TextSceneMaker
+from diglot.synth.text_scenes.config import TextScenesConfig
 
 
 def run_scenes(
@@ -27,16 +32,25 @@ def run_scenes(
     cifar_share: float,
     shard_samples: int,
     scene: ScenesConfig,
+    kind: Literal["objects", "words", "charts"],
+    text: TextScenesConfig,
+    fonts: Path | None,
     instruct: bool,
     questions: QuestionsConfig,
     json: Path | None,
 ) -> None:
-    """Compose scenes of known objects, with boxes, masks and captions that are exact."""
+    """Compose scenes of known objects or text, with boxes, masks and captions that are exact."""
     own = FolderPool(pictures) if pictures else None
-    pools = [own] if own else embedded_pools(cifar_share=cifar_share)
-    photos = embedded_backgrounds() if scene.texture_share < 1 else []
-    composer = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
-    maker: Maker = ConversationMaker(composer, questions) if instruct else composer
+    maker: Maker
+    if kind != "objects":
+        _check_objects_alone(pictures, instruct)
+        families = find_families([fonts] if fonts else [])
+        maker = TextSceneMaker(families, text, kind, split=split, seed=seed)
+    else:
+        pools = [own] if own else embedded_pools(cifar_share=cifar_share)
+        photos = embedded_backgrounds() if scene.texture_share < 1 else []
+        composer = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
+        maker = ConversationMaker(composer, questions) if instruct else composer
     with show_progress() as report:
         rejected = write_scenes(
             maker,
@@ -51,6 +65,13 @@ def run_scenes(
     Console().print(_table(summary))
     if json:
         json.write_text(json_text.dumps(summary, indent=2) + "\n", "utf-8")
+
+
+def _check_objects_alone(pictures: Path | None, instruct: bool) -> None:
+    """Raises ConfigError for options that scenes of words and charts have not."""
+    for name, given in (("--pictures", pictures), ("--instruct", instruct)):
+        if given:
+            raise ConfigError(f"{name} goes with --kind objects alone")
 
 
 def summarise(dataset: Dataset, rejected: Rejected) -> dict:

@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
+
+from PIL import ImageDraw
 
 from diglot.core.types import Box
 from diglot.synth.text_pairs.canvas import XY, Canvas, Colour, Lettering, square_around
@@ -126,10 +129,14 @@ def draw_ticks(
 
 def draw_point(canvas: Canvas, key: str, at: XY, colour: Colour, corners: int) -> None:
     """A disc, or a regular shape of 3 or 4 corners, marked at its centre."""
-    if corners:
-        canvas.draw.regular_polygon((*at, 7), corners, fill=colour)
-    else:
-        canvas.draw.ellipse(square_around(at, 5), fill=colour)
+
+    def shape(draw: ImageDraw.ImageDraw, fill: Any) -> None:
+        if corners:
+            draw.regular_polygon((*at, 7), corners, fill=fill)
+        else:
+            draw.ellipse(square_around(at, 5), fill=fill)
+
+    canvas.draw_part(key, shape, colour)
     canvas.mark(key, at, square_around(at, _POINT_PX))
 
 

@@ -5,7 +5,9 @@ Coordinates are px of the page, (0, 0) its top left corner, so that pixel (i, j)
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -14,6 +16,8 @@ from diglot.synth.text_pairs.fonts import Face
 
 Colour = tuple[int, int, int]
 XY = tuple[float, float]
+# Draws a part of a chart, with the value or colour given, onto another picture of the page's size.
+Shape = Callable[[ImageDraw.ImageDraw, Any], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +56,13 @@ class Mark:
 
 
 class Canvas:
-    """A picture to draw on, and the marks left on it."""
+    """A picture to draw on, the marks left on it, and the shapes of a chart's parts by key."""
 
     def __init__(self, width: int, height: int, colour: Colour) -> None:
         self.image = Image.new("RGB", (width, height), colour)
         self.draw = ImageDraw.Draw(self.image)
         self.marks: list[Mark] = []
+        self.shapes: dict[str, Shape] = {}
 
     @property
     def size_hw(self) -> SizeHW:
@@ -77,6 +82,11 @@ class Canvas:
         box = enclose_boxes(parts)
         self.mark(key or text, center_of(box), box, tuple(parts))
         return box
+
+    def draw_part(self, key: str, shape: Shape, colour: Colour) -> None:
+        """Draw a part of a chart, and remember its shape."""
+        shape(self.draw, colour)
+        self.shapes[key] = shape
 
     def mark(self, key: str, point: XY, box: Box, parts: tuple[Box, ...] = ()) -> None:
         """Remember a place."""

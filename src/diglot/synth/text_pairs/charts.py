@@ -117,9 +117,10 @@ def _draw_bar(
     middle = (low + high + 1) / 2  # Pillow fills both edge pixels
     if lies:
         x = round(box[0] + end * (box[2] - box[0]))
-        canvas.draw.rectangle((box[0], low, x - 1, high), fill=colour)
+        corners = (box[0], low, x - 1, high)
         canvas.mark(key, (x, middle), (x - 8, low, x + 8, high + 1))
     else:
         y = round(box[3] - end * (box[3] - box[1]))
-        canvas.draw.rectangle((low, y, high, box[3]), fill=colour)
+        corners = (low, y, high, box[3])
         canvas.mark(key, (middle, y), (low, y - 8, high + 1, y + 8))
+    canvas.draw_part(key, lambda draw, fill: draw.rectangle(corners, fill=fill), colour)

@@ -3,8 +3,12 @@
 Legend: S series, K categories.
 """
 
+import functools
 import math
 from random import Random
+from typing import Any
+
+from PIL import ImageDraw
 
 from diglot.synth.text_pairs.axes import (
     Around,
@@ -47,6 +51,8 @@ def draw_pie(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canv
         canvas.draw.pieslice(
             square_around(middle, radius), low, high, fill=colours[k], outline=style.paper, width=2
         )
+        shape = functools.partial(_draw_slice, middle, (hole, radius), (low, high))
+        canvas.shapes[f"slice {data.categories[k]}"] = shape
         towards = math.radians((low + high) / 2)
         place = _on_ray(middle, towards, reach)
         canvas.mark(f"slice {data.categories[k]}", place, square_around(place, _SLICE_PX))
@@ -80,6 +86,13 @@ def draw_scatter(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> 
         draw_point(canvas, f"point {name}", (x, y), style.parts[plan.colours[0]], corners)
         canvas.write(name, x + 10, y + 0.35 * how.size_px, how)
     return canvas
+
+
+def _draw_slice(middle: XY, radii: XY, degrees: XY, draw: ImageDraw.ImageDraw, fill: Any) -> None:
+    """A slice of the pie, without the hole: fill 0 is where there is none."""
+    draw.pieslice(square_around(middle, radii[1]), *degrees, fill=fill)
+    if radii[0]:
+        draw.ellipse(square_around(middle, radii[0]), fill=0)
 
 
 def _on_ray(start: XY, towards: float, far: float) -> XY:

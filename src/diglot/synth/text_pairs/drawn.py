@@ -33,7 +33,7 @@ class Drawn:
     @property
     def readable(self) -> bool:
         """Whether no text lies on anything else that is marked."""
-        return not any(_covered(page) for page in self.pages)
+        return not any(is_covered(page) for page in self.pages)
 
 
 def draw_words(style: str, level: Level, page_styles: PageStyles, count: int, rng: Random) -> Drawn:
@@ -123,7 +123,8 @@ def _letters(word: Mark) -> list[Mark]:
     ]
 
 
-def _covered(page: Canvas) -> bool:
+def is_covered(page: Canvas) -> bool:
+    """Whether a text lies on anything else that is marked."""
     return any(
         (a.parts or b.parts) and boxes_overlap(a.box, b.box) for a, b in combinations(page.marks, 2)
     )

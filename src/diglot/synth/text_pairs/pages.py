@@ -81,7 +81,7 @@ def draw_receipt(texts: Sequence[str], style: PageStyle, rng: Random) -> Canvas:
 
 def draw_table(texts: Sequence[str], style: PageStyle, rng: Random) -> Canvas:
     """Ruled cells, the first row set off."""
-    columns = rng.choice((2, 3, 3, 4))
+    columns = min(rng.choice((2, 3, 3, 4)), len(texts))
     rows = [list(texts[i : i + columns]) for i in range(0, len(texts), columns)]
     plain = style.lettering(rng, rng.choice((18, 20, 23)))
     head = replace(style.lettering(rng, 20, bold=True), colour=style.paper)

@@ -1,0 +1,84 @@
+"""Captions of pages and charts, with the exact characters of what they name."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+
+from diglot.core.types import Span
+from diglot.synth.scenes import words
+from diglot.synth.text_scenes.page import Page, Thing
+
+# Parts whose values are nearer than this share are not compared: it could not be read.
+_CLEARLY = 0.1
+
+
+class _Text:
+    """A caption as it grows, and where each thing's phrase stands, by the thing's index."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.spans: dict[int, Span] = {}
+
+    def append(self, words: str) -> "_Text":
+        self.text += words
+        return self
+
+    def name(self, index: int, thing: Thing) -> "_Text":
+        """A text in quotes, a chart's part as it is."""
+        quote = '"' if thing.is_text else ""
+        start = len(self.text) + len(quote)
+        self.text += f"{quote}{thing.phrase}{quote}"
+        self.spans[index] = (start, start + len(thing.phrase))
+        return self
+
+
+def write_caption(
+    page: Page, named: Sequence[int], places: Sequence[str], rng: Random
+) -> tuple[str, dict[int, Span]]:
+    """A caption that names the things of the indices `named`, each once, and where they stand.
+
+    `places`: where each thing of the page is ("at the top left").
+    """
+    text = _Text()
+    text.append(f"{words.article(page.noun).capitalize()} {page.noun}")
+    things = [(index, page.things[index]) for index in named]
+    texts = [(index, thing) for index, thing in things if thing.is_text]
+    if texts:
+        _list_texts(text, page, texts)
+    text.append(".")
+    _describe_parts(text, [pair for pair in things if not pair[1].is_text], places)
+    if len(texts) > 1 and rng.random() < 0.5:
+        index, thing = rng.choice(texts)
+        text.append(f' The text "{thing.phrase}" is {places[index]}.')
+    return text.text, text.spans
+
+
+def _list_texts(text: _Text, page: Page, texts: Sequence[tuple[int, Thing]]) -> None:
+    titled = [pair for pair in texts if pair[1].phrase == page.title]
+    others = [pair for pair in texts if pair[1].phrase != page.title]
+    for index, thing in titled:
+        text.append(" titled ").name(index, thing)
+    label = "label" if len(others) == 1 else "labels"
+    text.append((f" with the {label} " if page.title else " that says ") if others else "")
+    for position, (index, thing) in enumerate(others):
+        if position:
+            text.append(" and " if position == len(others) - 1 else ", ")
+        text.name(index, thing)
+
+
+def _describe_parts(text: _Text, parts: Sequence[tuple[int, Thing]], places: Sequence[str]) -> None:
+    """Two parts are compared where their values can be told apart; each other has its place."""
+    rest = list(parts)
+    for (first, one), (second, other) in list(pairwise(parts))[::2]:
+        if one.value is None or other.value is None or not _differ(one.value, other.value):
+            continue
+        how = "larger" if one.value > other.value else "smaller"
+        text.append(" The ").name(first, one).append(f" is {how} than the ")
+        text.name(second, other).append(".")
+        rest = [pair for pair in rest if pair[0] not in (first, second)]
+    for index, thing in rest:
+        text.append(" The ").name(index, thing).append(f" is {places[index]}.")
+
+
+def _differ(one: float, other: float) -> bool:
+    return abs(one - other) >= _CLEARLY * max(abs(one), abs(other))
