@@ -14,9 +14,9 @@ from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample
-from diglot.files import explain_missing, locked
+from diglot.files import explain_missing, locked, read_kept, reuse
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
-from diglot.measure.kept import Measures, keep_measures, measure_key, read_kept
+from diglot.measure.kept import Measures, measure_key
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.measure.runner import measure_alignment
@@ -141,13 +141,11 @@ def measure_run(
 
     Raises as `measure_model` does.
     """
-    kept = kept_measures(run, scenes.fingerprints, config, seed=seed)
-    if kept is not None:
-        return kept
-    measures = measure_model(run / "model", label, scenes, config, report, seed=seed)
-    key = measure_key(run / "model", scenes.fingerprints, config, seed=seed)
-    keep_measures(run / KEPT, key, measures)
-    return measures
+    return reuse(
+        run / KEPT,
+        measure_key(run / "model", scenes.fingerprints, config, seed=seed),
+        lambda: measure_model(run / "model", label, scenes, config, report, seed=seed),
+    )
 
 
 def measure_model(

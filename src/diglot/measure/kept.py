@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot import __version__
-from diglot.files import file_sha256, write_json
+from diglot.files import file_sha256
 from diglot.measure.config import MeasureConfig, resolve_measures
 
 Measures = dict[str, dict[str, Any]]  # of one checkpoint, by key, as `Measure.to_json` writes them
@@ -70,20 +70,9 @@ def _digest_of(path: Path, changed_ns: int, size: int) -> str:
 
 
 def read_record(path: Path, key: str) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none, or it is of something else."""
+    """The result of `diglot measure` in a file; None where there is none, or of something else."""
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and record.get("key") == key else None
-
-
-def read_kept(path: Path, key: str) -> Measures | None:
-    """The measures kept in a file; None where there are none, or they are of something else."""
-    record = read_record(path, key)
-    return record["measures"] if record else None
-
-
-def keep_measures(path: Path, key: str, measures: Measures) -> None:
-    """Write measures with what they were made of."""
-    write_json(path, {"key": key, "measures": measures})
