@@ -39,7 +39,7 @@ def test_a_printed_command_parses(args: list[str], monkeypatch: pytest.MonkeyPat
     calls: list[dict[str, Any]] = []
     verb = functools.wraps(getattr(module, args[0]))(lambda **given: calls.append(given))
     monkeypatch.setattr(module, args[0], verb)
-    cli._call(args[0], module, args[1:])
+    cli.call_verb(args[0], args[1:])
     assert len(calls) == 1
 
 

@@ -52,7 +52,7 @@ def test_the_size_is_told_before_the_features_are_made(world, tmp_path, caplog):
 def test_what_no_record_can_work_with_is_told_before_the_features_are_made(
     world, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(FeatureCache, "_encode", lambda *args: pytest.fail("encoded"))
+    monkeypatch.setattr(FeatureCache, "_encode_missing", lambda *args: pytest.fail("encoded"))
     stage = tiny_stage(world, tmp_path / "run", features=cached(tmp_path), objective="caption")
     with pytest.raises(ConfigError, match="labels of patches, and none are given"):
         train(replace(stage, plus={"token_contrastive": {"weight": 1.0}}))
@@ -60,7 +60,7 @@ def test_what_no_record_can_work_with_is_told_before_the_features_are_made(
 
 def test_runs_share_a_cache(world, tmp_path, monkeypatch):
     train(tiny_stage(world, tmp_path / "a", features=cached(tmp_path)))
-    monkeypatch.setattr(FeatureCache, "_encode", lambda *args: pytest.fail("encoded again"))
+    monkeypatch.setattr(FeatureCache, "_encode_missing", lambda *args: pytest.fail("encoded again"))
     train(tiny_stage(world, tmp_path / "b", features=cached(tmp_path)))
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
 

@@ -76,20 +76,20 @@ def _open_picture(path: Path) -> Image.Image:
         raise DataError(f"cannot read the picture: {reason}", where=str(path)) from error
 
 
-def _unit(heat_HW: np.ndarray) -> np.ndarray:
+def _scale_heat(heat_HW: np.ndarray) -> np.ndarray:
     """Scaled to [0, 1]; 0 where no token lies, or all are alike."""
     low, high = np.nanmin(heat_HW), np.nanmax(heat_HW)
     return np.nan_to_num((heat_HW - low) / max(high - low, 1e-6))
 
 
 def _shade_map(heat_HW: np.ndarray) -> str:
-    levels = (_unit(heat_HW) * (len(SHADES) - 1)).round().astype(int)
+    levels = (_scale_heat(heat_HW) * (len(SHADES) - 1)).round().astype(int)
     return "\n".join("".join(SHADES[level] for level in row) for row in levels)
 
 
 def _write_overlay(picture: Image.Image, heat_HW: np.ndarray, path: Path) -> None:
     """The picture, red where tokens are near; the file is whole or not there."""
-    alpha = Image.fromarray((_unit(heat_HW) * 170).astype(np.uint8))
+    alpha = Image.fromarray((_scale_heat(heat_HW) * 170).astype(np.uint8))
     painted = Image.composite(Image.new("RGB", picture.size, (220, 30, 30)), picture, alpha)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

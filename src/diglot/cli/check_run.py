@@ -51,7 +51,7 @@ def run_check(
         raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
     if fix and fix.resolve() == data.resolve():
         raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
-    limits = _limits(recipe, tokenizer, max_tokens, grid)
+    limits = _model_limits(recipe, tokenizer, max_tokens, grid)
     found = _Unusable(drop_duplicates)
     with show_progress() as report:
         result = check_dataset(
@@ -63,8 +63,8 @@ def run_check(
             workers=workers,
             report=report,
         )
-        fixed = _fix(data, split, fix, found, report) if fix else None
-    _print(result, fixed, fix)
+        fixed = _write_cleaned(data, split, fix, found, report) if fix else None
+    _print_result(result, fixed, fix)
     if rejected:
         _write_ids(found.ids, rejected)
     if json:
@@ -92,7 +92,9 @@ class _Unusable:
             self.ids.setdefault(id or f"record {index}", fault.kind)
 
 
-def _fix(data: Path, split: str, out: Path, found: _Unusable, report: Report) -> Counter[str]:
+def _write_cleaned(
+    data: Path, split: str, out: Path, found: _Unusable, report: Report
+) -> Counter[str]:
     rejected = Rejected(out / "rejected.jsonl")
     for id, fault in found.reasons:
         rejected.add(id, fault.kind, where=fault.where, detail=fault.detail)
@@ -106,7 +108,7 @@ def _fix(data: Path, split: str, out: Path, found: _Unusable, report: Report) ->
     )
 
 
-def _limits(
+def _model_limits(
     recipe: str | None, tokenizer: str | None, max_tokens: int | None, grid: Grid | None
 ) -> ModelLimits | None:
     """What records are measured against, or None. Raises ConfigError for half of it."""
@@ -135,7 +137,7 @@ def _write_ids(ids: dict[str, str], path: Path) -> None:
         temporary.write_text("".join(lines), "utf-8", "backslashreplace")
 
 
-def _print(result: CheckResult, fixed: Counter[str] | None, fix: Path | None) -> None:
+def _print_result(result: CheckResult, fixed: Counter[str] | None, fix: Path | None) -> None:
     console = Console(highlight=False)
     counts = f"{result.records:,} records, {result.unusable:,} with a fault that training rejects"
     console.print(counts, soft_wrap=True)

@@ -50,7 +50,7 @@ def compare(**settings: Any) -> None:
     else:
         with show_progress() as report:
             results = study.run(report)
-    _show(study.out, results)
+    _show_files(study.out, results)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
     failed = [job for job in results["jobs"] if job["state"] == "failed"]
@@ -63,7 +63,7 @@ def compare(**settings: Any) -> None:
         )
 
 
-def _show(out: Path, results: Mapping[str, Any]) -> None:
+def _show_files(out: Path, results: Mapping[str, Any]) -> None:
     console = Console(markup=False)
     states = Counter(job["state"] for job in results["jobs"])
     failed = f", {states['failed']} failed" if states["failed"] else ""
@@ -94,11 +94,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The settings of comparisons and options. Raises ConfigError for what is wrong in either."""
     return read_settings(
-        parser, args, merge=merge_stage, recipe=_comparison, open_under=("measure.measures",)
+        parser, args, merge=merge_stage, recipe=_read_comparison, open_under=("measure.measures",)
     )
 
 
-def _comparison(name: str) -> Mapping[str, Any]:
+def _read_comparison(name: str) -> Mapping[str, Any]:
     """A --config file. Raises ConfigError where it cannot be read, or is no comparison."""
     settings = read(name)
     known = [*(field.name for field in fields(CompareConfig)), "json", "report_only"]

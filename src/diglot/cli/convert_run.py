@@ -52,20 +52,20 @@ def run_convert(
         if source_format == OURS:
             samples = read_dataset(source, split, done, reject)
         else:
-            samples = read_samples(_build(source_format, given), done, reject)
-        samples = _reported(samples, report)
+            samples = read_samples(_build_format(source_format, given), done, reject)
+        samples = _report_samples(samples, report)
         if to == OURS:
             info = {"command": "convert", "from": source_format, "options": given}
             write_split(samples, out, split, info, done, reject)
         else:
             written = {"path": str(out), "images": str(out / "images"), **(options or {})}
-            write_foreign(samples, _build(to, written), out, done, reject)
-    _print(done, out, rejected.path)
+            write_foreign(samples, _build_format(to, written), out, done, reject)
+    _print_counts(done, out, rejected.path)
     if json:
         write_json(json, {"out": str(out), **done.as_json()})
 
 
-def _build(name: str, given: dict[str, Any]) -> Any:
+def _build_format(name: str, given: dict[str, Any]) -> Any:
     """A format with the settings given that it has; `images` may be none of its own."""
     try:
         return FormatPart(name, given, where=f"format {name}").build()
@@ -81,7 +81,7 @@ def _rejected_path(out: Path, to: str) -> Path:
     return out / "rejected.jsonl" if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
 
 
-def _reported(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:
+def _report_samples(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:
     count = 0
     for count, sample in enumerate(samples, start=1):
         yield sample
@@ -90,7 +90,7 @@ def _reported(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:
     report(Progress("records", count, count))
 
 
-def _print(done: Conversion, out: Path, rejected: Path) -> None:
+def _print_counts(done: Conversion, out: Path, rejected: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
     counts = done.as_json()
     console.print(f"{done.kept:,} records in {out}", markup=False)

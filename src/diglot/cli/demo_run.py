@@ -31,7 +31,7 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
         measures = running.run()
         results = write_results(running, measures)
     console = Console()
-    console.print(_table(measures))
+    console.print(_measures_table(measures))
     console.print(f"took      {sum(running.seconds.values()) / 60:.1f} minutes")
     console.print(f"figures   {out / 'results.json'}", markup=False, soft_wrap=True)
     console.print(
@@ -60,7 +60,7 @@ def _run_projectors(
         replace_text(json, (out / "report.json").read_text("utf-8"))
 
 
-def _table(measures: Mapping[str, Measures]) -> Table:
+def _measures_table(measures: Mapping[str, Measures]) -> Table:
     table = Table(title="Held-out scenes: value [95% interval]")
     table.add_column("measure")
     table.add_column("chance", justify="right")
@@ -69,12 +69,12 @@ def _table(measures: Mapping[str, Measures]) -> Table:
     for key, entry in measures[RUNS[0]].items():
         arrow = "higher is better" if entry["higher_is_better"] else "lower is better"
         chance = "" if entry["chance"] is None else f"{entry['chance']:.2f}"
-        cells = [_cell(measures[run][key]["results"][run]) for run in RUNS]
+        cells = [_format_result(measures[run][key]["results"][run]) for run in RUNS]
         table.add_row(f"{entry['title']} [dim]({arrow})[/]", chance, *cells)
     return table
 
 
-def _cell(result: Mapping[str, Any]) -> str:
+def _format_result(result: Mapping[str, Any]) -> str:
     if result["value"] is None:
         return "not measured"
     return f"{result['value']:.2f} \\[{result['low']:.2f}, {result['high']:.2f}]"

@@ -20,13 +20,13 @@ def run_fetch(*, names: Sequence[str], list: bool, json: Path | None) -> None:
     assets = find_assets(names)
     if not list:
         fetch_assets(assets)
-    rows = [_row(a) for a in assets]
-    Console().print(_table(rows))
+    rows = [_asset_row(a) for a in assets]
+    Console().print(_assets_table(rows))
     if json is not None:
         _write_json(rows, json)
 
 
-def _row(asset: Asset) -> dict[str, Any]:
+def _asset_row(asset: Asset) -> dict[str, Any]:
     cached = is_cached(asset)
     return {
         "name": asset.name,
@@ -41,7 +41,7 @@ def _row(asset: Asset) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
+def _assets_table(rows: Sequence[dict[str, Any]]) -> Table:
     here = sum(r["folder"] is not None for r in rows)
     table = Table(
         title="Embedded models and pictures",

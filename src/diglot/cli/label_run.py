@@ -37,7 +37,7 @@ def run_label(
             dataset=dataset, folder=out, rejected=rejected, report=report
         )
         label_dataset(dataset, made, out, rejected, report)
-    summary = _summarise(dataset, out, rejected) | dict(made.about)
+    summary = _summarise_labels(dataset, out, rejected) | dict(made.about)
     _show_summary(summary)
     if not summary["patches with a label"]:
         log.warning("no patch has a label: every score is 0 or less (try the other sign)")
@@ -45,7 +45,7 @@ def run_label(
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
 
 
-def _summarise(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
+def _summarise_labels(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:
     """How many labels the first images have, and the commonest best ones."""
     labels = open_labels(out, dataset)
     patches = labelled = 0

@@ -51,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status. A user's mistake is one message, never a traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
-        print(_overview())
+        print(_list_verbs())
         return 0 if args else USER_ERROR
     if args[0] in ("-V", "--version"):
         print(f"diglot {__version__}")
         return 0
     if args[0] not in VERBS:
-        return _fail(f"no verb {args[0]!r}{_meant(args[0])}; see `diglot --help`")
+        return _print_error(f"no verb {args[0]!r}{_suggest_verb(args[0])}; see `diglot --help`")
     return _run_verb(args[0], args[1:])
 
 
@@ -66,9 +66,9 @@ def _run_verb(verb: str, args: list[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     _log_to_stderr()
     try:
-        _call(verb, args)
+        call_verb(verb, args)
     except DiglotError as error:
-        return _fail(str(error))
+        return _print_error(str(error))
     except SystemExit as end:  # --help, --print_config
         return int(end.code or 0)
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
         if number not in _USERS_ERRORS:
             raise
         where = getattr(error, "filename", None) or "while writing"
-        return _fail(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
+        return _print_error(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
     return 0
 
 
@@ -95,7 +95,7 @@ def _system_error(error: Exception) -> int:
     return int(found[1]) if found else 0
 
 
-def _call(verb: str, args: list[str]) -> None:
+def call_verb(verb: str, args: list[str]) -> None:
     """Parse the verb's arguments and run it."""
     module = importlib.import_module(f"diglot.cli.{verb}")
     function = getattr(module, verb)
@@ -122,7 +122,7 @@ def _log_to_stderr() -> None:
     logging.getLogger("diglot").setLevel(logging.INFO)
 
 
-def _overview() -> str:
+def _list_verbs() -> str:
     lines = [f"  {name:<8} {what}" for name, what in VERBS.items()]
     return "\n".join(
         [
@@ -135,16 +135,16 @@ def _overview() -> str:
     )
 
 
-def _meant(word: str) -> str:
+def _suggest_verb(word: str) -> str:
     close = difflib.get_close_matches(word, VERBS, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _fail(message: str) -> int:
+def _print_error(message: str) -> int:
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]error[/]: {_plain(message)}", soft_wrap=True)
+    console.print(f"[bold red]error[/]: {_escape_markup(message)}", soft_wrap=True)
     return USER_ERROR
 
 
-def _plain(message: str) -> str:
+def _escape_markup(message: str) -> str:
     return message.replace("[", r"\[")  # rich would read it as markup

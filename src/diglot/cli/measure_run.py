@@ -73,7 +73,7 @@ def run_measure(
         return
     if kept:
         console.print(f"{json}: measured already, of the same weights, data and settings")
-    console.print(_table(record))
+    console.print(_measures_table(record))
 
 
 def join_processes() -> bool:
@@ -83,7 +83,7 @@ def join_processes() -> bool:
     return PartialState(cpu=not torch.cuda.is_available()).is_main_process
 
 
-def _table(record: dict[str, Any]) -> Table:
+def _measures_table(record: dict[str, Any]) -> Table:
     table = Table("measure", "unit", *record["runs"], "chance", title=record["data"])
     for entry in record["measures"]:
         results = [entry["results"].get(run) for run in record["runs"]]
@@ -91,13 +91,13 @@ def _table(record: dict[str, Any]) -> Table:
         table.add_row(
             f"{entry['title']} {ARROWS[entry['higher_is_better']]}",
             entry["unit"],
-            *(_score(result) for result in results),
+            *(_format_score(result) for result in results),
             "" if chance is None else f"{chance:.3f}",
         )
     return table
 
 
-def _score(result: dict[str, Any] | None) -> str:
+def _format_score(result: dict[str, Any] | None) -> str:
     if result is None or result["value"] is None:
         return "not measured"
     low, high = result["low"], result["high"]

@@ -73,7 +73,7 @@ def merge_options(
     open_under: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Recipes and options as one nested mapping; typed fields keep their words as text."""
-    known = {name: action for action in parser._actions for name in _names(action)}
+    known = {name: action for action in parser._actions for name in _option_names(action)}
     settings: Any = {}
     options: list[tuple[str, Any]] = []
     unnamed = _unnamed(parser)
@@ -86,10 +86,12 @@ def merge_options(
         name, equals, value = word.removeprefix("--").partition("=")
         is_open = any(f"{name}.".startswith(f"{above}.") for above in open_under)
         action = known.get(name)
-        if not word.startswith("--") or not (is_open or _takes(known, name) or name in unnamed):
+        if not word.startswith("--") or not (
+            is_open or _takes_option(known, name) or name in unnamed
+        ):
             raise ConfigError(_unknown_argument(word, parser))
         if not equals:
-            value = _value(words, name, flag=action is not None and action.nargs == "?")
+            value = _take_value(words, name, flag=action is not None and action.nargs == "?")
         if name in unnamed:
             unnamed.remove(name)
         if name == "config":
@@ -104,11 +106,13 @@ def merge_options(
 def _unnamed(parser: ArgumentParser) -> list[str]:
     """What words without a name are: the positional arguments, else the first required option."""
     positional = [action.dest for action in parser._actions if not action.option_strings]
-    needed = [name for action in parser._actions if action.required for name in _names(action)]
+    needed = [
+        name for action in parser._actions if action.required for name in _option_names(action)
+    ]
     return positional or needed[:1]
 
 
-def _value(words: list[str], name: str, *, flag: bool) -> str:
+def _take_value(words: list[str], name: str, *, flag: bool) -> str:
     """The word after an option; "true" after a flag without one."""
     if words and not words[-1].startswith("--"):
         return words.pop()
@@ -117,11 +121,11 @@ def _value(words: list[str], name: str, *, flag: bool) -> str:
     raise ConfigError(f"--{name} needs a value")
 
 
-def _names(action: Action) -> list[str]:
+def _option_names(action: Action) -> list[str]:
     return [name.removeprefix("--") for name in action.option_strings]
 
 
-def _takes(known: Mapping[str, Action], name: str) -> bool:
+def _takes_option(known: Mapping[str, Action], name: str) -> bool:
     """Is it an option, or a field of one that holds a whole configuration (features.folder)?"""
     if name in known:
         return True

@@ -37,12 +37,16 @@ class LeftColumn(TimeRemainingColumn):
     def render(self, task: Task) -> Text:
         """ "1:23 left", or "took 4:56"."""
         if task.finished:
-            return Text(f"took {_clock(task.finished_time or 0.0)}", style="progress.elapsed")
+            return Text(
+                f"took {_format_clock(task.finished_time or 0.0)}", style="progress.elapsed"
+            )
         left = task.time_remaining
-        return Text("" if left is None else f"{_clock(left)} left", style="progress.remaining")
+        return Text(
+            "" if left is None else f"{_format_clock(left)} left", style="progress.remaining"
+        )
 
 
-def _clock(seconds: float) -> str:
+def _format_clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
 
@@ -81,9 +85,9 @@ class _Shown:
             self._tasks[event.stage] = self._bars.add_task(
                 escape(event.stage), total=event.total, note=event.note
             )
-            self._print(f"{event.stage} ...")
+            self._print_line(f"{event.stage} ...")
         elif time.monotonic() - self._printed_s >= LINE_EVERY_S:
-            self._print(f"{event.stage}: {event.done} of {event.total} {event.note}".rstrip())
+            self._print_line(f"{event.stage}: {event.done} of {event.total} {event.note}".rstrip())
         self._bars.update(
             self._tasks[event.stage],  # type: ignore[arg-type]
             completed=event.done,
@@ -91,7 +95,7 @@ class _Shown:
             note=event.note,
         )
 
-    def _print(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         if not self._console.is_terminal:
             self._console.print(line, markup=False)
             self._printed_s = time.monotonic()

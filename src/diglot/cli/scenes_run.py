@@ -62,7 +62,7 @@ def run_scenes(
     for path, reason in own.rejected if own else ():
         rejected.add(path, reason)
     summary = summarise(open_dataset(out, split), rejected)
-    Console().print(_table(summary))
+    Console().print(_summary_table(summary))
     if json:
         json.write_text(json_text.dumps(summary, indent=2) + "\n", "utf-8")
 
@@ -89,7 +89,7 @@ def summarise(dataset: Dataset, rejected: Rejected) -> dict:
     }
 
 
-def _table(summary: dict) -> Table:
+def _summary_table(summary: dict) -> Table:
     table = Table(title=f"Scenes, split {summary['split']}", show_header=False)
     names = summary["names"]
     most = sorted(names, key=lambda name: -names[name])[:3]

@@ -34,7 +34,7 @@ def select(subcommand: str, settings: dict[str, Any]) -> None:
         diglot select plan scores.csv --results mmbench --budget 4
         diglot select paper
     """
-    _function(subcommand)(**settings)
+    _find_function(subcommand)(**settings)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -54,12 +54,12 @@ def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
         close = difflib.get_close_matches(name, SUB_VERBS, n=1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise ConfigError(f"no sub-verb {name!r}{meant}", expected="one of " + ", ".join(SUB_VERBS))
-    function = _function(name)
+    function = _find_function(name)
     sub_parser = verb_parser(f"select {name}", function)
     sub_parser.add_function_arguments(function, as_group=False, as_positional=True)
     return {"subcommand": name, "settings": parse_arguments(sub_parser, rest)}
 
 
-def _function(name: str) -> Callable[..., None]:
+def _find_function(name: str) -> Callable[..., None]:
     module = importlib.import_module(f"diglot.cli.{SUB_VERBS[name][0]}")
     return getattr(module, name.replace("-", "_"))

@@ -45,7 +45,9 @@ def run_a_score(
     named = {"data": data, "split": train_split, "out": out}
     features = features or out / "features"
     tried = read_settings(settings, recipe, features=features, **named)
-    config = AScoreConfig(images=images, average=average, end=end, frame=_frame(tried), seed=seed)
+    config = AScoreConfig(
+        images=images, average=average, end=end, frame=_find_frame(tried), seed=seed
+    )
     language = load_language(tried[0].stage.model.language)
     with show_progress() as report:
         found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), report)
@@ -55,7 +57,7 @@ def run_a_score(
             score_encoders(tried, found, out=out, features=features, report=report) if found else {}
         )
     console = Console()
-    console.print(_table(outcomes, c_scores, config))
+    console.print(_scores_table(outcomes, c_scores, config))
     _warn_of_unequal_tokens(outcomes, console)
     rows = study_rows(
         [o.label for o in outcomes],
@@ -114,7 +116,7 @@ def scores_record(
     }
 
 
-def _frame(settings: Sequence[Setting]) -> Frame:
+def _find_frame(settings: Sequence[Setting]) -> Frame:
     """The text around image and caption that the projectors are trained with."""
     trained = [s.stage.objective for s in settings if s.checkpoint is None]
     fields = trained[0].as_dict().get("frame") if trained else None
@@ -124,7 +126,7 @@ def _frame(settings: Sequence[Setting]) -> Frame:
         raise ConfigError(f"not a frame: {error}", where="recipe, objective.frame") from error
 
 
-def _table(
+def _scores_table(
     outcomes: Sequence[Outcome], c_scores: Mapping[str, Mapping[str, Any]], config: AScoreConfig
 ) -> Table:
     table = Table(title=f"A score in nats per token, mean over {config.average} [95% interval]")
@@ -132,7 +134,7 @@ def _table(
     for name in ("A", "interval", "images", "visual tokens", *(("C",) if c_scores else ())):
         table.add_column(name, justify="right")
     done = [o.score["value"] for o in outcomes if o.score]
-    for outcome in sorted(outcomes, key=_rank):
+    for outcome in sorted(outcomes, key=_rank_outcome):
         score, c = outcome.score, c_scores.get(outcome.label)
         own_c = [f"{c['value']:.3f}" if c else "failed"] if c_scores else []
         if score is None:
@@ -145,7 +147,7 @@ def _table(
     return table
 
 
-def _rank(outcome: Outcome) -> float:
+def _rank_outcome(outcome: Outcome) -> float:
     return float("inf") if outcome.score is None else -outcome.score["value"]
 
 

@@ -38,7 +38,7 @@ def run_paper(
         raise ConfigError("no runs", expected="at least 1", got=runs, where="--runs")
     check_seed(seed, where="--seed")
     law, console = paper_law(), Console()
-    choices = _choices(law, seed, choose, console)
+    choices = _take_choices(law, seed, choose, console)
     fits = table_2(law, seed=seed)
     console.print(tables.fits_table(law, fits))
     with show_progress() as report:
@@ -54,7 +54,7 @@ def run_paper(
             console.print(tables.recall_table(shown, BUDGETS, top=top, title=title))
     console.print(tables.range_table(law, found, RANGE_BUDGET))
     console.print(tables.new_settings_table(fresh))
-    _draw(law, fits, curves, out, console)
+    _draw_figures(law, fits, curves, out, console)
     if json is not None:
         write_json(json, results_json(fits, curves))
     if details is not None:
@@ -133,7 +133,7 @@ def run_plan(
         write_json(json, plan_record(made))
 
 
-def _choices(law: PaperLaw, seed: int, anew: bool, console: Console) -> dict[str, Choice]:
+def _take_choices(law: PaperLaw, seed: int, anew: bool, console: Console) -> dict[str, Choice]:
     if not anew:
         return {name: stored_choice(name) for name in law.benchmarks}
     chosen = {}
@@ -152,7 +152,7 @@ def _choices(law: PaperLaw, seed: int, anew: bool, console: Console) -> dict[str
     return chosen
 
 
-def _draw(law: PaperLaw, fits: Any, curves: Any, out: Path, console: Console) -> None:
+def _draw_figures(law: PaperLaw, fits: Any, curves: Any, out: Path, console: Console) -> None:
     drawings = {
         "figure_2": figures.figure_2(law, fits),
         "figure_5": figures.recall_figure(law, curves, top=3),

@@ -60,7 +60,7 @@ def run_c_score(
     )
     parts = split_parts(encoder)
     resolved = resolved_encoders(parts)
-    rejected = _fresh(features / f"{pairs.resolve().name}.rejected.jsonl")
+    rejected = _empty_rejected(features / f"{pairs.resolve().name}.rejected.jsonl")
     with show_progress() as report:
         found = open_pairs(pairs, config, rejected, report)
         encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
@@ -97,7 +97,7 @@ def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig
         console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
 
 
-def _fresh(path: Path) -> Rejected:
+def _empty_rejected(path: Path) -> Rejected:
     """An empty list: it holds the rejections of this run alone."""
     path.unlink(missing_ok=True)
     return Rejected(path)

@@ -67,7 +67,7 @@ def _scores_table(rows: Sequence[Mapping[str, Any]], recipe: str) -> Table:
         left = name == "setting"
         table.add_column(head, justify="left" if left else "right", no_wrap=left)
     for row in rows:
-        table.add_row(row["setting"], *[_cell(row[name]) for name in ("A", "C", *columns)])
+        table.add_row(row["setting"], *[_format_cell(row[name]) for name in ("A", "C", *columns)])
     return table
 
 
@@ -82,18 +82,18 @@ def _predictions_table(predictions: Mapping[str, Mapping[str, Any]], name: str) 
         table.add_column(head, justify="left" if head == "result" else "right")
     for column, found in predictions.items():
         ranks = [
-            f"{_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
+            f"{_format_cell(found['spearman'][score])} ({found['place_of_best'][score]})"
             for score in ("A", "C")
         ]
         fits = [found["fits"][fit] for fit in quadratics]
-        shown = [f"{_percent(fit['r2'])} ({_percent(fit['loo_r2'])})" for fit in fits]
+        shown = [f"{_format_percent(fit['r2'])} ({_format_percent(fit['loo_r2'])})" for fit in fits]
         table.add_row(column, *ranks, *shown)
     return table
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _percent(fraction: float | None) -> str:
+def _format_percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.0f}"

@@ -19,12 +19,12 @@ def run_synth(
     """Caption, ground and segment images into a dataset that `diglot train` reads."""
     with show_progress() as report:
         funnel = run_synthesis(open_source(images), out, config, split=split, report=report)
-    Console().print(_table(funnel))
+    Console().print(_funnel_table(funnel))
     if json:
         write_json(json, funnel)
 
 
-def _table(funnel: dict[str, Any]) -> Table:
+def _funnel_table(funnel: dict[str, Any]) -> Table:
     """What came out of each step, and what was lost there for which reason."""
     table = Table(title=f"{funnel['images']} images, {funnel['samples']} samples")
     for column in ("step", "images", "images/s", "left out"):

@@ -24,7 +24,7 @@ def run_train(config: StageConfig, json: Path | None) -> None:
     """Train the stage with progress on stderr, and show its first and last losses."""
     config = resolve_stage(config)
     with show_progress() as report:
-        checkpoint = train(config, probe=_probe(config), report=report)
+        checkpoint = train(config, probe=_make_run_probe(config), report=report)
     if PartialState().is_main_process:
         _show_losses(checkpoint, json)
 
@@ -48,7 +48,7 @@ def _in_words(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value or "none")
 
 
-def _probe(config: StageConfig) -> Probe | None:
+def _make_run_probe(config: StageConfig) -> Probe | None:
     """The probe that the run asks for, its captions framed as in training."""
     if not config.probe_every:
         return None

@@ -32,7 +32,7 @@ def pairs_page(folder: Path, count: int, seed: int) -> dict[str, Any]:
         pairs = read_pairs(folder, rejected)
         reasons = [list(pair) for pair in rejected.counts.items()]
     drawn = random.Random(seed).sample(pairs, min(count, len(pairs)))
-    shown, unusable = _show(drawn)
+    shown, unusable = _show_pairs(drawn)
     categories = Counter(pair.category for pair in pairs).most_common()
     groups = Counter(group for pair in pairs for group in pair.groups).most_common(12)
     charts = [("Pairs by category", categories[:12]), ("Pairs by group", groups)]
@@ -56,7 +56,7 @@ def pairs_page(folder: Path, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _show(pairs: list[Pair]) -> tuple[list[dict[str, Any]], list[list[str]]]:
+def _show_pairs(pairs: list[Pair]) -> tuple[list[dict[str, Any]], list[list[str]]]:
     """The pairs that can be drawn, and [id, reason] of the others."""
     shown, unusable = [], []
     for pair in pairs:

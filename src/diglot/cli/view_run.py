@@ -50,7 +50,10 @@ def run_view(
         print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
         return
     if holds_pairs(source):
-        page = pairs_page(source, count, seed) | {"title": source.resolve().name, "created": _now()}
+        page = pairs_page(source, count, seed) | {
+            "title": source.resolve().name,
+            "created": _current_time(),
+        }
         print(write_dataset_page(page, out or source / "pairs.html"))
         return
     samples = open_samples(source, split)
@@ -59,13 +62,15 @@ def run_view(
     if only is None:
         drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
     else:
-        drawn = [_find(samples, only)]
+        drawn = [_find_index(samples, only)]
     if tokens is not None:
         print(_tokens_page(tokens, source, split, drawn, out))
         return
-    page = _page(source, samples, drawn, scan, opened)
+    page = _dataset_page(source, samples, drawn, scan, opened)
     page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
-    page["note"] = f"{len(drawn)} of {len(samples):,} samples, {_chosen(only, phrase, seed)}."
+    page["note"] = (
+        f"{len(drawn)} of {len(samples):,} samples, {_describe_choice(only, phrase, seed)}."
+    )
     print(write_dataset_page(page, out or default))
 
 
@@ -73,15 +78,19 @@ def _tokens_page(tokens: str, source: Path, split: str, drawn: list[int], out: P
     if not source.is_dir():
         raise ConfigError("tokens are shown of a dataset folder", where="--tokens", got=str(source))
     documents, note = token_documents(tokens, source, split, drawn)
-    page = {"title": f"{source.resolve().name}, {split}: tokens", "created": _now(), "note": note}
+    page = {
+        "title": f"{source.resolve().name}, {split}: tokens",
+        "created": _current_time(),
+        "note": note,
+    }
     return write_token_page(page | {"documents": documents}, out or source / f"{split}.tokens.html")
 
 
-def _now() -> str:
+def _current_time() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _chosen(only: str | None, phrase: str | None, seed: int) -> str:
+def _describe_choice(only: str | None, phrase: str | None, seed: int) -> str:
     if only is not None:
         return f"the one with id {only}"
     where = f" of those with {phrase!r}" if phrase else ""
@@ -94,7 +103,7 @@ def _open_labels(folder: Path, samples: Samples) -> Labels:
     return open_labels(folder, samples)
 
 
-def _find(samples: Samples, only: str) -> int:
+def _find_index(samples: Samples, only: str) -> int:
     ids = samples.ids
     if only not in ids:
         raise ConfigError(f"no sample has the id {only!r}", fix="Ids stand on the page.")
@@ -108,27 +117,27 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"not JSON ({error})", where=str(path)) from error
 
 
-def _page(
+def _dataset_page(
     source: Path, samples: Samples, drawn: list[int], scan: int, labels: Labels | None
 ) -> dict[str, Any]:
     """The page's JSON. What cannot be used stands on the page with its reason."""
     stats, unusable, shown = DatasetStats(), _Unusable(samples), []
     with show_progress() as report:
-        for index in _counted("reading samples", _spread(len(samples), scan), report):
+        for index in _count_indices("reading samples", _spread_indices(len(samples), scan), report):
             with unusable.noting(index):
                 stats.add(samples[index])
-        for index in _counted("drawing samples", drawn, report):
+        for index in _count_indices("drawing samples", drawn, report):
             with unusable.noting(index):
                 shown.append(_sample_json(samples[index], labels[index] if labels else None))
     facts = {"samples": f"{len(samples):,}"}
     if stats.samples < len(samples):
         facts["samples read for these figures"] = f"{stats.samples:,}"
     return {
-        "created": _now(),
+        "created": _current_time(),
         "facts": facts | stats.facts(),
         "charts": stats.charts(),
-        "rejected": _rejected(source),
-        "funnel": _funnel(source),
+        "rejected": _rejected_reasons(source),
+        "funnel": _read_funnel(source),
         "unusable": unusable.lines(),
         "samples": shown,
     }
@@ -157,13 +166,13 @@ class _Unusable:
         return lines[:_UNUSABLE] + ([["others", f"{rest:,} more"]] if rest > 0 else [])
 
 
-def _counted(stage: str, indices: Sequence[int], report: Report) -> Iterator[int]:
+def _count_indices(stage: str, indices: Sequence[int], report: Report) -> Iterator[int]:
     for done, index in enumerate(indices, start=1):
         yield index
         report(Progress(stage, done, len(indices)))
 
 
-def _spread(size: int, most: int) -> list[int]:
+def _spread_indices(size: int, most: int) -> list[int]:
     """At most `most` indices below `size`, evenly apart."""
     return [index * size // min(size, most) for index in range(min(size, most))]
 
@@ -176,7 +185,7 @@ def _sample_json(sample: Sample, labels: Any) -> dict[str, Any]:
     return record_json(sample, pictures, labels)
 
 
-def _rejected(source: Path) -> list[list[Any]]:
+def _rejected_reasons(source: Path) -> list[list[Any]]:
     """Count of each reason in the dataset's list of rejected records, the commonest first.
 
     The file is only read: another process may be adding to it, so a torn last line is left out.
@@ -185,13 +194,15 @@ def _rejected(source: Path) -> list[list[Any]]:
     if not path.is_file():
         return []
     whole = path.read_bytes().rpartition(b"\n")[0]
-    counts = Counter(_reason(line) for line in whole.splitlines() if line.strip()).most_common()
+    counts = Counter(
+        _read_reason(line) for line in whole.splitlines() if line.strip()
+    ).most_common()
     rest = sum(count for _, count in counts[_REASONS:])
     bars = [list(bar) for bar in counts[:_REASONS]]
     return [*bars, ["other reasons", rest]] if rest else bars
 
 
-def _funnel(source: Path) -> list[dict[str, Any]]:
+def _read_funnel(source: Path) -> list[dict[str, Any]]:
     """What each step of `diglot synth` kept and dropped, from its funnel.json."""
     path = source / _FUNNEL
     if not path.is_file():
@@ -199,15 +210,15 @@ def _funnel(source: Path) -> list[dict[str, Any]]:
     read = _read_json(path)
     steps = read.get("steps", {}) if isinstance(read, dict) else {}
     first = {"step": "images read", "images": read.get("images", 0), "dropped": [], "lost": []}
-    return [first, *({"step": name, **_step(made)} for name, made in steps.items())]
+    return [first, *({"step": name, **_funnel_step(made)} for name, made in steps.items())]
 
 
-def _step(made: dict[str, Any]) -> dict[str, Any]:
+def _funnel_step(made: dict[str, Any]) -> dict[str, Any]:
     counts = {kind: Counter(made.get(kind) or {}).most_common() for kind in ("dropped", "lost")}
     return {"images": made.get("images", 0), **counts}
 
 
-def _reason(line: bytes) -> str:
+def _read_reason(line: bytes) -> str:
     try:
         return str(parse_line(line).get("reason", "no reason given"))
     except DataError:

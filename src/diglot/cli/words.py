@@ -62,11 +62,11 @@ def words(
             split=split,
             min_count=min_count,
             max_words=max_words,
-            common=_common(common),
+            common=_read_common(common),
             rejected=rejected,
             report=report,
         )
-    first = _first(out)
+    first = _first_words(out)
     summary = {"out": str(out), "words": count, "first": first, "rejected": rejected.counts}
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{count:,} words in {out}: {', '.join(first)} ...", markup=False)
@@ -82,13 +82,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_function_arguments(words, as_group=False, skip={"data"})
 
 
-def _first(path: Path) -> list[str]:
+def _first_words(path: Path) -> list[str]:
     """The commonest words of a list just written."""
     with open(path, encoding="utf-8") as file:
         return [line.partition("\t")[0] for line in islice(file, _SHOWN)]
 
 
-def _common(common: str | None) -> int | Path | None:
+def _read_common(common: str | None) -> int | Path | None:
     if common is None or not common.isdigit():
         return None if common is None else Path(common)
     return int(common)

@@ -29,17 +29,17 @@ def one_line(message: str, known: Collection[str] = ()) -> str:
     """A parser's message as one line; `known` are the names of all options, without dashes."""
     text = re.sub(r'^(Parser key "config": *)+', "", message.strip())
     field = re.match(r'Parser key "([^"]+)":', text)
-    unknown = _unknown(text, field.group(1) if field else "")
+    unknown = _unknown_name(text, field.group(1) if field else "")
     if unknown:
         close = difflib.get_close_matches(unknown.lstrip("-"), known, n=1)
         kind = "argument" if text.startswith("unrecognized") else "field"
         return f"unknown {kind} {unknown!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
     if field:
-        return f"{field.group(1)}: {_expectation(text[field.end() :])}"
+        return f"{field.group(1)}: {_write_expectation(text[field.end() :])}"
     return " ".join(text.split())
 
 
-def _unknown(text: str, field: str) -> str:
+def _unknown_name(text: str, field: str) -> str:
     """The dotted name that no option has, or "" where the mistake is another."""
     if found := re.match(r"unrecognized arguments: (\S+)", text):
         return found.group(1).partition("=")[0]
@@ -50,7 +50,7 @@ def _unknown(text: str, field: str) -> str:
     return ""
 
 
-def _expectation(text: str) -> str:
+def _write_expectation(text: str) -> str:
     """ "expected ..., got ..." out of a message on a wrong type or a number out of range."""
     # of a configuration that may be null, what is wrong inside it is the message
     within = r"Problem with given class_path '[^']*':\n(.*?)\n *- Expected"
@@ -62,19 +62,19 @@ def _expectation(text: str) -> str:
         return f"must be {wanted}; got {found.group(1)}"
     if found := re.search(r"Subtypes: \[(.*?)\]\n.*Given value: (.*)", text, re.DOTALL):
         kinds, got = re.split(r", (?=<|typing|tuple|list|dict)", found.group(1)), found.group(2)
-        return f"expected {' or '.join(map(_kind, kinds))}, got {got.strip()}"
+        return f"expected {' or '.join(map(_plain_kind, kinds))}, got {got.strip()}"
     if found := re.search(r"Not of type (\w+): (?:could not|invalid).*: '(.*)'$", text):
-        return f"expected {_kind(found.group(1))}, got {found.group(2)}"
+        return f"expected {_plain_kind(found.group(1))}, got {found.group(2)}"
     if found := re.search(r"Expected an? (.*)\. Got value: (.*)", text, re.DOTALL):
-        return f"expected {_kind(found.group(1))}, got {found.group(2).strip()}"
+        return f"expected {_plain_kind(found.group(1))}, got {found.group(2).strip()}"
     return " ".join(text.split())
 
 
-def _kind(written: str) -> str:
+def _plain_kind(written: str) -> str:
     """A type in plain words."""
     if found := re.search(r"Literal\[(.*)\]", written):
         return " or ".join(re.findall(r"'([^']*)'", found.group(1)) or [found.group(1)])
     if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", written):
-        return f"[{_kind(found.group(1))}, ...]"
+        return f"[{_plain_kind(found.group(1))}, ...]"
     name = re.sub(r"<class '(.*)'>", r"\1", written).rpartition(".")[2]
     return _KINDS.get(name, name)

@@ -126,7 +126,7 @@ class Part(Mapping[str, Any]):
         self.where = where or type(self).where
 
     def __init_subclass__(cls) -> None:
-        register_type(cls, serializer=cls._serialize, deserializer=cls.read)
+        register_type(cls, serializer=cls._write_short, deserializer=cls.read)
 
     @classmethod
     def read(cls, raw: Any, *, where: str = "") -> Self:
@@ -183,7 +183,7 @@ class Part(Mapping[str, Any]):
         beside = {key: self.settings.get(key, default) for key, default in self.beside.items()}
         return {"name": self.name, **as_plain(self.config), **beside}
 
-    def _serialize(self) -> Any:
+    def _write_short(self) -> Any:
         """As people write it, for --print_config and for the defaults in help."""
         return {"name": self.name, **self.settings} if self.settings else self.name
 
@@ -208,13 +208,13 @@ class Part(Mapping[str, Any]):
         return hash((self.package, self.name))
 
     def __repr__(self) -> str:
-        return str(self._serialize())
+        return str(self._write_short())
 
     def __reduce__(self) -> Any:  # a module cannot be pickled
-        return _restore, (type(self), self.name, self.settings, self.where)
+        return _restore_part, (type(self), self.name, self.settings, self.where)
 
 
-def _restore(kind: type[Part], name: str, settings: dict[str, Any], where: str) -> Part:
+def _restore_part(kind: type[Part], name: str, settings: dict[str, Any], where: str) -> Part:
     return kind(name, settings, where=where)
 
 

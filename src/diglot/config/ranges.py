@@ -63,7 +63,7 @@ def check_ranges(config: Any, *, where: str = "") -> None:
     """
     hints = get_type_hints(type(config))
     for field in fields(config):
-        kind = _restricted(hints[field.name])
+        kind = _restricted_type(hints[field.name])
         value = getattr(config, field.name)
         if kind is None or value is None:
             continue
@@ -81,7 +81,7 @@ def range_of(kind: Any) -> str:
     return "must be " + " and ".join(bounds)
 
 
-def _restricted(hint: Any) -> Any:
+def _restricted_type(hint: Any) -> Any:
     """The restricted number type in a field's type, `PositiveInt | None` included."""
     options = get_args(hint) if get_origin(hint) in (types.UnionType, Union) else (hint,)
     return next((option for option in options if hasattr(option, "_restrictions")), None)

@@ -49,7 +49,7 @@ def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -
     part that is none.
     """
     if path in parts:
-        return _merge_part(_part(parts[path] if below is None else below, path), above, path)
+        return _merge_part(_read_part(parts[path] if below is None else below, path), above, path)
     if not (isinstance(below, Mapping | None) and isinstance(above, Mapping)):
         return above
     merged = dict(below or {})
@@ -60,13 +60,13 @@ def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -
 
 
 def _merge_part(below: dict[str, Any], above: Any, path: str) -> dict[str, Any]:
-    over = _part(above, path)
+    over = _read_part(above, path)
     if over.get("name", below.get("name")) != below.get("name"):
         return over
     return merge(below, over, parts={})
 
 
-def _part(value: Any, path: str) -> dict[str, Any]:
+def _read_part(value: Any, path: str) -> dict[str, Any]:
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, Mapping):
@@ -155,12 +155,12 @@ def find(name: str, *, option: str = "--config") -> Path:
         return bundled
     raise ConfigError(
         f"no recipe {name!r}",
-        expected="a YAML file, or a bundled recipe, such as " + _like(name),
+        expected="a YAML file, or a bundled recipe, such as " + _similar_recipes(name),
         where=option,
     )
 
 
-def _like(name: str) -> str:
+def _similar_recipes(name: str) -> str:
     """The bundled recipes that a wrong name may have meant."""
     known = bundled_recipes()
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

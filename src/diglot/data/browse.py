@@ -56,7 +56,7 @@ class JsonlSamples:
     def __getitem__(self, index: int) -> Sample:
         """The sample of a line. Raises DataError naming the line."""
         where = f"{self._path.name}:{self._numbers[index]}"
-        row = Row(where, self._line(index))
+        row = Row(where, self._read_line(index))
         try:
             [record] = self._format.parse(row, Counter())
             return make_sample(record, self._format.box_unit, Counter())
@@ -69,15 +69,15 @@ class JsonlSamples:
     @property
     def ids(self) -> list[str]:
         """The id of every record; of one that cannot be read, its line."""
-        return [self._id(index) for index in range(len(self))]
+        return [self._id_of(index) for index in range(len(self))]
 
-    def _id(self, index: int) -> str:
+    def _id_of(self, index: int) -> str:
         try:
             return self[index].id
         except DataError:
             return f"line {self._numbers[index]}"
 
-    def _line(self, index: int) -> bytes:
+    def _read_line(self, index: int) -> bytes:
         with open_binary(self._path) as file:
             file.seek(self._offsets[index])
             return file.readline(MAX_LINE_BYTES)

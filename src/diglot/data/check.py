@@ -96,7 +96,7 @@ def check_dataset(
             faults = row.faults
             if row.id and not ids.is_new(row.id):
                 faults += (Fault("repeated id", "id"),)
-            _count(result, row.id, faults, note)
+            _count_record(result, row.id, faults, note)
             found.extend(row.hashes)
             owners.extend([result.records - 1] * len(row.hashes))
             ids.add([(str(result.records - 1), row.id)])
@@ -148,7 +148,7 @@ def _in_processes(parts: list[Part], settings: Settings, workers: int) -> Iterat
             running += [pool.submit(check_part, part, settings) for part in islice(waiting, 1)]
 
 
-def _count(
+def _count_record(
     result: CheckResult,
     id: str,
     faults: tuple[Fault, ...],

@@ -47,11 +47,11 @@ class Conversion:
         return {
             "kept": self.kept,
             "rejected": dict(self.rejected.most_common()),
-            "lost": dict(_positive(self.lost)),
+            "lost": dict(_positive_counts(self.lost)),
         }
 
 
-def _positive(counts: Counter[str]) -> Iterator[tuple[str, int]]:
+def _positive_counts(counts: Counter[str]) -> Iterator[tuple[str, int]]:
     return (pair for pair in counts.most_common() if pair[1] > 0)
 
 
@@ -72,7 +72,7 @@ def read_samples(
                     done.kept += 1
                     yield made
                 else:
-                    _reject(made, done, reject)
+                    _reject_record(made, done, reject)
 
 
 def _make_samples(source: Format, row: Row, lost: Counter[str]) -> Iterator[Sample | Rejection]:
@@ -89,7 +89,7 @@ def _make_samples(source: Format, row: Row, lost: Counter[str]) -> Iterator[Samp
             id = record.id
             sample = make_sample(record, source.box_unit, row_lost)
         except BAD_ROW as error:
-            yield _rejection(id, row.where, error)  # a parser that raised has ended
+            yield _make_rejection(id, row.where, error)  # a parser that raised has ended
         else:
             kept = True
             yield sample
@@ -97,7 +97,7 @@ def _make_samples(source: Format, row: Row, lost: Counter[str]) -> Iterator[Samp
         lost.update(row_lost)
 
 
-def _rejection(id: str, where: str, error: Exception) -> Rejection:
+def _make_rejection(id: str, where: str, error: Exception) -> Rejection:
     if isinstance(error, DataError):
         return Rejection(id, error.what, where, str(error))
     if isinstance(error, KeyError):
@@ -116,7 +116,7 @@ def read_dataset(
         try:
             sample = dataset[index]
         except DataError as error:
-            _reject(_rejection(f"{split}[{index}]", str(folder), error), done, reject)
+            _reject_record(_make_rejection(f"{split}[{index}]", str(folder), error), done, reject)
         else:
             done.kept += 1
             yield sample
@@ -138,7 +138,7 @@ def write_split(
         there = set(writer.ids)
         for sample in samples:
             if sample.id not in there:
-                _add(writer, sample, done, reject)
+                _add_sample(writer, sample, done, reject)
 
 
 def write_foreign(
@@ -160,14 +160,14 @@ def write_foreign(
     part.mkdir(parents=True)
     with target.write(part, done.lost) as writer:
         for sample in samples:
-            if _add(writer, sample, done, reject):
+            if _add_sample(writer, sample, done, reject):
                 count_lost(sample, target.holds, done.lost)
     if folder.exists():
         folder.rmdir()
     part.rename(folder)
 
 
-def _add(
+def _add_sample(
     writer: SampleWriter, sample: Sample, done: Conversion, reject: Callable[[Rejection], object]
 ) -> bool:
     """Whether the writer could hold the sample."""
@@ -175,11 +175,13 @@ def _add(
         writer.add(sample)
     except DataError as error:
         done.kept -= 1
-        _reject(_rejection(sample.id, "while writing", error), done, reject)
+        _reject_record(_make_rejection(sample.id, "while writing", error), done, reject)
         return False
     return True
 
 
-def _reject(made: Rejection, done: Conversion, reject: Callable[[Rejection], object]) -> None:
+def _reject_record(
+    made: Rejection, done: Conversion, reject: Callable[[Rejection], object]
+) -> None:
     done.rejected[made.reason] += 1
     reject(made)

@@ -55,10 +55,10 @@ def sample_pictures(sample: Sample) -> list[Image.Image]:
     """
     where = f"sample {sample.id!r}, images"
     sized = enumerate(zip(sample.images, sample.sizes_hw, strict=True))
-    return [_picture(image, size, where=f"{where}[{n}]") for n, (image, size) in sized]
+    return [_open_picture(image, size, where=f"{where}[{n}]") for n, (image, size) in sized]
 
 
-def _picture(image: bytes | Path, size_hw: SizeHW, *, where: str) -> Image.Image:
+def _open_picture(image: bytes | Path, size_hw: SizeHW, *, where: str) -> Image.Image:
     picture = decode_image(image, where=where)
     if (picture.height, picture.width) != size_hw:
         raise DataError(
@@ -89,7 +89,7 @@ class FeatureCache:
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         self.folder = folder / digest
         sizes = set(chain.from_iterable(dataset.sizes_hw))
-        self._grids = {size: _grid(spec, size) for size in sizes}
+        self._grids = {size: _grid_or_none(spec, size) for size in sizes}
         counts = [sum(len(self._grids[s] or ()) for s in sizes) for sizes in dataset.sizes_hw]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._files: tuple[np.ndarray, np.ndarray] | None = None
@@ -100,10 +100,10 @@ class FeatureCache:
     @property
     def size_bytes(self) -> int:
         """What the whole cache takes on disk."""
-        return self._rows * self._row_bytes
+        return self._count_rows * self._row_bytes
 
     @property
-    def _rows(self) -> int:
+    def _count_rows(self) -> int:
         return int(self._starts[-1])
 
     @property
@@ -115,7 +115,7 @@ class FeatureCache:
         indices = range(len(self.dataset))[:first]
         if not self._marks_file.exists():
             return list(indices)
-        return [index for index in indices if self._state(index) == MISSING]
+        return [index for index in indices if self._read_state(index) == MISSING]
 
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
         """Feature grids (h, w, E), float32, of all images of sample `index`, in order.
@@ -123,8 +123,8 @@ class FeatureCache:
         Raises DataError where it was rejected.
         """
         grids = [self._grids[size] for size in self.dataset.sizes_hw[index]]
-        if self._state(index) != DONE or None in grids:
-            self._pictures(index)  # raises again what is wrong with it
+        if self._read_state(index) != DONE or None in grids:
+            self._open_pictures(index)  # raises again what is wrong with it
             raise DataError(
                 "no features of its image", where=f"sample {self.dataset.ids[index]!r}, images"
             )
@@ -158,22 +158,22 @@ class FeatureCache:
         missing = [index for index in self.missing(first) if index % processes == process]
         for start in range(0, len(missing), BATCH_IMAGES):
             chunk = missing[start : start + BATCH_IMAGES]
-            self._encode(chunk, encode, rejected)
+            self._encode_missing(chunk, encode, rejected)
             yield len(chunk)
 
-    def _pictures(self, index: int) -> list[Image.Image]:
+    def _open_pictures(self, index: int) -> list[Image.Image]:
         """The pictures to encode. Raises DataError for one that cannot be, or has no grid."""
         sample = self.dataset[index]
         for size_hw in sample.sizes_hw:
             self.spec.grid_of(size_hw)
         return sample_pictures(sample)
 
-    def _encode(self, indices: list[int], encode: Encode, rejected: Notes) -> None:
-        features, marks = self._open()
+    def _encode_missing(self, indices: list[int], encode: Encode, rejected: Notes) -> None:
+        features, marks = self._open_maps()
         pictures: dict[int, list[Image.Image]] = {}
         for index in indices:
             try:
-                pictures[index] = self._pictures(index)
+                pictures[index] = self._open_pictures(index)
             except DataError as error:
                 rejected.note(rejection_of(self.dataset.ids[index] or f"#{index}", error))
                 self._set_mark(index, REJECTED)
@@ -208,8 +208,8 @@ class FeatureCache:
             if self._marks_file.exists():  # another run was faster
                 return
             with replacing_folder(self.folder) as staging:
-                _reserve(staging / self._features_file.name, self._features_bytes)
-                _reserve(staging / self._marks_file.name, 8 * len(self.dataset))
+                _reserve_file(staging / self._features_file.name, self._features_bytes)
+                _reserve_file(staging / self._marks_file.name, 8 * len(self.dataset))
 
     @property
     def _features_file(self) -> Path:
@@ -221,14 +221,14 @@ class FeatureCache:
 
     @property
     def _features_bytes(self) -> int:
-        return max(1, self._rows) * self._row_bytes
+        return max(1, self._count_rows) * self._row_bytes
 
-    def _open(self) -> tuple[np.ndarray, np.ndarray]:
+    def _open_maps(self) -> tuple[np.ndarray, np.ndarray]:
         """Features (rows, E) and marks uint64 (samples,), mapped into memory."""
         if self._files is None:
             cut = _restore_size(self._features_file, self._features_bytes)
             cut |= _restore_size(self._marks_file, 8 * len(self.dataset))
-            shape = (max(1, self._rows), self.spec.width)
+            shape = (max(1, self._count_rows), self.spec.width)
             features = np.memmap(self._features_file, self.spec.dtype, mode="r+", shape=shape)
             self._files = features, np.memmap(self._marks_file, np.uint64, mode="r+")
             if cut or self._features_bytes <= CHECKED_BYTES:
@@ -238,27 +238,27 @@ class FeatureCache:
     def _check_all(self) -> None:
         """Unmark every sample whose features are not those that were written."""
         for index in range(len(self.dataset)):
-            if self._state(index) == DONE and not self._is_whole(index, self._rows_of(index)):
+            if self._read_state(index) == DONE and not self._is_whole(index, self._rows_of(index)):
                 log.warning("features of %s are damaged: made again", self.dataset.ids[index])
                 self._set_mark(index, MISSING)
 
     def _rows_of(self, index: int) -> np.ndarray:
-        return self._open()[0][self._starts[index] : self._starts[index + 1]]
+        return self._open_maps()[0][self._starts[index] : self._starts[index + 1]]
 
-    def _state(self, index: int) -> int:
+    def _read_state(self, index: int) -> int:
         """MISSING, DONE or REJECTED; a mark that was damaged is as good as none."""
-        mark = int(self._open()[1][index])
-        return mark & 3 if mark == _mark(index, mark & 3, mark >> 32) else MISSING
+        mark = int(self._open_maps()[1][index])
+        return mark & 3 if mark == _make_mark(index, mark & 3, mark >> 32) else MISSING
 
     def _is_whole(self, index: int, rows: np.ndarray) -> bool:
-        return int(self._open()[1][index]) >> 32 == zlib.crc32(rows.tobytes())
+        return int(self._open_maps()[1][index]) >> 32 == zlib.crc32(rows.tobytes())
 
     def _set_mark(self, index: int, state: int) -> None:
         checksum = zlib.crc32(self._rows_of(index).tobytes()) if state == DONE else 0
-        self._open()[1][index] = _mark(index, state, checksum)
+        self._open_maps()[1][index] = _make_mark(index, state, checksum)
 
 
-def _mark(index: int, state: int, checksum: int) -> int:
+def _make_mark(index: int, state: int, checksum: int) -> int:
     """Checksum of the features (32 bits), checksum of this mark (30), state (2); 0 is MISSING."""
     if state == MISSING:
         return 0
@@ -275,7 +275,7 @@ def _restore_size(path: Path, size: int) -> bool:
     return cut
 
 
-def _grid(spec: FeatureSpec, size_hw: SizeHW) -> TokenGrid | None:
+def _grid_or_none(spec: FeatureSpec, size_hw: SizeHW) -> TokenGrid | None:
     """The grid of an image of this size; None for a size that no image can have."""
     try:
         return spec.grid_of(size_hw) if min(size_hw) > 0 else None
@@ -283,7 +283,7 @@ def _grid(spec: FeatureSpec, size_hw: SizeHW) -> TokenGrid | None:
         return None
 
 
-def _reserve(path: Path, size: int) -> None:
+def _reserve_file(path: Path, size: int) -> None:
     """A file of zeros, its blocks taken now: a disk that fills up later would kill the process."""
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):

@@ -48,10 +48,10 @@ class ImageWriter:
         orientation, _ = stored_layout(data, where=f"sample {id!r}")
         if orientation != 1:
             self._lost["images encoded again to be upright"] += 1
-            data = _encode(data, "PNG")
+            data = _encode_upright(data, "PNG")
         if suffix and suffix != picture_suffix(data):
             self._lost[f"images encoded again as {suffix}"] += 1
-            data = _encode(data, "JPEG")
+            data = _encode_upright(data, "JPEG")
         name = file_stem(id.replace("/", "_") if flat else id) + picture_suffix(data)
         if not name.startswith(id):
             self._lost["ids that no file name holds"] += 1
@@ -67,7 +67,7 @@ class ImageWriter:
         return [self.write(image, id) for image, id in zip(sample.images, ids, strict=True)]
 
 
-def _encode(data: bytes, kind: str) -> bytes:
+def _encode_upright(data: bytes, kind: str) -> bytes:
     """The picture upright in another format; readers of other formats mostly ignore EXIF."""
     buffer = io.BytesIO()
     decode_image(data).save(buffer, kind, **({"quality": 95} if kind == "JPEG" else {}))

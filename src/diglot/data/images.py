@@ -40,7 +40,7 @@ def decode_rgba(
     image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str = ""
 ) -> Image.Image:
     """As `decode_image`, but a picture with transparency stays RGBA; any other is RGB."""
-    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+    with _open_image(image, max_pixels=max_pixels, where=where) as picture:
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         return _eight_bits(upright, where)
@@ -51,7 +51,7 @@ def image_size(image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str 
 
     Raises DataError as `decode_image` does, but a picture cut off after its header passes.
     """
-    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+    with _open_image(image, max_pixels=max_pixels, where=where) as picture:
         width, height = picture.size
         turned = picture.getexif().get(ExifTags.Base.Orientation) in _TURNED
     return (width, height) if turned else (height, width)
@@ -64,7 +64,7 @@ def stored_layout(
 
     Raises DataError as `image_size` does.
     """
-    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+    with _open_image(image, max_pixels=max_pixels, where=where) as picture:
         width, height = picture.size
         found = picture.getexif().get(ExifTags.Base.Orientation)
     orientation = found if isinstance(found, int) and 1 <= found <= 8 else 1
@@ -73,7 +73,7 @@ def stored_layout(
 
 def picture_format(image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: str = "") -> str:
     """Pillow's name of the picture's format ("JPEG"). Raises DataError as `image_size` does."""
-    with _opened(image, max_pixels=max_pixels, where=where) as picture:
+    with _open_image(image, max_pixels=max_pixels, where=where) as picture:
         return picture.format or ""
 
 
@@ -86,20 +86,20 @@ def resolve_inside(root: Path, relative: str | Path) -> Path:
     try:
         found = (inside / relative).resolve()
     except (OSError, RuntimeError, ValueError) as error:  # link loops, null bytes
-        raise _escape(relative, inside) from error
+        raise _escape_error(relative, inside) from error
     if Path(relative).is_absolute() or not found.is_relative_to(inside):
-        raise _escape(relative, inside)
+        raise _escape_error(relative, inside)
     return found
 
 
-def _escape(relative: str | Path, root: Path) -> DataError:
+def _escape_error(relative: str | Path, root: Path) -> DataError:
     return DataError(
         "path leaves its folder", expected=f"a relative path inside {root}", got=repr(str(relative))
     )
 
 
 @contextmanager
-def _opened(image: bytes | Path, *, max_pixels: int, where: str) -> Iterator[Image.Image]:
+def _open_image(image: bytes | Path, *, max_pixels: int, where: str) -> Iterator[Image.Image]:
     where = where or (str(image) if isinstance(image, Path) else "")
     try:
         source = io.BytesIO(image) if isinstance(image, bytes) else image

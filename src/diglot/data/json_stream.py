@@ -99,12 +99,12 @@ class ArrayFile:
             for index, (name, part) in enumerate(self._parts.items()):
                 key = b"" if bare else f"{', ' if index else ''}{json.dumps(name)}: ".encode()
                 out.write(key + b"[")
-                _copy(part, out)
+                _copy_blocks(part, out)
                 out.write(b"]")
             out.write(b"\n" if bare else b"}\n")
 
 
-def _copy(part: IO[bytes], out: IO[bytes]) -> None:
+def _copy_blocks(part: IO[bytes], out: IO[bytes]) -> None:
     part.seek(0)
     while block := part.read(2**20):
         out.write(block)

@@ -91,7 +91,7 @@ class LabelWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(locked(self.folder / f".{self.dataset.split}.lock", wait=False))
         try:
-            self._resume()
+            self._resume_shards()
         except BaseException:
             self._open.close()
             raise
@@ -100,7 +100,7 @@ class LabelWriter:
     def __exit__(self, kind: type | None, *_: object) -> None:
         with self._open:
             if kind is None and self.done == len(self.dataset):
-                self._note(complete=True)
+                self._note_entry(complete=True)
 
     def add(self, words: Sequence[Sequence[int]], scores: Sequence[Sequence[float]]) -> None:
         """The labels of the next sample: per patch the words' numbers and scores, best first.
@@ -109,32 +109,34 @@ class LabelWriter:
         """
         row = {"id": self.dataset.ids[self.done], "words": words, "scores": scores}
         if self._shards.add(row):
-            self._note(complete=False)
+            self._note_entry(complete=False)
 
-    def _resume(self) -> None:
+    def _resume_shards(self) -> None:
         manifest = read_labels_manifest(self.folder)
         entry = manifest["splits"].get(self.dataset.split)
         if not entry and shards.shard_paths(self.folder, self.dataset.split):
-            raise _other("Parquet files that are no labels", self.folder, "Choose another folder.")
+            raise _refuse_folder(
+                "Parquet files that are no labels", self.folder, "Choose another folder."
+            )
         check_own_folder(self.folder, marker=MANIFEST, beside=_BESIDE)
         words = _words_sha256(self._words)
         same_words = words == (manifest.get("words_sha256") or _sha256_of(self.folder / WORDS))
         same = all(manifest.get(key, value) == value for key, value in self._about.items())
         fingerprint = self.dataset.fingerprint
         if manifest["splits"] and not (same and same_words):
-            raise _other("labels made in another way, or of other words", self.folder)
+            raise _refuse_folder("labels made in another way, or of other words", self.folder)
         if entry and entry["fingerprint"] != fingerprint:
-            raise _other("labels of another dataset", self.folder)
+            raise _refuse_folder("labels of another dataset", self.folder)
         if _sha256_of(self.folder / WORDS) != words:
             with replacing(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
-                file.writelines(map(_line, self._words))
+                file.writelines(map(_word_line, self._words))
         self._about["words_sha256"] = words
         footers = self._shards.resume((entry or {}).get("files"))
         _check_sizes(self.folder, [footer.num_rows for footer in footers], self.dataset)
         if not (entry and entry["complete"]):
-            self._note(complete=False)
+            self._note_entry(complete=False)
 
-    def _note(self, *, complete: bool) -> None:
+    def _note_entry(self, *, complete: bool) -> None:
         with locked(self.folder / ".labels.lock", wait=True):
             for name in (MANIFEST, WORDS):
                 remove_left_overs(self.folder / name)
@@ -144,13 +146,15 @@ class LabelWriter:
                 "samples": self.done,
                 "complete": complete,
                 "files": self._shards.digests,
-                "digest": _digest(self.folder, list(self._shards.digests)) if complete else None,
+                "digest": _digest_shards(self.folder, list(self._shards.digests))
+                if complete
+                else None,
             }
             text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
             replace_text(self.folder / MANIFEST, text)
 
 
-def _other(
+def _refuse_folder(
     what: str, folder: Path, fix: str = "Choose another folder, or delete this one."
 ) -> ConfigError:
     return ConfigError(f"the folder holds {what}", where=str(folder / MANIFEST), fix=fix)
@@ -159,7 +163,7 @@ def _other(
 def _words_sha256(words: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for word in words:
-        digest.update(_line(word))
+        digest.update(_word_line(word))
     return digest.hexdigest()
 
 
@@ -167,7 +171,7 @@ def _sha256_of(path: Path) -> str | None:
     return file_sha256(path) if path.exists() else None
 
 
-def _line(word: str) -> bytes:
+def _word_line(word: str) -> bytes:
     if not word.strip() or "\n" in word or "\r" in word:
         raise DataError("not a word", expected="one line of text", got=repr(word))
     return f"{word}\n".encode()
@@ -183,7 +187,7 @@ def _check_sizes(folder: Path, rows: list[int], dataset: Dataset) -> None:
             )
 
 
-def _digest(folder: Path, names: Sequence[str]) -> str:
+def _digest_shards(folder: Path, names: Sequence[str]) -> str:
     """Names the labels of a split: their bytes in order, and the words'.
 
     A file is read for it once, as long as it is not touched. Raises DataError naming one that is
@@ -223,9 +227,9 @@ class Labels:
         self.folder, self.dataset, self.manifest = folder, dataset, manifest
         self.preprocess = Preprocess(**manifest["preprocess"])
         self._starts = [0, *accumulate(dataset.shard_sizes)]
-        self._reset()
+        self._reset_caches()
 
-    def _reset(self) -> None:
+    def _reset_caches(self) -> None:
         self._words: pa.StringArray | None = None
         self._group = lru_cache(maxsize=16)(self._read_group)
         self._cells = lru_cache(maxsize=64)(self._make_cells)
@@ -267,7 +271,7 @@ class Labels:
             raise DataError("the image could not be labelled", where=where)
         if len(numbers) != len(cells_M4):
             raise DataError("not one entry a patch", expected=len(cells_M4), where=where)
-        flat = self._vocabulary.take(pa.array([n for row in numbers for n in row], pa.int32()))
+        flat = self._read_vocabulary.take(pa.array([n for row in numbers for n in row], pa.int32()))
         words = iter(flat.to_pylist())
         return PatchLabels(
             cells_M4=cells_M4,
@@ -276,7 +280,7 @@ class Labels:
         )
 
     @property
-    def _vocabulary(self) -> pa.StringArray:
+    def _read_vocabulary(self) -> pa.StringArray:
         if self._words is None:
             lines = (self.folder / WORDS).read_text("utf-8").split("\n")[:-1]
             self._words = pa.array(lines, pa.string())
@@ -298,7 +302,7 @@ class Labels:
 def _check_whole(folder: Path, dataset: Dataset, entry: Mapping[str, Any]) -> None:
     """Raises DataError where the files are not those that were written, naming the first."""
     names = [f"{dataset.split}-{i:05d}.parquet" for i in range(len(dataset.shard_sizes))]
-    if _digest(folder, names) == entry["digest"]:
+    if _digest_shards(folder, names) == entry["digest"]:
         return
     found = FileDigests(folder).find(*names)
     recorded = entry.get("files") or dict(zip(names, found, strict=True))

@@ -150,7 +150,7 @@ def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         where = f"{path.name}:{number}"
         try:
-            pairs.append(_pair(folder, _parsed(line)))
+            pairs.append(_read_pair(folder, _parse_line(line)))
         except DataError as error:
             rejected.add(where, error.what, where=error.where or where, detail=str(error))
         except OSError as error:  # a name that no file can have
@@ -158,7 +158,7 @@ def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
     return pairs
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _parse_line(line: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except ValueError as error:
@@ -168,15 +168,15 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _pair(folder: Path, fields: dict[str, Any]) -> Pair:
+def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:
     try:
         x0, y0, x1, y1 = (float(v) for v in fields["box"])
         return Pair(
             id=str(fields["id"]),
             category=str(fields["category"]),
             groups=tuple(str(group) for group in fields.get("groups", ())),
-            source=_side(folder, fields["source"]),
-            target=_side(folder, fields["target"]),
+            source=_read_side(folder, fields["source"]),
+            target=_read_side(folder, fields["target"]),
             box=(x0, y0, x1, y1),
             visible_K=np.asarray(fields["visible"], bool).reshape(-1),
         )
@@ -189,7 +189,7 @@ def _pair(folder: Path, fields: dict[str, Any]) -> Pair:
         ) from error
 
 
-def _side(folder: Path, fields: dict[str, Any]) -> PairImage:
+def _read_side(folder: Path, fields: dict[str, Any]) -> PairImage:
     height, width = fields["size_hw"]
     path = resolve_inside(folder, fields["image"])
     if not path.is_file():
@@ -204,4 +204,4 @@ def _whole_lines(path: Path) -> list[str]:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(path, whole)
-    return [str(_parsed(line)["id"]) for line in content[:whole].splitlines()]
+    return [str(_parse_line(line)["id"]) for line in content[:whole].splitlines()]

@@ -93,7 +93,7 @@ def _make_region(
         _check_unit(raw.box, box, mask_box(mask), unit)
     if box is None and mask is not None:
         box = mask_box(mask)
-    box = _clip(box, raw_hw, lost)
+    box = _clip_box(box, raw_hw, lost)
     if box is None or not raw.phrase.strip():
         lost["regions without a phrase"] += box is not None
         return None
@@ -147,11 +147,11 @@ def _check_unit(raw: Any, box: Box, true: Box, unit: BoxUnit) -> None:
         "xywh": (raw[0], raw[1], raw[0] + raw[2], raw[1] + raw[3]),
     }
     for name, other in others.items():
-        if name != unit and _iou(other, true) > 0.9 and _iou(box, true) < 0.75:
+        if name != unit and _box_iou(other, true) > 0.9 and _box_iou(box, true) < 0.75:
             raise DataError(f"box looks like {name}", expected=unit, got=list(raw))
 
 
-def _iou(one: Box, other: Box) -> float:
+def _box_iou(one: Box, other: Box) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     inside = max(width, 0.0) * max(height, 0.0)
@@ -159,7 +159,7 @@ def _iou(one: Box, other: Box) -> float:
     return inside / (sum(areas) - inside) if inside else 0.0
 
 
-def _clip(box: Box | None, size_hw: SizeHW, lost: Counter[str]) -> Box | None:
+def _clip_box(box: Box | None, size_hw: SizeHW, lost: Counter[str]) -> Box | None:
     """The part of the box inside the image, or None (counted) where there is none to speak of."""
     if box is None:
         lost["regions without a box"] += 1

@@ -36,9 +36,9 @@ class Dataset:
         self.folder, self.split = folder, split
         self._shards = parts
         self._ends = list(accumulate(shard.samples for shard in parts))
-        self._reset()
+        self._reset_caches()
 
-    def _reset(self) -> None:
+    def _reset_caches(self) -> None:
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
 
@@ -62,7 +62,9 @@ class Dataset:
         index %= size
         number = bisect.bisect_right(self._ends, index)
         before = self._ends[number - 1] if number else 0
-        return from_row(self._row(number, index - before), where=self._shards[number].path.name)
+        return from_row(
+            self._read_row(number, index - before), where=self._shards[number].path.name
+        )
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -75,10 +77,10 @@ class Dataset:
     @property
     def ids(self) -> list[str]:
         """The id of every sample, in order, without reading a picture."""
-        return self._ids
+        return self._read_ids
 
     @cached_property
-    def _ids(self) -> list[str]:
+    def _read_ids(self) -> list[str]:
         by_shard = [_read_column(shard.path, "id").to_pylist() for shard in self._shards]
         return list(chain.from_iterable(by_shard))
 
@@ -88,18 +90,18 @@ class Dataset:
 
         (0, 0) where a record states none: reading that record raises DataError.
         """
-        by_shard = [_sizes(shard.path) for shard in self._shards]
+        by_shard = [_read_sizes(shard.path) for shard in self._shards]
         return list(chain.from_iterable(by_shard))
 
     @cached_property
     def labels(self) -> list[list[str | None]]:
         """The labels of every sample's regions, in order, without reading a picture."""
-        return list(chain.from_iterable(_labels(shard.path) for shard in self._shards))
+        return list(chain.from_iterable(_read_labels(shard.path) for shard in self._shards))
 
     @cached_property
     def conversations(self) -> list[bool]:
         """Whether each sample is a conversation, in order, without reading texts or pictures."""
-        return list(chain.from_iterable(_conversations(shard.path) for shard in self._shards))
+        return list(chain.from_iterable(_find_conversations(shard.path) for shard in self._shards))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -125,14 +127,14 @@ class Dataset:
         entry = shards.read_manifest(self.folder)["splits"].get(self.split, {})
         return entry.get("info", {})
 
-    def _row(self, number: int, index: int) -> dict[str, Any]:
-        group, metadata = 0, self._file(number).metadata
+    def _read_row(self, number: int, index: int) -> dict[str, Any]:
+        group, metadata = 0, self._open_file(number).metadata
         while index >= (rows := metadata.row_group(group).num_rows):
             index -= rows
             group += 1
-        return self._group(number, group)[index]
+        return self._read_group(number, group)[index]
 
-    def _file(self, number: int) -> pq.ParquetFile:
+    def _open_file(self, number: int) -> pq.ParquetFile:
         if number in self._files:
             self._files.move_to_end(number)
             return self._files[number]
@@ -142,13 +144,13 @@ class Dataset:
             self._files.popitem(last=False)[1].close(force=True)
         return self._files[number]
 
-    def _group(self, number: int, group: int) -> list[dict[str, Any]]:
+    def _read_group(self, number: int, group: int) -> list[dict[str, Any]]:
         key = (number, group)
         if key in self._groups:
             self._groups.move_to_end(key)
             return self._groups[key]
         try:
-            rows = self._file(number).read_row_group(group, use_threads=False).to_pylist()
+            rows = self._open_file(number).read_row_group(group, use_threads=False).to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._shards[number].path, error) from error
         self._groups[key] = rows
@@ -165,21 +167,22 @@ def _read_column(path: Path, name: str) -> pa.ChunkedArray:
         raise unreadable(path, error) from error
 
 
-def _sizes(path: Path) -> list[tuple[SizeHW, ...]]:
+def _read_sizes(path: Path) -> list[tuple[SizeHW, ...]]:
     if "sizes_hw" in read_footer(path).schema.to_arrow_schema().names:
         column = _read_column(path, "sizes_hw").to_pylist()
         return [
-            tuple(_size(size) for size in ([None] if sizes is None else sizes)) for sizes in column
+            tuple(_read_size(size) for size in ([None] if sizes is None else sizes))
+            for sizes in column
         ]
-    return [(_size(size),) for size in _read_column(path, "size_hw").to_pylist()]  # format 1
+    return [(_read_size(size),) for size in _read_column(path, "size_hw").to_pylist()]  # format 1
 
 
-def _size(size: Sequence[int | None] | None) -> SizeHW:
+def _read_size(size: Sequence[int | None] | None) -> SizeHW:
     height, width = size if size is not None and len(size) == 2 else (0, 0)
     return height or 0, width or 0
 
 
-def _labels(path: Path) -> list[list[str | None]]:
+def _read_labels(path: Path) -> list[list[str | None]]:
     schema, samples = pq.read_schema(path), pq.read_metadata(path).num_rows
     if "regions" not in schema.names or pa.types.is_null(schema.field("regions").type):
         return [[] for _ in range(samples)]
@@ -190,7 +193,7 @@ def _labels(path: Path) -> list[list[str | None]]:
     return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
 
 
-def _conversations(path: Path) -> list[bool]:
+def _find_conversations(path: Path) -> list[bool]:
     """A record with a turn is a conversation. Reads the smallest of the columns inside `turns`."""
     footer = read_footer(path)
     columns = [footer.schema.column(i).path for i in range(footer.num_columns)]
@@ -260,7 +263,7 @@ def _check_columns(schema: pa.Schema, *, where: str) -> None:
                 got=", ".join(schema.names),
                 where=where,
             )
-        if index >= 0 and not _alike(schema.field(index).type, kind):
+        if index >= 0 and not _types_match(schema.field(index).type, kind):
             raise DataError(
                 f"column {name!r} has another type",
                 expected=kind,
@@ -269,7 +272,7 @@ def _check_columns(schema: pa.Schema, *, where: str) -> None:
             )
 
 
-def _alike(found: pa.DataType, ours: pa.DataType) -> bool:
+def _types_match(found: pa.DataType, ours: pa.DataType) -> bool:
     """Same nesting, and the same kind of value (another width of integer or float will do)."""
     types = pa.types
     if types.is_null(found):  # as pandas writes what is nothing but nulls
@@ -278,10 +281,10 @@ def _alike(found: pa.DataType, ours: pa.DataType) -> bool:
         nested = (
             types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
         )
-        return nested and _alike(found.value_type, ours.value_type)
+        return nested and _types_match(found.value_type, ours.value_type)
     if types.is_struct(ours):
         return types.is_struct(found) and all(
-            found.get_field_index(f.name) < 0 or _alike(found.field(f.name).type, f.type)
+            found.get_field_index(f.name) < 0 or _types_match(found.field(f.name).type, f.type)
             for f in ours
         )
     kinds = (types.is_integer, types.is_floating, types.is_boolean, _is_text, _is_bytes)

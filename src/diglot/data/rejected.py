@@ -45,7 +45,7 @@ class Rejected:
         self._noted: set[tuple[str, str, str]] = set()  # dataset, id, reason
         self._reasons: Counter[str] = Counter()
         if path.exists():
-            self._read()
+            self._read_lines()
 
     def note(self, rejection: Rejection) -> bool:
         """`add` a rejection."""
@@ -74,7 +74,7 @@ class Rejected:
             file.write(line.encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
-        self._remember(dataset, id, reason)
+        self._remember_reason(dataset, id, reason)
         return True
 
     @property
@@ -89,11 +89,11 @@ class Rejected:
     def __len__(self) -> int:
         return len(self._noted)
 
-    def _remember(self, dataset: str, id: str, reason: str) -> None:
+    def _remember_reason(self, dataset: str, id: str, reason: str) -> None:
         self._noted.add((dataset, id, reason))
         self._reasons[reason] += 1
 
-    def _read(self) -> None:
+    def _read_lines(self) -> None:
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
@@ -110,7 +110,7 @@ class Rejected:
                     fix="Move the file away.",
                 ) from error
             if key not in self._noted:
-                self._remember(*key)
+                self._remember_reason(*key)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class RowGroups:
 
     def get(self, key: str) -> list[Any]:
         """The values of a key, in the order they were added."""
-        self._index()
+        self._make_index()
         found = self._base.execute("select value from rows where key = ? order by rowid", (key,))
         values = [json.loads(text) for (text,) in found]
         self.fetched += len(values)
@@ -43,10 +43,10 @@ class RowGroups:
 
     def each_key(self) -> Iterator[str]:
         """Every key once, sorted."""
-        self._index()
+        self._make_index()
         return (key for (key,) in self._base.execute("select distinct key from rows order by key"))
 
-    def _index(self) -> None:
+    def _make_index(self) -> None:
         if not self._indexed:
             self._base.execute("create index by_key on rows (key)")
             self._indexed = True

@@ -48,17 +48,17 @@ _FIELDS = {
 OLDER_FIELDS = {"image": _IMAGE, "size_hw": pa.list_(pa.int32())}
 
 
-def _feature(kind: pa.DataType) -> Any:
+def _hf_feature(kind: pa.DataType) -> Any:
     if pa.types.is_list(kind):
-        return {"feature": _feature(kind.value_type), "_type": "List"}
+        return {"feature": _hf_feature(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):
-        return {field.name: _feature(field.type) for field in kind}
+        return {field.name: _hf_feature(field.type) for field in kind}
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
 def arrow_schema() -> pa.Schema:
     """The schema of every shard, with the metadata that makes `datasets` decode `images`."""
-    features = {name: _feature(kind) for name, kind in _FIELDS.items()} | {
+    features = {name: _hf_feature(kind) for name, kind in _FIELDS.items()} | {
         "images": {"feature": {"_type": "Image"}, "_type": "List"}
     }
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
@@ -126,16 +126,17 @@ def from_row(row: dict[str, Any], *, where: str = "") -> Sample:
     return Sample(
         id=row["id"],
         images=tuple(
-            _picture(image, where=f"{place}, images[{n}]") for n, image in enumerate(row["images"])
+            _read_picture(image, where=f"{place}, images[{n}]")
+            for n, image in enumerate(row["images"])
         ),
         sizes_hw=tuple(
-            _integers(size, where=f"{place}, sizes_hw[{n}]")
+            _read_integers(size, where=f"{place}, sizes_hw[{n}]")
             for n, size in enumerate(row["sizes_hw"])
         ),
         caption=row.get("caption") or "",
-        turns=tuple(_turn(turn, where=f"{place}, turns[{n}]") for n, turn in enumerate(turns)),
+        turns=tuple(_read_turn(turn, where=f"{place}, turns[{n}]") for n, turn in enumerate(turns)),
         regions=tuple(
-            _region(region, where=f"{place}, regions[{n}]")
+            _read_region(region, where=f"{place}, regions[{n}]")
             for n, region in enumerate(row.get("regions") or ())
         ),
         lineage=tuple(
@@ -153,21 +154,21 @@ def _from_format_1(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _picture(row: dict[str, Any] | None, *, where: str) -> bytes:
+def _read_picture(row: dict[str, Any] | None, *, where: str) -> bytes:
     content = (row or {}).get("bytes")
     if not content:
         raise DataError("no picture in the record", expected="encoded bytes", where=where)
     return content
 
 
-def _turn(row: dict[str, Any] | None, *, where: str) -> Turn:
+def _read_turn(row: dict[str, Any] | None, *, where: str) -> Turn:
     if row is None or row.get("role") is None or row.get("text") is None:
         raise DataError("turn without its role or text", got=row, where=where)
     with locate_errors(where):
         return Turn(role=row["role"], text=row["text"], learn=bool(row.get("learn")))
 
 
-def _region(row: dict[str, Any] | None, *, where: str) -> Region:
+def _read_region(row: dict[str, Any] | None, *, where: str) -> Region:
     if row is None or row.get("phrase") is None or row.get("box") is None:
         raise DataError("region without its phrase or box", got=row, where=where)
     span, mask, score = row.get("span"), row.get("mask"), row.get("score")
@@ -175,9 +176,9 @@ def _region(row: dict[str, Any] | None, *, where: str) -> Region:
         return Region(
             phrase=row["phrase"],
             label=row.get("label"),
-            span=None if span is None else _integers(span, where="span"),
+            span=None if span is None else _read_integers(span, where="span"),
             box=tuple(row["box"]),
-            mask=None if mask is None else _mask(mask, where="mask"),
+            mask=None if mask is None else _read_mask(mask, where="mask"),
             score=1.0 if score is None else score,
             source=row.get("source") or "",
             image=row.get("image") or 0,
@@ -185,13 +186,13 @@ def _region(row: dict[str, Any] | None, *, where: str) -> Region:
         )
 
 
-def _mask(row: dict[str, Any], *, where: str) -> Rle:
+def _read_mask(row: dict[str, Any], *, where: str) -> Rle:
     if row.get("size") is None or row.get("counts") is None:
         raise DataError("mask without its size or counts", where=where)
-    return Rle(size_hw=_integers(row["size"], where=where), counts=row["counts"])
+    return Rle(size_hw=_read_integers(row["size"], where=where), counts=row["counts"])
 
 
-def _integers(values: list[int | None] | None, *, where: str) -> tuple[int, int]:
+def _read_integers(values: list[int | None] | None, *, where: str) -> tuple[int, int]:
     if values is None or len(values) != 2 or values[0] is None or values[1] is None:
         raise DataError("expected two integers", got=values, where=where)
     return values[0], values[1]

@@ -74,9 +74,9 @@ class ShardWriter:
             remove_left_overs(path.with_name(path.name[1:].rsplit(".", 2)[0]))
         remove_left_overs(self.folder / FileDigests.NAME)
         paths = sorted(self.folder.glob(f"{self.prefix}-*.parquet"))
-        return [self._take(number, path, recorded or {}) for number, path in enumerate(paths)]
+        return [self._take_shard(number, path, recorded or {}) for number, path in enumerate(paths)]
 
-    def _take(self, number: int, path: Path, recorded: Mapping[str, str]) -> pq.FileMetaData:
+    def _take_shard(self, number: int, path: Path, recorded: Mapping[str, str]) -> pq.FileMetaData:
         if path != self.path_of(number):
             raise DataError(
                 f"a shard is missing before {path.name}",

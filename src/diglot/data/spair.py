@@ -45,11 +45,11 @@ def read_spair(
     """
     if split not in get_args(Split):
         raise ConfigError("unknown split of SPair-71k", expected="trn, val or test", got=split)
-    names = _names(folder, split, size)
+    names = _list_names(folder, split, size)
     pairs = []
     for number, name in enumerate(names, start=1):
         try:
-            pairs.append(_pair(folder, split, name))
+            pairs.append(_read_pair(folder, split, name))
         except DataError as error:
             rejected.add(name, error.what, where=error.where or name, detail=str(error))
         except OSError as error:  # a name that no file can have
@@ -58,7 +58,7 @@ def read_spair(
     return pairs
 
 
-def _names(folder: Path, split: str, size: str) -> list[str]:
+def _list_names(folder: Path, split: str, size: str) -> list[str]:
     """The names of the layout; without one, all records of the split by name."""
     layout, records = folder / LAYOUT / size / f"{split}.txt", folder / ANNOTATIONS / split
     if layout.is_file():
@@ -73,17 +73,17 @@ def _names(folder: Path, split: str, size: str) -> list[str]:
     )
 
 
-def _pair(folder: Path, split: str, name: str) -> Pair:
-    fields = _record(_record_path(folder, split, name))
+def _read_pair(folder: Path, split: str, name: str) -> Pair:
+    fields = _read_record(_record_path(folder, split, name))
     try:
         category = str(fields["category"])
-        sides = [_side(folder, category, fields, of) for of in ("src", "trg")]
+        sides = [_read_side(folder, category, fields, of) for of in ("src", "trg")]
         return Pair(
             id=name,
             category=category,
             source=sides[0],
             target=sides[1],
-            box=_box(fields["trg_bndbox"]),
+            box=_read_box(fields["trg_bndbox"]),
             visible_K=np.ones(len(sides[0].points_K2), bool),
             groups=tuple(
                 f"{key.removesuffix('_variation')} {fields[key]}"
@@ -104,7 +104,7 @@ def _record_path(folder: Path, split: str, name: str) -> Path:
     raise DataError("no such record", where=name)
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def _record(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _side(folder: Path, category: str, fields: dict[str, Any], of: str) -> PairImage:
+def _read_side(folder: Path, category: str, fields: dict[str, Any], of: str) -> PairImage:
     image = f"{IMAGES}/{category}/{fields[f'{of}_imname']}"
     path = resolve_inside(folder, image)
     if not path.is_file():
@@ -126,7 +126,7 @@ def _side(folder: Path, category: str, fields: dict[str, Any], of: str) -> PairI
     return PairImage(image=path, size_hw=(height, width), points_K2=points(fields[f"{of}_kps"]))
 
 
-def _box(fields: Any) -> Box:
+def _read_box(fields: Any) -> Box:
     try:
         x0, y0, x1, y1 = (float(value) for value in fields)
     except (TypeError, ValueError) as error:

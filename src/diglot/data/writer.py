@@ -57,8 +57,8 @@ class DatasetWriter:
             self.split,
             arrow_schema(),
             shard_rows=lambda number: shard_samples,
-            describe=self._describe,
-            options=_storage(),
+            describe=self._describe_shard,
+            options=_storage_options(),
         )
 
     def __enter__(self) -> "DatasetWriter":
@@ -66,7 +66,7 @@ class DatasetWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(locked(self.folder / f".{self.split}.lock", wait=False))
         try:
-            self._resume()
+            self._resume_shards()
         except BaseException:
             self._open.close()
             raise
@@ -75,8 +75,8 @@ class DatasetWriter:
     def __exit__(self, kind: type | None, *_: object) -> None:
         with self._open:
             if kind is None:
-                self._flush()
-                self._note(complete=True)
+                self._flush_shard()
+                self._note_entry(complete=True)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,27 +103,27 @@ class DatasetWriter:
                 )
         self._pending = (self._pending + row_digest(row, len(self.ids))) % _MODULUS
         self._regions += len(sample.regions)
-        self._take(sample.id)
+        self._take_id(sample.id)
         if self._shards.add(row):
             self._count_pending()
-            self._note(complete=False)
+            self._note_entry(complete=False)
 
-    def _take(self, id: str) -> None:
+    def _take_id(self, id: str) -> None:
         self.ids.append(id)
         self._known.add(id)
 
-    def _describe(self, _: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
+    def _describe_shard(self, _: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
         shards.check_format(self.folder)
         return {shards.DIGEST_KEY: f"{self._pending:064x}".encode()}
 
-    def _flush(self) -> None:
+    def _flush_shard(self) -> None:
         self._shards.flush()
         self._count_pending()
 
     def _count_pending(self) -> None:
         self._digest, self._pending = (self._digest + self._pending) % _MODULUS, 0
 
-    def _note(self, *, complete: bool) -> None:
+    def _note_entry(self, *, complete: bool) -> None:
         entry = {
             "samples": len(self.ids),
             "regions": self._regions,
@@ -136,7 +136,7 @@ class DatasetWriter:
         }
         shards.update_manifest(self.folder, self.split, entry)
 
-    def _resume(self) -> None:
+    def _resume_shards(self) -> None:
         """Take up what complete shards are there, however far `dataset.json` had come."""
         entry = shards.read_manifest(self.folder)["splits"].get(self.split)
         if entry is None and shards.shard_paths(self.folder, self.split):
@@ -157,7 +157,7 @@ class DatasetWriter:
         whole = (
             entry is not None and entry.get("complete") and entry.get("samples") == len(self.ids)
         )
-        self._note(complete=bool(whole))
+        self._note_entry(complete=bool(whole))
 
     def _take_shard(self, path: Path) -> None:
         shard, _ = shards.open_shard(path)
@@ -166,7 +166,7 @@ class DatasetWriter:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=["id", "regions.list.element.phrase"])
         for id in table.column("id").to_pylist():
-            self._take(id)
+            self._take_id(id)
         self._regions += sum(len(regions) for regions in table.column("regions").to_pylist())
         self._digest = (self._digest + shard.digest) % _MODULUS
 
@@ -192,9 +192,9 @@ def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where
         )
 
 
-def _storage() -> dict[str, Any]:
+def _storage_options() -> dict[str, Any]:
     """Pictures are compressed already, and their bounds would bloat the footer."""
-    leaves = _leaves(arrow_schema())
+    leaves = _leaf_columns(arrow_schema())
     return {
         "compression": {name: "none" if name.startswith("images.") else "zstd" for name in leaves},
         "use_dictionary": False,
@@ -202,16 +202,16 @@ def _storage() -> dict[str, Any]:
     }
 
 
-def _leaves(kind: pa.DataType | pa.Schema, path: str = "") -> list[str]:
+def _leaf_columns(kind: pa.DataType | pa.Schema, path: str = "") -> list[str]:
     """Parquet's names of the columns that hold values."""
     if isinstance(kind, pa.DataType) and pa.types.is_list(kind):
-        return _leaves(kind.value_type, f"{path}.list.element")
+        return _leaf_columns(kind.value_type, f"{path}.list.element")
     if isinstance(kind, pa.DataType) and not pa.types.is_struct(kind):
         return [path]
     return [
         leaf
         for field in kind
-        for leaf in _leaves(field.type, f"{path}.{field.name}" if path else field.name)
+        for leaf in _leaf_columns(field.type, f"{path}.{field.name}" if path else field.name)
     ]
 
 

@@ -78,7 +78,7 @@ def a_score(
     or a caption that does not fit behind it.
     """
     with eval_mode(vlm):
-        questions = _questions(vlm, captions, views, config)
+        questions = _make_questions(vlm, captions, views, config)
         counted = _Images(questions, report)
         answers = log_likelihoods(
             vlm, questions, row_tokens=ROW_TOKENS, batch_tokens=BATCH_TOKENS, done=counted
@@ -102,7 +102,7 @@ def average(log_prob_N: Sequence[float], tokens_N: Sequence[int], config: AScore
     return mean_interval(log_probs / tokens, range(len(tokens)), **options)
 
 
-def _questions(
+def _make_questions(
     vlm: VLM,
     captions: Captions,
     views: Callable[[Sample], Sequence[torch.Tensor]],

@@ -53,7 +53,7 @@ def choose_captions(
     drawn = np.random.default_rng(seed).permutation(len(dataset)).tolist()
     usable = usable_samples(
         dataset,
-        lambda sample: _readable(sample, tokenizer, max_length),
+        lambda sample: _read_caption(sample, tokenizer, max_length),
         rejected.note,
         indices=drawn,
     )
@@ -69,7 +69,7 @@ def choose_captions(
     )
 
 
-def _readable(
+def _read_caption(
     sample: Sample, tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> tuple[Sample, tuple[int, ...]]:
     sample_picture(sample)

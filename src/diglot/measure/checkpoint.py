@@ -70,7 +70,7 @@ class Scenes:
     ) -> list[ProjectedSample]:
         """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
-        views = self._views(vlm, dataset, count, rejected, report)
+        views = self._open_views(vlm, dataset, count, rejected, report)
         first = range(min(count or len(dataset), len(dataset)))
         read = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
         usable: list[Sample] = []
@@ -91,7 +91,7 @@ class Scenes:
             keep_features=keep_features,
         )
 
-    def _views(
+    def _open_views(
         self, vlm: VLM, dataset: Dataset, count: int | None, rejected: Rejected, report: Report
     ) -> Callable[[int], tuple[torch.Tensor, ...]]:
         if self.features is None:

@@ -33,13 +33,17 @@ def measure_entropy(scenes: Sequence[ProjectedSample]) -> list[Measure]:
     count = len(scenes)
 
     def drop(kept_G: np.ndarray) -> float | None:
-        one, other = _entropy(before, kept_G), _entropy(after, kept_G)
+        one, other = _entropy_of_kept(before, kept_G), _entropy_of_kept(after, kept_G)
         return None if one is None or other is None else one - other
 
     return [
-        _measure("entropy_before", "Entropy before the projector", _interval(before, count), None),
-        _measure("entropy_after", "Entropy after the projector", _interval(after, count), None),
-        _measure("entropy_drop", "Entropy drop", jackknife_interval(drop, count), True),
+        _make_measure(
+            "entropy_before", "Entropy before the projector", _entropy_interval(before, count), None
+        ),
+        _make_measure(
+            "entropy_after", "Entropy after the projector", _entropy_interval(after, count), None
+        ),
+        _make_measure("entropy_drop", "Entropy drop", jackknife_interval(drop, count), True),
     ]
 
 
@@ -55,15 +59,15 @@ def _group_moments(vectors: Sequence[torch.Tensor]) -> np.ndarray | None:
     return np.stack([moments[number] for number in sorted(moments)])
 
 
-def _entropy(moment_GDD: np.ndarray | None, kept_G: np.ndarray) -> float | None:
+def _entropy_of_kept(moment_GDD: np.ndarray | None, kept_G: np.ndarray) -> float | None:
     return None if moment_GDD is None else moment_entropy(moment_GDD[kept_G].sum(axis=0))
 
 
-def _interval(moment_GDD: np.ndarray | None, count: int) -> Estimate:
-    return jackknife_interval(lambda kept_G: _entropy(moment_GDD, kept_G), count)
+def _entropy_interval(moment_GDD: np.ndarray | None, count: int) -> Estimate:
+    return jackknife_interval(lambda kept_G: _entropy_of_kept(moment_GDD, kept_G), count)
 
 
-def _measure(key: str, title: str, estimate: Estimate, higher: bool | None) -> Measure:
+def _make_measure(key: str, title: str, estimate: Estimate, higher: bool | None) -> Measure:
     return Measure(
         key=key,
         title=title,

@@ -49,7 +49,7 @@ def measure_objects(
 ) -> list[Measure]:
     """Align and the cosine of label and object."""
     align = [
-        Item(o.scene, o.group, align_iou(o.flat_cosine_P, o.target, rule), _whole(o))
+        Item(o.scene, o.group, align_iou(o.flat_cosine_P, o.target, rule), _whole_image_iou(o))
         for o in objects
     ]
     cosine = [Item(o.scene, o.group, o.label_cosine, 0.0) for o in objects]
@@ -60,11 +60,11 @@ def measure_objects(
     ):
         estimate, groups = summarise(items, generator=rng, draws=draws)
         chance = mean_chance(items) if key == "align" else None
-        made.append(_measure(key, title, what, unit, estimate, True, chance, groups=groups))
+        made.append(_make_measure(key, title, what, unit, estimate, True, chance, groups=groups))
     return made
 
 
-def _whole(named: NamedObject) -> float:
+def _whole_image_iou(named: NamedObject) -> float:
     """The IoU of all cells with the object."""
     return cells_iou(np.ones(len(named.flat_cosine_P), dtype=bool), named.target)
 
@@ -81,21 +81,25 @@ def measure_consistency(
     scores: dict[int, float] = {}
     for number, scene in enumerate(scenes):
         ids = list(label_ids(scene.sample.caption, tokenizer, leading_space=False))
-        score = token_consistency(_array(scene), space.token_VD[ids], k=k)
+        score = token_consistency(_visual_array(scene), space.token_VD[ids], k=k)
         if score is not None:
             scores[number] = score
     estimate = mean_interval(list(scores.values()), list(scores), generator=rng, draws=draws)
-    return _measure("tacs", "Token alignment consistency", TACS, "cosine", estimate, True)
+    return _make_measure("tacs", "Token alignment consistency", TACS, "cosine", estimate, True)
 
 
 def measure_gap(
     scenes: Sequence[ProjectedSample], space: WordSpace, rng: np.random.Generator, draws: int
 ) -> Measure:
     """The modality gap, over all visual tokens; images are what is drawn again."""
-    distance = [nearest_distance(_array(s), space.word_WD) for s in scenes if len(space.words)]
+    distance = [
+        nearest_distance(_visual_array(s), space.word_WD) for s in scenes if len(space.words)
+    ]
     estimate = _mean_of_tokens(distance, rng, draws)
     details = {"words": len(space.words)}
-    return _measure("modality_gap", "Modality gap", GAP, "distance", estimate, False, None, details)
+    return _make_measure(
+        "modality_gap", "Modality gap", GAP, "distance", estimate, False, None, details
+    )
 
 
 def measure_pursuit(
@@ -106,13 +110,13 @@ def measure_pursuit(
     draws: int,
 ) -> Measure:
     """What matching pursuit leaves of a token."""
-    left = [matching_pursuit(_array(s), space.token_VD, steps=steps).left_PK for s in scenes]
+    left = [matching_pursuit(_visual_array(s), space.token_VD, steps=steps).left_PK for s in scenes]
     estimate = _mean_of_tokens([of_scene[:, -1] for of_scene in left], rng, draws)
     stacked = np.concatenate(left) if left else np.zeros((0, steps))
     by_step = {f"left after step {k + 1}": float(stacked[:, k].mean()) for k in range(steps)}
     details = by_step if left else {}
     title = "Left by matching pursuit"
-    return _measure("pursuit_left", title, PURSUIT, "share", estimate, False, None, details)
+    return _make_measure("pursuit_left", title, PURSUIT, "share", estimate, False, None, details)
 
 
 def measure_norms(
@@ -120,16 +124,16 @@ def measure_norms(
 ) -> Measure:
     """The length of visual tokens against that of words."""
     word = float(np.linalg.norm(space.token_VD, axis=1).mean())
-    length = [np.linalg.norm(_array(scene), axis=1) for scene in scenes]
+    length = [np.linalg.norm(_visual_array(scene), axis=1) for scene in scenes]
     estimate = _mean_of_tokens([of_scene / word for of_scene in length], rng, draws)
     mean = float(np.concatenate(length).mean()) if length else 0.0
     details = {"length of a visual token": mean, "length of a word": word}
-    return _measure(
+    return _make_measure(
         "norm_ratio", "Length over words", NORMS, "ratio", estimate, None, None, details
     )
 
 
-def _array(scene: ProjectedSample) -> np.ndarray:
+def _visual_array(scene: ProjectedSample) -> np.ndarray:
     return scene.visual_PD.detach().float().cpu().numpy()
 
 
@@ -142,7 +146,7 @@ def _mean_of_tokens(
     return mean_interval(values, image, generator=rng, draws=draws)
 
 
-def _measure(
+def _make_measure(
     key: str,
     title: str,
     what: str,

@@ -83,12 +83,12 @@ def read_layers(
         hidden = vlm.decode(packed.to(visual_ND.device), visual_ND, every_layer=True).hidden_states
         states = [
             torch.stack([h[row, : len(document.encoded)] for h in hidden]).float().cpu()
-            for row, document in _rows(batch)
+            for row, document in _document_rows(batch)
         ]
         return [_split_states(s, d, chosen[id(d)]) for s, d in zip(states, batch, strict=True)]
 
     of_batches = map_over_processes(
-        list(_batches(documents, batch_tokens)),
+        list(_make_batches(documents, batch_tokens)),
         read,
         done=lambda batch: done(sum(len(document.encoded) for document in batch)),
     )
@@ -98,7 +98,7 @@ def read_layers(
     return LayerStates(*means, *whole)
 
 
-def _rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:
+def _document_rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:
     """Row of each document: packing puts the longest first, equals in order."""
     order = sorted(range(len(batch)), key=lambda i: (-len(batch[i].encoded), i))
     rows = {document: row for row, document in enumerate(order)}
@@ -125,7 +125,7 @@ def _split_states(
     return visual_LPD.mean(dim=1), text_LTD.mean(dim=1), *(side[:, k] for side, k in sides)
 
 
-def _batches(documents: Sequence[Document], batch_tokens: int) -> Iterator[list[Document]]:
+def _make_batches(documents: Sequence[Document], batch_tokens: int) -> Iterator[list[Document]]:
     """Consecutive documents of about batch_tokens together, at least one."""
     batch: list[Document] = []
     for document in documents:

@@ -22,7 +22,7 @@ def measure_key(
     Of parts that are loaded from local folders the weights count too; of parts of a hub their id
     and revision, of the embedded ones their names, which stand for one file each.
     """
-    files = [(path.name, _digest(path)) for path in _weight_files(model)]
+    files = [(path.name, _digest_file(path)) for path in _weight_files(model)]
     settings = resolve_measures(config)
     # rows and batches change no figure
     shared = {k: v for k, v in settings.items() if k not in ("row_tokens", "batch_tokens")}
@@ -32,7 +32,7 @@ def measure_key(
 
 def checkpoint_digest(model: Path) -> str:
     """A digest of a checkpoint's own files, as 64 hex digits."""
-    files = [(path.name, _digest(path)) for path in _weight_files(model)]
+    files = [(path.name, _digest_file(path)) for path in _weight_files(model)]
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
@@ -40,31 +40,31 @@ def _weight_files(model: Path) -> Iterator[Path]:
     """The checkpoint's files, then those of every local folder that its configuration names."""
     folders = [model]
     for config in sorted(model.glob("*.json")):
-        folders += sorted({Path(p) for p in _paths(json.loads(config.read_text("utf-8")))})
+        folders += sorted({Path(p) for p in _folder_paths(json.loads(config.read_text("utf-8")))})
     for folder in folders:
         yield from sorted(path for path in folder.iterdir() if path.is_file())
 
 
-def _paths(settings: Any) -> Iterator[str]:
+def _folder_paths(settings: Any) -> Iterator[str]:
     """Every text under a key `path` or `stock` that is a folder here."""
     if isinstance(settings, Mapping):
         for key, value in settings.items():
             if key in ("path", "stock") and isinstance(value, str) and Path(value).is_dir():
                 yield value
             else:
-                yield from _paths(value)
+                yield from _folder_paths(value)
     elif isinstance(settings, list):
         for value in settings:
-            yield from _paths(value)
+            yield from _folder_paths(value)
 
 
-def _digest(path: Path) -> str:
+def _digest_file(path: Path) -> str:
     state = path.stat()
-    return _digest_of(path, state.st_mtime_ns, state.st_size)
+    return _digest_unchanged(path, state.st_mtime_ns, state.st_size)
 
 
 @functools.lru_cache(maxsize=4096)
-def _digest_of(path: Path, changed_ns: int, size: int) -> str:
+def _digest_unchanged(path: Path, changed_ns: int, size: int) -> str:
     """The file's digest, read once as long as it does not change."""
     return file_sha256(path)
 

@@ -20,12 +20,12 @@ Similarity = Callable[[np.ndarray, np.ndarray], float | None]
 def layer_kernels(states: LayerStates, preparation: Preparation) -> list[Kernels | None]:
     """The kernels of every layer; None where half precision has overflowed."""
     return [
-        _kernels(states.visual_LND[layer].numpy(), states.text_LND[layer].numpy(), preparation)
+        _make_kernels(states.visual_LND[layer].numpy(), states.text_LND[layer].numpy(), preparation)
         for layer in range(states.layers)
     ]
 
 
-def _kernels(
+def _make_kernels(
     visual_ND: np.ndarray, text_ND: np.ndarray, preparation: Preparation
 ) -> Kernels | None:
     if not (np.isfinite(visual_ND).all() and np.isfinite(text_ND).all()):

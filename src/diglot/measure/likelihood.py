@@ -69,14 +69,14 @@ def log_likelihoods(
     forward pass with the tokens it computed.
     """
     answers = map_over_processes(
-        list(_batches(questions, batch_tokens)),
-        lambda batch: _answer(vlm, batch, row_tokens),
+        list(_make_batches(questions, batch_tokens)),
+        lambda batch: _answer_questions(vlm, batch, row_tokens),
         done=lambda batch: done(sum(question.tokens for question in batch)),
     )
     return [answer for of_batch in answers for answer in of_batch]
 
 
-def _batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[Question]]:
+def _make_batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[Question]]:
     """Consecutive questions of about batch_tokens together, at least one."""
     batch: list[Question] = []
     tokens = 0
@@ -91,7 +91,7 @@ def _batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[
 
 
 @torch.inference_mode()
-def _answer(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.ndarray]:
+def _answer_questions(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.ndarray]:
     images: dict[int, int] = {}
     visual = [vlm.language.words.weight.new_zeros(0, vlm.language.width)]
     image_of = []
@@ -103,9 +103,11 @@ def _answer(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.nda
             if question.projected is not None:
                 visual.append(question.projected.visual_PD)
         image_of.append(images[key])
-    packed = pack([_encode(q) for q in questions], row_tokens=row_tokens, image_of=image_of)
+    packed = pack(
+        [_encode_question(q) for q in questions], row_tokens=row_tokens, image_of=image_of
+    )
     log_prob_S = vlm.log_probs(packed.to(visual[0].device), torch.cat(visual))
-    return _sums(log_prob_S.double().cpu(), questions)
+    return _sum_by_branch(log_prob_S.double().cpu(), questions)
 
 
 def _trunk_tokens(question: Question) -> int:
@@ -120,21 +122,23 @@ def _trunk_tokens(question: Question) -> int:
             case _:
                 return len(segment.ids)
 
-    return sum(positions(segment) for segment in _trunk(question))
+    return sum(positions(segment) for segment in _trunk_segments(question))
 
 
-def _trunk(question: Question) -> Sequence[Segment]:
+def _trunk_segments(question: Question) -> Sequence[Segment]:
     """The trunk with images of several lines as these."""
     return expand_lines(question.trunk, [question.projected.grid] if question.projected else [])
 
 
-def _encode(question: Question) -> Encoded:
+def _encode_question(question: Question) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
     visual_counts = [len(question.projected.grid)] if question.projected else []
-    return encode((*_trunk(question), *branches), visual_counts=visual_counts, terms=(TERM,))
+    return encode(
+        (*_trunk_segments(question), *branches), visual_counts=visual_counts, terms=(TERM,)
+    )
 
 
-def _sums(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:
+def _sum_by_branch(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:
     """Pairs come document by document, branch by branch: add up each branch's."""
     lengths = torch.tensor([len(ids) for q in questions for ids in q.candidates], dtype=torch.int64)
     branch_S = torch.repeat_interleave(torch.arange(len(lengths)), lengths)

@@ -19,12 +19,12 @@ def items_by_layer(maps: Sequence[ObjectMap], reading: Reading) -> list[list[Ite
     if not maps:
         return []
     return [
-        [_item(object_map, layer, reading) for object_map in maps]
+        [_make_item(object_map, layer, reading) for object_map in maps]
         for layer in range(len(maps[0].weight_LP))
     ]
 
 
-def _item(object_map: ObjectMap, layer: int, reading: Reading) -> Item:
+def _make_item(object_map: ObjectMap, layer: int, reading: Reading) -> Item:
     weight = object_map.weight_LP[layer]
     match reading:
         case "pointing":
@@ -45,13 +45,13 @@ def summarise_layers(
     if not items_L:
         return NOT_MEASURED, {}, []
     across = [
-        Item(of_object[0].scene, of_object[0].group, _mean(of_object), of_object[0].chance)
+        Item(of_object[0].scene, of_object[0].group, _mean_value(of_object), of_object[0].chance)
         for of_object in zip(*items_L, strict=True)
     ]
     estimate, groups = summarise(across, generator=generator, draws=draws)
     # layer 0 is the input, as in the curves of hidden states: no attention there
-    return estimate, groups, [None, *(_mean(items) for items in items_L)]
+    return estimate, groups, [None, *(_mean_value(items) for items in items_L)]
 
 
-def _mean(items: Sequence[Item]) -> float:
+def _mean_value(items: Sequence[Item]) -> float:
     return float(np.mean([item.value for item in items]))

@@ -74,12 +74,12 @@ def _project_chunk(
     rest = iter(features)
     own = [[next(rest) for _ in of_sample] for of_sample in by_sample]
     return [
-        ProjectedSample(sample, grid, visual, _stack(own[i]) if i < kept else None)
+        ProjectedSample(sample, grid, visual, _stack_features(own[i]) if i < kept else None)
         for i, (sample, grid, visual) in enumerate(zip(chunk, grids, split, strict=True))
     ]
 
 
-def _stack(features: Sequence[torch.Tensor]) -> torch.Tensor:
+def _stack_features(features: Sequence[torch.Tensor]) -> torch.Tensor:
     """Features (h, w, E) of all views as rows (M, E), on the CPU."""
     return torch.cat([view.flatten(0, 1).float().cpu() for view in features])
 

@@ -40,12 +40,12 @@ class RegionQuestions:
         self.places: list[tuple[int, ProjectedSample, Region, Patches]] = []
         self.without_tokens = 0
         for scene, projected in enumerate(subject.held_out[:scenes]):
-            self._add(scene, projected)
+            self._add_scene(scene, projected)
         own = (region.name for _, _, region, _ in self.places)
         tokenizer = subject.vlm.language.tokenizer
         self.ids = {name: label_ids(name, tokenizer) for name in (*self.names, *own)}
 
-    def _add(self, scene: int, projected: ProjectedSample) -> None:
+    def _add_scene(self, scene: int, projected: ProjectedSample) -> None:
         for region in projected.sample.regions:
             tokens = object_tokens(projected.grid, region)
             if tokens:
@@ -55,7 +55,7 @@ class RegionQuestions:
 
     def plan(self, trunk: Trunk) -> Plan:
         """One question per region; last, what words alone expect of every candidate."""
-        asked = [self._asked(scene) for scene, *_ in self.places]
+        asked = [self._list_candidates(scene) for scene, *_ in self.places]
         questions = [
             Question(trunk(patches), tuple(self.ids[name] for name in asks), projected)
             for (_, projected, _, patches), asks in zip(self.places, asked, strict=True)
@@ -72,16 +72,16 @@ class RegionQuestions:
                 )
             ]
             prior = answers[-1] if answers else np.zeros(len(self.names))
-            return [self._matching(rows), self._naming(rows, prior)]
+            return [self._measure_matching(rows), self._measure_naming(rows, prior)]
 
         return Plan(self.texts.plan, tuple(questions), conclude)
 
-    def _asked(self, scene: int) -> list[str]:
+    def _list_candidates(self, scene: int) -> list[str]:
         """All candidates of naming, and the scene's own names beside them."""
         own = (region.name for at, _, region, _ in self.places if at == scene)
         return list(dict.fromkeys((*self.names, *own)))
 
-    def _matching(self, rows: Sequence[Row]) -> Measure:
+    def _measure_matching(self, rows: Sequence[Row]) -> Measure:
         items = matching_items(rows)
         estimate, groups = summarise(items, generator=self.generator, draws=self.draws)
         return Measure(
@@ -96,7 +96,7 @@ class RegionQuestions:
             details={"regions without visual tokens": self.without_tokens},
         )
 
-    def _naming(self, rows: Sequence[Row], prior: np.ndarray) -> Measure:
+    def _measure_naming(self, rows: Sequence[Row], prior: np.ndarray) -> Measure:
         named = [row for row in rows if row.region.name in self.names]
         table = np.array([[row.log_prob[name] for name in self.names] for row in named])
         table = table.reshape(len(named), len(self.names))

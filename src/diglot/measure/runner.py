@@ -27,33 +27,33 @@ def measure_alignment(
     questions and bootstrap draws. Raises DataError where nothing is held out, a name is empty or
     stands twice, or a held-out picture is in training too; ConfigError for wrong settings.
     """
-    _check(subject)
-    plans = _plan(subject, seed)
+    _check_subject(subject)
+    plans = _plan_measures(subject, seed)
     tokens = sum(plan.tokens for _, plan in plans)
     meter = Meter(report, stage="measure", scenes=len(subject.held_out), tokens=tokens)
     measures: dict[str, Measure] = {}
     with eval_mode(subject.vlm):
         for options, plan in plans:
             meter.begin(plan.what)
-            for measure in _ask(subject, plan, meter.advance):
+            for measure in _ask_plan(subject, plan, meter.advance):
                 if measure.key in measures:
                     raise ConfigError("two measures have one key", got=measure.key)
                 measures[measure.key] = replace(measure, options=options)
     return measures
 
 
-def _plan(subject: Subject, seed: int) -> list[tuple[dict[str, object], Plan | Pass]]:
+def _plan_measures(subject: Subject, seed: int) -> list[tuple[dict[str, object], Plan | Pass]]:
     """Every chosen measure with its settings."""
     return [
         (
             as_plain(part.config),
-            part.build(subject=subject, generator=_generator(seed, part.name)),
+            part.build(subject=subject, generator=_make_generator(seed, part.name)),
         )
         for part in check_measures(subject.options).values()
     ]
 
 
-def _generator(seed: int, name: str) -> np.random.Generator:
+def _make_generator(seed: int, name: str) -> np.random.Generator:
     """A stream of its own for every measure."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     # the first five keep the streams that they have always had, so that figures stay comparable
@@ -61,7 +61,7 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
 
 
-def _ask(subject: Subject, plan: Plan | Pass, done: Callable[[int], None]) -> list[Measure]:
+def _ask_plan(subject: Subject, plan: Plan | Pass, done: Callable[[int], None]) -> list[Measure]:
     if isinstance(plan, Pass):
         return plan.run(done)
     answers = log_likelihoods(
@@ -74,7 +74,7 @@ def _ask(subject: Subject, plan: Plan | Pass, done: Callable[[int], None]) -> li
     return plan.conclude(answers)
 
 
-def _check(subject: Subject) -> None:
+def _check_subject(subject: Subject) -> None:
     names = subject.names
     if not subject.held_out:
         raise DataError("nothing to measure on", expected="held-out samples", got=0)

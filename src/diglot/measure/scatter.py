@@ -27,7 +27,7 @@ def scatter_json(
         return None
     rng = np.random.default_rng(seed)
     visual_ND = np.concatenate([s.visual_PD.detach().float().cpu().numpy() for s in scenes])
-    visual, word = (_draw(rows, points, rng) for rows in (visual_ND, space.word_WD))
+    visual, word = (_draw_rows(rows, points, rng) for rows in (visual_ND, space.word_WD))
     if min(len(visual), len(word)) < 2:
         return None
     plane_N2, method = project_plane(np.concatenate([visual, word]), seed=seed)
@@ -39,7 +39,7 @@ def scatter_json(
     }
 
 
-def _draw(rows_ND: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_rows(rows_ND: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     return rows_ND[np.sort(rng.permutation(len(rows_ND))[:count])]
 
 

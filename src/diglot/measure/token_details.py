@@ -49,15 +49,17 @@ def token_details(scene: ProjectedSample, details: Details) -> dict[str, Any]:
     return {
         "rule": str(details.rule),
         "lexicon": details.lexicon.source,
-        "subtokens": _nearest(visual_PD, space.token_VD, space.token_text, details.lexicon),
-        "words": _nearest(visual_PD, space.word_WD, lambda w: space.words[w], details.lexicon),
-        "pursuit": _pursuit(visual_PD, details),
-        "masks": _masks(scene, details),
-        "attention": _attention(scene, details),
+        "subtokens": _nearest_texts(visual_PD, space.token_VD, space.token_text, details.lexicon),
+        "words": _nearest_texts(
+            visual_PD, space.word_WD, lambda w: space.words[w], details.lexicon
+        ),
+        "pursuit": _pursue_tokens(visual_PD, details),
+        "masks": _choose_masks(scene, details),
+        "attention": _map_attention(scene, details),
     }
 
 
-def _nearest(
+def _nearest_texts(
     visual_PD: np.ndarray, vector_WD: np.ndarray, text: Callable[[int], str], lexicon: Lexicon
 ) -> list[list[list[Any]]]:
     """[text, cosine, is a word] of the nearest vectors of every token, nearest first."""
@@ -73,7 +75,7 @@ def _nearest(
     ]
 
 
-def _pursuit(visual_PD: np.ndarray, details: Details) -> dict[str, Any]:
+def _pursue_tokens(visual_PD: np.ndarray, details: Details) -> dict[str, Any]:
     """Of every step: the sub-token of each token, if it is a word, its part, and what is left."""
     space, lexicon = details.space, details.lexicon
     found = matching_pursuit(visual_PD, space.token_VD, steps=STEPS)
@@ -88,7 +90,7 @@ def _pursuit(visual_PD: np.ndarray, details: Details) -> dict[str, Any]:
     }
 
 
-def _masks(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
+def _choose_masks(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
     """The tokens that the rule chooses for every name, and the IoU of their cells with the mask."""
     flat_F = np.flatnonzero(scene.grid.in_views(("image", "tile")))
     return [
@@ -103,7 +105,7 @@ def _masks(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
     ]
 
 
-def _attention(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
+def _map_attention(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
     """Attention from every phrase to the tokens, by layer; none where the model gives none."""
     query = open_queries(details.vlm, [scene], details.frame, "entity", "")[0]
     try:

@@ -29,14 +29,14 @@ def token_maps(projected: ProjectedSample, names: Sequence[str], language: Langu
     """The maps of one image. `names` are the candidates of the nearest name."""
     regions = projected.sample.regions
     vectors = label_vectors({*names, *(r.name for r in regions)}, language)
-    cosine_NP = _cosine(torch.stack([vectors[n] for n in names]), projected.visual_PD)
+    cosine_NP = _pairwise_cosine(torch.stack([vectors[n] for n in names]), projected.visual_PD)
     own = (
         torch.stack([vectors[r.name] for r in regions])
         if regions
         else cosine_NP.new_zeros(0, projected.visual_PD.shape[1])
     )
     nearest: tuple[str, ...] = tuple(names[int(i)] for i in cosine_NP.argmax(dim=0))
-    return TokenMaps(regions, _cosine(own, projected.visual_PD).cpu(), nearest)
+    return TokenMaps(regions, _pairwise_cosine(own, projected.visual_PD).cpu(), nearest)
 
 
 def map_json(
@@ -54,6 +54,6 @@ def map_json(
     }
 
 
-def _cosine(left_ND: torch.Tensor, right_PD: torch.Tensor) -> torch.Tensor:
+def _pairwise_cosine(left_ND: torch.Tensor, right_PD: torch.Tensor) -> torch.Tensor:
     unit = torch.nn.functional.normalize
     return unit(left_ND.float(), dim=1) @ unit(right_PD.float(), dim=1).T

@@ -27,7 +27,7 @@ def chosen_tokens(cosine_P: np.ndarray, target: Target, rule: Rule | float) -> n
     """
     cosine = np.asarray(cosine_P, np.float64)
     if rule == "oracle_area":
-        return _highest(cosine, target)
+        return _highest_cosines(cosine, target)
     return cosine > threshold_of(cosine, rule)
 
 
@@ -65,7 +65,7 @@ def otsu_threshold(value_P: np.ndarray) -> float:
     return float(value[int(between.argmax())])
 
 
-def _highest(cosine_P: np.ndarray, target: Target) -> np.ndarray:
+def _highest_cosines(cosine_P: np.ndarray, target: Target) -> np.ndarray:
     """As many of the highest cosines as the mask's area on the grid has cells."""
     cell_px = target.area_P[target.area_P > 0]
     wanted = round(float(target.covered_P.sum() / cell_px.mean())) if len(cell_px) else 0

@@ -26,11 +26,11 @@ def target_on_grid(grid: TokenGrid, mask_HW: np.ndarray) -> Target:
     """The mask on the cells of `grid`."""
     cells = grid.cells_P4
     cell_px = (cells[:, 2] - cells[:, 0]) * (cells[:, 3] - cells[:, 1])
-    inside = grid.box_cover(_whole(grid.size_hw))
+    inside = grid.box_cover(_whole_box(grid.size_hw))
     return Target(grid.mask_cover(mask_HW) * cell_px, inside * cell_px, float(mask_HW.sum()))
 
 
-def _whole(size_hw: SizeHW) -> tuple[float, float, float, float]:
+def _whole_box(size_hw: SizeHW) -> tuple[float, float, float, float]:
     return 0.0, 0.0, float(size_hw[1]), float(size_hw[0])
 
 

@@ -46,7 +46,7 @@ def match_negatives(present: Sequence[Asked], generator: np.random.Generator) ->
     for kind in sorted({ask.kind for ask in present}):
         slots = [ask for ask in present if ask.kind == kind]
         names = _shuffle_names(slots, shown, generator)
-        bad = _conflicts(slots, names, shown)
+        bad = _find_conflicts(slots, names, shown)
         shuffled = [
             Asked(slot.scene, name, kind, present=False)
             for i, (slot, name) in enumerate(zip(slots, names, strict=True))
@@ -54,7 +54,7 @@ def match_negatives(present: Sequence[Asked], generator: np.random.Generator) ->
         ]
         absent += shuffled
         shown |= {(ask.scene, ask.name) for ask in shuffled}  # not asked again under another kind
-        kept += _without(slots, [(slots[i].scene, names[i]) for i in sorted(bad)])
+        kept += _drop_unmatched(slots, [(slots[i].scene, names[i]) for i in sorted(bad)])
     return Matched((*kept, *absent), left_out=len(present) - len(kept))
 
 
@@ -64,25 +64,25 @@ def _shuffle_names(
     """A permutation of the slots' names with as few conflicts as swapping can reach."""
     names = [slots[i].name for i in generator.permutation(len(slots))]
     for _ in range(SWEEPS):
-        bad = _conflicts(slots, names, shown)
+        bad = _find_conflicts(slots, names, shown)
         if not bad:
             break
         for i in sorted(bad):
-            _swap(i, int(generator.integers(len(slots))), slots, names, shown)
+            _swap_names(i, int(generator.integers(len(slots))), slots, names, shown)
     return names
 
 
-def _swap(
+def _swap_names(
     i: int, j: int, slots: list[Asked], names: list[str], shown: set[tuple[int, str]]
 ) -> None:
     """Exchange the names of two slots where that leaves fewer conflicts."""
-    before = _conflicts(slots, names, shown)
+    before = _find_conflicts(slots, names, shown)
     names[i], names[j] = names[j], names[i]
-    if len(_conflicts(slots, names, shown)) >= len(before):
+    if len(_find_conflicts(slots, names, shown)) >= len(before):
         names[i], names[j] = names[j], names[i]
 
 
-def _conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, str]]) -> set[int]:
+def _find_conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, str]]) -> set[int]:
     """Slots whose name the image shows, or asks for a second time."""
     taken: set[tuple[int, str]] = set()
     bad = set()
@@ -93,7 +93,7 @@ def _conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, str]]
     return bad
 
 
-def _without(slots: list[Asked], unmatched: list[tuple[int, str]]) -> list[Asked]:
+def _drop_unmatched(slots: list[Asked], unmatched: list[tuple[int, str]]) -> list[Asked]:
     """Present questions less one for each unmatched name: the same image's where it shows it."""
     kept = list(slots)
     surplus: Counter[str] = Counter()

@@ -39,14 +39,14 @@ def replace_outliers(token_ND: np.ndarray) -> np.ndarray:
 def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
     """|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2)) of two sets of at least two vectors each."""
     gap = one_ND.mean(axis=0) - other_MD.mean(axis=0)
-    one, other = (_factor(x) for x in (one_ND, other_MD))
+    one, other = (_factor_covariance(x) for x in (one_ND, other_MD))
     # with S = A^T A of each side, Tr (S1 S2)^(1/2) is the sum of the singular values of A1 A2^T
     root = np.linalg.svd(one @ other.T, compute_uv=False).sum()
     distance = gap @ gap + np.square(one).sum() + np.square(other).sum() - 2 * root
     return max(0.0, float(distance))
 
 
-def _factor(token_ND: np.ndarray) -> np.ndarray:
+def _factor_covariance(token_ND: np.ndarray) -> np.ndarray:
     """A with A^T A = the covariance, of min(N, D) rows."""
     centred = (token_ND - token_ND.mean(axis=0)) / (len(token_ND) - 1) ** 0.5
     # more tokens than channels: the triangle of QR has the same product

@@ -21,11 +21,11 @@ def neighbour_overlap(feature_ND: np.ndarray, other_NE: np.ndarray, *, k: int = 
 
 def kernel_overlap(kernel_NN: np.ndarray, other_NN: np.ndarray, *, k: int = K) -> np.ndarray:
     """The same of two inner-product kernels; rows are brought to length 1 by their diagonals."""
-    near, other = (nearest_neighbours(_cosines(x), k) for x in (kernel_NN, other_NN))
+    near, other = (nearest_neighbours(_kernel_cosines(x), k) for x in (kernel_NN, other_NN))
     return (near & other).sum(axis=1) / k
 
 
-def _cosines(kernel_NN: np.ndarray) -> np.ndarray:
+def _kernel_cosines(kernel_NN: np.ndarray) -> np.ndarray:
     """The cosines of rows whose inner products are given; 0 with a zero row."""
     length_N = np.sqrt(np.diag(kernel_NN).clip(min=0.0))
     scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0)

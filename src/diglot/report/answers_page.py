@@ -36,7 +36,10 @@ def render_answers_page(page: AnswersPage) -> str:
     filters = list_filters(page.runs)
     tasks = list(dict.fromkeys(f"{q.task}, {q.way}" for p in page.pictures for q in p.questions))
     pictures = [
-        {"picture": shown.picture, "questions": [_view(q, filters, tasks) for q in shown.questions]}
+        {
+            "picture": shown.picture,
+            "questions": [_view_question(q, filters, tasks) for q in shown.questions],
+        }
         for shown in page.pictures
     ]
     counts = [
@@ -66,7 +69,7 @@ def list_filters(runs: tuple[str, ...]) -> list[Filter]:
     return pairs + own
 
 
-def _view(question: Question, filters: list[Filter], tasks: list[str]) -> dict[str, Any]:
+def _view_question(question: Question, filters: list[Filter], tasks: list[str]) -> dict[str, Any]:
     right = [None if a.score is None else a.score >= RIGHT for a in question.answers]
     return {
         "question": question,

@@ -20,10 +20,10 @@ def cut_caption(caption: str, spans: Sequence[Span | None]) -> tuple[Piece, ...]
     """Pieces that join up to `caption`; region i has spans[i], which may overlap others."""
     borders = {0, len(caption)}.union(*(span for span in spans if span))
     cuts = sorted(borders)
-    return tuple(_piece(caption, spans, start, end) for start, end in pairwise(cuts))
+    return tuple(_cut_piece(caption, spans, start, end) for start, end in pairwise(cuts))
 
 
-def _piece(caption: str, spans: Sequence[Span | None], start: int, end: int) -> Piece:
+def _cut_piece(caption: str, spans: Sequence[Span | None], start: int, end: int) -> Piece:
     covering = [
         (span[1] - span[0], index)
         for index, span in enumerate(spans)

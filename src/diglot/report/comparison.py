@@ -99,12 +99,12 @@ def render_comparison(comparison: Comparison) -> str:
             "rows": rows,
             "index": {row: index for index, row in enumerate(rows)},
             "most": most,
-            "measures": [_view(m, rows, most) for m in comparison.measures],
+            "measures": [_view_measure(m, rows, most) for m in comparison.measures],
             "failed": {(run.row, run.samples) for run in comparison.failed},
             "costs": {(cost.row, cost.samples): cost for cost in comparison.costs},
             "met": {(m.measure, m.row): m for m in comparison.crossovers if m.other == base},
             "met_by": {(m.measure, m.other): m for m in comparison.crossovers if m.row == base},
-            "hopeless": _hopeless(comparison),
+            "hopeless": _find_hopeless_rows(comparison),
             "score_text": score_text,
             "spread_text": spread_text,
             "near_chance": near_chance,
@@ -132,7 +132,7 @@ def _most_samples(comparison: Comparison) -> int:
     return max(whole or sizes, default=0)
 
 
-def _view(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
+def _view_measure(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
     at_most = {row: by_size[most] for row, by_size in sized.scores.items() if most in by_size}
     results = {row: Result(**vars(score), groups={}) for row, score in at_most.items()}
     measure = sized.measure.model_copy(update={"results": results})
@@ -157,7 +157,7 @@ def near_chance(sized: SizedMeasure, score: Score | None) -> bool:
     return gain <= (sized.half_width or 0.0)
 
 
-def _hopeless(comparison: Comparison) -> set[tuple[str, str]]:
+def _find_hopeless_rows(comparison: Comparison) -> set[tuple[str, str]]:
     """(measure, row) whose score at its most samples is near chance: nothing to be as good as."""
     return {
         (sized.measure.key, row)
@@ -174,12 +174,12 @@ def score_text(value: float) -> str:
 
 def spread_text(score: Score, seeds: int) -> str:
     """The seeds of a mean: "0.28 to 0.36", "1 of 2 seeds"; nothing where one is all there are."""
-    ends = "" if score.low is None or score.high is None else _ends(score.low, score.high)
+    ends = "" if score.low is None or score.high is None else _format_ends(score.low, score.high)
     some = f"{score.n} of {seeds} seeds" if score.n < seeds else ""
     return ", ".join(part for part in (ends, some) if part)
 
 
-def _ends(low: float, high: float) -> str:
+def _format_ends(low: float, high: float) -> str:
     return f"{score_text(low)} to {score_text(high)}"
 
 

@@ -58,23 +58,23 @@ def line_chart(curve: Curve, runs: tuple[str, ...]) -> LineChart:
         x_ticks=tuple((x_axis.percent(t), format_tick(t)) for t in x_axis.ticks),
         y_ticks=tuple((100 - y_axis.percent(t), format_tick(t)) for t in y_axis.ticks),
         lines=tuple(
-            _line(runs.index(run), series, x_axis, y_axis, window)
+            _draw_line(runs.index(run), series, x_axis, y_axis, window)
             for run, series in curve.series.items()
         ),
         window=window,
     )
 
 
-def _line(
+def _draw_line(
     run: int, series: Sequence[Point], x_axis: Axis, y_axis: Axis, window: int | None
 ) -> Line:
     series = sorted(series, key=lambda point: point[0])
     finite = [y for _, y in series if y is not None and math.isfinite(y)]
     return Line(
         run=run,
-        raw=_path(thin_out(series, _RAW_POINTS), x_axis, y_axis),
-        smooth=_path(running_mean(series, window), x_axis, y_axis) if window else None,
-        dots=_dots(series, x_axis, y_axis) if len(series) <= _DOTS_UP_TO else (),
+        raw=_draw_path(thin_out(series, _RAW_POINTS), x_axis, y_axis),
+        smooth=_draw_path(running_mean(series, window), x_axis, y_axis) if window else None,
+        dots=_place_dots(series, x_axis, y_axis) if len(series) <= _DOTS_UP_TO else (),
         gaps=len(series) - len(finite),
         first=finite[0] if finite else None,
         last=finite[-1] if finite else None,
@@ -82,7 +82,9 @@ def _line(
     )
 
 
-def _dots(series: Sequence[Point], x_axis: Axis, y_axis: Axis) -> tuple[tuple[float, float], ...]:
+def _place_dots(
+    series: Sequence[Point], x_axis: Axis, y_axis: Axis
+) -> tuple[tuple[float, float], ...]:
     return tuple(
         (x_axis.percent(x), round(100 - y_axis.percent(y), 3))
         for x, y in series
@@ -90,7 +92,7 @@ def _dots(series: Sequence[Point], x_axis: Axis, y_axis: Axis) -> tuple[tuple[fl
     )
 
 
-def _path(series: Sequence[Point], x_axis: Axis, y_axis: Axis) -> str:
+def _draw_path(series: Sequence[Point], x_axis: Axis, y_axis: Axis) -> str:
     """Path data; a point without a finite value lifts the pen."""
     steps, pen_down = [], False
     for x, y in series:
@@ -109,13 +111,13 @@ def running_mean(series: Sequence[Point], window: int) -> list[Point]:
     half = window // 2
     means: list[Point] = []
     for index, (x, y) in enumerate(series):
-        near = [v for _, v in series[max(0, index - half) : index + half + 1] if _usable(v)]
+        near = [v for _, v in series[max(0, index - half) : index + half + 1] if _is_usable(v)]
         usable = [v for v in near if v is not None]
-        means.append((x, sum(usable) / len(usable) if _usable(y) and usable else None))
+        means.append((x, sum(usable) / len(usable) if _is_usable(y) and usable else None))
     return thin_out(means, _RAW_POINTS)
 
 
-def _usable(value: float | None) -> bool:
+def _is_usable(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
@@ -126,7 +128,7 @@ def thin_out(series: Sequence[Point], most: int) -> list[Point]:
     stride = math.ceil(2 * len(series) / most)
     kept: list[Point] = []
     for start in range(0, len(series), stride):
-        stretch = [p for p in series[start : start + stride] if _usable(p[1])]
+        stretch = [p for p in series[start : start + stride] if _is_usable(p[1])]
         ends = {min(stretch, key=lambda p: p[1] or 0.0), max(stretch, key=lambda p: p[1] or 0.0)}
         kept.extend(sorted(ends, key=lambda p: p[0]) if stretch else [series[start]])
     return kept

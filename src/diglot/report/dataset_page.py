@@ -72,7 +72,7 @@ def render_dataset_page(page: DatasetPage) -> str:
     )
 
 
-def _names(sample: SampleView) -> set[str]:
+def _list_names(sample: SampleView) -> set[str]:
     if sample.paired:
         return {sample.lineage[0].step} if sample.lineage else set()
     return {region.label.lower() for scene in sample.scenes for region in scene.regions}
@@ -80,7 +80,7 @@ def _names(sample: SampleView) -> set[str]:
 
 def _common_names(page: DatasetPage) -> list[tuple[str, int]]:
     """The names that most of the shown samples have, with how many have them."""
-    counts = Counter(name for sample in page.samples for name in sorted(_names(sample)))
+    counts = Counter(name for sample in page.samples for name in sorted(_list_names(sample)))
     return counts.most_common(_FILTERS) if len(page.samples) > 1 else []
 
 
@@ -89,7 +89,7 @@ def _view_sample(sample: SampleView, filters: list[tuple[str, int]]) -> SamplePa
     for scene in sample.scenes:
         first = 0 if sample.paired else sum(len(view.boxes) for view in views)
         views.append(view_scene(scene, first=first))
-    names = _names(sample)
+    names = _list_names(sample)
     return SamplePage(
         sample=sample,
         views=tuple(views),

@@ -73,12 +73,12 @@ class DatasetStats:
         more = "more than " if len(self._tags) >= _MAX_NAMES else ""
         facts = {
             "objects": f"{regions:,}",
-            "objects a sample": f"{_mean(self._objects):.1f}",
+            "objects a sample": f"{_mean_of_counts(self._objects):.1f}",
             "characters a caption": f"{self._characters / max(self._captions, 1):.0f}",
-            "entities a caption": f"{_mean(self._entities):.1f}",
+            "entities a caption": f"{_mean_of_counts(self._entities):.1f}",
             "unique tags": f"{more}{len(self._tags):,}",
-            "objects in their text": _share(self._with_span, regions),
-            "objects with a mask": _share(self._masks, regions),
+            "objects in their text": _format_share(self._with_span, regions),
+            "objects with a mask": _format_share(self._masks, regions),
         }
         if self._turns:
             conversations = self.samples - self._captions
@@ -104,18 +104,18 @@ class DatasetStats:
         names = [f"below {_AREA_EDGES[0]}%"]
         names += [f"{low}% to {high}%" for low, high in pairwise(_AREA_EDGES)]
         names += [f"{_AREA_EDGES[-1]}% and more"]
-        return _trimmed([[name, self._areas[n]] for n, name in enumerate(names)])
+        return _trim_bars([[name, self._areas[n]] for n, name in enumerate(names)])
 
     def _score_bars(self) -> list[list[Any]]:
         """Tenths; where every score is 1, as of drawn regions, there is nothing to show."""
         if set(self._scores) <= {9}:
             return []
-        return _trimmed(
+        return _trim_bars(
             [[f"{n / 10:.1f} to {(n + 1) / 10:.1f}", self._scores[n]] for n in range(10)]
         )
 
 
-def _trimmed(bars: list[list[Any]]) -> list[list[Any]]:
+def _trim_bars(bars: list[list[Any]]) -> list[list[Any]]:
     """The bars without the empty ones at both ends."""
     filled = [n for n, (_, count) in enumerate(bars) if count]
     return bars[filled[0] : filled[-1] + 1] if filled else []
@@ -135,9 +135,9 @@ def binned(counts: Counter[int], *, most: int = _BARS) -> list[list[Any]]:
     return bars
 
 
-def _mean(counts: Counter[int]) -> float:
+def _mean_of_counts(counts: Counter[int]) -> float:
     return sum(value * n for value, n in counts.items()) / max(counts.total(), 1)
 
 
-def _share(part: int, whole: int) -> str:
+def _format_share(part: int, whole: int) -> str:
     return f"{part:,} ({100 * part / whole:.0f}%)" if whole else "0"

@@ -67,12 +67,12 @@ def view_plane(plane: Plane, run: int) -> PlaneView:
     return PlaneView(
         run=run,
         method=plane.method,
-        visual=_dots(plane.visual),
-        words=_dots(plane.words),
+        visual=_draw_dots(plane.visual),
+        words=_draw_dots(plane.words),
         counts=(len(plane.visual), len(plane.words)),
     )
 
 
-def _dots(points: Sequence[tuple[float, float]]) -> str:
+def _draw_dots(points: Sequence[tuple[float, float]]) -> str:
     # a stroke of no length with round ends is a dot
     return "".join(f"M{100 * x:.2f} {100 * (1 - y):.2f}h0" for x, y in points)

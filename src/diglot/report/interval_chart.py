@@ -56,16 +56,16 @@ def draw_intervals(
         intervals=tuple(
             _place_interval(axis, scores[run], index)
             for index, run in enumerate(runs)
-            if run in scores and _finite(scores[run].value) is not None
+            if run in scores and _finite_or_none(scores[run].value) is not None
         ),
-        chance=None if _finite(chance) is None else axis.percent(chance or 0.0),
+        chance=None if _finite_or_none(chance) is None else axis.percent(chance or 0.0),
         ticks=tuple((axis.percent(t), format_tick(t)) for t in axis.ticks),
-        description=_describe(scores, chance),
+        description=_describe_scores(scores, chance),
     )
 
 
 def _place_interval(axis: Axis, score: Score, run: int) -> DrawnInterval:
-    value, low, high = (_finite(v) for v in (score.value, score.low, score.high))
+    value, low, high = (_finite_or_none(v) for v in (score.value, score.low, score.high))
     assert value is not None
     return DrawnInterval(
         run=run,
@@ -76,11 +76,11 @@ def _place_interval(axis: Axis, score: Score, run: int) -> DrawnInterval:
     )
 
 
-def _finite(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _describe(scores: Mapping[str, Score], chance: float | None) -> str:
+def _describe_scores(scores: Mapping[str, Score], chance: float | None) -> str:
     parts = [f"{run} {format_value(s.value)}{interval_text(s)}" for run, s in scores.items()]
     if chance is not None:
         parts.append(f"chance {format_value(chance)}")

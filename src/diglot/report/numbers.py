@@ -47,11 +47,11 @@ def _csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([_plain(value) for value in row] for row in rows)
+    writer.writerows([_plain_cell(value) for value in row] for row in rows)
     return out.getvalue()
 
 
-def _plain(value: Any) -> Any:
+def _plain_cell(value: Any) -> Any:
     """A cell that no spreadsheet runs: text that begins as a formula is written as text."""
     if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
         return f"'{value}"
@@ -62,12 +62,12 @@ def _measure_rows(report: Report) -> Iterator[tuple[Any, ...]]:
     for measure in report.measures:
         head = (measure.key, measure.title, measure.unit)
         for run, result in measure.results.items():
-            yield (*head, run, "", *_score(result.score), measure.chance)
+            yield (*head, run, "", *_score_cells(result.score), measure.chance)
             for group, score in result.groups.items():
-                yield (*head, run, group, *_score(score), measure.chance)
+                yield (*head, run, group, *_score_cells(score), measure.chance)
 
 
-def _score(score: Score) -> tuple[Any, ...]:
+def _score_cells(score: Score) -> tuple[Any, ...]:
     return score.value, score.low, score.high, score.n
 
 
@@ -85,14 +85,14 @@ def _plane_rows(report: Report) -> Iterator[tuple[Any, ...]]:
                 yield run, plane.method, kind, x, y
 
 
-def _details(report: Report) -> Iterator[tuple[str, str, TokenDetails]]:
+def _iterate_details(report: Report) -> Iterator[tuple[str, str, TokenDetails]]:
     for example in report.examples:
         for run, details in example.details.items():
             yield example.scene.id, run, details
 
 
 def _mask_rows(report: Report) -> Iterator[tuple[Any, ...]]:
-    for scene, run, details in _details(report):
+    for scene, run, details in _iterate_details(report):
         for mask in details.masks:
             yield scene, run, mask.name, details.rule, mask.iou, " ".join(map(str, mask.chosen))
 
@@ -103,12 +103,19 @@ def _token_rows(report: Report) -> Iterator[tuple[Any, ...]]:
         for example in report.examples
         for run, tokens in example.token_maps.items()
     }
-    for scene, run, details in _details(report):
+    for scene, run, details in _iterate_details(report):
         for index, box in enumerate(boxes[scene, run]):
-            yield scene, run, index, *box, *_near(details, index), *_pursued(details, index)
+            yield (
+                scene,
+                run,
+                index,
+                *box,
+                *_nearest_texts(details, index),
+                *_pursued_texts(details, index),
+            )
 
 
-def _near(details: TokenDetails, index: int) -> tuple[Any, ...]:
+def _nearest_texts(details: TokenDetails, index: int) -> tuple[Any, ...]:
     """The nearest word and sub-token with their cosines."""
     lists = (details.words[index], details.subtokens[index])
     return tuple(
@@ -118,13 +125,13 @@ def _near(details: TokenDetails, index: int) -> tuple[Any, ...]:
     )
 
 
-def _pursued(details: TokenDetails, index: int) -> tuple[Any, ...]:
+def _pursued_texts(details: TokenDetails, index: int) -> tuple[Any, ...]:
     texts = " + ".join(step.texts[index].strip() for step in details.pursuit)
     return texts, details.pursuit[-1].left[index] if details.pursuit else None
 
 
 def _attention_rows(report: Report) -> Iterator[tuple[Any, ...]]:
-    for scene, run, details in _details(report):
+    for scene, run, details in _iterate_details(report):
         for one in details.attention:
             pairs = zip(one.levels, one.highest, strict=True)
             for layer, (levels, highest) in enumerate(pairs, start=1):

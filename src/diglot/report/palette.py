@@ -35,18 +35,18 @@ def entity_colour(index: int) -> str:
 
 def heat_colours() -> tuple[str, ...]:
     """HEAT_LEVELS colours from low to high."""
-    return tuple(_heat(level / (HEAT_LEVELS - 1)) for level in range(HEAT_LEVELS))
+    return tuple(_heat_colour(level / (HEAT_LEVELS - 1)) for level in range(HEAT_LEVELS))
 
 
-def _heat(share: float) -> str:
+def _heat_colour(share: float) -> str:
     position = share * (len(_HEAT_STOPS) - 1)
     left = min(int(position), len(_HEAT_STOPS) - 2)
     mix = position - left
     pairs = zip(_HEAT_STOPS[left], _HEAT_STOPS[left + 1], strict=True)
-    return _hex([round(a + (b - a) * mix) for a, b in pairs])
+    return _write_hex([round(a + (b - a) * mix) for a, b in pairs])
 
 
-def _hex(rgb: Sequence[int]) -> str:
+def _write_hex(rgb: Sequence[int]) -> str:
     return "#" + "".join(f"{channel:02x}" for channel in rgb)
 
 

@@ -22,7 +22,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(template: str, values: Mapping[str, Any]) -> str:
     """The page of `template` ("report.html.j2"), with `values` escaped wherever they stand."""
-    return _environment().get_template(template).render(values)
+    return _make_environment().get_template(template).render(values)
 
 
 @cache
@@ -34,7 +34,7 @@ def read_script() -> dict[str, Any]:
 
 
 @cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     # autoescape by file name would miss names that end in .j2, so it is always on.
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),

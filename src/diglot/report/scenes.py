@@ -55,7 +55,7 @@ def view_scene(scene: Scene, *, first: int = 0) -> SceneView:
             _view_box(r, i, scene.size_hw) for i, r in enumerate(scene.regions, start=first)
         ),
         pieces=cut_caption(scene.caption, [region.span for region in scene.regions]),
-        description=_describe(scene, first),
+        description=_describe_scene(scene, first),
     )
 
 
@@ -72,12 +72,12 @@ def _view_box(region: SceneRegion, index: int, size_hw: tuple[int, int]) -> BoxV
         colour=colour,
         ink=ink_on(colour),
         rect=to_rect(region.box),
-        badge=_badge(region, index + 1, size_hw),
+        badge=_place_badge(region, index + 1, size_hw),
         region=region,
     )
 
 
-def _badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
+def _place_badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
     """The number's place: the box's upper left corner, moved inside the image."""
     height, width = size_hw
     side = _BADGE * max(size_hw)
@@ -87,6 +87,6 @@ def _badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
     return Rect(x=round(x, 2), y=round(y, 2), width=round(long_side, 2), height=round(side, 2))
 
 
-def _describe(scene: Scene, first: int) -> str:
+def _describe_scene(scene: Scene, first: int) -> str:
     names = ", ".join(f"{i} {r.label}" for i, r in enumerate(scene.regions, start=first + 1))
     return f"Picture {scene.id}. " + (f"Boxes: {names}." if names else "No boxes.")

@@ -27,18 +27,18 @@ def mark_significance(measure: Measure) -> dict[str, Significance]:
         if result.score.value is not None
     }
     higher = measure.higher_is_better
-    best = None if higher is None else _best(scores, higher=higher)
+    best = None if higher is None else _find_best_run(scores, higher=higher)
     return {
         run: Significance(
             best=run == best,
             overlaps=run == best and _overlaps_another(run, scores),
-            at_chance=_holds(score, measure.chance),
+            at_chance=_holds_chance(score, measure.chance),
         )
         for run, score in scores.items()
     }
 
 
-def _best(scores: dict[str, Score], *, higher: bool) -> str | None:
+def _find_best_run(scores: dict[str, Score], *, higher: bool) -> str | None:
     """The run that beats all others; None for a tie or a single run."""
     if len(scores) < 2:
         return None
@@ -49,21 +49,23 @@ def _best(scores: dict[str, Score], *, higher: bool) -> str | None:
 
 
 def _overlaps_another(run: str, scores: dict[str, Score]) -> bool:
-    return any(_overlap(scores[run], other) for name, other in scores.items() if name != run)
+    return any(
+        _intervals_overlap(scores[run], other) for name, other in scores.items() if name != run
+    )
 
 
-def _overlap(one: Score, other: Score) -> bool:
-    (low_1, high_1), (low_2, high_2) = _reach(one), _reach(other)
+def _intervals_overlap(one: Score, other: Score) -> bool:
+    (low_1, high_1), (low_2, high_2) = _interval_ends(one), _interval_ends(other)
     return low_1 <= high_2 and low_2 <= high_1
 
 
-def _reach(score: Score) -> tuple[float, float]:
+def _interval_ends(score: Score) -> tuple[float, float]:
     """The ends of a score's interval; its value where it has none."""
     low, high = (score.value if end is None else end for end in (score.low, score.high))
     return low or 0.0, high or 0.0
 
 
-def _holds(score: Score, chance: float | None) -> bool:
+def _holds_chance(score: Score, chance: float | None) -> bool:
     if chance is None or score.low is None or score.high is None or math.isinf(score.low):
         return False
     return score.low <= chance <= score.high

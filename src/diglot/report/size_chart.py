@@ -53,13 +53,13 @@ def size_chart(
     return SizeChart(
         x_ticks=_size_ticks(sizes, x_axis),
         y_ticks=tuple((100 - y_axis.percent(t), format_tick(t)) for t in y_axis.ticks),
-        chance=None if chance is None else _top(y_axis, chance),
+        chance=None if chance is None else _top_percent(y_axis, chance),
         lines=tuple(
-            _line(index, scores[row], x_axis, y_axis)
+            _draw_line(index, scores[row], x_axis, y_axis)
             for index, row in enumerate(rows)
             if scores.get(row)
         ),
-        description=_describe(scores),
+        description=_describe_scores(scores),
     )
 
 
@@ -85,13 +85,13 @@ def _size_ticks(sizes: Sequence[int], axis: Axis) -> tuple[tuple[float, str], ..
     return tuple((axis.percent(math.log(size)), f"{size:,}") for size in kept)
 
 
-def _line(run: int, scores: Scores, x_axis: Axis, y_axis: Axis) -> SizeLine:
+def _draw_line(run: int, scores: Scores, x_axis: Axis, y_axis: Axis) -> SizeLine:
     dots = tuple(
         Dot(
             left=x_axis.percent(math.log(size)),
-            top=_top(y_axis, score.value),
-            low=None if score.low is None else _top(y_axis, score.low),
-            high=None if score.high is None else _top(y_axis, score.high),
+            top=_top_percent(y_axis, score.value),
+            low=None if score.low is None else _top_percent(y_axis, score.low),
+            high=None if score.high is None else _top_percent(y_axis, score.high),
         )
         for size, score in sorted(scores.items())
         if score.value is not None
@@ -101,17 +101,17 @@ def _line(run: int, scores: Scores, x_axis: Axis, y_axis: Axis) -> SizeLine:
     edge += [(left, low) for left, low, _ in reversed(ranged)]
     return SizeLine(
         run=run,
-        path=_path([(dot.left, dot.top) for dot in dots]),
-        band=f"{_path(edge)}Z" if len(ranged) > 1 else "",
+        path=_draw_path([(dot.left, dot.top) for dot in dots]),
+        band=f"{_draw_path(edge)}Z" if len(ranged) > 1 else "",
         dots=dots,
     )
 
 
-def _top(axis: Axis, value: float) -> float:
+def _top_percent(axis: Axis, value: float) -> float:
     return round(100 - axis.percent(value), 3)
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
+def _draw_path(points: Sequence[tuple[float, float]]) -> str:
     scale = SIDE / 100
     return "".join(
         f"{'L' if index else 'M'}{left * scale:.1f} {top * scale:.1f}"
@@ -119,7 +119,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     )
 
 
-def _describe(scores: Mapping[str, Scores]) -> str:
+def _describe_scores(scores: Mapping[str, Scores]) -> str:
     return ". ".join(
         f"{row}: "
         + ", ".join(f"{format_value(s.value)} at {size:,}" for size, s in sorted(by_size.items()))

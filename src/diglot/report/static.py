@@ -21,7 +21,7 @@ Named = tuple[str, Figure]
 def write_static(report: Report, folder: Path) -> list[Path]:
     """Write every figure into `folder`, as NAME.svg and NAME.png. Raises ConfigError."""
     written = []
-    for name, figure in _figures(report):
+    for name, figure in _list_figures(report):
         for kind in KINDS:
             written.append(folder / f"{_file_name(name)}{kind}")
             write_figure(written[-1], figure)
@@ -32,7 +32,7 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:80] or "figure"
 
 
-def _figures(report: Report) -> Iterator[Named]:
+def _list_figures(report: Report) -> Iterator[Named]:
     for measure in report.measures:
         if any(result.score.value is not None for result in measure.results.values()):
             yield f"measure {measure.key}", draw_measure(measure, report.runs)
@@ -73,9 +73,9 @@ def draw_measure(measure: Measure, runs: tuple[str, ...]) -> Figure:
         axes.plot(score.value, row, "o", color=run_colour(run, runs))
     if measure.chance is not None:
         axes.axvline(measure.chance, color="black", linestyle=":", linewidth=1)
-    axes.set_yticks(range(len(shown)), [_plain(run) for run in shown])
-    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=_plain(measure.unit))
-    axes.set_title(_plain(measure.title), fontsize=10, loc="left")
+    axes.set_yticks(range(len(shown)), [_escape_dollars(run) for run in shown])
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=_escape_dollars(measure.unit))
+    axes.set_title(_escape_dollars(measure.title), fontsize=10, loc="left")
     return figure
 
 
@@ -85,9 +85,9 @@ def draw_curve(curve: Curve, runs: tuple[str, ...]) -> Figure:
     axes = figure.subplots()
     for run, points in curve.series.items():
         x, y = [p[0] for p in points], [float("nan") if p[1] is None else p[1] for p in points]
-        axes.plot(x, y, color=run_colour(run, runs), label=_plain(run))
-    axes.set(xlabel=_plain(curve.x_label), ylabel=_plain(curve.y_label))
-    axes.set_title(_plain(curve.title), fontsize=10, loc="left")
+        axes.plot(x, y, color=run_colour(run, runs), label=_escape_dollars(run))
+    axes.set(xlabel=_escape_dollars(curve.x_label), ylabel=_escape_dollars(curve.y_label))
+    axes.set_title(_escape_dollars(curve.title), fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -101,7 +101,7 @@ def draw_entropy(report: Report) -> Figure:
         for offset, alpha, value in zip((-0.2, 0.2), (0.4, 0.9), pair, strict=True):
             colour = run_colour(run, report.runs)
             axes.barh(row + offset, value or 0.0, height=0.36, color=colour, alpha=alpha)
-    axes.set_yticks(range(len(values)), [_plain(run) for run in values])
+    axes.set_yticks(range(len(values)), [_escape_dollars(run) for run in values])
     axes.invert_yaxis()
     axes.set_xlabel("nats: before the projector (faint), after it")
     return figure
@@ -113,7 +113,9 @@ def draw_planes(planes: dict[str, Plane], runs: tuple[str, ...]) -> Figure:
     row = figure.subplots(1, len(planes), squeeze=False)[0]
     for axes, (run, plane) in zip(row, planes.items(), strict=True):
         _draw_plane(axes, plane, run_colour(run, runs))
-        axes.set_title(f"{_plain(run)}\n{_plain(plane.method)}", fontsize=8, loc="left")
+        axes.set_title(
+            f"{_escape_dollars(run)}\n{_escape_dollars(plane.method)}", fontsize=8, loc="left"
+        )
     return figure
 
 
@@ -123,6 +125,6 @@ def _draw_plane(axes: Axes, plane: Plane, colour: str) -> None:
     axes.set(xticks=(), yticks=(), aspect="equal")
 
 
-def _plain(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     """Text that matplotlib does not read as a formula."""
     return text.replace("$", r"\$")

@@ -34,7 +34,7 @@ def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
     names = dict.fromkeys(m.name for d in example.details.values() for m in d.masks)
     if not names:
         return None
-    figure, grid = _grid(len(names), 1 + len(example.details))
+    figure, grid = _make_grid(len(names), 1 + len(example.details))
     for row, name in zip(grid, names, strict=True):
         _draw_truth(row[0], example.scene, name)
         for axes, (run, details) in zip(row[1:], example.details.items(), strict=True):
@@ -43,7 +43,7 @@ def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
             colour = RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)]
             for mask in (m for m in details.masks if m.name == name):
                 _fill_cells(axes, [boxes[i] for i in mask.chosen], colour)
-                axes.set_title(f"{_plain(run)}, IoU {mask.iou:.2f}", fontsize=8)
+                axes.set_title(f"{_escape_dollars(run)}, IoU {mask.iou:.2f}", fontsize=8)
     return figure
 
 
@@ -52,11 +52,11 @@ def draw_steps(example: Example, runs: tuple[str, ...]) -> Figure | None:
     steps = max((len(d.pursuit) for d in example.details.values()), default=0)
     if not steps:
         return None
-    figure, grid = _grid(steps, len(example.details), side_in=2 * SIDE_IN)
+    figure, grid = _make_grid(steps, len(example.details), side_in=2 * SIDE_IN)
     for number, row in enumerate(grid):
         for axes, (run, details) in zip(row, example.details.items(), strict=True):
             _show_grey(axes, example.scene, faint=True)
-            axes.set_title(f"{_plain(run)}, step {number + 1}", fontsize=8)
+            axes.set_title(f"{_escape_dollars(run)}, step {number + 1}", fontsize=8)
             if number < len(details.pursuit):
                 _write_step(axes, example, run, details, number, 2 * SIDE_IN)
     return figure
@@ -70,7 +70,13 @@ def _write_step(
         ink = "#9a3000" if label.named else "black"
         size = max(label.font_px * points, 0.5)
         axes.text(
-            label.x, label.y, _plain(label.text), size=size, color=ink, ha="center", va="center"
+            label.x,
+            label.y,
+            _escape_dollars(label.text),
+            size=size,
+            color=ink,
+            ha="center",
+            va="center",
         )
 
 
@@ -81,7 +87,7 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
         return None
     count = min(len(d.attention) for d in details.values())
     layers = {run: _shown_layers(len(d.attention[0].levels)) for run, d in details.items()}
-    figure, grid = _grid(count, 1 + sum(map(len, layers.values())))
+    figure, grid = _make_grid(count, 1 + sum(map(len, layers.values())))
     for index, row in enumerate(grid):
         name = next(iter(details.values())).attention[index].name
         _draw_truth(row[0], example.scene, name, grey=False)
@@ -92,8 +98,8 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
                 levels = d.attention[index].levels[layer]
                 _show_grey(axes, example.scene)
                 _fill_levels(axes, example.token_maps[run].boxes, levels)
-                _outline(axes, example.scene, name)
-                axes.set_title(f"{_plain(run)}, layer {layer + 1}", fontsize=8)
+                _outline_regions(axes, example.scene, name)
+                axes.set_title(f"{_escape_dollars(run)}, layer {layer + 1}", fontsize=8)
     return figure
 
 
@@ -101,7 +107,7 @@ def _shown_layers(layers: int) -> list[int]:
     return sorted({round(i * (layers - 1) / (SHOWN_LAYERS - 1)) for i in range(SHOWN_LAYERS)})
 
 
-def _grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
+def _make_grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
     height_in = (side_in + TITLE_IN) * rows
     figure = Figure(figsize=(side_in * columns, height_in))
     # drawn out by hand: matplotlib's own layouts take seconds for so many panels
@@ -113,7 +119,7 @@ def _grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure,
     return figure, grid
 
 
-def _show(axes: Axes, scene: Scene, picture: Image.Image, **options: object) -> None:
+def _show_picture(axes: Axes, scene: Scene, picture: Image.Image, **options: object) -> None:
     height, width = scene.size_hw
     axes.imshow(np.asarray(picture), extent=(0, width, height, 0), **options)
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -121,12 +127,12 @@ def _show(axes: Axes, scene: Scene, picture: Image.Image, **options: object) -> 
 
 def _show_grey(axes: Axes, scene: Scene, *, faint: bool = False) -> None:
     grey = open_picture(scene.image).convert("L")
-    _show(axes, scene, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0)
+    _show_picture(axes, scene, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0)
 
 
 def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> None:
     picture = open_picture(scene.image)
-    _show(axes, scene, picture.convert("RGB"))
+    _show_picture(axes, scene, picture.convert("RGB"))
     if grey:
         for region in (r for r in scene.regions if r.label == name and r.mask):
             inside_HW = np.asarray(open_picture(region.mask or "").convert("L")) > 0
@@ -134,11 +140,11 @@ def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> No
             white_HW4[inside_HW] = (1, 1, 1, 0.75)
             height, width = scene.size_hw
             axes.imshow(white_HW4, extent=(0, width, height, 0))
-    _outline(axes, scene, name)
-    axes.set_title(_plain(name), fontsize=8)
+    _outline_regions(axes, scene, name)
+    axes.set_title(_escape_dollars(name), fontsize=8)
 
 
-def _outline(axes: Axes, scene: Scene, name: str) -> None:
+def _outline_regions(axes: Axes, scene: Scene, name: str) -> None:
     for region in (r for r in scene.regions if name in (r.label, r.phrase)):
         x0, y0, x1, y1 = region.box
         for colour, width in (("black", 2.5), ("white", 1.2)):
@@ -157,5 +163,5 @@ def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
     _fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
 
 
-def _plain(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     return text.replace("$", r"\$")

@@ -14,7 +14,7 @@ def jpeg_uri(picture: Image.Image, *, max_px: int = 640, quality: int = 82) -> s
     """`picture` as a JPEG, its longer side at most `max_px`; its shape stays."""
     small = picture.convert("RGB")
     small.thumbnail((max_px, max_px), Image.Resampling.LANCZOS)
-    return _uri(small, "JPEG", quality=quality)
+    return _encode_uri(small, "JPEG", quality=quality)
 
 
 def mask_uri(mask_HW: np.ndarray, *, max_px: int = 640) -> str:
@@ -25,11 +25,11 @@ def mask_uri(mask_HW: np.ndarray, *, max_px: int = 640) -> str:
     small = Image.fromarray(mask_HW.astype(np.uint8) * 255)
     small.thumbnail((max_px, max_px), Image.Resampling.BOX)
     inside_HW = np.asarray(small) >= 128
-    grey_HW = np.where(_edge(inside_HW), _EDGE, inside_HW * _INSIDE).astype(np.uint8)
-    return _uri(Image.fromarray(grey_HW), "PNG", optimize=True)
+    grey_HW = np.where(_find_edge(inside_HW), _EDGE, inside_HW * _INSIDE).astype(np.uint8)
+    return _encode_uri(Image.fromarray(grey_HW), "PNG", optimize=True)
 
 
-def _edge(inside_HW: np.ndarray) -> np.ndarray:
+def _find_edge(inside_HW: np.ndarray) -> np.ndarray:
     """Pixels of the mask with one of their four neighbours outside it."""
     padded = np.pad(inside_HW, 1)
     core = padded[1:-1, 1:-1]
@@ -37,7 +37,7 @@ def _edge(inside_HW: np.ndarray) -> np.ndarray:
     return core & ~ring
 
 
-def _uri(picture: Image.Image, kind: str, **options: int) -> str:
+def _encode_uri(picture: Image.Image, kind: str, **options: int) -> str:
     data = io.BytesIO()
     picture.save(data, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

@@ -68,7 +68,9 @@ def view_token_map(tokens: TokenMap, view: SceneView, run: int) -> TokenMapView:
     return TokenMapView(
         run=run,
         maps=tuple(_view_name(m, tokens.boxes, view) for m in tokens.maps),
-        words=tuple(_label(tokens, i, _name_words(view)) for i in fine) if tokens.words else (),
+        words=tuple(_label_nearest(tokens, i, _name_words(view)) for i in fine)
+        if tokens.words
+        else (),
         coarse=len(tokens.boxes) - len(fine),
     )
 
@@ -77,7 +79,7 @@ def _view_name(name_map: NameMap, boxes: Sequence[Box], view: SceneView) -> Name
     values = [v if v is not None and math.isfinite(v) else None for v in name_map.values]
     known = [(value, index) for index, value in enumerate(values) if value is not None]
     low, high = (min(known)[0], max(known)[0]) if known else (None, None)
-    peak = _centre(boxes[max(known)[1]]) if known else None
+    peak = _box_centre(boxes[max(known)[1]]) if known else None
     x0, y0, x1, y1 = name_map.box
     return NameMapView(
         name=name_map.name,
@@ -131,7 +133,7 @@ def _name_words(view: SceneView) -> frozenset[str]:
     return frozenset(word for b in view.boxes for word in b.region.label.lower().split())
 
 
-def _label(tokens: TokenMap, index: int, names: frozenset[str]) -> WordLabel:
+def _label_nearest(tokens: TokenMap, index: int, names: frozenset[str]) -> WordLabel:
     assert tokens.words is not None
     named = tokens.words[index].strip().lower() in names
     return label_token(tokens.words[index], tokens.boxes[index], named=named, index=index)
@@ -142,11 +144,11 @@ def label_token(
 ) -> WordLabel:
     """A text at a token's centre; `size` is its share of the largest font that fits."""
     text, rect = text.strip(), to_rect(box)
-    x, y = _centre(box)
+    x, y = _box_centre(box)
     room_px = 0.9 * rect.width / (_LETTER * max(len(text), 5))
     font_px = size * min(room_px, 0.3 * rect.height)
     return WordLabel(text=text, x=x, y=y, font_px=round(font_px, 2), named=named, index=index)
 
 
-def _centre(box: Box) -> tuple[float, float]:
+def _box_centre(box: Box) -> tuple[float, float]:
     return round((box[0] + box[2]) / 2, 2), round((box[1] + box[3]) / 2, 2)

@@ -86,7 +86,9 @@ def view_details(example: Example, view: SceneView, runs: tuple[str, ...]) -> De
     """The figures of an example; None where no run has details."""
     if not example.details:
         return None
-    by_run = {runs.index(run): (d, example.token_maps[run].boxes) for run, d in _ordered(example)}
+    by_run = {
+        runs.index(run): (d, example.token_maps[run].boxes) for run, d in _order_details(example)
+    }
     steps = tuple(_first_step(run, d, boxes) for run, (d, boxes) in by_run.items() if d.pursuit)
     attention = _attention_rows(by_run, view)
     layers = [drawn.layers for row in attention for drawn in row.maps]
@@ -103,11 +105,11 @@ def view_details(example: Example, view: SceneView, runs: tuple[str, ...]) -> De
 Detailed = Mapping[int, tuple[TokenDetails, Sequence[Box]]]
 
 
-def _ordered(example: Example) -> list[tuple[str, TokenDetails]]:
+def _order_details(example: Example) -> list[tuple[str, TokenDetails]]:
     return [(run, example.details[run]) for run in example.token_maps if run in example.details]
 
 
-def _entities(name: str, view: SceneView) -> tuple[BoxView, ...]:
+def _find_entities(name: str, view: SceneView) -> tuple[BoxView, ...]:
     return tuple(box for box in view.boxes if name == box.region.label)
 
 
@@ -116,7 +118,7 @@ def _mask_rows(by_run: Detailed, view: SceneView) -> tuple[MaskRow, ...]:
     return tuple(
         MaskRow(
             name=name,
-            entities=_entities(name, view),
+            entities=_find_entities(name, view),
             predicted=tuple(
                 _chosen_cells(run, mask, boxes)
                 for run, (details, boxes) in by_run.items()
@@ -172,7 +174,7 @@ def _attention_rows(by_run: Detailed, view: SceneView) -> tuple[AttentionRow, ..
         }
         name = next(iter(maps.values()))[0].name
         drawn = tuple(_layer_map(run, index, m, boxes) for run, (m, boxes) in maps.items())
-        rows.append(AttentionRow(name=name, entities=_entities(name, view), maps=drawn))
+        rows.append(AttentionRow(name=name, entities=_find_entities(name, view), maps=drawn))
     return tuple(rows)
 
 
@@ -192,7 +194,7 @@ def script_data(examples: Sequence[Example], runs: tuple[str, ...]) -> dict[str,
         "examples": [
             {
                 str(runs.index(run)): _plain_details(details, example.token_maps[run].boxes)
-                for run, details in _ordered(example)
+                for run, details in _order_details(example)
             }
             for example in examples
         ],

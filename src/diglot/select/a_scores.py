@@ -54,17 +54,17 @@ def score_settings(
     outcomes = []
     for number, setting in enumerate(settings):
         report(Progress("settings", number, len(settings), setting.label))
-        outcomes.append(_outcome(setting, captions, language, config, report))
+        outcomes.append(_try_setting(setting, captions, language, config, report))
     report(Progress("settings", len(settings), len(settings)))
     return outcomes
 
 
-def _outcome(
+def _try_setting(
     setting: Setting, captions: Captions, language: Language, config: AScoreConfig, report: Report
 ) -> Outcome:
     try:
         return Outcome(
-            label=setting.label, score=_score(setting, captions, language, config, report)
+            label=setting.label, score=_score_setting(setting, captions, language, config, report)
         )
     except Exception as error:  # of whatever kind: the others have nothing to do with it
         reason = " ".join(str(error).split())
@@ -73,13 +73,13 @@ def _outcome(
         return Outcome(label=setting.label, error=message)
 
 
-def _score(
+def _score_setting(
     setting: Setting, captions: Captions, language: Language, config: AScoreConfig, report: Report
 ) -> dict[str, Any]:
     setting.folder.mkdir(parents=True, exist_ok=True)
     with locked(setting.folder / ".lock", wait=False):
         vlm = build_setting(setting, language)
-        checkpoint = setting.checkpoint or _train(setting, vlm, report)
+        checkpoint = setting.checkpoint or _train_projector(setting, vlm, report)
         about = {
             "config": asdict(config),
             "captions": captions.fingerprint,
@@ -87,13 +87,13 @@ def _score(
         }
 
         def measure() -> dict[str, Any]:
-            score = _measure(setting, vlm, captions, config, report)
+            score = _measure_captions(setting, vlm, captions, config, report)
             return score | {"checkpoint": str(checkpoint)}
 
         return reuse(setting.folder / KEPT, about, measure)
 
 
-def _train(setting: Setting, vlm: VLM, report: Report) -> Path:
+def _train_projector(setting: Setting, vlm: VLM, report: Report) -> Path:
     """Train the setting's projector, or resume its training; the model holds its weights then."""
     named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
     checkpoint = train(setting.stage, vlm=vlm, report=named)
@@ -101,7 +101,7 @@ def _train(setting: Setting, vlm: VLM, report: Report) -> Path:
     return checkpoint
 
 
-def _measure(
+def _measure_captions(
     setting: Setting, vlm: VLM, captions: Captions, config: AScoreConfig, report: Report
 ) -> dict[str, Any]:
     rejected = Rejected(setting.folder / "a_score.rejected.jsonl")

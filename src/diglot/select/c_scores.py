@@ -43,7 +43,9 @@ def score_encoders(
         label, encoder = setting.label, encoder_of(setting)
         about = [encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)]
         folder = out / label
-        measure = partial(_score, encoder, pairs, config, folder, features, device, label, report)
+        measure = partial(
+            _score_encoder, encoder, pairs, config, folder, features, device, label, report
+        )
         try:
             found[label] = reuse(folder / KEPT, about, measure)
         except (DiglotError, OSError, RuntimeError) as error:
@@ -51,7 +53,7 @@ def score_encoders(
     return found
 
 
-def _score(
+def _score_encoder(
     encoder: Mapping[str, Any],
     pairs: Sequence[Pair],
     config: CScoreConfig,

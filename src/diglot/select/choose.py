@@ -78,7 +78,14 @@ def choose_for(
     scores, tried = [], candidates()
     for done, choice in enumerate(tried, start=1):
         per_target = [
-            _score(choice, results_BK[b], _without(results_BK, others, b), scores_KF, seed, pools)
+            _score_choice(
+                choice,
+                results_BK[b],
+                _without_target(results_BK, others, b),
+                scores_KF,
+                seed,
+                pools,
+            )
             for b in others
         ]
         scores.append(np.mean(per_target))
@@ -86,11 +93,11 @@ def choose_for(
     return tried[int(np.argmax(scores))]
 
 
-def _without(results_BK: Floats, rows: list[int], target: int) -> Floats:
+def _without_target(results_BK: Floats, rows: list[int], target: int) -> Floats:
     return results_BK[[row for row in rows if row != target]]
 
 
-def _score(
+def _score_choice(
     choice: Choice, truth_K: Floats, known_BK: Floats, scores_KF: Floats, seed: int, pools: int
 ) -> float:
     rng = np.random.default_rng(seed)

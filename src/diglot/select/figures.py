@@ -30,10 +30,10 @@ def figure_2(law: PaperLaw, fits: Mapping[str, Mapping[str, GroupFit]]) -> Figur
     axes = figure.subplots()
     places = np.arange(len(names))
     published = [law.published["fits"][f"{name}_quadratic"][0] for name in names]
-    _bars(axes, places - 0.27, published, "paper", "#BBBBBB")
-    _bars(axes, places, [row.r2 for row in rows], "ours", "#0072B2")
+    _draw_bars(axes, places - 0.27, published, "paper", "#BBBBBB")
+    _draw_bars(axes, places, [row.r2 for row in rows], "ours", "#0072B2")
     left_out = [(p, row.loo_r2) for p, row in zip(places, rows, strict=True) if row.loo_r2]
-    _bars(
+    _draw_bars(
         axes, [p + 0.27 for p, _ in left_out], [r for _, r in left_out], "leave one out", "#E69F00"
     )
     axes.set_xticks(places, ["random", "A", "C", "A and C"])
@@ -77,10 +77,10 @@ def law_figure(
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     if len(fit.columns) == 1:
-        _curve(axes, fit, scores_KF[:, 0], results_K, unit)
+        _draw_curve(axes, fit, scores_KF[:, 0], results_K, unit)
         points = np.column_stack([scores_KF[:, 0], results_K])
     elif len(fit.columns) == 2:
-        _surface(figure, axes, fit, scores_KF, results_K, unit)
+        _draw_surface(figure, axes, fit, scores_KF, results_K, unit)
         points = scores_KF
     else:
         points = np.column_stack([fit.predict(scores_KF), results_K])
@@ -89,7 +89,7 @@ def law_figure(
         axes.set_xlabel(f"{unit}, fitted")
         axes.set_ylabel(f"{unit}, measured")
     _name_points(axes, names, points)
-    axes.set_title(_title(fit), fontsize=10)
+    axes.set_title(_write_title(fit), fontsize=10)
     return figure
 
 
@@ -108,7 +108,7 @@ def _name_points(axes: Axes, names: Sequence[str], points_K2: Floats) -> None:
         )
 
 
-def _curve(axes: Axes, fit: LawFit, score_K: Floats, results_K: Floats, unit: str) -> None:
+def _draw_curve(axes: Axes, fit: LawFit, score_K: Floats, results_K: Floats, unit: str) -> None:
     line_G = np.linspace(score_K.min(), score_K.max(), GRID)
     axes.plot(line_G, fit.predict(line_G[:, None]), color="#D55E00")
     axes.scatter(score_K, results_K, color="#0072B2", zorder=3)
@@ -116,7 +116,7 @@ def _curve(axes: Axes, fit: LawFit, score_K: Floats, results_K: Floats, unit: st
     axes.set_ylabel(unit)
 
 
-def _surface(
+def _draw_surface(
     figure: Figure, axes: Axes, fit: LawFit, scores_KF: Floats, results_K: Floats, unit: str
 ) -> None:
     low_F, high_F = scores_KF.min(axis=0), scores_KF.max(axis=0)
@@ -134,12 +134,12 @@ def _surface(
     axes.set_ylabel(fit.columns[1])
 
 
-def _bars(axes: Axes, places: Any, heights: Sequence[float], label: str, colour: str) -> None:
+def _draw_bars(axes: Axes, places: Any, heights: Sequence[float], label: str, colour: str) -> None:
     bars = axes.bar(places, heights, width=0.26, label=label, color=colour)
     axes.bar_label(bars, fmt="%.1f", fontsize=8)
 
 
-def _title(fit: LawFit) -> str:
+def _write_title(fit: LawFit) -> str:
     if fit.r2 is None:
         return "under-determined: no R²"
     left_out = "undefined" if fit.loo_r2 is None else f"{100 * fit.loo_r2:.1f}%"

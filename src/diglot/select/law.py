@@ -74,7 +74,7 @@ def fit_law(columns: Sequence[str], scores_KF: Floats, results_K: Floats, *, deg
     Raises ConfigError for a degree other than 1 or 2, DataError for fewer than three points, a
     constant column or constant results.
     """
-    _check(columns, scores_KF, results_K, degree)
+    _check_table(columns, scores_KF, results_K, degree)
     low_F = scores_KF.min(axis=0)
     range_F = np.ptp(scores_KF, axis=0)
     design_KQ = design((scores_KF - low_F) / range_F, degree)
@@ -93,8 +93,10 @@ def fit_law(columns: Sequence[str], scores_KF: Floats, results_K: Floats, *, deg
         parameters=design_KQ.shape[1],
         r2=r2,
         loo_r2=loo_r2,
-        coefficients=_coefficients(names, weights_Q, design_KQ, residual_K, determined=determined),
-        warnings=tuple(_warnings(design_KQ.shape, int(rank), r2, loo_r2)),
+        coefficients=_estimate_coefficients(
+            names, weights_Q, design_KQ, residual_K, determined=determined
+        ),
+        warnings=tuple(_list_warnings(design_KQ.shape, int(rank), r2, loo_r2)),
         low_F=low_F,
         range_F=range_F,
         weights_Q=weights_Q,
@@ -126,7 +128,7 @@ def random_r2(points: int, parameters: int) -> float:
     return min(1.0, (parameters - 1) / (points - 1))
 
 
-def _coefficients(
+def _estimate_coefficients(
     names: Sequence[str],
     weights_Q: Floats,
     design_KQ: Floats,
@@ -149,7 +151,7 @@ def _coefficients(
     )
 
 
-def _warnings(shape: tuple[int, int], rank: int, r2: float | None, loo_r2: float | None):
+def _list_warnings(shape: tuple[int, int], rank: int, r2: float | None, loo_r2: float | None):
     points, parameters = shape
     if rank < parameters or points <= parameters:
         yield (
@@ -165,7 +167,7 @@ def _warnings(shape: tuple[int, int], rank: int, r2: float | None, loo_r2: float
         yield f"overfitted: R2 {r2:.2f}, but {loo_r2:.2f} on points left out"
 
 
-def _check(columns: Sequence[str], scores_KF: Floats, results_K: Floats, degree: int) -> None:
+def _check_table(columns: Sequence[str], scores_KF: Floats, results_K: Floats, degree: int) -> None:
     if degree not in (1, 2):
         raise ConfigError("unknown degree", expected="1 (linear) or 2 (quadratic)", got=degree)
     if len(results_K) < 3:

@@ -46,12 +46,12 @@ def variants(
     ways = list(product(named["level"], named["draw"]))
     for done, (level, draw) in enumerate(ways, start=1):
         rng = np.random.default_rng(seed)
-        states = _draws(law, PaperChoices(level=level, draw=draw), runs, budget, rng)
+        states = _draw_states(law, PaperChoices(level=level, draw=draw), runs, budget, rng)
         for scale, solver, rank_by in product(named["scale"], named["solver"], named["rank_by"]):
             choices = PaperChoices(
                 level=level, draw=draw, scale=scale, solver=solver, rank_by=rank_by
             )
-            at3_NBP = np.stack([_at3(law, state, choices, rng) for state in states])
+            at3_NBP = np.stack([_best_is_first_three(law, state, choices, rng) for state in states])
             for count in COUNTS:
                 at3_BP = at3_NBP[-1] if count == "at" else at3_NBP.any(axis=0)
                 found.append(Variant(choices=choices, count=count, at3_B=100 * at3_BP.mean(axis=1)))
@@ -59,7 +59,7 @@ def variants(
     return found
 
 
-def _draws(
+def _draw_states(
     law: PaperLaw, choices: PaperChoices, runs: int, budget: int, rng: np.random.Generator
 ) -> list[State]:
     """The states after 1 .. budget draws; their results are all zero."""
@@ -75,7 +75,9 @@ def _draws(
     return states
 
 
-def _at3(law: PaperLaw, state: State, choices: PaperChoices, rng: np.random.Generator) -> Bools:
+def _best_is_first_three(
+    law: PaperLaw, state: State, choices: PaperChoices, rng: np.random.Generator
+) -> Bools:
     """Whether (B, P) the best is among the first three of the ranking in `state`."""
     runs = len(state.results_PK)
     truth_BPK = np.repeat(law.results_BK[:, None], runs, axis=1)

@@ -58,7 +58,7 @@ def make_plan(
     settings' results on other benchmarks. Raises ConfigError and DataError for settings or a
     table that cannot work.
     """
-    _check(table, policy, budget, stop_below)
+    _check_table(table, policy, budget, stop_below)
     budget = min(budget, len(table))
     check_seed(seed, where="--seed")
     scores_KF = table.complete(columns)
@@ -78,7 +78,7 @@ def make_plan(
     change = None
     if isinstance(chosen, OwnPolicy) and 2 <= state.observed_count < len(table):
         change = change_chance(chosen, state, ranking, rng)
-    following, reason = _next(chosen, state, ranking, budget, change, stop_below, rng)
+    following, reason = _choose_next(chosen, state, ranking, budget, change, stop_below, rng)
     return Plan(
         settings=table.settings,
         order=tuple(int(k) for k in np.argsort(-ranking.key_PK[0], kind="stable")),
@@ -87,14 +87,14 @@ def make_plan(
         next=following,
         reason=reason,
         change=change,
-        warnings=tuple(warnings) + tuple(_warnings(policy, state, alike)),
+        warnings=tuple(warnings) + tuple(_list_warnings(policy, state, alike)),
     )
 
 
 def build_policy(name: str, scores_KF: Floats, known_BK: Floats | None) -> tuple[Policy, list[str]]:
     """Policy `name` for settings with these scores, and what to be warned of."""
     if name in ("own_policy", "related_policy"):
-        prior, warnings = _prior(name, scores_KF, known_BK)
+        prior, warnings = _choose_prior(name, scores_KF, known_BK)
         next_by = stored_choice().next_by
         return OwnPolicy(prior=prior, next_by=next_by, draws=DRAWS, detail=True), warnings
     plain: dict[str, Policy] = {
@@ -106,7 +106,7 @@ def build_policy(name: str, scores_KF: Floats, known_BK: Floats | None) -> tuple
     return plain[name], []
 
 
-def _prior(name: str, scores_KF: Floats, known_BK: Floats | None) -> tuple[Prior, list[str]]:
+def _choose_prior(name: str, scores_KF: Floats, known_BK: Floats | None) -> tuple[Prior, list[str]]:
     config = stored_choice().prior
     if name == "related_policy":
         if known_BK is None:
@@ -138,12 +138,14 @@ def change_chance(
     quick = OwnPolicy(prior=policy.prior, next_by="value", draws=0)
     drawn_DK = policy.believe(state).draw(STOP_DRAWS, rng)[0]
     chances = [
-        _changed(quick, state, int(k), drawn_DK[:, k], now, rng) for k in likely_K if free_K[k]
+        _share_changed(quick, state, int(k), drawn_DK[:, k], now, rng)
+        for k in likely_K
+        if free_K[k]
     ]
     return max(chances)
 
 
-def _changed(
+def _share_changed(
     quick: OwnPolicy, state: State, k: int, drawn_D: Floats, now: set[int], rng: np.random.Generator
 ) -> float:
     """Share of the drawn results of setting `k` after which the three best are others."""
@@ -163,7 +165,7 @@ def _changed(
     return changed / len(drawn_D)
 
 
-def _next(
+def _choose_next(
     policy: Policy,
     state: State,
     ranking: Ranking,
@@ -184,7 +186,7 @@ def _next(
     return int(policy.choose(state, ranking, rng)[0]), f"fine-tune {done + 1} of {budget}"
 
 
-def _warnings(policy: str, state: State, alike: Sequence[str]):
+def _list_warnings(policy: str, state: State, alike: Sequence[str]):
     done = state.observed_count
     for name in alike:
         yield f"column {name!r} is the same for every setting, so it cannot rank them"
@@ -194,7 +196,7 @@ def _warnings(policy: str, state: State, alike: Sequence[str]):
         yield "with fewer than two results the ranking is the prior's; no result is expected yet"
 
 
-def _check(table: ScoreTable, policy: str, budget: int, stop_below: float) -> None:
+def _check_table(table: ScoreTable, policy: str, budget: int, stop_below: float) -> None:
     if policy not in POLICIES:
         raise ConfigError(
             f"no policy {policy!r}", expected="one of " + ", ".join(POLICIES), where="--policy"

@@ -69,7 +69,7 @@ def posterior(state: State, mean_PK: Floats, covariance_PKK: Floats) -> Posterio
         return _prior_itself(mean_PK, covariance_PKK)
     observed_PN = observed_index(state)
     rows_P11 = np.arange(runs)[:, None, None]
-    result_PN, place_P1, spread_P1 = _standardise(
+    result_PN, place_P1, spread_P1 = _standardise_results(
         np.take_along_axis(state.results_PK, observed_PN, 1)
     )
     mean_PN = np.take_along_axis(mean_PK, observed_PN, axis=1)
@@ -85,8 +85,8 @@ def posterior(state: State, mean_PK: Floats, covariance_PKK: Floats) -> Posterio
     np.put_along_axis(
         root_PKK, np.repeat(observed_PN[:, :, None], root_PKK.shape[2], 2), 0.0, axis=1
     )
-    level_PK = _apply(gain_PKN, result_PN)
-    slope_PK = mean_PK - _apply(gain_PKN, mean_PN)
+    level_PK = _apply_gain(gain_PKN, result_PN)
+    slope_PK = mean_PK - _apply_gain(gain_PKN, mean_PN)
     np.put_along_axis(level_PK, observed_PN, result_PN, axis=1)
     np.put_along_axis(slope_PK, observed_PN, 0.0, axis=1)
     return Posterior(
@@ -124,12 +124,12 @@ def _prior_itself(mean_PK: Floats, covariance_PKK: Floats) -> Posterior:
     )
 
 
-def _standardise(result_PN: Floats) -> tuple[Floats, Floats, Floats]:
+def _standardise_results(result_PN: Floats) -> tuple[Floats, Floats, Floats]:
     place_P1 = result_PN.mean(axis=1, keepdims=True)
     spread_P1 = result_PN.std(axis=1, keepdims=True)
     spread_P1 = np.where(spread_P1 > 0, spread_P1, 1.0)  # equal results so far
     return (result_PN - place_P1) / spread_P1, place_P1, spread_P1
 
 
-def _apply(gain_PKN: Floats, vector_PN: Floats) -> Floats:
+def _apply_gain(gain_PKN: Floats, vector_PN: Floats) -> Floats:
     return np.einsum("pkn,pn->pk", gain_PKN, vector_PN)

@@ -39,10 +39,12 @@ def study_rows(
 
     `a_scores` has one score a seed; `results` are column -> setting -> {mean, min, max, seeds}.
     """
-    return [_row(label, a_scores.get(label, ()), c_scores.get(label), results) for label in labels]
+    return [
+        _study_row(label, a_scores.get(label, ()), c_scores.get(label), results) for label in labels
+    ]
 
 
-def _row(
+def _study_row(
     label: str, a: Sequence[Score], c: Score | None, results: Mapping[str, Mapping[str, Score]]
 ) -> dict[str, Any]:
     found = {column: scores.get(label) for column, scores in results.items()}
@@ -73,39 +75,43 @@ def predictions(table: ScoreTable, higher_is_better: Mapping[str, bool]) -> dict
     without A, C or the result are left out. None = undefined.
     """
     return {
-        column: _prediction(table, column, 1.0 if higher else -1.0)
+        column: _predict_column(table, column, 1.0 if higher else -1.0)
         for column, higher in higher_is_better.items()
     }
 
 
-def _prediction(table: ScoreTable, column: str, sign: float) -> dict[str, Any]:
+def _predict_column(table: ScoreTable, column: str, sign: float) -> dict[str, Any]:
     columns = {name: table.column(name) for name in ("A", "C", column)}
     whole_K = ~np.isnan(np.stack(list(columns.values()))).any(axis=0)
     a_K, c_K, result_K = (values[whole_K] for values in columns.values())
     scores = {"A": a_K, "C": c_K}
     return {
         "settings": int(whole_K.sum()),
-        "spearman": {name: _spearman(values, sign * result_K) for name, values in scores.items()},
-        "place_of_best": {name: _place(values, sign * result_K) for name, values in scores.items()},
-        "fits": {name: _fit(scores, *terms, result_K) for name, terms in FITS.items()},
+        "spearman": {
+            name: _rank_correlation(values, sign * result_K) for name, values in scores.items()
+        },
+        "place_of_best": {
+            name: _place_of_best(values, sign * result_K) for name, values in scores.items()
+        },
+        "fits": {name: _fit_columns(scores, *terms, result_K) for name, terms in FITS.items()},
     }
 
 
-def _spearman(score_K: Floats, result_K: Floats) -> float | None:
+def _rank_correlation(score_K: Floats, result_K: Floats) -> float | None:
     if len(score_K) < 3 or np.ptp(score_K) == 0 or np.ptp(result_K) == 0:
         return None
     correlation: Any = spearmanr(score_K, result_K)
     return float(correlation.statistic)
 
 
-def _place(score_K: Floats, result_K: Floats) -> int | None:
+def _place_of_best(score_K: Floats, result_K: Floats) -> int | None:
     """Of several best ones, the first; settings of one score share the last of their places."""
     if not len(score_K):
         return None
     return int((score_K >= score_K[result_K == result_K.max()].max()).sum())
 
 
-def _fit(
+def _fit_columns(
     scores: Mapping[str, Floats], columns: tuple[str, ...], degree: int, result_K: Floats
 ) -> dict[str, Any]:
     try:

@@ -62,7 +62,7 @@ def learn_prior(
     With `crossfit` the expectation of setting k comes from a fit without k, for honest trials on
     the very settings the prior is learned from.
     """
-    design_KQ = _quadratic(scores_KF)
+    design_KQ = _quadratic_terms(scores_KF)
     width = scores_KF.shape[1]
     standard_BK = standardised(results_BK)
     mean_K = standard_BK.mean(axis=0)
@@ -90,7 +90,7 @@ def related_prior(scores_KF: Floats, related_BK: Floats, config: PriorConfig) ->
     if len(standard_BK) > 1:
         others_BK = (standard_BK.sum(axis=0) - standard_BK) / (len(standard_BK) - 1)
         variance = float(np.mean((standard_BK - others_BK) ** 2))
-    nothing_Q = np.zeros(_quadratic(scores_KF).shape[1])
+    nothing_Q = np.zeros(_quadratic_terms(scores_KF).shape[1])
     return Prior(
         config=config, weights=nothing_Q, variance=variance, offset=standard_BK.mean(axis=0)
     )
@@ -110,7 +110,7 @@ def standardised(results_BK: Floats) -> Floats:
     return centred_BK / np.where(deviation_B1 > 0, deviation_B1, 1.0)
 
 
-def _quadratic(scores_KF: Floats) -> Floats:
+def _quadratic_terms(scores_KF: Floats) -> Floats:
     """Quadratic terms (K, Q) of scores standardised over all K settings."""
     count = len(scores_KF)
     state = State(
@@ -128,12 +128,12 @@ def _mean_ridge(design_KQ: Floats, result_K: Floats, width: int, config: PriorCo
         used = design_KQ.shape[1] if degree == 2 else 1 + width
         for ridge in config.ridges:
             weights_Q = np.zeros(design_KQ.shape[1])
-            weights_Q[:used] = _ridge(design_KQ[:, :used], result_K, ridge)
+            weights_Q[:used] = _solve_ridge(design_KQ[:, :used], result_K, ridge)
             fits.append(weights_Q)
     return np.mean(fits, axis=0)
 
 
-def _ridge(design_KQ: Floats, result_K: Floats, ridge: float) -> Floats:
+def _solve_ridge(design_KQ: Floats, result_K: Floats, ridge: float) -> Floats:
     penalty_QQ = ridge * np.eye(design_KQ.shape[1])
     penalty_QQ[0, 0] = 0.0  # the intercept is free
     return np.linalg.solve(design_KQ.T @ design_KQ + penalty_QQ, design_KQ.T @ result_K)

@@ -74,7 +74,7 @@ def study_record(
             name: {group: asdict(fit) for group, fit in row.items()} for name, row in fits.items()
         },
         "recall": {
-            trial: {name: _curve(law, curve) for name, curve in by_policy.items()}
+            trial: {name: _record_curve(law, curve) for name, curve in by_policy.items()}
             for trial, by_policy in curves.items()
         },
         "range": [
@@ -85,7 +85,7 @@ def study_record(
     }
 
 
-def _curve(law: PaperLaw, curve: Curve) -> dict[str, Any]:
+def _record_curve(law: PaperLaw, curve: Curve) -> dict[str, Any]:
     return {
         "at3": _by_name(law, curve.at3_BN),
         "at1": _by_name(law, curve.at1_BN),

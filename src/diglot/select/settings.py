@@ -51,12 +51,14 @@ def read_settings(
     base = {} if recipe is None else read(recipe, option="--recipe")
     ours = {"data": str(data), "split": split, "probe_every": 0}
     common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
-    settings = [_setting(label, entry, common, recipe, out) for label, entry in entries.items()]
+    settings = [
+        _read_setting(label, entry, common, recipe, out) for label, entry in entries.items()
+    ]
     _check_one_language(settings)
     return settings
 
 
-def _setting(
+def _read_setting(
     label: Any, value: Any, common: Mapping[str, Any], recipe: str | None, out: Path
 ) -> Setting:
     where = f"setting {str(label)!r}"
@@ -76,7 +78,7 @@ def _setting(
                 fix="Give --recipe, or a checkpoint.",
             )
         merged = merge_stage(stage, {"model": dict(entry)})
-        return Setting(label=label, stage=_checked(resolve_stage(stage_config(merged))))
+        return Setting(label=label, stage=_check_stage(resolve_stage(stage_config(merged))))
     except DiglotError as error:
         raise ConfigError(str(error), where=where) from error
 
@@ -99,7 +101,7 @@ def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> S
     )
 
 
-def _checked(stage: StageConfig) -> StageConfig:
+def _check_stage(stage: StageConfig) -> StageConfig:
     """The stage. Raises ConfigError where it trains more than a projector from its start."""
     if stage.trainable != Trainable() or stage.start_from is not None:
         raise ConfigError(

@@ -138,10 +138,10 @@ def recall_curves(
             found = simulate(policy, law.scores_K2, truth_PK, open_PK, budget=budget, rng=rng)
             hits.setdefault(policy_name, []).append(found)
         report(Progress("simulating", b + 1, len(law.benchmarks)))
-    return {name: _curve(found) for name, found in hits.items()}
+    return {name: _mean_curve(found) for name, found in hits.items()}
 
 
-def _curve(hits: list[Hits]) -> Curve:
+def _mean_curve(hits: list[Hits]) -> Curve:
     at3_BNP = 100.0 * np.stack([hit.at3_NP for hit in hits])
     at1_BNP = 100.0 * np.stack([hit.at1_NP for hit in hits])
     return Curve(

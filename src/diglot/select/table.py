@@ -39,7 +39,7 @@ class ScoreTable:
                 expected="one of " + ", ".join(self.cells),
                 where=self.where,
             )
-        return np.array([self._number(name, row) for row in range(len(self))])
+        return np.array([self._read_number(name, row) for row in range(len(self))])
 
     def complete(self, names: Sequence[str]) -> Floats:
         """Columns `names` as float64 (K, F). Raises DataError where a value is missing."""
@@ -66,7 +66,7 @@ class ScoreTable:
             where=self.where,
         )
 
-    def _number(self, name: str, row: int) -> float:
+    def _read_number(self, name: str, row: int) -> float:
         text = self.cells[name][row].strip()
         if text.lower() in EMPTY:
             return float("nan")

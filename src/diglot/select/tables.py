@@ -87,8 +87,14 @@ def fit_table(fits: Mapping[str, LawFit], random: float, results: str) -> Table:
     for head in ("fit", "settings", "parameters", "R²", "leave one out"):
         table.add_column(head, justify="left" if head == "fit" else "right")
     for name, fit in fits.items():
-        table.add_row(name, str(fit.points), str(fit.parameters), _part(fit.r2), _part(fit.loo_r2))
-    table.add_row("random scores (expected)", "", "", _part(random), "")
+        table.add_row(
+            name,
+            str(fit.points),
+            str(fit.parameters),
+            _format_part(fit.r2),
+            _format_part(fit.loo_r2),
+        )
+    table.add_row("random scores (expected)", "", "", _format_part(random), "")
     return table
 
 
@@ -123,5 +129,5 @@ def plan_table(plan: Plan, results: str) -> Table:
     return table
 
 
-def _part(fraction: float | None) -> str:
+def _format_part(fraction: float | None) -> str:
     return "undefined" if fraction is None else f"{100 * fraction:.1f}"

@@ -62,9 +62,12 @@ class EncoderStudy:
 
     def run(self, report: Report) -> dict[str, Any]:
         """All of it; returns what stands in study.json. Raises DataError where nothing trained."""
-        recipes, tried = self._recipes, self._read()
+        recipes, tried = self._recipe_names, self._read_tried()
         self._make_data(report)
-        done = {name: self._train(name, recipe, tried, report) for name, recipe in recipes.items()}
+        done = {
+            name: self._train_settings(name, recipe, tried, report)
+            for name, recipe in recipes.items()
+        }
         a_scores = self._a_scores(tried, report)
         c_scores = self._c_scores(tried, report)
         columns = {
@@ -82,10 +85,10 @@ class EncoderStudy:
             for key, head in study["measures"].items()
             if head["higher_is_better"] is not None
         }
-        return self._write(rows, higher, {s.label for s in tried if _never_trained(s)})
+        return self._write_record(rows, higher, {s.label for s in tried if _never_trained(s)})
 
     @property
-    def _recipes(self) -> dict[str, str]:
+    def _recipe_names(self) -> dict[str, str]:
         """Name of a column's first half -> recipe; one where both are the same."""
         named = {Path(recipe).stem: recipe for recipe in (self.recipe, self.result_recipe)}
         if len(named) < 2 and self.recipe != self.result_recipe:
@@ -95,29 +98,29 @@ class EncoderStudy:
         return named
 
     @property
-    def _scenes(self) -> Path:
+    def _scenes_folder(self) -> Path:
         return self.out / "scenes"
 
     @property
-    def _captions(self) -> Path:
+    def _captions_folder(self) -> Path:
         return self.out / "captions"
 
     @property
-    def _pairs(self) -> Path:
+    def _pairs_folder(self) -> Path:
         return self.out / "pairs"
 
     @property
-    def _features(self) -> Path:
+    def _features_folder(self) -> Path:
         return self.out / "features"
 
-    def _read(self) -> list[Setting]:
+    def _read_tried(self) -> list[Setting]:
         tried = read_settings(
             self.settings,
             self.recipe,
-            data=self._scenes,
+            data=self._scenes_folder,
             split="train",
             out=self.out / "a",
-            features=self._features,
+            features=self._features_folder,
         )
         trained = [setting.label for setting in tried if setting.checkpoint]
         if trained:
@@ -132,9 +135,9 @@ class EncoderStudy:
     def _make_data(self, report: Report) -> None:
         """Scenes to train and to measure on, scenes for A, pairs for C; what is there stays."""
         parts = (
-            (self._scenes, "train", 0, self.size.scenes),
-            (self._scenes, "test", 0, self.size.held_out),
-            (self._captions, "test", CAPTION_SEED, self.size.images),
+            (self._scenes_folder, "train", 0, self.size.scenes),
+            (self._scenes_folder, "test", 0, self.size.held_out),
+            (self._captions_folder, "test", CAPTION_SEED, self.size.images),
         )
         for folder, split, seed, count in parts:
             maker = SceneMaker(
@@ -145,24 +148,24 @@ class EncoderStudy:
             write_scenes(maker, folder, count, report=named)
         write_pairs(
             ScenePairMaker(self.pools, ScenePairsConfig(), seed=PAIR_SEED, photos=self.photos),
-            self._pairs,
+            self._pairs_folder,
             self.size.pairs,
             report=rename_stages(report, lambda _: "make pairs"),
         )
 
-    def _train(
+    def _train_settings(
         self, name: str, recipe: str, tried: Sequence[Setting], report: Report
     ) -> dict[str, Any]:
         """Train and measure every setting by one recipe: a comparison whose rows are settings."""
         entries = read(self.settings)
         config = CompareConfig(
-            data=str(self._scenes),
+            data=str(self._scenes_folder),
             out=str(self.out / name),
-            rows={s.label: _row(recipe, entries[s.label]) for s in tried},
+            rows={s.label: _recipe_row(recipe, entries[s.label]) for s in tried},
             samples=[self.size.scenes],
             seeds=list(self.seeds),
             title=f"Settings trained by {recipe}",
-            features=str(self._features),
+            features=str(self._features_folder),
             jobs=self.jobs,
             measure=self.measure,
         )
@@ -176,16 +179,20 @@ class EncoderStudy:
             f"{setting.label}-{seed}": (setting.label, checkpoint)
             for setting in tried
             for seed in self.seeds
-            if (checkpoint := self._checkpoint(setting, seed)).exists()  # a failure leaves none
+            if (
+                checkpoint := self._checkpoint_folder(setting, seed)
+            ).exists()  # a failure leaves none
         }
         if not runs:
             raise DataError("no training came to its end", where=str(self.out))
-        checkpoints = [self._trained(name, checkpoint) for name, (_, checkpoint) in runs.items()]
+        checkpoints = [
+            self._take_trained(name, checkpoint) for name, (_, checkpoint) in runs.items()
+        ]
         language = load_language(checkpoints[0].stage.model.language)
         language.to(device())
         config = AScoreConfig(images=self.size.images)
         captions = choose_captions(
-            open_dataset(self._captions, "test"),
+            open_dataset(self._captions_folder, "test"),
             language.tokenizer,
             Rejected(self.out / "a" / "rejected.jsonl"),
             images=config.images,
@@ -198,25 +205,25 @@ class EncoderStudy:
                 found.setdefault(runs[outcome.label][0], []).append(outcome.score)
         return found
 
-    def _checkpoint(self, setting: Setting, seed: int) -> Path:
+    def _checkpoint_folder(self, setting: Setting, seed: int) -> Path:
         folder = self.out / Path(self.recipe).stem / "runs" / setting.label
         return folder / f"{self.size.scenes}-{seed}" / "model"
 
-    def _trained(self, name: str, checkpoint: Path) -> Setting:
+    def _take_trained(self, name: str, checkpoint: Path) -> Setting:
         stage = {
-            "data": str(self._captions),
+            "data": str(self._captions_folder),
             "split": "test",
             "out": str(self.out / "a" / name),
-            "features": {"folder": str(self._features)},
+            "features": {"folder": str(self._features_folder)},
         }
         return trained_setting(name, checkpoint, stage)
 
     def _c_scores(self, tried: Sequence[Setting], report: Report) -> dict[str, dict[str, Any]]:
-        pairs = read_pairs(self._pairs, Rejected(self.out / "pairs.rejected.jsonl"))
+        pairs = read_pairs(self._pairs_folder, Rejected(self.out / "pairs.rejected.jsonl"))
         out = self.out / "c"
-        return score_encoders(tried, pairs, out=out, features=self._features, report=report)
+        return score_encoders(tried, pairs, out=out, features=self._features_folder, report=report)
 
-    def _write(
+    def _write_record(
         self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]
     ) -> dict[str, Any]:
         replace_text(self.out / "scores.csv", as_csv(rows))
@@ -237,7 +244,7 @@ class EncoderStudy:
         return record
 
 
-def _row(recipe: str, entry: str | Mapping[str, Any]) -> dict[str, Any]:
+def _recipe_row(recipe: str, entry: str | Mapping[str, Any]) -> dict[str, Any]:
     """A setting as a row of a comparison."""
     parts = {"encoder": entry} if isinstance(entry, str) else entry
     return {"config": recipe, "set": {f"model.{name}": part for name, part in parts.items()}}

@@ -22,7 +22,7 @@ from diglot.synth.text_pairs.config import WHAT, OcrPairsConfig
 from diglot.synth.text_pairs.drawn import Drawn
 from diglot.synth.text_pairs.latin import bundled_folder
 from diglot.synth.text_pairs.levels import LEVELS, list_categories
-from diglot.synth.text_pairs.preview import _spread
+from diglot.synth.text_pairs.preview import _spread_pairs
 from diglot.synth.text_pairs.write import PREVIEW, write_ocr_pairs
 
 ALL = OcrPairsConfig(what=WHAT)
@@ -201,10 +201,10 @@ def test_the_command_makes_pairs(tmp_path, capsys):
 
 
 def test_a_preview_of_few_pairs_shows_every_level_and_category(made):
-    shown = _spread(made[:100], 12)
+    shown = _spread_pairs(made[:100], 12)
     assert {group for pair in shown for group in pair.groups} == {level.name for level in LEVELS}
     assert len({pair.category for pair in shown}) == 12
-    assert _spread(made[:3], 12) == made[:3]
+    assert _spread_pairs(made[:3], 12) == made[:3]
 
 
 def test_a_folder_without_fonts_is_told(tmp_path, capsys):

@@ -44,17 +44,17 @@ def clean_dataset(
     with DatasetWriter(out, split=split, info=info) as writer:
         there = set(writer.ids)
         for part in parts:
-            for row in _readable(part):
+            for row in _read_part(part):
                 if index in drop:
                     counts["records left out"] += 1
                 elif row.get("id") not in there:
-                    _write(repair_row(row, counts), writer, counts, reject)
+                    _write_row(repair_row(row, counts), writer, counts, reject)
                 index += 1
             report(Progress("cleaning", min(index, total), total))
     return counts
 
 
-def _readable(part: Any) -> list[dict[str, Any]]:
+def _read_part(part: Any) -> list[dict[str, Any]]:
     """A part's rows; of one that cannot be read, none, which the check has reported."""
     try:
         return list(read_part(part))
@@ -62,7 +62,7 @@ def _readable(part: Any) -> list[dict[str, Any]]:
         return [{}] * part.rows
 
 
-def _write(
+def _write_row(
     row: dict[str, Any],
     writer: DatasetWriter,
     counts: Counter[str],
@@ -91,7 +91,9 @@ def _repair_region(
         if fault.kind in _PARTS:
             region[_PARTS[fault.kind]] = None
             counts[f"{_PARTS[fault.kind]}s removed: {fault.kind}"] += 1
-        elif fault.kind == _OUTSIDE and _clip(region, row["sizes_hw"][region.get("image") or 0]):
+        elif fault.kind == _OUTSIDE and _clip_box(
+            region, row["sizes_hw"][region.get("image") or 0]
+        ):
             counts["boxes clipped to the image"] += 1
         else:
             counts[f"regions removed: {fault.kind}"] += 1
@@ -99,7 +101,7 @@ def _repair_region(
     return region
 
 
-def _clip(region: dict[str, Any], size_hw: list[int]) -> bool:
+def _clip_box(region: dict[str, Any], size_hw: list[int]) -> bool:
     """Cut the box to the image; False where less than half of it lies inside."""
     box: Box = region["box"]
     height, width = size_hw

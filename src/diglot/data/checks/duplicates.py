@@ -23,15 +23,15 @@ def find_duplicates(hashes_N: np.ndarray, *, distance: int) -> dict[int, int]:
     values_U, first_U = np.unique(hashes_N, return_index=True)
     parent_U = np.arange(len(values_U))
     for one, other in _close_pairs(values_U, distance):
-        one, other = _root(parent_U, one), _root(parent_U, other)
+        one, other = _find_root(parent_U, one), _find_root(parent_U, other)
         older, newer = sorted((one, other), key=lambda u: first_U[u])
         parent_U[newer] = older
-    root_U = np.array([_root(parent_U, u) for u in range(len(values_U))], dtype=int)
+    root_U = np.array([_find_root(parent_U, u) for u in range(len(values_U))], dtype=int)
     original_N = first_U[root_U[np.searchsorted(values_U, hashes_N)]] if len(values_U) else []
     return {n: int(first) for n, first in enumerate(original_N) if n != first}
 
 
-def _root(parent_U: np.ndarray, index: int) -> int:
+def _find_root(parent_U: np.ndarray, index: int) -> int:
     while parent_U[index] != index:
         parent_U[index] = parent_U[parent_U[index]]
         index = int(parent_U[index])

@@ -35,12 +35,12 @@ class ModelLimits:
     def find_faults(self, row: dict[str, Any]) -> list[Fault]:
         """What of `row`, which has no other fault, the model cannot use."""
         try:
-            grids = self._grids(row)
+            grids = self._token_grids(row)
         except (DataError, ConfigError) as error:
             return [Fault("record cannot be used", "sizes_hw", str(error))]
         return [*self._check_length(row, grids), *self._check_objects(row, grids)]
 
-    def _grids(self, row: dict[str, Any]) -> list[Any]:
+    def _token_grids(self, row: dict[str, Any]) -> list[Any]:
         if self.grid is None:
             return []
         shape = {"patch_px": self.grid.patch_px, "unshuffle": self.grid.unshuffle}

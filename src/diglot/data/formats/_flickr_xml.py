@@ -28,14 +28,14 @@ def read_annotation(content: bytes) -> tuple[SizeHW, dict[str, list[Box]]]:
         for name in found.iterfind("name"):
             if box is not None and name.text:
                 boxes.setdefault(name.text.strip(), []).append(_read_box(box))
-    return (_number(root, "size/height"), _number(root, "size/width")), boxes
+    return (_read_number(root, "size/height"), _read_number(root, "size/width")), boxes
 
 
 def _read_box(box: ElementTree.Element) -> Any:
-    return tuple(float(_number(box, side)) for side in _SIDES)
+    return tuple(float(_read_number(box, side)) for side in _SIDES)
 
 
-def _number(element: ElementTree.Element, path: str) -> int:
+def _read_number(element: ElementTree.Element, path: str) -> int:
     text = element.findtext(path)
     if text is None:
         raise DataError(f"field {path!r} is missing")

@@ -60,11 +60,13 @@ class Coco:
         """A row an image: {"image", "annotations", "names" of categories}."""
         config = self._config
         check_folder(config.images, "images")
-        names = {row.value["id"]: row.value["name"] for row in _items(config.path, "categories")}
+        names = {
+            row.value["id"]: row.value["name"] for row in _read_named(config.path, "categories")
+        }
         with RowGroups() as groups:
             for path in filter(None, (config.path, config.captions)):
-                groups.add(_annotations(path, lost))
-            for row in _items(config.path, "images"):
+                groups.add(_read_annotations(path, lost))
+            for row in _read_named(config.path, "images"):
                 key = str(row.value.get("id") if isinstance(row.value, dict) else None)
                 found = groups.get(key)
                 yield Row(row.where, {"image": row.value, "found": found, "names": names}, key)
@@ -77,7 +79,7 @@ class Coco:
         path = find_image(self._config.images, name)
         captions = [a["caption"] for a in found if "caption" in a] or [""]
         boxed = [a for a in found if "caption" not in a]
-        regions = tuple(self._regions(boxed, row.value["names"], lost))
+        regions = tuple(self._make_regions(boxed, row.value["names"], lost))
         id = PurePosixPath(name).with_suffix("").as_posix()
         each = self._config.caption == "each" and len(captions) > 1
         if not each:
@@ -91,7 +93,7 @@ class Coco:
                 regions=regions,
             )
 
-    def _regions(self, found: list[Any], names: dict[Any, str], lost: Counter[str]) -> Any:
+    def _make_regions(self, found: list[Any], names: dict[Any, str], lost: Counter[str]) -> Any:
         for annotation in found:
             if annotation.get("iscrowd") and not self._config.crowds:
                 lost["regions of crowds"] += 1
@@ -114,12 +116,12 @@ class Coco:
         writer.save()
 
 
-def _items(path: Path, name: str) -> Iterator[Row]:
+def _read_named(path: Path, name: str) -> Iterator[Row]:
     return read_items(path, f"{name}.item")
 
 
-def _annotations(path: Path, lost: Counter[str]) -> Iterator[tuple[str, Any]]:
-    for row in _items(path, "annotations"):
+def _read_annotations(path: Path, lost: Counter[str]) -> Iterator[tuple[str, Any]]:
+    for row in _read_named(path, "annotations"):
         if isinstance(row.value, dict) and "image_id" in row.value:
             yield str(row.value["image_id"]), row.value
         else:
@@ -168,7 +170,7 @@ class CocoWriter:
         annotation = {
             "id": self._instances.counts["annotations"] + 1,
             "image_id": image_id,
-            "category_id": self._category(region.name),
+            "category_id": self._category_number(region.name),
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "area": (x1 - x0) * (y1 - y0),
             "iscrowd": 0,
@@ -177,7 +179,7 @@ class CocoWriter:
         self._instances.add("annotations", annotation | segmentation)
         return annotation["id"], annotation["category_id"]
 
-    def _category(self, name: str) -> int:
+    def _category_number(self, name: str) -> int:
         if name not in self._categories:
             self._categories[name] = len(self._categories) + 1
             self._instances.add("categories", {"id": self._categories[name], "name": name})

@@ -66,7 +66,7 @@ class Flickr30kEntities:
         lines = [line for line in row.value.read_text("utf-8").splitlines() if line.strip()]
         for number, line in enumerate(lines):
             caption, phrases = read_sentence(line)
-            regions = [_regions(phrase, boxes, lost) for phrase in phrases]
+            regions = [_make_regions(phrase, boxes, lost) for phrase in phrases]
             yield RawRecord(
                 id=f"{row.id}#{number}",
                 images=(image,),
@@ -108,7 +108,9 @@ def read_sentence(line: str) -> tuple[str, list[Phrase]]:
     return caption, phrases
 
 
-def _regions(phrase: Phrase, boxes: dict[str, list[Box]], lost: Counter[str]) -> list[RawRegion]:
+def _make_regions(
+    phrase: Phrase, boxes: dict[str, list[Box]], lost: Counter[str]
+) -> list[RawRegion]:
     found = boxes.get(phrase.entity, [])
     lost["types of phrases"] += 1
     lost["phrases without a box"] += not found
@@ -143,7 +145,7 @@ class FlickrWriter:
         name = self._images.write(first.image, _image_id(first), suffix=".jpg", flat=True)
         stem = name.removesuffix(".jpg")
         entities: dict[str, list[Box]] = {}
-        lines = [self._mark(sample, entities) for sample in self._group]
+        lines = [self._mark_phrases(sample, entities) for sample in self._group]
         for kind, content in (
             ("Sentences/{}.txt", "\n".join(lines) + "\n"),
             ("Annotations/{}.xml", write_annotation(name, first.size_hw, entities)),
@@ -153,7 +155,7 @@ class FlickrWriter:
             path.write_text(content, "utf-8")
         self._group = []
 
-    def _mark(self, sample: Sample, entities: dict[str, list[Box]]) -> str:
+    def _mark_phrases(self, sample: Sample, entities: dict[str, list[Box]]) -> str:
         """The caption with its phrases marked; boxes go into `entities` by a new number each."""
         line, end = "", 0
         for (start, stop), regions in _by_span(sample, self._lost):

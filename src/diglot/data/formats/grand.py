@@ -59,17 +59,17 @@ class Grand:
     def parse(self, row: Row, lost: Counter[str]) -> Iterator[RawRecord]:
         """The file's record."""
         [(name, content)] = json.loads(row.value.read_bytes()).items()
-        caption = self._caption(content, lost)
+        caption = self._write_caption(content, lost)
         for kind in ("floating_objects", "relationships"):
             lost[kind.replace("_", " ")] += len(content.get(kind) or ())
         yield RawRecord(
             id=PurePosixPath(name).with_suffix("").as_posix(),
             images=(find_image(self._config.images, name),),
             caption=caption.get("caption") or "",
-            regions=tuple(_regions(content["objects"], caption, lost)),
+            regions=tuple(_read_regions(content["objects"], caption, lost)),
         )
 
-    def _caption(self, content: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
+    def _write_caption(self, content: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
         short, dense = content.get("short_captions") or [], content.get("dense_caption") or {}
         kept = dense if self._config.caption == "dense" else (short or [{}])[0]
         lost["captions beyond the one kept"] += len(short) + bool(dense) - bool(kept)
@@ -81,7 +81,7 @@ class Grand:
         yield GrandWriter(folder, lost)
 
 
-def _regions(
+def _read_regions(
     objects: list[Any], caption: dict[str, Any], lost: Counter[str]
 ) -> Iterator[RawRegion]:
     by_id = {made["id"]: made for made in objects}
@@ -92,16 +92,16 @@ def _regions(
         for id in detail["ids"] if "ids" in detail else [detail["id"]]:
             if id in by_id:
                 named.add(id)
-                yield _region(by_id[id], detail["phrase"], span)
+                yield _make_region(by_id[id], detail["phrase"], span)
             else:
                 lost["phrases without a box"] += 1
     for made in objects:
         lost["attributes"] += bool(made.get("attributes"))
         if made["id"] not in named:
-            yield _region(made, made["labels"][0], None)
+            yield _make_region(made, made["labels"][0], None)
 
 
-def _region(made: dict[str, Any], phrase: str, span: Any) -> RawRegion:
+def _make_region(made: dict[str, Any], phrase: str, span: Any) -> RawRegion:
     labels = made.get("labels") or [phrase]
     mask = made.get("segmentation")
     return RawRegion(phrase=phrase, label=labels[0], box=made.get("bbox"), span=span, mask=mask)
@@ -124,7 +124,7 @@ class GrandWriter:
             for n, r in spans
         ]
         content = {
-            "objects": [self._object(n, r) for n, r in enumerate(sample.regions)],
+            "objects": [self._write_object(n, r) for n, r in enumerate(sample.regions)],
             "floating_objects": [],
             "short_captions": [],
             "dense_caption": {"caption": sample.caption, "details": details},
@@ -132,7 +132,7 @@ class GrandWriter:
         path = self._folder / f"{file_stem(sample.id.replace('/', '_'))}.json"
         replace_text(path, json.dumps({name: content}, ensure_ascii=False))
 
-    def _object(self, number: int, region: Region) -> dict[str, Any]:
+    def _write_object(self, number: int, region: Region) -> dict[str, Any]:
         if region.span is None:
             self._lost["phrases other than the label"] += region.name != region.phrase
         mask = {} if region.mask is None else {"segmentation": rle_json(region.mask)}

@@ -55,7 +55,7 @@ class GrandF:
         record = row.value
         name = record["file_name"]
         caption = record["caption"].strip('"').strip()  # spans count in the stripped caption
-        groups = [_regions(p, g, caption, lost) for p, g in record["groundings"].items()]
+        groups = [_make_regions(p, g, caption, lost) for p, g in record["groundings"].items()]
         yield RawRecord(
             id=PurePosixPath(name).with_suffix("").as_posix(),
             images=(find_image(self._config.images, name),),
@@ -71,7 +71,7 @@ class GrandF:
         writer.save()
 
 
-def _regions(phrase: str, grounding: Any, caption: str, lost: Counter[str]) -> list[RawRegion]:
+def _make_regions(phrase: str, grounding: Any, caption: str, lost: Counter[str]) -> list[RawRegion]:
     span = read_span(grounding.get("token_positives"), phrase, caption)
     lost["spans that do not spell their phrase"] += span is None
     return [RawRegion(phrase=phrase, span=span, mask=mask) for mask in grounding["rle_masks"]]
@@ -89,11 +89,11 @@ class GrandFWriter:
         record = {
             "file_name": self._images.write(sample.image, sample.id),
             "caption": sample.caption,
-            "groundings": self._groundings(sample),
+            "groundings": self._write_groundings(sample),
         }
         self._list.add("", record)
 
-    def _groundings(self, sample: Sample) -> dict[str, Any]:
+    def _write_groundings(self, sample: Sample) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for region in sample.regions:
             self._lost["regions without a mask"] += region.mask is None

@@ -54,7 +54,7 @@ class LlavaNext:
     def rows(self, lost: Counter[str]) -> Iterator[Row]:
         """A row a record, a few of a shard in memory at a time."""
         number = 0
-        for path in _shards(self._config.path):
+        for path in _find_shards(self._config.path):
             for value in _read_shard(path):
                 number += 1
                 yield Row(f"{path.name}, record {number}", value, number=number)
@@ -79,7 +79,7 @@ class LlavaNext:
             writer.flush()
 
 
-def _shards(path: Path) -> list[Path]:
+def _find_shards(path: Path) -> list[Path]:
     """The files in order. Raises ConfigError where there is none."""
     found = (
         [path]

@@ -70,7 +70,7 @@ class OpenImages:
         lost["regions of groups"] += len(boxes) - len(kept)
         lost["flags of boxes"] += sum(any(box.get(flag) == "1" for flag in _FLAGS) for box in kept)
         image = find_image(self._config.images, f"{row.id}.jpg")
-        regions = tuple(_region(box, names) for box in kept)
+        regions = tuple(_make_region(box, names) for box in kept)
         yield RawRecord(id=row.id, images=(image,), regions=regions)
 
     @contextmanager
@@ -83,7 +83,7 @@ class OpenImages:
             yield OpenImagesWriter(files[0], files[1], ImageWriter(folder / "images", lost), lost)
 
 
-def _region(box: dict[str, str], names: dict[str, str]) -> RawRegion:
+def _make_region(box: dict[str, str], names: dict[str, str]) -> RawRegion:
     name = names[box["LabelName"]]
     sides = tuple(float(box[side]) for side in ("XMin", "YMin", "XMax", "YMax"))
     return RawRegion(phrase=name, label=name, box=sides, score=float(box.get("Confidence") or 1))
@@ -128,10 +128,10 @@ class OpenImagesWriter:
             self._lost["phrases other than the label"] += region.name != region.phrase
             x0, y0, x1, y1 = region.box
             sides = (x0 / width, x1 / width, y0 / height, y1 / height)
-            label = self._label(region.name)
+            label = self._label_code(region.name)
             self._boxes.writerow((name.removesuffix(".jpg"), label, region.score, *sides, 0))
 
-    def _label(self, name: str) -> str:
+    def _label_code(self, name: str) -> str:
         if name not in self._labels:
             self._labels[name] = f"/diglot/{len(self._labels) + 1}"
             self._classes.writerow((self._labels[name], name))

@@ -56,7 +56,7 @@ class PadJson:
             images=(find_image(self._config.images, name),),
             sizes_hw=((height, width),),
             caption=record.get("caption") or "",
-            regions=tuple(_region(label, (height, width)) for label in record["labels"]),
+            regions=tuple(_make_region(label, (height, width)) for label in record["labels"]),
         )
 
     @contextmanager
@@ -67,7 +67,7 @@ class PadJson:
         writer.save()
 
 
-def _region(label: dict[str, Any], size_hw: SizeHW) -> RawRegion:
+def _make_region(label: dict[str, Any], size_hw: SizeHW) -> RawRegion:
     counts = label.get("rle_mask")
     mask = {"size": list(size_hw), "counts": counts} if isinstance(counts, str) else counts
     return RawRegion(phrase=label["tag"], label=label["tag"], box=label["bbox"], mask=mask)
@@ -87,11 +87,11 @@ class PadWriter:
             "image_id": self._images.write(sample.image, sample.id),
             "size": [width, height],
             "caption": sample.caption,
-            "labels": [self._label(region) for region in sample.regions],
+            "labels": [self._write_label(region) for region in sample.regions],
         }
         self._list.add("", record)
 
-    def _label(self, region: Region) -> dict[str, Any]:
+    def _write_label(self, region: Region) -> dict[str, Any]:
         self._lost["phrases other than the label"] += region.name != region.phrase
         label: dict[str, Any] = {"tag": region.name, "bbox": list(region.box)}
         return label | ({"rle_mask": region.mask.counts} if region.mask else {})

@@ -61,7 +61,7 @@ class RefCoco:
         """A row an image that has expressions: {image, refs, objects by id, names}."""
         check_folder(self._config.images, "images")
         with RowGroups() as refs, RowGroups() as objects:
-            refs.add(self._expressions(lost))
+            refs.add(self._read_expressions(lost))
             rows = read_items(self._instances, "annotations.item")
             objects.add((str(row.value["image_id"]), row.value) for row in rows)
             categories = read_items(self._instances, "categories.item")
@@ -72,7 +72,7 @@ class RefCoco:
                     yield Row(row.where, (row.value, found, objects.get(id), names), id)
             lost["expressions of images not listed"] += refs.added - refs.fetched
 
-    def _expressions(self, lost: Counter[str]) -> Iterator[tuple[str, Any]]:
+    def _read_expressions(self, lost: Counter[str]) -> Iterator[tuple[str, Any]]:
         """(image, [object, sentences]) of every expression of the split."""
         for ref in _read_refs(self._config.path):
             if self._config.split in (None, ref["split"]):
@@ -89,7 +89,7 @@ class RefCoco:
         for object_id, sentences in refs:
             if object_id not in objects:
                 raise DataError("expression of an unknown object", got=object_id)
-            regions += _regions(sentences, objects[object_id], names)
+            regions += _make_regions(sentences, objects[object_id], names)
         name = image["file_name"]
         yield RawRecord(
             id=PurePosixPath(name).with_suffix("").as_posix(),
@@ -106,7 +106,7 @@ class RefCoco:
         writer.save()
 
 
-def _regions(sentences: list[str], target: dict[str, Any], names: dict[Any, str]) -> Any:
+def _make_regions(sentences: list[str], target: dict[str, Any], names: dict[Any, str]) -> Any:
     return [
         RawRegion(
             phrase=sentence.strip(),

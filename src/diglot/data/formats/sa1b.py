@@ -62,10 +62,10 @@ class Sa1b:
             id=PurePosixPath(image["file_name"]).with_suffix("").as_posix(),
             images=(find_image(self._config.images or self._config.path, image["file_name"]),),
             sizes_hw=((image["height"], image["width"]),),
-            regions=tuple(self._region(mask) for mask in masks),
+            regions=tuple(self._make_region(mask) for mask in masks),
         )
 
-    def _region(self, mask: dict[str, Any]) -> RawRegion:
+    def _make_region(self, mask: dict[str, Any]) -> RawRegion:
         return RawRegion(
             phrase=self._config.phrase,
             box=mask["bbox"],
@@ -96,12 +96,12 @@ class Sa1bWriter:
         self._lost["phrases"] += len(sample.regions)
         self._lost["regions without a mask"] += sum(r.mask is None for r in sample.regions)
         masked = [(number, r) for number, r in enumerate(sample.regions) if r.mask is not None]
-        annotations = [_annotation(number, region) for number, region in masked]
+        annotations = [_write_annotation(number, region) for number, region in masked]
         path = self._folder / f"{name.removesuffix('.jpg')}.json"
         replace_text(path, json.dumps({"image": image, "annotations": annotations}))
 
 
-def _annotation(number: int, region: Any) -> dict[str, Any]:
+def _write_annotation(number: int, region: Any) -> dict[str, Any]:
     x0, y0, x1, y1 = region.box
     return {
         "id": number,

@@ -54,9 +54,9 @@ class VisualGenome:
         check_folder(self._config.images, "images")
         with RowGroups() as groups:
             if self._sizes.exists() or self._config.image_data:
-                groups.add((str(_id(r.value)), r.value) for r in read_items(self._sizes))
+                groups.add((str(_image_id(r.value)), r.value) for r in read_items(self._sizes))
             for row in read_items(self._config.path):
-                id = str(_id(row.value))
+                id = str(_image_id(row.value))
                 yield Row(row.where, (row.value, groups.get(id)), id)
 
     def parse(self, row: Row, lost: Counter[str]) -> Iterator[RawRecord]:
@@ -70,10 +70,10 @@ class VisualGenome:
             )
             for region in described["regions"]
         )
-        image = self._find(row.id)
+        image = self._find_picture(row.id)
         yield RawRecord(id=row.id, images=(image,), sizes_hw=sizes_hw, regions=regions)
 
-    def _find(self, id: str) -> Path:
+    def _find_picture(self, id: str) -> Path:
         """The picture of either archive. Raises DataError where it is in neither."""
         for folder in _FOLDERS:
             if (self._config.images / folder / f"{id}.jpg").exists():
@@ -88,7 +88,7 @@ class VisualGenome:
         writer.save()
 
 
-def _id(value: Any) -> Any:
+def _image_id(value: Any) -> Any:
     """Versions 1.0 and 1.2 name it differently."""
     if not isinstance(value, dict):
         return ""
@@ -109,12 +109,12 @@ class VisualGenomeWriter:
         name = self._images.write(sample.image, sample.id, suffix=".jpg", flat=True)
         image_id: int | str = name.removesuffix(".jpg")
         image_id = int(image_id) if image_id.isdecimal() else image_id
-        regions = [self._region(r.phrase, r.box, image_id) for r in sample.regions]
+        regions = [self._write_region(r.phrase, r.box, image_id) for r in sample.regions]
         height, width = sample.size_hw
         self._regions.add("", {"id": image_id, "regions": regions})
         self._sizes.add("", {"image_id": image_id, "width": width, "height": height})
 
-    def _region(self, phrase: str, box: Any, image_id: int | str) -> dict[str, Any]:
+    def _write_region(self, phrase: str, box: Any, image_id: int | str) -> dict[str, Any]:
         self._count += 1
         x0, y0, x1, y1 = box
         sides = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}

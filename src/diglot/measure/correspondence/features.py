@@ -50,7 +50,7 @@ class Pictures:
     @property
     def fingerprint(self) -> str:
         """Changes with the pictures: their paths, sizes and times, or their bytes."""
-        stamps = [[id, *_stamp(side.image)] for id, side in self._sides.items()]
+        stamps = [[id, *_stamp_file(side.image)] for id, side in self._sides.items()]
         return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ def picture_id(side: PairImage) -> str:
     return hashlib.sha256(side.image).hexdigest()[:32]
 
 
-def _stamp(image: bytes | Path) -> list[int]:
+def _stamp_file(image: bytes | Path) -> list[int]:
     if isinstance(image, bytes):
         return []
     try:
@@ -91,19 +91,19 @@ class Features:
         mode = "squash" if compat else "pad"
         self._preprocess = [Preprocess(mode=mode, image_px=e.image_px) for e in self._encoders]
         self._normalisations = [
-            _normalisation(encoder, compat=compat) for encoder in self._encoders
+            _choose_normalisation(encoder, compat=compat) for encoder in self._encoders
         ]
         self._caches = [
-            FeatureCache(folder, cast(Dataset, pictures), self._spec(u))
+            FeatureCache(folder, cast(Dataset, pictures), self._feature_spec(u))
             for u in range(len(self._encoders))
         ]
-        views = self._views((1, 1))
+        views = self._views_of_size((1, 1))
         rows, columns = views[common(views)].grid_hw
         self.map_bytes = rows * columns * sum(e.width for e in self._encoders) * 4
         kept = max(2, int(_KEPT_BYTES / self.map_bytes))
-        self._map = lru_cache(maxsize=kept)(self._joined)
+        self._map = lru_cache(maxsize=kept)(self._join_maps)
 
-    def _spec(self, u: int) -> FeatureSpec:
+    def _feature_spec(self, u: int) -> FeatureSpec:
         encoder, preprocess = self._encoders[u], self._preprocess[u]
         normalisation = vars(self._normalisations[u])
         payload = [encoder.revision, preprocess.view_settings(), normalisation, "unit"]
@@ -124,12 +124,14 @@ class Features:
             done = total - len(cache.missing())
             cache.make_room()
             report(Progress(stage, done, total))
-            for count in cache.build(lambda pictures, u=u: self._encode(u, pictures), rejected):
+            for count in cache.build(
+                lambda pictures, u=u: self._encode_pictures(u, pictures), rejected
+            ):
                 done += count
                 report(Progress(stage, done, total))
 
     @torch.no_grad()
-    def _encode(self, u: int, pictures: Sequence[Image.Image]) -> list[list[torch.Tensor]]:
+    def _encode_pictures(self, u: int, pictures: Sequence[Image.Image]) -> list[list[torch.Tensor]]:
         encoder = self._encoders[u]
         device = next(encoder.parameters()).device
         pixels = []
@@ -139,22 +141,22 @@ class Features:
         features = encoder(torch.stack(pixels).to(device)).float()
         return [[map_hwE] for map_hwE in normalize(features, dim=-1).cpu()]
 
-    def _views(self, size_hw: SizeHW) -> list[View]:
+    def _views_of_size(self, size_hw: SizeHW) -> list[View]:
         return [cache.spec.grid_of(size_hw).views[0] for cache in self._caches]
 
     def view(self, size_hw: SizeHW) -> View:
         """The view that a picture's map was made under: the common grid's."""
-        views = self._views(size_hw)
+        views = self._views_of_size(size_hw)
         return views[common(views)]
 
     def map(self, side: PairImage) -> torch.Tensor:
         """Unit features (h, w, E) of a picture. Raises DataError where it was rejected."""
         return self._map(self._pictures.index[picture_id(side)])
 
-    def _joined(self, index: int) -> torch.Tensor:
+    def _join_maps(self, index: int) -> torch.Tensor:
         (size_hw,) = self._pictures.sizes_hw[index]
         maps = [cache.views(index)[0] for cache in self._caches]
-        return joined(maps, self._views(size_hw), size_hw)
+        return joined(maps, self._views_of_size(size_hw), size_hw)
 
     def batches(
         self, pairs: Sequence[Pair], rejected: Rejected, report: Report = ignore_progress
@@ -170,11 +172,13 @@ class Features:
                 except DataError as error:
                     rejected.note(rejection_of(pair.id, error))
             if chunk:
-                yield self._batch(chunk, maps)
+                yield self._make_batch(chunk, maps)
             done = min(start + size, len(pairs))
             report(Progress("matching", done, len(pairs)))
 
-    def _batch(self, pairs: list[Pair], maps: list[tuple[torch.Tensor, torch.Tensor]]) -> Batch:
+    def _make_batch(
+        self, pairs: list[Pair], maps: list[tuple[torch.Tensor, torch.Tensor]]
+    ) -> Batch:
         return Batch(
             pairs=pairs,
             source_BhwE=torch.stack([source for source, _ in maps]),
@@ -184,7 +188,7 @@ class Features:
         )
 
 
-def _normalisation(encoder: Any, *, compat: bool) -> Any:
+def _choose_normalisation(encoder: Any, *, compat: bool) -> Any:
     """How pixels are resampled and normalised: the encoder's own way, or the authors' for all."""
     if compat:
         return SimpleNamespace(

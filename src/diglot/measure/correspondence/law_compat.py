@@ -44,10 +44,10 @@ def match_law_compat(batch: Batch, alphas: Sequence[float], *, window: int = WIN
     row_B1 = torch.arange(len(batch.pairs))[:, None]
     source_BKE = batch.source_BhwE[row_B1, y_BK, x_BK]
     cosine_BKhw = torch.einsum("bke,bhwe->bkhw", source_BKE, batch.target_BhwE)
-    found_BK2 = _placed(soft_argmax(cosine_BKhw, window).numpy().astype(np.float64), width)
+    found_BK2 = _place_cell(soft_argmax(cosine_BKhw, window).numpy().astype(np.float64), width)
     side_B1 = np.array([_box_side(pair.target, pair.box_side) for pair in batch.pairs])[:, None]
     ratio_BK = np.linalg.norm(found_BK2 - batch.padded(true), axis=-1) / side_B1
-    centres = _placed(np.arange(width, dtype=np.float64), width)
+    centres = _place_cell(np.arange(width, dtype=np.float64), width)
     chance = [
         share_within(points, (centres, centres), float(side), alphas)
         for points, (side,) in zip(true, side_B1, strict=True)
@@ -74,17 +74,17 @@ def letterboxed(side: PairImage) -> np.ndarray:
     """
     grid = Preprocess(mode="pad", image_px=SQUARE_PX).token_grid(side.size_hw, patch_px=SQUARE_PX)
     x0, y0, _, _ = grid.views[0].window
-    return side.points_K2 * _scale(side) - np.array([x0, y0])
+    return side.points_K2 * _pixel_scale(side) - np.array([x0, y0])
 
 
-def _scale(side: PairImage) -> float:
+def _pixel_scale(side: PairImage) -> float:
     return SQUARE_PX / max(side.size_hw)
 
 
 def _box_side(target: PairImage, side_px: float) -> float:
-    return side_px * _scale(target)
+    return side_px * _pixel_scale(target)
 
 
-def _placed(cell: np.ndarray, cells: int) -> np.ndarray:
+def _place_cell(cell: np.ndarray, cells: int) -> np.ndarray:
     stride = SQUARE_PX / cells
     return cell * stride + stride // 2

@@ -66,7 +66,7 @@ class Found:
 def match_letterbox(batch: Batch, config: MatchConfig, alphas: Sequence[float]) -> Found:
     """Predict every target point of a batch and measure the errors on the original target."""
     at = [
-        _cells(pair.source, view)
+        _point_cells(pair.source, view)
         for pair, view in zip(batch.pairs, batch.source_views, strict=True)
     ]
     source_BKE = read_at(batch.source_BhwE, torch.from_numpy(batch.padded(at)), config.read)
@@ -74,21 +74,21 @@ def match_letterbox(batch: Batch, config: MatchConfig, alphas: Sequence[float]) 
     found = []
     for pair, view, cosine_KHW in zip(batch.pairs, batch.target_views, cosine_BKHW, strict=True):
         count = len(pair.visible_K)
-        found.append(_measured(pair, view, cosine_KHW[:count], config.upsample, alphas))
+        found.append(_measure_pair(pair, view, cosine_KHW[:count], config.upsample, alphas))
     ratio, best, chance = (batch.padded(rows) for rows in zip(*found, strict=True))
     return Found(ratio, best, chance)
 
 
-def _cells(side: PairImage, view: View) -> np.ndarray:
+def _point_cells(side: PairImage, view: View) -> np.ndarray:
     return cell_coordinates(side.points_K2, view, side.size_hw)
 
 
-def _measured(
+def _measure_pair(
     pair: Pair, view: View, cosine_KHW: np.ndarray, upsample: int, alphas: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One pair's ratio (K,), best (K,) and chance (K, A)."""
     fine = places(view, pair.target.size_hw, upsample=upsample)
-    rows, columns = _run(fine.inside_H), _run(fine.inside_W)
+    rows, columns = _inside_slice(fine.inside_H), _inside_slice(fine.inside_W)
     y_H, x_W = fine.y_H[rows], fine.x_W[columns]
     inside_KHW = cosine_KHW[:, rows, columns]
     flat_KP = inside_KHW.reshape(len(inside_KHW), len(y_H) * len(x_W))
@@ -103,7 +103,7 @@ def _measured(
     return ratio_K, best_K, share_within(true_K2, centres, pair.box_side, alphas)
 
 
-def _run(inside: np.ndarray) -> slice:
+def _inside_slice(inside: np.ndarray) -> slice:
     """The places inside, which follow one another."""
     found = np.flatnonzero(inside)
     return slice(int(found[0]), int(found[-1]) + 1)

@@ -92,9 +92,9 @@ def c_score(found: Matches, *, seed: int = 0) -> CScore:
         for group in sorted({group for pair in found.pairs for group in pair.groups})
     }
     return CScore(
-        overall=_scores(found, np.ones(len(found.pair_M), bool), seed),
-        categories={name: _scores(found, category == name, seed) for name in names},
-        groups={group: _scores(found, mask_M, seed) for group, mask_M in in_group.items()},
+        overall=_score_by_alpha(found, np.ones(len(found.pair_M), bool), seed),
+        categories={name: _score_by_alpha(found, category == name, seed) for name in names},
+        groups={group: _score_by_alpha(found, mask_M, seed) for group, mask_M in in_group.items()},
         pairs=len(found.pairs),
         left_out=left_out(found.pairs),
     )
@@ -110,11 +110,11 @@ def left_out(pairs: Iterable[Pair]) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _scores(found: Matches, mask_M: np.ndarray, seed: int) -> dict[float, Score]:
-    return {alpha: _score(found, mask_M, a, seed) for a, alpha in enumerate(found.alphas)}
+def _score_by_alpha(found: Matches, mask_M: np.ndarray, seed: int) -> dict[float, Score]:
+    return {alpha: _score_alpha(found, mask_M, a, seed) for a, alpha in enumerate(found.alphas)}
 
 
-def _score(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> Score:
+def _score_alpha(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> Score:
     if not mask_M.any():
         return Score(pooled=NOT_MEASURED, pair_mean=NOT_MEASURED, ceiling=None, chance=None)
     alpha, pair_M = found.alphas[a], found.pair_M[mask_M]
@@ -133,15 +133,17 @@ def _score(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> Score:
 def score_record(score: CScore) -> dict[str, Any]:
     """Plain JSON: scores as fractions, keyed by alpha as text ("0.1")."""
     return {
-        "overall": _record(score.overall),
-        "categories": {name: _record(by_alpha) for name, by_alpha in score.categories.items()},
-        "groups": {name: _record(by_alpha) for name, by_alpha in score.groups.items()},
+        "overall": _record_scores(score.overall),
+        "categories": {
+            name: _record_scores(by_alpha) for name, by_alpha in score.categories.items()
+        },
+        "groups": {name: _record_scores(by_alpha) for name, by_alpha in score.groups.items()},
         "pairs": score.pairs,
         "left_out": score.left_out,
     }
 
 
-def _record(by_alpha: dict[float, Score]) -> dict[str, Any]:
+def _record_scores(by_alpha: dict[float, Score]) -> dict[str, Any]:
     return {
         f"{alpha:g}": {
             "pooled": score.pooled.to_json(),

@@ -18,24 +18,24 @@ def c_score_table(score: CScore, *, title: str) -> Table:
     for head in ("points", *heads):
         table.add_column(head, justify="right", no_wrap=True)
     whole = score.overall
-    table.add_row("pooled", *_cells(whole, [s.pooled for s in whole.values()]))
+    table.add_row("pooled", *_format_cells(whole, [s.pooled for s in whole.values()]))
     means = [s.pair_mean for s in whole.values()]
-    table.add_row("mean of pairs", *_cells(whole, means), end_section=True)
+    table.add_row("mean of pairs", *_format_cells(whole, means), end_section=True)
     for part in (score.groups, score.categories):
         for number, (name, by_alpha) in enumerate(part.items(), start=1):
-            cells = _cells(by_alpha, [s.pooled for s in by_alpha.values()])
+            cells = _format_cells(by_alpha, [s.pooled for s in by_alpha.values()])
             table.add_row(name, *cells, end_section=number == len(part))
     return table
 
 
-def _cells(by_alpha: Mapping[float, Score], values: list[Estimate]) -> list[str]:
+def _format_cells(by_alpha: Mapping[float, Score], values: list[Estimate]) -> list[str]:
     """Points, the first alpha's value, interval, chance and ceiling, the other alphas' values."""
     score, (first, *more) = next(iter(by_alpha.values())), values
     cells = (first.value, first.low, first.high, score.chance, score.ceiling)
-    value, low, high, *ends = map(_percent, cells)
-    others = [_percent(other.value) for other in more]
+    value, low, high, *ends = map(_format_percent, cells)
+    others = [_format_percent(other.value) for other in more]
     return [str(score.pooled.n), value, f"{low} to {high}", *ends, *others]
 
 
-def _percent(value: float | None) -> str:
+def _format_percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"

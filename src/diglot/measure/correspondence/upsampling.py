@@ -30,7 +30,7 @@ def enlarged_lengths(map_BhwE: torch.Tensor, factor: int) -> torch.Tensor:
     """Length of the mixed feature at every place of the enlarged map, (B, H, W)."""
     grown = map_BhwE.movedim(-1, 1)
     grown = pad(grown, (0, 1, 0, 1), mode="replicate").movedim(1, -1)  # a last cell's neighbour
-    f00, f01, f10, f11 = (grown[:, i : i + h, j : j + w] for i, j, h, w in _corners(map_BhwE))
+    f00, f01, f10, f11 = (grown[:, i : i + h, j : j + w] for i, j, h, w in _list_corners(map_BhwE))
     y_H, b_H1 = _low_and_part(map_BhwE.shape[1], factor)
     x_W, a_W = _low_and_part(map_BhwE.shape[2], factor)
     b_H1 = b_H1[:, None]
@@ -45,7 +45,7 @@ def enlarged_lengths(map_BhwE: torch.Tensor, factor: int) -> torch.Tensor:
     return square_BHW.clamp(min=_TINY).sqrt()
 
 
-def _corners(map_BhwE: torch.Tensor) -> list[tuple[int, int, int, int]]:
+def _list_corners(map_BhwE: torch.Tensor) -> list[tuple[int, int, int, int]]:
     _, height, width, _ = map_BhwE.shape
     return [(i, j, height, width) for i in (0, 1) for j in (0, 1)]
 

@@ -96,12 +96,12 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
             )
         maps = [object_map for of_scene in of_scenes for object_map in of_scene]
         draws = subject.options.bootstrap_draws
-        return [_measure(reading, maps, queries, generator, draws) for reading in READINGS]
+        return [_make_measure(reading, maps, queries, generator, draws) for reading in READINGS]
 
     return Pass("attention", sum(query.tokens for query in queries), run)
 
 
-def _measure(
+def _make_measure(
     reading: tuple[Reading, str, str, str, bool | None],
     maps: list[ObjectMap],
     queries: list[Query],

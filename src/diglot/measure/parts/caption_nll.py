@@ -59,12 +59,12 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
         estimate = nll_interval(
             log_probs, lengths, range(len(texts)), generator=generator, draws=draws
         )
-        return [_measure(estimate, sum(lengths))]
+        return [_make_measure(estimate, sum(lengths))]
 
     return Plan("caption loss", questions, conclude)
 
 
-def _measure(estimate: Estimate, tokens: int) -> Measure:
+def _make_measure(estimate: Estimate, tokens: int) -> Measure:
     return Measure(
         key="caption_nll",
         title="Held-out caption loss",

@@ -63,7 +63,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     def conclude(_: Answers) -> list[Measure]:
         scenes, draws = subject.held_out[: config.scenes], subject.options.bootstrap_draws
         objects = find_objects(subject.vlm, scenes)
-        space = _words(config, subject)
+        space = _open_word_space(config, subject)
         pursued = scenes[: config.pursuit_scenes]
         return [
             *measure_entropy(scenes),
@@ -77,7 +77,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     return Plan("embedding space", (), conclude)
 
 
-def _words(config: Config, subject: Subject) -> WordSpace:
+def _open_word_space(config: Config, subject: Subject) -> WordSpace:
     samples = [scene.sample for scene in subject.held_out[: config.scenes]]
     listed = (
         read_word_list(Path(config.word_list))

@@ -84,7 +84,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
 
     def run(done: Callable[[int], None]) -> list[Measure]:
         if not documents:
-            return _measures(config, None)
+            return _make_measures(config, None)
         states = read_layers(
             subject.vlm,
             documents,
@@ -93,28 +93,28 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
             generator=generator,
             done=done,
         )
-        return _measures(config, states)
+        return _make_measures(config, states)
 
     return Pass("layers", sum(len(d.encoded) for d in documents), run)
 
 
-def _measures(config: Config, states: LayerStates | None) -> list[Measure]:
+def _make_measures(config: Config, states: LayerStates | None) -> list[Measure]:
     kernels = layer_kernels(states, config.preparation) if states else []
     count = states.visual_LND.shape[1] if states else 0
     near: list[tuple[Literal["cknna", "mutual_knn"], str, Similarity]] = [
         ("cknna", "CKNNA by layer", cknna_of(config.k, config.cknna, config.centring)),
         ("mutual_knn", "Mutual k-NN by layer", overlap_of(config.k)),
     ]
-    made = [_curve("cka", "CKA by layer", cka_of(config.unbiased), kernels, None)]
+    made = [_make_curve("cka", "CKA by layer", cka_of(config.unbiased), kernels, None)]
     for key, title, similarity in near:
         # a tenth of the images is left out for the interval: k neighbours must still be there
         enough = count - -(-count // 10) > config.k
         chance = config.k / (count - 1) if key == "mutual_knn" and enough else None
-        made.append(_curve(key, title, similarity, kernels if enough else [], chance))
-    return [*made, _mir(states)]
+        made.append(_make_curve(key, title, similarity, kernels if enough else [], chance))
+    return [*made, _make_mir(states)]
 
 
-def _curve(
+def _make_curve(
     key: str,
     title: str,
     similarity: Similarity,
@@ -135,7 +135,7 @@ def _curve(
     )
 
 
-def _mir(states: LayerStates | None) -> Measure:
+def _make_mir(states: LayerStates | None) -> Measure:
     value, distances = mir_of(states) if states else (None, [])
     count = states.visual_tokens_LKD.shape[1] if states and value is not None else 0
     return Measure(

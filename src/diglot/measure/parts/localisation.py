@@ -68,14 +68,14 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
         chosen_on = find_objects(subject.vlm, subject.training[: config.training_scenes])
         draws = subject.options.bootstrap_draws
         return [
-            _pointing(objects, generator, draws),
-            _iou(objects, chosen_on, generator, draws),
+            _measure_pointing(objects, generator, draws),
+            _measure_iou(objects, chosen_on, generator, draws),
         ]
 
     return Plan("localisation", (), conclude)
 
 
-def _pointing(
+def _measure_pointing(
     objects: Sequence[NamedObject], generator: np.random.Generator, draws: int
 ) -> Measure:
     items = [
@@ -102,7 +102,7 @@ def _pointing(
     )
 
 
-def _iou(
+def _measure_iou(
     objects: Sequence[NamedObject],
     chosen_on: Sequence[NamedObject],
     generator: np.random.Generator,

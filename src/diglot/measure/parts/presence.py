@@ -59,7 +59,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     """One question per scene with all its names, present and absent; last, all without image."""
     vlm, options = subject.vlm, subject.options
     scenes = subject.held_out[: config.scenes]
-    present = [_present(scene, projected) for scene, projected in enumerate(scenes)]
+    present = [_list_present(scene, projected) for scene, projected in enumerate(scenes)]
     matched = match_negatives([ask for asks in present for ask in asks], generator)
     by_scene = {
         scene: [a for a in matched.asked if a.scene == scene] for scene in range(len(scenes))
@@ -84,12 +84,12 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
             for asks, answer in zip(by_scene.values(), answers, strict=False)
             for ask, log_prob in zip(asks, answer, strict=True)
         ]
-        return [_measure(scored, matched.left_out, options, generator)]
+        return [_make_measure(scored, matched.left_out, options, generator)]
 
     return Plan("object presence", tuple(questions), conclude)
 
 
-def _present(scene: int, projected: ProjectedSample) -> list[Asked]:
+def _list_present(scene: int, projected: ProjectedSample) -> list[Asked]:
     """The scene's names, each once, with the kind of its first region."""
     kinds: dict[str, str] = {}
     for region in projected.sample.regions:
@@ -97,7 +97,7 @@ def _present(scene: int, projected: ProjectedSample) -> list[Asked]:
     return [Asked(scene, name, kind, present=True) for name, kind in kinds.items()]
 
 
-def _measure(
+def _make_measure(
     scored: Sequence[Scored],
     left_out: int,
     options: MeasureConfig,

@@ -69,18 +69,18 @@ def sample_region(state: State, choices: PaperChoices, rng: Generator) -> Ints:
     level_P = np.full(len(unit_PKF), state.observed_count + 1)
     if choices.level == "exhausted":
         level_P = np.ones_like(level_P)
-    weight_PK = _weights(state, unit_PKF, level_P, choices)
+    weight_PK = _draw_weights(state, unit_PKF, level_P, choices)
     # Every region of this level may hold a sample already: go one level deeper.
     while np.any(weight_PK.sum(axis=1) == 0) and level_P.max() < DEEPEST:
         level_P = level_P + (weight_PK.sum(axis=1) == 0)
-        weight_PK = _weights(state, unit_PKF, level_P, choices)
+        weight_PK = _draw_weights(state, unit_PKF, level_P, choices)
     lost_P = weight_PK.sum(axis=1) == 0
     weight_PK[lost_P] = (state.open_PK & ~state.observed_PK)[lost_P]
     gumbel_PK = rng.gumbel(size=weight_PK.shape)
     return first_free(np.log(np.maximum(weight_PK, 1e-30)) + gumbel_PK, state)
 
 
-def _weights(state: State, unit_PKF: Floats, level_P: Ints, choices: PaperChoices) -> Floats:
+def _draw_weights(state: State, unit_PKF: Floats, level_P: Ints, choices: PaperChoices) -> Floats:
     """Chance (P, K), unnormalised, of each setting to be drawn at the runs' levels."""
     sides_P11 = 2.0 ** level_P[:, None, None]
     cell_PKF = np.minimum(np.floor(unit_PKF * sides_P11), sides_P11 - 1)

@@ -36,15 +36,15 @@ def check_rows(rows: Sequence[Row], training: Dataset) -> None:
         else:
             alike.append(row)
     for model, alike in by_model:
-        with _named(alike[0]):
+        with _name_row(alike[0]):
             vlm = build_vlm(model)
         for row in alike:
-            with _named(row), _own_mistakes_left(row):
+            with _name_row(row), _own_mistakes_left(row):
                 _try_record(row, vlm, training)
 
 
 @contextlib.contextmanager
-def _named(row: Row) -> Iterator[None]:
+def _name_row(row: Row) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:

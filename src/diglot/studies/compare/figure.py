@@ -37,10 +37,10 @@ def sizes_figure(results: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(4.2 * COLUMNS, 3.4 * lines), layout="constrained")
     panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for axes, (key, head) in zip(panels, measures.items(), strict=False):
-        _panel(axes, head)
+        _draw_panel(axes, head)
         for number, row in enumerate(results["rows"]):
             lines = [t for t in results["table"] if (t["row"], t["measure"]) == (row, key)]
-            _line(axes, number, row, sorted(lines, key=lambda line: line["samples"]))
+            _draw_line(axes, number, row, sorted(lines, key=lambda line: line["samples"]))
     for axes in panels[len(measures) :]:
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
@@ -48,7 +48,7 @@ def sizes_figure(results: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, head: Mapping[str, Any]) -> None:
+def _draw_panel(axes: Axes, head: Mapping[str, Any]) -> None:
     better = ", lower is better" if head["higher_is_better"] is False else ""
     axes.set_title(head["title"], fontsize=10)
     axes.set_ylabel(f"{head['unit']}{better}", fontsize=9)
@@ -60,17 +60,21 @@ def _panel(axes: Axes, head: Mapping[str, Any]) -> None:
         axes.axhline(head["chance"], color="#777777", linestyle=":", linewidth=1)
 
 
-def _line(axes: Axes, number: int, row: str, lines: list[Mapping[str, Any]]) -> None:
+def _draw_line(axes: Axes, number: int, row: str, lines: list[Mapping[str, Any]]) -> None:
     sizes = [line["samples"] for line in lines]
     colour, marker = RUN_COLOURS[number % len(RUN_COLOURS)], MARKERS[number % len(MARKERS)]
     axes.plot(
-        sizes, [line["mean"] for line in lines], color=colour, marker=marker, label=_plain(row)
+        sizes,
+        [line["mean"] for line in lines],
+        color=colour,
+        marker=marker,
+        label=_escape_dollars(row),
     )
     low, high = ([line[end] for line in lines] for end in ("min", "max"))
     axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _plain(text: str) -> str:
+def _escape_dollars(text: str) -> str:
     """A label as it stands: matplotlib reads $ as mathematics, and hides one that begins with _."""
     shown = text.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

@@ -24,7 +24,7 @@ def run_job(job: Job, report: Report) -> Measures:
             (job.folder / FAILED).unlink()
         scenes = open_scenes(job)
         if not (job.folder / "model").exists():
-            _train(job, _open_training(job), report)
+            _train_job(job, _open_training(job), report)
         return measure_run(job.folder, job.row, scenes, job.measure, report)
 
 
@@ -42,11 +42,11 @@ def _open_training(job: Job) -> Dataset:
     return open_dataset(Path(job.stage.sources[0].path), job.stage.split)
 
 
-def _train(job: Job, dataset: Dataset, report: Report) -> None:
-    train(job.stage, vlm=_vlm(job, dataset, report), report=report)
+def _train_job(job: Job, dataset: Dataset, report: Report) -> None:
+    train(job.stage, vlm=_build_vlm(job, dataset, report), report=report)
 
 
-def _vlm(job: Job, dataset: Dataset, report: Report) -> VLM | None:
+def _build_vlm(job: Job, dataset: Dataset, report: Report) -> VLM | None:
     """The model, once features that other jobs need too are made; None: no features to make."""
     if job.stage.features is None or job.stage.start_from:
         return None

@@ -68,14 +68,14 @@ def plan_jobs(
         expected = f"at most the {all_samples} of split {config.split!r}"
         raise ConfigError("not so many samples", expected=expected, got=sizes[-1], where="samples")
     return [
-        _job(config, row, samples, seed, fingerprints)
+        _make_job(config, row, samples, seed, fingerprints)
         for seed in config.seeds
         for samples in sizes
         for row in rows
     ]
 
 
-def _job(
+def _make_job(
     config: CompareConfig, row: Row, samples: int, seed: int, fingerprints: tuple[str, ...]
 ) -> Job:
     folder = Path(config.out) / "runs" / row.label / f"{samples}-{seed}"

@@ -28,35 +28,35 @@ def comparison(results: Results, environment: Mapping[str, str], command: str) -
             for j in failed
         ),
         rows={
-            label: (tuple(row["config"]), {k: _text(v) for k, v in row["set"].items()})
+            label: (tuple(row["config"]), {k: _setting_text(v) for k, v in row["set"].items()})
             for label, row in results["rows"].items()
         },
         samples=tuple(results["samples"]),
         seeds=tuple(results["seeds"]),
         baseline=results["baseline"],
-        measures=tuple(_sized(results, key) for key in results["measures"]),
-        crossovers=tuple(_crossover(entry) for entry in results["crossovers"]),
+        measures=tuple(_sized_measure(results, key) for key in results["measures"]),
+        crossovers=tuple(_row_crossover(entry) for entry in results["crossovers"]),
         costs=tuple(RowCost(**cost) for cost in results["costs"]),
-        settings=_settings(results, command),
+        settings=_list_settings(results, command),
         environment=environment,
     )
 
 
-def _settings(results: Results, command: str) -> dict[str, str]:
+def _list_settings(results: Results, command: str) -> dict[str, str]:
     settings = {"command": command, "data": results["data"]}
-    settings |= {name: _text(results[name]) for name in ("samples", "seeds")}
+    settings |= {name: _setting_text(results[name]) for name in ("samples", "seeds")}
     return settings | (
-        {"over every row's recipes": _text(results["set"])} if results["set"] else {}
+        {"over every row's recipes": _setting_text(results["set"])} if results["set"] else {}
     )
 
 
-def _sized(results: Results, key: str) -> SizedMeasure:
+def _sized_measure(results: Results, key: str) -> SizedMeasure:
     head = results["measures"][key]
     scores: dict[str, dict[int, Score]] = {}
     widths = []
     for entry in results["table"]:
         if entry["measure"] == key:
-            scores.setdefault(entry["row"], {})[entry["samples"]] = _score(entry)
+            scores.setdefault(entry["row"], {})[entry["samples"]] = _row_score(entry)
             widths += [entry["half_width"]] if entry["half_width"] is not None else []
     return SizedMeasure(
         measure=Measure(**{name: head[name] for name in HEAD}, results={}),
@@ -65,13 +65,13 @@ def _sized(results: Results, key: str) -> SizedMeasure:
     )
 
 
-def _score(entry: Mapping[str, Any]) -> Score:
+def _row_score(entry: Mapping[str, Any]) -> Score:
     several = entry["seeds"] > 1
     low, high = (entry["min"], entry["max"]) if several else (None, None)
     return Score(value=entry["mean"], low=low, high=high, n=entry["seeds"])
 
 
-def _crossover(entry: Mapping[str, Any]) -> RowCrossover:
+def _row_crossover(entry: Mapping[str, Any]) -> RowCrossover:
     return RowCrossover(
         measure=entry["measure"],
         row=entry["row"],
@@ -87,5 +87,5 @@ def _crossover(entry: Mapping[str, Any]) -> RowCrossover:
     )
 
 
-def _text(value: Any) -> str:
+def _setting_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

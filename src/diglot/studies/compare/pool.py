@@ -45,25 +45,25 @@ def run_jobs(
     """
     waiting = list(reversed(jobs))
     slots = min(side_by_side, len(waiting))
-    with _workers() as workers:
+    with _keep_workers() as workers:
         for slot in range(slots):
-            workers.append(_start(slot, slots))
-            _give(workers[-1], waiting)
+            workers.append(_start_worker(slot, slots))
+            _give_job(workers[-1], waiting)
         while busy := {w.pipe: w for w in workers if w.job}:
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
-                job, ended = worker.job, _receive(worker, report)
+                job, ended = worker.job, _receive_message(worker, report)
                 if ended is None or job is None:
                     continue
                 if not worker.process.is_alive() and waiting:
                     workers.remove(worker)
-                    worker = _start(worker.slot, slots)
+                    worker = _start_worker(worker.slot, slots)
                     workers.append(worker)
-                _give(worker, waiting)
+                _give_job(worker, waiting)
                 yield job, ended[0]
 
 
-def _receive(worker: _Worker, report: Report) -> tuple[str | None] | None:
+def _receive_message(worker: _Worker, report: Report) -> tuple[str | None] | None:
     """Take one message; (reason or None,) where it ends the job."""
     job = worker.job
     assert job is not None
@@ -81,13 +81,13 @@ def _receive(worker: _Worker, report: Report) -> tuple[str | None] | None:
     return (content,)
 
 
-def _give(worker: _Worker, waiting: list[Job]) -> None:
+def _give_job(worker: _Worker, waiting: list[Job]) -> None:
     worker.job = waiting.pop() if waiting else None
     if worker.job:
         worker.pipe.send(worker.job)
 
 
-def _start(slot: int, slots: int) -> _Worker:
+def _start_worker(slot: int, slots: int) -> _Worker:
     """A fresh process with its share of threads and one of the GPUs; no fork, as it may use one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -100,7 +100,7 @@ def _start(slot: int, slots: int) -> _Worker:
 
 
 @contextmanager
-def _workers() -> Iterator[list[_Worker]]:
+def _keep_workers() -> Iterator[list[_Worker]]:
     """A list of workers, all of them stopped at the end."""
     workers: list[_Worker] = []
     try:

@@ -28,7 +28,7 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
             if entry["results"][job.row]["n"]:  # a measure left out has no items
                 heads.setdefault(key, {k: v for k, v in entry.items() if k != "results"})
     labels, baseline = [row.label for row in rows], config.baseline or rows[0].label
-    entries = [_entry(job, measures, list(heads)) for job, measures in measured]
+    entries = [_job_entry(job, measures, list(heads)) for job, measures in measured]
     return {
         "title": config.title,
         "about": config.about,
@@ -46,7 +46,7 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
     }
 
 
-def _entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
+def _job_entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
     reason = None if measures else job.failure()
     state = "done" if measures else "failed" if reason else "waiting"
     scores = {

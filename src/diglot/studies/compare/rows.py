@@ -29,7 +29,7 @@ def read_rows(config: CompareConfig) -> list[Row]:
     """Every row, resolved. Raises ConfigError naming the row whose settings cannot work."""
     entries = {str(label): row for label, row in config.rows.items() if row is not None}
     _check_ours(config.set, where="set")
-    rows = [_row(config, label, row) for label, row in entries.items()]
+    rows = [_read_row(config, label, row) for label, row in entries.items()]
     if not rows:
         raise ConfigError("nothing to compare", expected="label: recipe lines", where="rows")
     labels = [row.label for row in rows]
@@ -40,7 +40,7 @@ def read_rows(config: CompareConfig) -> list[Row]:
     return rows
 
 
-def _row(config: CompareConfig, label: str, entry: Any) -> Row:
+def _read_row(config: CompareConfig, label: str, entry: Any) -> Row:
     where = f"rows.{label}"
     _check_label(label)
     recipes, settings = _read_entry(entry, where=where)

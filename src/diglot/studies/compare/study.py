@@ -45,11 +45,11 @@ class Study:
     def run(self, report: Report) -> dict[str, Any]:
         """Do the jobs that are not done, results written after each; returns the results."""
         todo = [job for job in self.jobs if job.measures() is None]
-        with _alone(self.out):
-            self._check(todo)
+        with _hold_folder(self.out):
+            self._check_jobs(todo)
             ended = len(self.jobs) - len(todo)
             report(Progress("study", ended, len(self.jobs)))
-            for job, reason in self._run(todo, report):
+            for job, reason in self._run_todo(todo, report):
                 ended += 1
                 report(Progress("study", ended, len(self.jobs)))
                 log.info("%s: %s", job.name, f"failed: {reason}" if reason else "done")
@@ -71,11 +71,11 @@ class Study:
         replace_text(self.out / "results.csv", as_csv(results))
         write_sizes_figure(results, self.out / "sizes.png")
         command = f"diglot compare --config {shlex.quote(str(self.out / 'compare.yaml'))}"
-        page = comparison(results, self._environment(), command)
+        page = comparison(results, self._first_environment(), command)
         write_comparison(page, self.out / "report.html")
         return results
 
-    def _environment(self) -> dict[str, str]:
+    def _first_environment(self) -> dict[str, str]:
         """Where the first of the runs that are done was trained."""
         paths = [job.folder / "environment.json" for job in self.jobs]
         path = next((path for path in paths if path.exists()), None)
@@ -84,7 +84,7 @@ class Study:
         plain = {name: str(value) for name, value in fields.items() if value is not None}
         return {**plain, **packages}
 
-    def _check(self, todo: Sequence[Job]) -> None:
+    def _check_jobs(self, todo: Sequence[Job]) -> None:
         """Raises ConfigError or DataError for what no job should begin with."""
         if not todo:
             return
@@ -96,7 +96,7 @@ class Study:
         left = {job.row for job in todo}
         check_rows([row for row in self.rows if row.label in left], training)
 
-    def _run(self, todo: Sequence[Job], report: Report) -> Iterator[tuple[Job, str | None]]:
+    def _run_todo(self, todo: Sequence[Job], report: Report) -> Iterator[tuple[Job, str | None]]:
         with contextlib.closing(
             run_jobs(todo, count_workers(self.config.jobs), report)
         ) as outcomes:
@@ -120,7 +120,7 @@ def open_study(config: CompareConfig) -> Study:
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _hold_folder(out: Path) -> Iterator[None]:
     """Hold the study's folder. Raises ConfigError where another `diglot compare` works in it."""
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ def table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
     scores_at: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for key in keys:
         for job in jobs:
-            if (score := _score(job, key)) is not None:
+            if (score := _job_score(job, key)) is not None:
                 scores_at.setdefault((job["row"], job["samples"], key), []).append(score)
     return [
         {"row": row, "samples": samples, "measure": key, **_over_seeds(scores)}
@@ -48,7 +48,7 @@ def crossovers(
         return []
     pairs = [p for row in rows if row != baseline for p in ((row, baseline), (baseline, row))]
     return [
-        {"measure": key, "row": row, "other": other, **_crossover(jobs, head, row, other)}
+        {"measure": key, "row": row, "other": other, **_find_crossover(jobs, head, row, other)}
         for key, head in measures.items()
         if head["higher_is_better"] is not None
         for row, other in pairs
@@ -56,16 +56,16 @@ def crossovers(
     ]
 
 
-def _crossover(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[str, Any]:
+def _find_crossover(jobs: Jobs, head: Mapping[str, Any], row: str, other: str) -> dict[str, Any]:
     found = find_crossovers(
         scores_by_seed(jobs, head["key"], row),
         scores_by_seed(jobs, head["key"], other),
         higher_is_better=head["higher_is_better"],
     )
-    return _plain(found)
+    return _plain_crossover(found)
 
 
-def _plain(found: Crossovers) -> dict[str, Any]:
+def _plain_crossover(found: Crossovers) -> dict[str, Any]:
     low, high = found.spread
     return {
         "samples": found.mean.samples,
@@ -83,13 +83,13 @@ def scores_by_seed(jobs: Jobs, key: str, row: str) -> dict[int, dict[int, float]
     """Seed -> number of samples -> score, of one row on one measure."""
     found: dict[int, dict[int, float]] = {}
     for job in jobs:
-        score = _score(job, key)
+        score = _job_score(job, key)
         if job["row"] == row and score is not None:
             found.setdefault(job["seed"], {})[job["samples"]] = score["value"]
     return found
 
 
-def _score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+def _job_score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
     score = job["scores"].get(key)
     return score if score is not None and score["value"] is not None else None
 

@@ -24,24 +24,24 @@ def serve(pipe: Connection, threads: int, gpu: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops us
     torch.set_num_threads(threads)
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = _visible_gpu(gpu)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("diglot").setLevel(logging.INFO)
     while True:
         try:
             job = pipe.recv()
-            pipe.send(_outcome(job, pipe))
+            pipe.send(_do_job(job, pipe))
         except (EOFError, BrokenPipeError):
             return
 
 
-def _visible(gpu: int) -> str:
+def _visible_gpu(gpu: int) -> str:
     """The number-th of the GPUs that this machine's user may see."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     return given.split(",")[gpu] if given else str(gpu)
 
 
-def _outcome(job: Job, pipe: Connection) -> tuple[str, Any]:
+def _do_job(job: Job, pipe: Connection) -> tuple[str, Any]:
     """Do one job; messages go to its log. Raises BrokenPipeError where the parent is gone."""
     job.folder.mkdir(parents=True, exist_ok=True)
     _redirect_output(job)

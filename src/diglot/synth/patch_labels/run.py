@@ -35,7 +35,7 @@ def label_dataset(
         while writer.done < len(dataset):
             batch = range(writer.done, min(writer.done + BATCH_IMAGES, len(dataset)))
             opened = [usable(dataset, index, rejected) for index in batch]
-            for words in _label(labeller, opened):
+            for words in _label_batch(labeller, opened):
                 writer.add(words.words, words.scores)
             report(Progress("images", writer.done, len(dataset)))
 
@@ -67,7 +67,7 @@ def first_usable(dataset: Dataset, count: int, rejected: Rejected) -> list[Usabl
     return found
 
 
-def _label(labeller: Labeller, opened: Sequence[Usable | None]) -> list[PatchWords]:
+def _label_batch(labeller: Labeller, opened: Sequence[Usable | None]) -> list[PatchWords]:
     there = [one for one in opened if one is not None]
     samples, pictures = [s for s, _ in there], [p for _, p in there]
     made = iter(labeller.label(samples, pictures) if there else [])

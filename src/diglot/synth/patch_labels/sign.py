@@ -46,7 +46,7 @@ def choose_sign(
     """The sign under which known regions agree better with their names; else the paper's."""
     names = {region.name for sample in samples for region in sample.regions}
     numbers = {word: number for number, word in enumerate(labeller.words) if word in names}
-    vectors = _vectors(labeller, sorted(numbers.values())) if numbers else {}
+    vectors = _pick_vectors(labeller, sorted(numbers.values())) if numbers else {}
     areas: list[float] = []
     for sample, picture in zip(samples, pictures, strict=True):
         patch_MC = labeller.vectors_of([picture])[0].cpu()
@@ -62,7 +62,7 @@ def choose_sign(
     return Sign(1 if mean >= 0.5 else -1, mean, len(areas))
 
 
-def _vectors(labeller: WordLabeller, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
+def _pick_vectors(labeller: WordLabeller, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
     """The vectors of some words, picked out of the whole list's pieces."""
     found = {}
     for first, piece in labeller.word_pieces():

@@ -58,9 +58,9 @@ class Towers:
             last = tower.encoder.layers[-1]
             attention = last.self_attn
             features = attention.out_proj(attention.v_proj(last.layer_norm1(features)))
-        return normalize(self._joint(tower.post_layernorm(features)).float(), dim=-1)
+        return normalize(self._join_space(tower.post_layernorm(features)).float(), dim=-1)
 
-    def _joint(self, features: torch.Tensor) -> torch.Tensor:
+    def _join_space(self, features: torch.Tensor) -> torch.Tensor:
         """Into the space of the text vectors, each patch by itself."""
         if self.family == "clip":
             return self.model.visual_projection(features)
@@ -100,11 +100,11 @@ def load_towers(
     if not hasattr(model, "text_model"):
         raise ConfigError("the checkpoint has no text tower", got=path, where="path")
     model.vision_model = encoder.tower  # the same weights, once
-    tokenizer = _tokenizer(path, revision)
+    tokenizer = _load_tokenizer(path, revision)
     return Towers(encoder, model, tokenizer, family, template, patch)
 
 
-def _tokenizer(path: str, revision: str | None) -> Any:
+def _load_tokenizer(path: str, revision: str | None) -> Any:
     try:
         return reading(
             lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"

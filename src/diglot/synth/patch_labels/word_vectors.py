@@ -44,22 +44,22 @@ class WordVectors:
         A second process that needs the same vectors waits for them.
         """
         with locked(self.path.with_suffix(".lock"), wait=True):
-            self._build(embed, report)
+            self._build_blocks(embed, report)
 
-    def _build(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
+    def _build_blocks(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:
         remove_left_overs(self._done)
         total, checksums = len(self.words), self._read_checksums()
-        kept = self._map()
+        kept = self._map_file()
         for block, first in enumerate(range(0, total, BLOCK_WORDS)):
             rows = kept[first : first + BLOCK_WORDS]
-            if checksums.get(str(block)) != _checksum(rows):
-                self._embed(rows, first, embed, report)
+            if checksums.get(str(block)) != _block_checksum(rows):
+                self._embed_block(rows, first, embed, report)
                 kept.flush()  # type: ignore[attr-defined]  # vectors first, then their checksum
-                checksums[str(block)] = _checksum(rows)
+                checksums[str(block)] = _block_checksum(rows)
                 replace_text(self._done, json.dumps(checksums))
             report(Progress("words", min(first + BLOCK_WORDS, total), total))
 
-    def _embed(
+    def _embed_block(
         self,
         rows: np.ndarray,
         first: int,
@@ -71,7 +71,7 @@ class WordVectors:
             rows[start : start + len(batch)] = embed(batch).cpu().numpy().astype(np.float16)
             report(Progress("words", first + start + len(batch), len(self.words)))
 
-    def _map(self) -> np.ndarray:
+    def _map_file(self) -> np.ndarray:
         """The file, of its size whatever became of it, mapped into memory."""
         size = len(self.words) * self.width * 2
         with open(self.path, "ab") as file:
@@ -95,12 +95,12 @@ class WordVectors:
         if self._held is not None:
             return iter(self._held)
         size = len(self.words) * self.width * (2 if device.type == "cuda" else 4)
-        if size > _room(device):
-            return self._read(device)
-        self._held = list(self._read(device))
+        if size > _free_bytes(device):
+            return self._read_pieces(device)
+        self._held = list(self._read_pieces(device))
         return iter(self._held)
 
-    def _read(self, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
+    def _read_pieces(self, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
         shape = (len(self.words), self.width)
         kept = np.memmap(self.path, np.float16, "r", shape=shape)
         for first in range(0, len(self.words), PIECE_WORDS):
@@ -108,9 +108,9 @@ class WordVectors:
             yield first, piece if device.type == "cuda" else piece.float()
 
 
-def _checksum(rows: np.ndarray) -> int:
+def _block_checksum(rows: np.ndarray) -> int:
     return zlib.crc32(rows.tobytes())
 
 
-def _room(device: torch.device) -> int:
+def _free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_ROOM_BYTES

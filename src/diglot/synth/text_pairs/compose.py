@@ -72,15 +72,15 @@ class OcrPairMaker:
         category = categories[index % len(categories)]
         level = LEVELS[index // len(categories) % len(LEVELS)]
         for _ in range(_TRIES):
-            drawn = self._draw(category, level, rng)
+            drawn = self._draw_pages(category, level, rng)
             if not drawn.readable:
                 continue
-            pair = self._photographed(self.pair_id(index), category, level, drawn, rng)
+            pair = self._photograph_pages(self.pair_id(index), category, level, drawn, rng)
             if pair is not None:
                 return pair
         raise DataError("too few keypoints show in both pictures", where=self.pair_id(index))
 
-    def _draw(self, category: str, level: Level, rng: Random) -> Drawn:
+    def _draw_pages(self, category: str, level: Level, rng: Random) -> Drawn:
         what, name = category.split("/")
         page_styles = self._page_styles(level, rng)
         if what == "charts":
@@ -104,20 +104,20 @@ class OcrPairMaker:
         )
         return first, second
 
-    def _photographed(
+    def _photograph_pages(
         self, id: str, category: str, level: Level, drawn: Drawn, rng: Random
     ) -> Pair | None:
         """Both pages warped and degraded, and where their marks went; None where too few show."""
         warps = [draw_warp(page.size_hw, level.strength, rng) for page in drawn.pages]
         inside_2K = [
-            [_inside(warp.box(mark.box), warp.image_hw) for mark in marks]
+            [_is_inside(warp.box(mark.box), warp.image_hw) for mark in marks]
             for marks, warp in zip(drawn.marks, warps, strict=True)
         ]
         visible_K = np.logical_and(*np.array(inside_2K, bool))
         if visible_K.sum() < self.config.min_keypoints:
             return None
         source, target = (
-            self._side(page, marks, warp, level, rng)
+            self._render_side(page, marks, warp, level, rng)
             for page, marks, warp in zip(drawn.pages, drawn.marks, warps, strict=True)
         )
         return Pair(
@@ -126,13 +126,13 @@ class OcrPairMaker:
             groups=(level.name,),
             source=source,
             target=target,
-            box=_clipped(
+            box=_clip_box(
                 enclose_boxes([warps[1].box(box) for box in drawn.boxes]), warps[1].image_hw
             ),
             visible_K=visible_K,
         )
 
-    def _side(
+    def _render_side(
         self, page: Canvas, marks: Sequence[Mark], warp: Warp, level: Level, rng: Random
     ) -> PairImage:
         behind = rng.randint(30, 225), rng.randint(30, 225), rng.randint(30, 225)
@@ -144,11 +144,11 @@ class OcrPairMaker:
         return PairImage(image=stream.getvalue(), size_hw=warp.image_hw, points_K2=points_K2)
 
 
-def _inside(box: Box, size_hw: tuple[int, int]) -> bool:
+def _is_inside(box: Box, size_hw: tuple[int, int]) -> bool:
     """Whether all of a box is on the picture, so that what it holds can be read."""
     return min(box) >= 0 and box[2] <= size_hw[1] and box[3] <= size_hw[0]
 
 
-def _clipped(box: Box, size_hw: tuple[int, int]) -> Box:
+def _clip_box(box: Box, size_hw: tuple[int, int]) -> Box:
     height, width = size_hw
     return max(box[0], 0.0), max(box[1], 0.0), min(box[2], width), min(box[3], height)

@@ -39,7 +39,7 @@ class Face:
 
     def at(self, size_px: int) -> ImageFont.FreeTypeFont:
         """The font at a size."""
-        return _loaded(self.path, size_px)
+        return _load_font(self.path, size_px)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def fonts_digest(families: Iterable[Family]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _loaded(path: Path, size_px: int) -> ImageFont.FreeTypeFont:
+def _load_font(path: Path, size_px: int) -> ImageFont.FreeTypeFont:
     return plain_font(path, size_px)
 
 

@@ -36,13 +36,13 @@ def draws_latin(path: Path) -> bool:
     """Whether the font has all of CHARACTERS, and most look as they should."""
     try:
         font = plain_font(path, _GLYPH_PX)
-        missing = _drawn(font, "\uffff").tobytes()
-        drawn = (_drawn(font, character) for character in CHARACTERS)
+        missing = _draw_glyph(font, "\uffff").tobytes()
+        drawn = (_draw_glyph(font, character) for character in CHARACTERS)
         if any(glyph.getbbox() is None or glyph.tobytes() == missing for glyph in drawn):
             return False
     except (OSError, ValueError):  # a broken file, or one without outlines
         return False
-    glyphs_CX = np.stack([_stretched(font, character) for character in _ASKED])
+    glyphs_CX = np.stack([_stretch_glyph(font, character) for character in _ASKED])
     matched_C = np.einsum("kcx,nx->nkc", _known_KCX(), glyphs_CX).max(1).argmax(1)
     right_C = matched_C == np.arange(len(_ASKED))
     return all(
@@ -54,19 +54,19 @@ def draws_latin(path: Path) -> bool:
 @functools.cache
 def _known_KCX() -> np.ndarray:
     fonts = [plain_font(bundled_folder() / f"{name}.ttf", _GLYPH_PX) for name in _KNOWN]
-    return np.stack([[_stretched(font, c) for c in _ASKED] for font in fonts])
+    return np.stack([[_stretch_glyph(font, c) for c in _ASKED] for font in fonts])
 
 
-def _drawn(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
+def _draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
     left, top, right, bottom = (round(side) for side in font.getbbox(character))
     glyph = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     ImageDraw.Draw(glyph).text((-left, -top), character, fill=255, font=font)
     return glyph
 
 
-def _stretched(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
+def _stretch_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
     """The glyph's ink at one size, of mean 0 and length 1."""
-    glyph = _drawn(font, character)
+    glyph = _draw_glyph(font, character)
     height, width = _MATCH_HW
     values_X = np.asarray(glyph.crop(glyph.getbbox()).resize((width, height)), np.float64).ravel()
     values_X -= values_X.mean()

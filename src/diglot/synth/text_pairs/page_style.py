@@ -55,10 +55,12 @@ def draw_page_style(
     part_light = 0.62 if dark else 0.42
     return PageStyle(
         family=family,
-        paper=_colour(rng.random(), paper_light + rng.uniform(-0.06, 0.06), rng.uniform(0, 0.7)),
-        ink=_colour(rng.random(), ink_light + rng.uniform(-0.05, 0.05), rng.uniform(0, 0.8)),
-        accent=_colour(rng.random(), 0.75 if dark else 0.3, rng.uniform(0.5, 0.9)),
-        parts=tuple(_colour(hue + k / COLOURS, part_light, 0.65) for k in range(COLOURS)),
+        paper=_make_colour(
+            rng.random(), paper_light + rng.uniform(-0.06, 0.06), rng.uniform(0, 0.7)
+        ),
+        ink=_make_colour(rng.random(), ink_light + rng.uniform(-0.05, 0.05), rng.uniform(0, 0.8)),
+        accent=_make_colour(rng.random(), 0.75 if dark else 0.3, rng.uniform(0.5, 0.9)),
+        parts=tuple(_make_colour(hue + k / COLOURS, part_light, 0.65) for k in range(COLOURS)),
         ground=rng.choice(GROUNDS),
         scale=rng.uniform(0.9, 1.15),
         capitals=capitals,
@@ -70,20 +72,21 @@ def blank_page(width: int, height: int, style: PageStyle, rng: Random) -> Canvas
     canvas = Canvas(width, height, style.paper)
     if style.ground != "flat":
         generator = np.random.default_rng(rng.getrandbits(64))
-        pattern_HW = _pattern(style.ground, width, height, generator)
+        pattern_HW = _draw_pattern(style.ground, width, height, generator)
         pattern = Image.fromarray((128 + _TEXTURE_LEVELS * pattern_HW).astype(np.uint8))
         channels = [
-            pattern.point([_kept(level + v - 128) for v in range(256)]) for level in style.paper
+            pattern.point([_clip_level(level + v - 128) for v in range(256)])
+            for level in style.paper
         ]
         canvas.image.paste(Image.merge("RGB", channels))
     return canvas
 
 
-def _kept(level: int) -> int:
+def _clip_level(level: int) -> int:
     return min(max(level, 0), 255)
 
 
-def _pattern(ground: str, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_pattern(ground: str, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
     """Values in [-1, 1], float32 (height, width)."""
     if ground == "blotches":
         coarse = Image.fromarray(rng.uniform(-1, 1, (5, 6)).astype(np.float32))
@@ -97,6 +100,6 @@ def _pattern(ground: str, width: int, height: int, rng: np.random.Generator) -> 
     return np.sign(np.sin(along_HW * np.float32(rng.uniform(30, 120))))
 
 
-def _colour(hue: float, lightness: float, saturation: float) -> Colour:
+def _make_colour(hue: float, lightness: float, saturation: float) -> Colour:
     red, green, blue = colorsys.hls_to_rgb(hue % 1, min(max(lightness, 0), 1), saturation)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -23,17 +23,17 @@ def draw_preview(pairs: Sequence[Pair], *, most: int = 12) -> Image.Image:
 
     A line joins what corresponds; a grey cross is not scored; a frame is the target's box.
     """
-    chosen = _spread(pairs, most)
+    chosen = _spread_pairs(pairs, most)
     rows = -(-len(chosen) // _COLUMNS)
     cell_wh = 2 * _SIDE_PX + 12, _SIDE_PX + _TEXT_PX + 16
     sheet = Image.new("RGB", (_COLUMNS * cell_wh[0], rows * cell_wh[1]), (250, 250, 250))
     for number, pair in enumerate(chosen):
         row, column = divmod(number, _COLUMNS)
-        sheet.paste(_drawn(pair), (column * cell_wh[0], row * cell_wh[1]))
+        sheet.paste(_draw_pair(pair), (column * cell_wh[0], row * cell_wh[1]))
     return sheet
 
 
-def _spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
+def _spread_pairs(pairs: Sequence[Pair], most: int) -> list[Pair]:
     """One after another of the categories and groups that were shown least, as they come."""
     shown: Counter[str] = Counter()
     rest, chosen = list(pairs), list[Pair]()
@@ -44,7 +44,7 @@ def _spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
     return chosen
 
 
-def _drawn(pair: Pair) -> Image.Image:
+def _draw_pair(pair: Pair) -> Image.Image:
     image = Image.new("RGB", (2 * _SIDE_PX + 4, _SIDE_PX + _TEXT_PX + 8), (255, 255, 255))
     draw = ImageDraw.Draw(image)
     title = f"{pair.category}  {' '.join(pair.groups)}  {pair.id}"
@@ -53,7 +53,7 @@ def _drawn(pair: Pair) -> Image.Image:
     scales = []
     for side, left in ((pair.source, 0), (pair.target, _SIDE_PX + 4)):
         scales.append(_SIDE_PX / max(side.size_hw))
-        image.paste(_picture(side, scales[-1]), (left, _TEXT_PX + 8))
+        image.paste(_open_picture(side, scales[-1]), (left, _TEXT_PX + 8))
     offsets = (0, _TEXT_PX + 8), (_SIDE_PX + 4, _TEXT_PX + 8)
     x0, y0, x1, y1 = (v * scales[1] + offsets[1][i % 2] for i, v in enumerate(pair.box))
     draw.rectangle((x0, y0, x1, y1), outline=(255, 0, 0))
@@ -63,11 +63,11 @@ def _drawn(pair: Pair) -> Image.Image:
             (side.points_K2[k, 0] * scale + left, side.points_K2[k, 1] * scale + top)
             for side, scale, (left, top) in zip(sides, scales, offsets, strict=True)
         ]
-        _join(draw, ends, _hue(k) if scored else _HIDDEN, scored=bool(scored))
+        _join_points(draw, ends, _hue_colour(k) if scored else _HIDDEN, scored=bool(scored))
     return image
 
 
-def _join(
+def _join_points(
     draw: ImageDraw.ImageDraw, ends: list[tuple[float, float]], colour: Colour, *, scored: bool
 ) -> None:
     if scored:
@@ -80,13 +80,13 @@ def _join(
             draw.line((x - 4, y + 4, x + 4, y - 4), fill=colour, width=2)
 
 
-def _picture(side: PairImage, scale: float) -> Image.Image:
+def _open_picture(side: PairImage, scale: float) -> Image.Image:
     opened = side.image if isinstance(side.image, Path) else io.BytesIO(side.image)
     with Image.open(opened) as picture:
         height, width = side.size_hw
         return picture.resize((round(width * scale), round(height * scale)))
 
 
-def _hue(k: int) -> Colour:
+def _hue_colour(k: int) -> Colour:
     red, green, blue = colorsys.hsv_to_rgb(k * 0.381966 % 1, 0.9, 0.9)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -47,11 +47,11 @@ class Warp:
         moved_N2 = np.array(points_N2, np.float64)
         for wave in self.waves:
             moved_N2[:, wave.moved] += wave.shift(moved_N2)
-        return _project(self.page_to_image_33, moved_N2)
+        return _project_points(self.page_to_image_33, moved_N2)
 
     def backward(self, points_N2: np.ndarray) -> np.ndarray:
         """Points of the picture as points of the page, float64 (N, 2)."""
-        moved_N2 = _project(np.linalg.inv(self.page_to_image_33), points_N2)
+        moved_N2 = _project_points(np.linalg.inv(self.page_to_image_33), points_N2)
         for wave in reversed(self.waves):
             moved_N2[:, wave.moved] -= wave.shift(moved_N2)
         return moved_N2
@@ -132,7 +132,7 @@ def _draw_wave(moved: int, page_hw: SizeHW, strength: Strength, rng: Random) -> 
     )
 
 
-def _project(matrix_33: np.ndarray, points_N2: np.ndarray) -> np.ndarray:
+def _project_points(matrix_33: np.ndarray, points_N2: np.ndarray) -> np.ndarray:
     x_N, y_N = points_N2.T
     u_N, v_N, w_N = (a * x_N + b * y_N + c for a, b, c in matrix_33)
     return np.stack([u_N / w_N, v_N / w_N], 1)

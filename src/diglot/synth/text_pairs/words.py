@@ -61,23 +61,25 @@ class Draw:
 
     def word(self) -> str:
         """A word of the list."""
-        return self._fresh(lambda: self._rng.choice(list_words()))
+        return self._draw_fresh(lambda: self._rng.choice(list_words()))
 
     def short_word(self, letters: int) -> str:
         """A word of at most as many letters."""
-        return self._fresh(lambda: self._rng.choice(_short_words(letters)))
+        return self._draw_fresh(lambda: self._rng.choice(_short_words(letters)))
 
     def long_word(self, letters: int) -> str:
         """A word of at least as many letters."""
-        return self._fresh(lambda: self._rng.choice(_long_words(letters)))
+        return self._draw_fresh(lambda: self._rng.choice(_long_words(letters)))
 
     def phrase(self) -> str:
         """Two or three words that belong together."""
-        return self._fresh(lambda: self._rng.choice(_PHRASES))
+        return self._draw_fresh(lambda: self._rng.choice(_PHRASES))
 
     def price(self) -> str:
         """Dollars and cents."""
-        return self._fresh(lambda: f"${self._rng.randint(1, 180)}.{self._rng.randint(0, 99):02d}")
+        return self._draw_fresh(
+            lambda: f"${self._rng.randint(1, 180)}.{self._rng.randint(0, 99):02d}"
+        )
 
     def number(self) -> str:
         """A whole number, a share, a time of day or a year."""
@@ -87,7 +89,7 @@ class Draw:
             lambda: f"{self._rng.randint(1, 12)}:{self._rng.randint(0, 59):02d}",
             lambda: str(self._rng.randint(1890, 2030)),
         )
-        return self._fresh(self._rng.choice(kinds))
+        return self._draw_fresh(self._rng.choice(kinds))
 
     def any(self) -> str:
         """Mostly words; every third something else."""
@@ -95,17 +97,17 @@ class Draw:
 
     def like(self, text: str) -> str:
         """`text`, which has no space, with one letter or digit replaced: easily taken for it."""
-        return self._fresh(lambda: _one_other(text, self._rng))
+        return self._draw_fresh(lambda: _one_other(text, self._rng))
 
-    def _fresh(self, draw: Callable[[], str]) -> str:
+    def _draw_fresh(self, draw: Callable[[], str]) -> str:
         while True:
             text = draw()
-            if not any(_collide(text, other) for other in self._taken):
+            if not any(_texts_collide(text, other) for other in self._taken):
                 self._taken.append(text)
                 return text
 
 
-def _collide(text: str, other: str) -> bool:
+def _texts_collide(text: str, other: str) -> bool:
     inside = text in other or other in text
     return inside or bool(set(text.split()) & set(other.split()))
 

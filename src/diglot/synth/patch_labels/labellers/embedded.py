@@ -101,13 +101,13 @@ def listed_names(names: Sequence[tuple[str, ...]], listed: Iterable[str]) -> dic
     """Word of the list -> the classes it names, in the list's order; whatever the case."""
     classes: dict[str, list[int]] = {}
     for number, synonyms in enumerate(names):
-        ends = {end for word in synonyms for end in _ends(word.lower())}
+        ends = {end for word in synonyms for end in _list_endings(word.lower())}
         for end in sorted(ends):
             classes.setdefault(end, []).append(number)
     return {word: classes[word.lower()] for word in listed if word.lower() in classes}
 
 
-def _ends(name: str) -> list[str]:
+def _list_endings(name: str) -> list[str]:
     """ "hot air balloon" gives itself, "air balloon" and "balloon"."""
     parts = name.split(" ")
     return [" ".join(parts[first:]) for first in range(len(parts))]

@@ -63,9 +63,9 @@ class RegionLabeller:
 
     def label(self, samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[PatchWords]:
         """The names of the regions that cover each patch; a region without a label gives none."""
-        return [self._one(sample) for sample in samples]
+        return [self._label_sample(sample) for sample in samples]
 
-    def _one(self, sample: Sample) -> PatchWords:
+    def _label_sample(self, sample: Sample) -> PatchWords:
         grid = self.preprocess.token_grid(sample.size_hw, patch_px=self.patch_px)
         best_P: list[dict[int, float]] = [{} for _ in range(len(grid))]
         for region in sample.regions:
