@@ -7,12 +7,19 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
+from diglot.config.parts import known_parts
 from diglot.config.paths import OutFile
 from diglot.synth.config import AnnotatorPart, StepPart, SynthConfig, merge_recipe
 
 
 def synth(
-    images: Path, *, out: Path, split: str = "train", json: Path | None = None, **settings: Any
+    images: Path,
+    *,
+    out: Path,
+    split: str = "train",
+    options: dict[str, Any] | None = None,
+    json: Path | None = None,
+    **settings: Any,
 ) -> None:
     """Caption, ground and segment images into a dataset that `diglot train` reads.
 
@@ -27,16 +34,35 @@ def synth(
         diglot synth photos --config synth/embedded --out data/sure --steps.score.min_score 0.7
 
         diglot synth photos --config synth/mmcs --out data/mmcs --engine ray --workers 8
+
+        diglot synth captions_val2017.json --from coco --options.images val2017 \\
+            --config synth/embedded --out data/coco
     """
     from diglot.cli.synth_run import run_synth  # slow to load: not for --help
 
-    run_synth(images, SynthConfig(**settings), out=out, split=split, json=json)
+    source = (settings.pop("from", None), options or {})
+    run_synth(images, source, SynthConfig(**settings), out=out, split=split, json=json)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments, --config, and every field of SynthConfig as an option."""
     parser.add_argument(
-        "images", type=Path, help="folder of pictures or WebDataset tars, or a dataset folder"
+        "images",
+        type=Path,
+        help="folder of pictures or WebDataset tars, a dataset folder, or what --from names",
+    )
+    names = ", ".join(name for name in known_parts("diglot.data.formats") if name != "spair")
+    parser.add_argument(
+        "--from",
+        type=str | None,
+        default=None,
+        help=f"`images` is a dataset of this format of `diglot convert`: {names}",
+    )
+    parser.add_argument(
+        "--options",
+        type=dict[str, Any] | None,
+        default=None,
+        help="further settings of that format, as --options.images FOLDER",
     )
     parser.add_argument("--out", type=Path, required=True, help="dataset folder to make")
     parser.add_argument("--split", type=str, default="train", help="which split of it")
@@ -50,4 +76,4 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The settings of recipes and options. Raises ConfigError for what is wrong in either."""
-    return read_settings(parser, args, merge=merge_recipe, open_under=("steps",))
+    return read_settings(parser, args, merge=merge_recipe, open_under=("steps", "options"))

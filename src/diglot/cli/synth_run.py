@@ -7,18 +7,33 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.synth.config import SynthConfig
 from diglot.synth.run import run_synthesis
 from diglot.synth.source import open_source
+from diglot.synth.sources.foreign import open_foreign
 
 
 def run_synth(
-    images: Path, config: SynthConfig, *, out: Path, split: str, json: Path | None
+    images: Path,
+    source: tuple[str | None, dict[str, Any]],
+    config: SynthConfig,
+    *,
+    out: Path,
+    split: str,
+    json: Path | None,
 ) -> None:
-    """Caption, ground and segment images into a dataset that `diglot train` reads."""
+    """Caption, ground and segment images into a dataset that `diglot train` reads.
+
+    `source`: the foreign format that `images` is of, or None, and its further settings.
+    """
+    name, options = source
+    if name is None and options:
+        raise ConfigError("--options belong to a format", fix="Name it with --from.")
+    opened = open_foreign(images, name, options, out) if name else open_source(images)
     with show_progress() as report:
-        funnel = run_synthesis(open_source(images), out, config, split=split, report=report)
+        funnel = run_synthesis(opened, out, config, split=split, report=report)
     Console().print(_funnel_table(funnel))
     if json:
         write_json(json, funnel)

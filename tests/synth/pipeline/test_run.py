@@ -210,7 +210,7 @@ def _kill_often(pictures: Path, tmp_path: Path, *, kills: int, workers: int) -> 
 def test_a_run_killed_at_random_moments_equals_an_unbroken_one(
     pictures: Path, tmp_path: Path, workers: int
 ) -> None:
-    _kill_often(pictures, tmp_path, kills=10, workers=workers)
+    _kill_often(pictures, tmp_path, kills=20, workers=workers)
 
 
 @pytest.mark.slow

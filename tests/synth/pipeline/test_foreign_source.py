@@ -1,0 +1,51 @@
+"""Datasets of others as the input of `diglot synth`: annotated anew, their bad rows named."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.data.formats.foreign import make_sample, save_image, save_json, settings_of, write
+from tests.synth.pipeline import toy_annotators as toy
+
+from diglot.cli.main import main
+from diglot.data.records import open_dataset
+
+
+def run(path: Path, out: Path, *more: str) -> int:
+    recipe = save_json(out.parent / "toy.yaml", {"steps": toy.QUICK_STEPS})
+    return main(["synth", str(path), "--out", str(out), "--config", str(recipe), *more])
+
+
+@pytest.mark.parametrize("name", ["coco", "webdataset", "pad_json", "grand"])
+def test_a_foreign_dataset_is_annotated(name: str, tmp_path: Path) -> None:
+    write(name, [make_sample(n) for n in range(3)], tmp_path)
+    settings = settings_of(name, tmp_path)
+    options = [f"--options.{key}={value}" for key, value in settings.items() if key != "path"]
+    out = tmp_path / "made" / "data"
+    out.parent.mkdir()
+    for _ in range(2):  # the second finds all of it done
+        assert run(Path(settings["path"]), out, "--from", name, *options) == 0
+    made = open_dataset(out)
+    assert len(made) == 3
+    assert made[0].caption == make_sample(0).caption
+    steps = {line.step for line in made[0].lineage}
+    assert {"boxes", "masks"} <= steps
+    assert {region.source for region in made[0].regions} == {"toy@first"}
+
+
+def test_bad_rows_are_listed_and_wrong_options_are_refused(tmp_path: Path, capsys) -> None:
+    save_image(tmp_path / "images" / "a.jpg")
+    rows = [
+        {"image_id": "a.jpg", "size": [32, 24], "caption": "A dog.", "labels": []},
+        {"image_id": "gone.jpg", "size": [32, 24], "caption": "A cat.", "labels": []},
+    ]
+    path, out = save_json(tmp_path / "pad.json", rows), tmp_path / "made" / "data"
+    out.parent.mkdir()
+    images = f"--options.images={tmp_path / 'images'}"
+    assert run(path, out, "--from", "pad_json", images) == 0
+    lines = (out / "rejected.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in lines] == ["no such image file"]
+    assert run(path, tmp_path / "made" / "b", images) != 0
+    assert "Name it with --from" in capsys.readouterr().err
+    assert run(path, tmp_path / "made" / "c", "--from", "kitti") != 0
+    assert "no part 'kitti'" in capsys.readouterr().err
