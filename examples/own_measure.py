@@ -56,7 +56,7 @@ def score(number: int, scene: ProjectedSample, subject: Subject) -> list[Item]:
     language, regions = subject.vlm.language, scene.sample.regions
     names = sorted({region.name for region in regions})
     ids = [label_ids(name, language.tokenizer) for name in names]
-    name_ND = label_means(language.words.weight.detach(), ids)
+    name_ND = label_means(language.input_embeddings.weight.detach(), ids)
     items = []
     for region in regions if len(names) > 1 else ():
         if tokens := object_tokens(scene.grid, region):

@@ -20,7 +20,7 @@ from tests.tiny import tiny_language, tiny_sample, tiny_views, tiny_vlm
 def test_rows_equal_eager_attention_and_the_output_is_the_same(kind):
     language = tiny_language(kind)
     ids = torch.arange(17)[None] * 7
-    embeds, rows = language.words(ids).detach(), torch.tensor([0, 5, 16])
+    embeds, rows = language.input_embeddings(ids).detach(), torch.tensor([0, 5, 16])
     with torch.no_grad(), record_rows(language):
         got = attention_of_rows(language, embeds, rows)
         language.decode(embeds)  # without wanted rows it is plain SDPA
@@ -64,7 +64,7 @@ def test_maps_are_the_attention_to_the_visual_tokens(vlm, scenes):
     language.model.load_state_dict(vlm.language.model.state_dict())
     language.model.set_attn_implementation("eager")
     token, visual = query.encoded.token_T, query.encoded.visual_T
-    embeds = language.words(token).detach()
+    embeds = language.input_embeddings(token).detach()
     embeds[visual >= 0] = scenes[0].visual_PD
     with torch.no_grad():
         eager = language.model.base_model(inputs_embeds=embeds[None], output_attentions=True)

@@ -59,7 +59,7 @@ def test_every_figure_is_its_definition(vlm, scenes):
     assert got["entropy_before"].estimate.value == pytest.approx(one)
     assert got["entropy_after"].estimate.value == pytest.approx(other)
     assert got["entropy_drop"].estimate.value == pytest.approx(one - other)
-    words = vlm.language.words.weight.detach().numpy()
+    words = vlm.language.input_embeddings.weight.detach().numpy()
     left = matching_pursuit(after, words, steps=5).left_PK[:, -1].mean()
     assert got["pursuit_left"].estimate.value == pytest.approx(left, rel=1e-5)
     ratio = np.linalg.norm(after, axis=1).mean() / np.linalg.norm(words, axis=1).mean()

@@ -43,7 +43,7 @@ def states_of(vlm, scenes, batch_tokens=400, tokens=64):
 @torch.no_grad()
 def slow_states(vlm, scene):
     """One image and its caption by itself, through the LLM's own forward."""
-    tokenizer, words = vlm.language.tokenizer, vlm.language.words
+    tokenizer, words = vlm.language.tokenizer, vlm.language.input_embeddings
     caption = tokenizer(scene.sample.caption, add_special_tokens=False)["input_ids"]
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
     start, text = torch.tensor([tokenizer.bos_token_id]), torch.tensor(newline + caption)

@@ -40,7 +40,9 @@ def naive(vlm, question):
     parts = []
     for segment in question.trunk:
         if isinstance(segment, Tokens):
-            parts.append(vlm.language.words(torch.tensor(segment.ids, dtype=torch.int64)))
+            parts.append(
+                vlm.language.input_embeddings(torch.tensor(segment.ids, dtype=torch.int64))
+            )
         elif isinstance(segment, Image):
             parts.append(question.projected.visual_PD)
         else:
@@ -48,7 +50,7 @@ def naive(vlm, question):
     trunk = torch.cat(parts)
     sums = []
     for ids in question.candidates:
-        words = vlm.language.words(torch.tensor(ids))
+        words = vlm.language.input_embeddings(torch.tensor(ids))
         logits = vlm.language.model(inputs_embeds=torch.cat([trunk, words])[None]).logits[0]
         log_probs = logits.double().log_softmax(dim=-1)
         sums.append(sum(log_probs[len(trunk) - 1 + i, token].item() for i, token in enumerate(ids)))

@@ -56,13 +56,13 @@ def test_round_trip_to_the_last_bit(vlm: VLM, config: VLMConfig, tmp_path: Path)
 def test_tied_words_are_stored_once_and_stay_tied(
     vlm: VLM, config: VLMConfig, tmp_path: Path
 ) -> None:
-    assert vlm.language.head.weight is vlm.language.words.weight
+    assert vlm.language.head.weight is vlm.language.input_embeddings.weight
     folder = saved(vlm, config, tmp_path, ("projector", "language"))
     table = [v for v in load_file(folder / "language.safetensors").values() if len(v) == 320]
     assert len(table) == 1
     again = load_vlm(folder)
-    assert again.language.head.weight is again.language.words.weight
-    assert again.language.words.weight.equal(vlm.language.words.weight)
+    assert again.language.head.weight is again.language.input_embeddings.weight
+    assert again.language.input_embeddings.weight.equal(vlm.language.input_embeddings.weight)
 
 
 def test_frozen_parts_are_not_copied(vlm: VLM, config: VLMConfig, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_frozen_parts_are_not_copied(vlm: VLM, config: VLMConfig, tmp_path: Path
     assert sorted(f.name for f in folder.iterdir()) == ["projector.safetensors", "vlm.json"]
     again, fresh = load_vlm(folder), build_vlm(config)
     assert again.projector.fc1.weight.equal(vlm.projector.fc1.weight)
-    assert again.language.words.weight.equal(fresh.language.words.weight)
+    assert again.language.input_embeddings.weight.equal(fresh.language.input_embeddings.weight)
 
 
 def test_saving_again_replaces_the_whole_folder(

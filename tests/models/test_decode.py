@@ -87,7 +87,7 @@ def hidden_and_gradient(
     language: Any, packed: Packed, form: Attention
 ) -> tuple[torch.Tensor, torch.Tensor]:
     set_attention(language, form)
-    embeds_BTD = language.words(packed.token_BT).detach().requires_grad_()
+    embeds_BTD = language.input_embeddings(packed.token_BT).detach().requires_grad_()
     hidden_BTD = decode_packed(language, packed, embeds_BTD, form).last_hidden_state
     hidden_ND = hidden_BTD[packed.document_BT >= 0]
     weights_ND = torch.linspace(-1, 1, hidden_ND.numel()).reshape(hidden_ND.shape)

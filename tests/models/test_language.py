@@ -28,16 +28,16 @@ from tests.tiny import EOS, tiny_language, tiny_tokenizer
 def test_words_decoder_and_head_make_the_model(kind) -> None:
     language = tiny_language(kind)
     ids = torch.arange(12).reshape(2, 6)
-    hidden = language.decode(language.words(ids)).last_hidden_state
+    hidden = language.decode(language.input_embeddings(ids)).last_hidden_state
     assert language.head(hidden).equal(language.model(input_ids=ids).logits)
     assert language.width == 32
-    assert language.words.num_embeddings == len(language.tokenizer)
+    assert language.input_embeddings.num_embeddings == len(language.tokenizer)
 
 
 @torch.no_grad()
 def test_the_size_of_words_is_of_those_that_enter() -> None:
     language = tiny_language()
-    weights = language.words.weight
+    weights = language.input_embeddings.weight
     assert language.words_rms() == pytest.approx(weights.square().mean().sqrt().item())
     config = GemmaConfig(
         vocab_size=len(language.tokenizer),
@@ -49,9 +49,9 @@ def test_the_size_of_words_is_of_those_that_enter() -> None:
         head_dim=16,
     )
     gemma = Language(GemmaForCausalLM(config), language.tokenizer)
-    entering = gemma.words(torch.arange(len(language.tokenizer)))
+    entering = gemma.input_embeddings(torch.arange(len(language.tokenizer)))
     assert gemma.words_rms() == pytest.approx(entering.square().mean().sqrt().item())
-    weights = gemma.words.weight.square().mean().sqrt().item()
+    weights = gemma.input_embeddings.weight.square().mean().sqrt().item()
     assert gemma.words_rms() == pytest.approx(32**0.5 * weights)
 
 
@@ -59,7 +59,7 @@ def test_loads_what_was_saved(language_folder: Path) -> None:
     language = load_language(LanguageConfig(path=str(language_folder)))
     for name, value in tiny_language().model.state_dict().items():
         assert language.model.state_dict()[name].equal(value)
-    assert language.head.weight is language.words.weight
+    assert language.head.weight is language.input_embeddings.weight
     assert language.tokenizer("a dog").input_ids == tiny_tokenizer()("a dog").input_ids
     assert not language.model.training
     assert language.model.config._attn_implementation == "sdpa"
@@ -67,7 +67,7 @@ def test_loads_what_was_saved(language_folder: Path) -> None:
 
 def test_dtype(language_folder: Path) -> None:
     config = LanguageConfig(path=str(language_folder), dtype="bfloat16")
-    assert load_language(config).words.weight.dtype == torch.bfloat16
+    assert load_language(config).input_embeddings.weight.dtype == torch.bfloat16
 
 
 def broken(folder: Path, how: str) -> None:
@@ -135,7 +135,7 @@ def test_scaled_and_capped_logits_are_the_model_s_own(config: Any) -> None:
     model = AutoModelForCausalLM.from_config(config).eval()
     language = Language(model, tiny_tokenizer())
     ids = torch.tensor([[3, 1, 4, 1, 5]])
-    hidden = language.decode(language.words(ids)).last_hidden_state
+    hidden = language.decode(language.input_embeddings(ids)).last_hidden_state
     torch.testing.assert_close(language.head(hidden), model(ids).logits)
     assert not torch.allclose(model.get_output_embeddings()(hidden), model(ids).logits)
 
@@ -179,7 +179,7 @@ def test_long_rope_ends_at_the_original_window() -> None:
 def test_smollm2_says_what_it_says_whole() -> None:
     language = load_language(LanguageConfig())
     ids = torch.tensor([language.tokenizer("A red car beside a").input_ids])
-    hidden = language.decode(language.words(ids)).last_hidden_state
+    hidden = language.decode(language.input_embeddings(ids)).last_hidden_state
     whole = AutoModelForCausalLM.from_pretrained(language.model.config._name_or_path).eval()
     torch.testing.assert_close(language.head(hidden), whole(ids).logits, rtol=1e-4, atol=1e-4)
 

@@ -54,7 +54,7 @@ def visual_tokens(vlm: VLM, count: int) -> torch.Tensor:
 @torch.no_grad()
 def plain(vlm: VLM, document: Encoded, visual_PD: torch.Tensor) -> torch.Tensor:
     """Every supervised pair by a forward of its own: exactly the tokens before it, no mask."""
-    words = vlm.language.words(document.token_T)
+    words = vlm.language.input_embeddings(document.token_T)
     is_visual = document.visual_T >= 0
     words[is_visual] = visual_PD[document.visual_T[is_visual]]
     out = []

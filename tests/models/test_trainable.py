@@ -65,7 +65,7 @@ def test_pretraining_is_the_projector_alone() -> None:
 def test_tied_words_are_counted_once() -> None:
     vlm = tiny_vlm("llama")
     (count,) = [c for c in set_trainable(vlm, Trainable(language=True)) if c.part == "language"]
-    assert vlm.language.head.weight is vlm.language.words.weight
+    assert vlm.language.head.weight is vlm.language.input_embeddings.weight
     assert count.total == sum({id(p): p.numel() for p in vlm.language.parameters()}.values())
 
 

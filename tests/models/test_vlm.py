@@ -136,7 +136,7 @@ def test_visual_tokens_stand_where_the_layout_says() -> None:
     embeds, packed = vlm.embed(batch.packed, visual), batch.packed
     where = packed.visual_BT >= 0
     assert embeds[where].equal(visual[packed.visual_BT[where]])
-    assert embeds[~where].equal(vlm.language.words(packed.token_BT[~where]))
+    assert embeds[~where].equal(vlm.language.input_embeddings(packed.token_BT[~where]))
 
 
 def config(towers: dict[str, Path], language_folder: Path, **fields) -> VLMConfig:

@@ -94,7 +94,10 @@ def test_a_space_before_the_name_is_one_token_too_many_for_sentencepiece():
 def test_label_vectors_are_means_of_pieces():
     language = tiny_language()
     vectors = label_vectors(["hot air balloon", "dog", " "], language)
-    rows = [language.words.weight[i] for i in label_ids("hot air balloon", language.tokenizer)]
+    rows = [
+        language.input_embeddings.weight[i]
+        for i in label_ids("hot air balloon", language.tokenizer)
+    ]
     torch.testing.assert_close(vectors["hot air balloon"], sum(rows) / len(rows))
     assert not vectors["dog"].requires_grad
     assert not vectors[" "].any()

@@ -62,7 +62,7 @@ def naive_losses(
     ids, switched = entities(vlm, sample)
 
     def word(token: int) -> torch.Tensor:
-        return vlm.language.words.weight[token]
+        return vlm.language.input_embeddings.weight[token]
 
     trunk = [word(tokenizer.bos_token_id)]
     labels: list[int | None] = [None]
@@ -92,7 +92,7 @@ def naive_losses(
 
 def _nll_after(vlm: VLM, context: list[torch.Tensor], tokens: list[int]) -> torch.Tensor:
     """-log p(tokens | context) by one forward of its own (Eq. 4)."""
-    inputs = context + [vlm.language.words.weight[t] for t in tokens]
+    inputs = context + [vlm.language.input_embeddings.weight[t] for t in tokens]
     log_probs = _log_probs(vlm, inputs)
     start = len(context) - 1
     return -sum((log_probs[start + i, t] for i, t in enumerate(tokens)), torch.zeros(()))

@@ -71,7 +71,9 @@ def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
 
 
 def views_of(sample: Sample, vlm: VLM) -> tuple[torch.Tensor, ...]:
-    return tuple(view.to(vlm.language.words.weight.dtype) for view in tiny_views(sample, vlm))
+    return tuple(
+        view.to(vlm.language.input_embeddings.weight.dtype) for view in tiny_views(sample, vlm)
+    )
 
 
 def double_vlm(*args, **kwargs) -> VLM:

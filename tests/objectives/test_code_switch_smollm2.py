@@ -17,7 +17,7 @@ from tests.tiny import TinyEncoder
 def vlm() -> VLM:
     language = load_language(LanguageConfig()).requires_grad_(False).eval()
     encoder = TinyEncoder(image_px=32)
-    words_rms = language.words.weight.square().mean().sqrt().item()
+    words_rms = language.input_embeddings.weight.square().mean().sqrt().item()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         projector = mlp.build(

@@ -261,7 +261,7 @@ def test_the_model_gives_all_it_reads_without_a_pass_through_the_llm(monkeypatch
     batch = model_batch(vlm, objective, samples)
     monkeypatch.setattr(vlm.language, "decode", None)
     out = vlm(batch, objective.reads)
-    assert out.words_VD is vlm.language.words.weight
+    assert out.words_VD is vlm.language.input_embeddings.weight
     loss = objective.loss(out, batch).sums["patch"]
     naive, _ = naive_total(samples, [grid for (grid,) in batch.grids], out)
     torch.testing.assert_close(loss, naive, rtol=1e-5, atol=1e-6)
@@ -275,7 +275,7 @@ def test_gradient_reaches_only_what_trains(language):
     batch = model_batch(vlm, objective, mixed_samples(0))
     objective.loss(vlm(batch, objective.reads), batch).sums["patch"].backward()
     reached = {name for name, p in vlm.named_parameters() if p.grad is not None and p.grad.any()}
-    words = next(n for n, p in vlm.named_parameters() if p is vlm.language.words.weight)
+    words = next(n for n, p in vlm.named_parameters() if p is vlm.language.input_embeddings.weight)
     projector = {f"projector.{name}" for name, _ in vlm.projector.named_parameters()}
     assert reached == projector | ({words} if language else set())
 

@@ -42,7 +42,9 @@ def double_vlm(kind="llama") -> VLM:
 
 
 def views_of(vlm: VLM, sample) -> tuple[torch.Tensor, ...]:
-    return tuple(view.to(vlm.language.words.weight.dtype) for view in tiny_views(sample, vlm))
+    return tuple(
+        view.to(vlm.language.input_embeddings.weight.dtype) for view in tiny_views(sample, vlm)
+    )
 
 
 def batch_of(vlm: VLM, turns, *, row_tokens: int = 4096) -> Batch:

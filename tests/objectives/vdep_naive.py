@@ -30,7 +30,7 @@ def text_ids(vlm: VLM, text: str) -> list[int]:
 
 def prompt(vlm: VLM, before: str, visual_PD: torch.Tensor) -> list[torch.Tensor]:
     """BOS, the text before the image, the image."""
-    words = vlm.language.words.weight
+    words = vlm.language.input_embeddings.weight
     start = [vlm.language.tokenizer.bos_token_id, *text_ids(vlm, before)]
     return [*(words[t] for t in start), *visual_PD]
 
@@ -72,7 +72,7 @@ def naive_image_loss(images: list[list[Pair]], **told: Any) -> torch.Tensor:
 
 def naive_text_loss(vlm: VLM, samples: list[Sample], visual: list[torch.Tensor]) -> torch.Tensor:
     """Mean negative log-likelihood of captions and their ends, behind image and newline."""
-    words, tokenizer = vlm.language.words.weight, vlm.language.tokenizer
+    words, tokenizer = vlm.language.input_embeddings.weight, vlm.language.tokenizer
     losses = []
     for sample, visual_PD in zip(samples, visual, strict=True):
         learned = [*text_ids(vlm, sample.caption), tokenizer.eos_token_id]

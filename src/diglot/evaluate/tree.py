@@ -94,7 +94,7 @@ class TreeScorer:
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
             log.info("questions of one picture are asked one by one: %s", error)
             return False
-        dtype = self.vlm.language.words.weight.dtype
+        dtype = self.vlm.language.input_embeddings.weight.dtype
         tolerance = TOLERANCE.get(dtype, HALF_TOLERANCE) * np.maximum(1, np.abs(slow))
         agrees = bool((np.abs(fast - slow) <= tolerance).all())
         if not agrees:
@@ -148,7 +148,7 @@ def _arrange_row(tree: Tree, trunk: int) -> _Row:
 
 @torch.inference_mode()
 def _score_row(vlm: VLM, tree: Tree) -> list[np.ndarray]:
-    device = vlm.language.words.weight.device
+    device = vlm.language.input_embeddings.weight.device
     trunk = tree.trunk()
     row = _arrange_row(tree, len(trunk))
     embeds_1TD = _embed(vlm, tree, trunk, row)
@@ -167,7 +167,7 @@ def _score_row(vlm: VLM, tree: Tree) -> list[np.ndarray]:
 
 def _embed(vlm: VLM, tree: Tree, trunk: Encoded, row: _Row) -> torch.Tensor:
     """The input of the language model (1, T, D): the trunk with its picture, then words."""
-    words = vlm.language.words
+    words = vlm.language.input_embeddings
     ids = torch.tensor(row.token, dtype=torch.int64, device=words.weight.device)
     parts = [words(ids)[None]]
     if len(trunk):

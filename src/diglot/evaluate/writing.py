@@ -47,6 +47,6 @@ def _embed(vlm: VLM, prompt: Written) -> torch.Tensor:
     grids = [prompt.projected.grid] if prompt.projected else []
     counts = [len(grid) for grid in grids]
     document = encode(expand_lines(prompt.segments, grids), visual_counts=counts, terms=())
-    weight = vlm.language.words.weight
+    weight = vlm.language.input_embeddings.weight
     visual_PD = prompt.projected.visual_PD if prompt.projected else weight[:0]
     return vlm.embed(pack([document], row_tokens=1).to(weight.device), visual_PD)[0]

@@ -93,7 +93,7 @@ def _make_batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[
 @torch.inference_mode()
 def _answer_questions(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.ndarray]:
     images: dict[int, int] = {}
-    visual = [vlm.language.words.weight.new_zeros(0, vlm.language.width)]
+    visual = [vlm.language.input_embeddings.weight.new_zeros(0, vlm.language.width)]
     image_of = []
     for number, question in enumerate(questions):
         # A question without an image brings an empty one of its own.

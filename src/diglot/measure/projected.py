@@ -47,7 +47,7 @@ def project_samples(
         kept = max(0, min(len(chunk), keep_features - start))
         return _project_chunk(vlm, chunk, views, views_are == "pixels", kept)
 
-    device = vlm.language.words.weight.device
+    device = vlm.language.input_embeddings.weight.device
     # tensors travel between processes on the CPU
     between = device if rank_and_world_size()[1] == 1 else torch.device("cpu")
     with eval_mode(vlm):
@@ -64,7 +64,7 @@ def _move(samples: Sequence[ProjectedSample], device: torch.device) -> list[Proj
 def _project_chunk(
     vlm: VLM, chunk: Sequence[Sample], views: Views, are_pixels: bool, kept: int
 ) -> list[ProjectedSample]:
-    device = vlm.language.words.weight.device
+    device = vlm.language.input_embeddings.weight.device
     by_sample = [[view.to(device) for view in views(sample)] for sample in chunk]
     flat = [view for of_sample in by_sample for view in of_sample]
     features = vlm.features(flat) if are_pixels else flat

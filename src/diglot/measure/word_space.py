@@ -40,8 +40,10 @@ class WordSpace:
 @torch.no_grad()
 def open_words(language: Language, words: Sequence[str]) -> WordSpace:
     """The space of a language model and a list of words; words without a token are left out."""
-    tokens = torch.arange(language.words.num_embeddings, device=language.words.weight.device)
-    token_VD = language.words(tokens).float()
+    tokens = torch.arange(
+        language.input_embeddings.num_embeddings, device=language.input_embeddings.weight.device
+    )
+    token_VD = language.input_embeddings(tokens).float()
     listed = {word: label_ids(word, language.tokenizer) for word in words}
     listed = {word: ids for word, ids in listed.items() if ids}
     word_WD = label_means(token_VD, list(listed.values()))

@@ -36,7 +36,7 @@ class ProjectedPicture:
 def project_picture(vlm: VLM, picture: Picture.Image) -> ProjectedPicture:
     """Encode and project one RGB picture."""
     grid = vlm.token_grid((picture.height, picture.width))
-    device = vlm.language.words.weight.device
+    device = vlm.language.input_embeddings.weight.device
     views = [view.to(device) for view in picture_views(vlm, picture)]
     return ProjectedPicture(grid, vlm.project(vlm.features(views)))
 
@@ -90,7 +90,7 @@ def point_at(vlm: VLM, projected: ProjectedPicture, phrase: str) -> np.ndarray:
     ids = label_ids(phrase, vlm.language.tokenizer)
     if not ids:
         raise ConfigError("nothing to point at", got=repr(phrase), where="--point")
-    word_1D = label_means(vlm.language.words.weight, [ids]).float()
+    word_1D = label_means(vlm.language.input_embeddings.weight, [ids]).float()
     cosine_P = torch.cosine_similarity(projected.visual_PD.float(), word_1D)
     return cosine_P.cpu().numpy()
 

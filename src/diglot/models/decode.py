@@ -105,9 +105,9 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
 
     Raises ConfigError where a plain forward itself cannot be made.
     """
-    weight_VD = language.words.weight
+    weight_VD = language.input_embeddings.weight
     packed = _probe_documents(len(weight_VD)).to(weight_VD.device)
-    embeds_BTD = language.words(packed.token_BT)
+    embeds_BTD = language.input_embeddings(packed.token_BT)
     was_training, form = language.model.training, wanted
     language.model.eval()
     try:

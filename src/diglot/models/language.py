@@ -16,7 +16,7 @@ FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as mode
 
 
 class Language(nn.Module):
-    """A causal LM taken apart: words (embedding), decoder (hidden states), head (logits)."""
+    """A causal LM taken apart: input_embeddings, decoder (hidden states), head (logits)."""
 
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Language(nn.Module):
         self.learned_template = self.tokenizer.chat_template = template
 
     @property
-    def words(self) -> nn.Embedding:
+    def input_embeddings(self) -> nn.Embedding:
         """The input embeddings (V, D)."""
         return self.model.get_input_embeddings()
 
@@ -42,14 +42,17 @@ class Language(nn.Module):
 
         Not of the embedding's weights alone: Gemma's embedding scales them on their way.
         """
-        first = torch.arange(min(1024, self.words.num_embeddings), device=self.words.weight.device)
-        scale = _rms(self.words(first)) / _rms(self.words.weight[first])
-        return (scale * _rms(self.words.weight)).item()
+        first = torch.arange(
+            min(1024, self.input_embeddings.num_embeddings),
+            device=self.input_embeddings.weight.device,
+        )
+        scale = _rms(self.input_embeddings(first)) / _rms(self.input_embeddings.weight[first])
+        return (scale * _rms(self.input_embeddings.weight)).item()
 
     @property
     def width(self) -> int:
         """D, channels of a hidden state and of a word embedding."""
-        return self.words.embedding_dim
+        return self.input_embeddings.embedding_dim
 
     @property
     def max_length(self) -> int:
@@ -126,10 +129,10 @@ def _find_logit_change(language: Language) -> LogitChange:
 
     decoder + head must give the model's own logits. Raises ConfigError where they do not.
     """
-    device = language.words.weight.device
-    ids = torch.arange(4, device=device)[None] % language.words.num_embeddings
+    device = language.input_embeddings.weight.device
+    ids = torch.arange(4, device=device)[None] % language.input_embeddings.num_embeddings
     whole = language.model(input_ids=ids, use_cache=False).logits
-    hidden = language.decode(language.words(ids)).last_hidden_state
+    hidden = language.decode(language.input_embeddings(ids)).last_hidden_state
     tolerance = 1e-4 if whole.dtype == torch.float32 else 5e-2
     matrix = language.model.get_output_embeddings()
     for change in possible_changes(language.model.config.get_text_config()):

@@ -24,10 +24,12 @@ def add_new_tokens(language: Language, tokens: Sequence[str]) -> None:
     if not added:
         return
     model: Any = language.model
-    tables = [language.words.weight.float().mean(0), _head(model).float().mean(0)]
-    if added.stop > language.words.num_embeddings:
+    tables = [language.input_embeddings.weight.float().mean(0), _head(model).float().mean(0)]
+    if added.stop > language.input_embeddings.num_embeddings:
         model.resize_token_embeddings(added.stop, mean_resizing=False)
-    language.words.weight[added.start : added.stop] = tables[0].to(language.words.weight.dtype)
+    language.input_embeddings.weight[added.start : added.stop] = tables[0].to(
+        language.input_embeddings.weight.dtype
+    )
     if not model.config.get_text_config().tie_word_embeddings:
         _head(model)[added.start : added.stop] = tables[1].to(_head(model).dtype)
 

@@ -76,7 +76,9 @@ class VLM(nn.Module):
         dtype = torch.float32 if weights is None else weights.dtype  # the encoder's may be half
         views = list(features)
         if not views:  # a batch of conversations without images
-            return torch.zeros(0, self.language.width, device=self.language.words.weight.device)
+            return torch.zeros(
+                0, self.language.width, device=self.language.input_embeddings.weight.device
+            )
         tokens = _map_by_shape(lambda features_VhwE: self.projector(features_VhwE.to(dtype)), views)
         return torch.cat([tokens_rcD.flatten(0, 1) for tokens_rcD in tokens])
 
@@ -90,7 +92,7 @@ class VLM(nn.Module):
 
         Raises ConfigError for a learned separator where the projector has none.
         """
-        embeds_BTD = self.language.words(packed.token_BT)
+        embeds_BTD = self.language.input_embeddings(packed.token_BT)
         is_visual = packed.visual_BT >= 0
         chosen = visual_ND.to(embeds_BTD.dtype)[packed.visual_BT[is_visual]]
         embeds_BTD = embeds_BTD.index_put((is_visual,), chosen)
@@ -123,7 +125,7 @@ class VLM(nn.Module):
     def forward(self, batch: Batch, reads: frozenset[Reads]) -> ForwardOutput:
         """Only what `reads` asks for; where it asks nothing of the LLM, the LLM does not run."""
         visual = self.visual_tokens(batch)
-        words = self.language.words.weight if "words" in reads else None
+        words = self.language.input_embeddings.weight if "words" in reads else None
         if not reads & LLM_READS:
             return ForwardOutput(visual, words_VD=words)
         unnormed: list[torch.Tensor] = []

@@ -40,7 +40,7 @@ def label_ids(
 @torch.no_grad()
 def label_vectors(labels: Iterable[str], language: Language) -> dict[str, torch.Tensor]:
     """Each label's word vector, float32 (D,); zeros for a label of blanks."""
-    weight_VD = language.words.weight
+    weight_VD = language.input_embeddings.weight
     vectors = {}
     for label in labels:
         ids = list(label_ids(label, language.tokenizer))

@@ -51,7 +51,7 @@ def write_export(
     """
     refuse_misfit(container, design)
     refuse_occupied(out)
-    dtype = dtype or vlm.language.words.weight.dtype
+    dtype = dtype or vlm.language.input_embeddings.weight.dtype
     tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
     processor = container.make_processor(vlm, design, tokenizer)
     template: Any = tokenizer.chat_template

@@ -51,7 +51,11 @@ def write_stock(
             got=to,
             where="to",
         )
-    kept: Any = getattr(torch, dtype) if dtype else config.dtype or vlm.language.words.weight.dtype
+    kept: Any = (
+        getattr(torch, dtype)
+        if dtype
+        else config.dtype or vlm.language.input_embeddings.weight.dtype
+    )
     _match_preprocess(vlm, config, path, revision)
     model = _assemble(vlm, config, kept)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])

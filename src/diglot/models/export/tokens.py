@@ -27,7 +27,9 @@ def language_state(language: Language, rows: int) -> tuple[State, State]:
     model: Any = language.model
     decoder = {name: value.detach() for name, value in model.base_model.state_dict().items()}
     head = {name: value.detach() for name, value in language.head.state_dict().items()}
-    words = next(n for n, v in decoder.items() if v.data_ptr() == language.words.weight.data_ptr())
+    words = next(
+        n for n, v in decoder.items() if v.data_ptr() == language.input_embeddings.weight.data_ptr()
+    )
     decoder[words] = grow_rows(decoder[words], rows)
     if model.config.get_text_config().tie_word_embeddings:
         head["weight"] = decoder[words]
