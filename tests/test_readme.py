@@ -20,7 +20,16 @@ TINY = {
     "select ocr-pairs": ["--count", "6"],
 }
 # Hours at any size, a user's own files, or nothing that README makes.
-NOT_RUN = ("compare", "select a-score", "select study", "select fit", "select plan", "CHECKPOINT")
+NOT_RUN = (
+    "compare",
+    "select a-score",
+    "select study",
+    "select fit",
+    "select plan",
+    "CHECKPOINT",
+    "--check",
+    "photo.jpg",
+)
 
 
 def printed_commands() -> list[list[str]]:

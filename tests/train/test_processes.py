@@ -11,9 +11,12 @@ import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from diglot.data.config import FeaturesConfig
+from diglot.data.records import write_dataset
 from diglot.models.trainable import Trainable
 from diglot.train.config import StageConfig
 from diglot.train.loop import train
+from tests.models.test_chat_template import CHATML
+from tests.objectives.test_instruct import conversation
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, rejected, rows, steps, weights, write_rows
 
@@ -125,6 +128,30 @@ def test_one_process_has_only_bad_records(world, tmp_path, features):
         assert {line["id"] for line in rejected(tmp_path / name)} == {
             row["id"] for row in told if row["images"] == [{"bytes": b"x"}]
         }
+
+
+def test_a_process_may_have_text_alone(world, tmp_path):
+    """No image in a micro-batch: the projector gets a gradient of 0 there, and nothing hangs."""
+    (tmp_path / "chat.jinja").write_text(CHATML)
+    talk = [
+        conversation(f"image {i}", "<image>\nWhat?", "A dog.", images=1)
+        if i in (1, 2, 5)
+        else conversation(f"text {i}", "Say a word.", "Guitar.")
+        for i in range(8)
+    ]
+    write_dataset(talk, tmp_path / "talk")
+    settings = {
+        "data": str(tmp_path / "talk"),
+        "objective": {"name": "instruct", "template": str(tmp_path / "chat.jinja")},
+        "trainable": Trainable(language=True),
+        "global_batch": 2,
+        "micro_batch": 1,
+    }
+    train(tiny_stage(world, tmp_path / "one", **settings))
+    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert told == {0: (4, ""), 1: (0, "")}
+    assert_near(tmp_path / "two", tmp_path / "one")
+    assert_near(tmp_path / "two", tmp_path / "one", "language")
 
 
 def test_no_usable_record_stops_both(world, tmp_path):

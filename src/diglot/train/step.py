@@ -76,9 +76,20 @@ def train_step(
     if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
         raise _not_finite(loss, norm, batches, sums)
     if any(counts.values()):
+        _fill_gradients(model)
         optimizer.step()
     all_logs = [one for part in _gather(accelerator)(logs) for one in part]
     return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
+
+
+def _fill_gradients(model: nn.Module) -> None:
+    """A gradient of 0 where nothing gave one, as several processes have it.
+
+    Without one AdamW would leave a part's moments as they are in a step without images.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
 
 
 def _without_targets(batch: Batch | None) -> Batch | None:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from diglot.embedded.photos import photo_files
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_weights
 from diglot.models.export.check import CheckResult, check_export, odd_pictures
-from diglot.models.export.container import compare_containers, load_container
+from diglot.models.export.container import compare_containers, known_containers, load_container
 from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, refuse_misfit, refuse_occupied, write_export
 from diglot.models.export.stock_folder import write_stock
@@ -66,12 +67,25 @@ def check_folder(
         raise ConfigError(
             f"no export of diglot: it has no readable {ORIGIN}", where=str(folder)
         ) from error
+    _check_needs(origin["container"])
     source = checkpoint or Path(origin["checkpoint"])
     config = open_config(source)
     config = replace(config, language=replace(config.language, dtype="float32"))
     files = list(images) or [*photo_files("samples"), *photo_files("objects")[:2]]
     pictures = odd_pictures(files)
     return check_export(folder, load_checkpoint(source, config), pictures, dtype=origin["dtype"])
+
+
+def _check_needs(container: str) -> None:
+    """Raises ConfigError where the stock class lacks packages here."""
+    needs = load_container(container).needs if container in known_containers() else ()
+    if lacking := [name for name in needs if find_spec(name) is None]:
+        raise ConfigError(
+            f"the check runs the stock class, which needs {' and '.join(lacking)}; the folder "
+            "itself is whole",
+            where="--check",
+            fix=f"Install {' '.join(lacking)}, or check where they are.",
+        )
 
 
 def open_config(folder: Path) -> VLMConfig:
