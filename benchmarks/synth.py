@@ -32,7 +32,7 @@ from diglot.synth.run import run_synthesis
 TRIVIAL = "benchmarks.trivial_annotator"
 BATCH = 8
 SIZES = (1_000, 10_000, 100_000)
-SCENES = 24
+SCENES, MASK_SCENES = 120, 24
 # CIFAR-10's kinds by COCO's names; the others of a scene are drawings, which COCO has not.
 COCO_NAMES = {"airplane": "airplane", "car": "car", "bird": "bird", "cat": "cat", "dog": "dog"}
 COCO_NAMES |= {"horse": "horse", "ship": "boat", "truck": "truck"}
@@ -116,15 +116,21 @@ def measure_quality() -> dict[str, dict[str, float]]:
     """The embedded annotators on composed scenes, whose boxes and masks are known exactly."""
     scenes = _compose_scenes()
     pictures = [decode_image(scene.image) for scene in scenes]
-    detector = ssd_mobilenet.build(ssd_mobilenet.Config(threshold=0.4))
-    found = {"ssd_mobilenet boxes (CIFAR-10 objects)": _box_quality(scenes, pictures, detector)}
+    found = {}
+    for threshold in (0.3, 0.4, 0.5):
+        detector = ssd_mobilenet.build(ssd_mobilenet.Config(threshold=threshold))
+        name = f"ssd_mobilenet boxes (CIFAR-10 objects), threshold {threshold}"
+        found[name] = _box_quality(scenes, pictures, detector)
     segmenters = {
         "mobilesam 512 px": mobilesam.build(mobilesam.Config(image_px=512)),
         "mobilesam 1024 px": mobilesam.build(mobilesam.Config(image_px=1024)),
         "grabcut": grabcut.build(grabcut.Config()),
     }
     for name, segmenter in segmenters.items():
-        found[f"{name} masks from true boxes"] = _mask_quality(scenes, pictures, segmenter)
+        for source in ("cifar10", "emoji"):
+            found[f"{name} masks from true boxes, {source}"] = _mask_quality(
+                scenes[:MASK_SCENES], pictures, segmenter, source
+            )
     return found
 
 
@@ -174,11 +180,13 @@ def _iou(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _mask_quality(
-    scenes: Sequence[Sample], pictures: Sequence[Image.Image], segmenter: Any
+    scenes: Sequence[Sample], pictures: Sequence[Image.Image], segmenter: Any, source: str
 ) -> dict[str, float]:
     ious, began_s = [], time.perf_counter()
-    for scene, picture in zip(scenes, pictures, strict=True):
-        regions = [region for region in scene.regions if region.mask]
+    for scene, picture in zip(scenes, pictures, strict=False):
+        regions = [r for r in scene.regions if r.mask and r.source.startswith(source)]
+        if not regions:
+            continue
         boxes = np.array([region.box for region in regions])
         for region, (mask_HW, _) in zip(
             regions, segmenter.segment_boxes([picture], [boxes])[0], strict=True

@@ -22,9 +22,9 @@ def picture(seed: int, height: int = 48, width: int = 64) -> Image.Image:
     return Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
 
 
-@pytest.fixture(scope="module")
-def dino(tmp_path_factory) -> Path:
-    return tiny.save_grounding_dino(tmp_path_factory.mktemp("dino"))
+@pytest.fixture(scope="module", params=[tiny.save_grounding_dino, tiny.save_mm_grounding_dino])
+def dino(request, tmp_path_factory) -> Path:
+    return request.param(tmp_path_factory.mktemp("dino"))
 
 
 def build_dino(path: Path, **changes) -> grounding_dino.GroundingDino:
@@ -41,12 +41,12 @@ def by_phrase(detections) -> dict[int, list[tuple]]:
 
 def slow_dino(path: Path, image: Image.Image, phrases: list[str]) -> dict[int, list[tuple]]:
     """Stock classes, a prompt, and a loop over tokens: a token is a phrase's by counting dots."""
-    from transformers import AutoTokenizer, GroundingDinoForObjectDetection
+    from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
     from diglot.synth.annotators._on_device import load_processor
 
     tokenizer = AutoTokenizer.from_pretrained(path)
-    model = GroundingDinoForObjectDetection.from_pretrained(path).eval()
+    model = AutoModelForZeroShotObjectDetection.from_pretrained(path).eval()
     text = tokenizer(" ".join(f"{phrase}." for phrase in phrases), return_tensors="pt")
     pixels = load_processor(str(path), where="test")(images=image, return_tensors="pt")
     with torch.inference_mode():

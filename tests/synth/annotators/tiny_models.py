@@ -20,6 +20,8 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    MMGroundingDinoConfig,
+    MMGroundingDinoForObjectDetection,
     Owlv2Config,
     Owlv2ForObjectDetection,
     Sam2Config,
@@ -47,7 +49,15 @@ def bert_tokenizer(path: Path) -> None:
 
 
 def save_grounding_dino(path: Path, *, max_text_len: int = 64) -> Path:
-    config = GroundingDinoConfig(
+    return _save_dino(path, GroundingDinoConfig, GroundingDinoForObjectDetection, max_text_len)
+
+
+def save_mm_grounding_dino(path: Path, *, max_text_len: int = 64) -> Path:
+    return _save_dino(path, MMGroundingDinoConfig, MMGroundingDinoForObjectDetection, max_text_len)
+
+
+def _save_dino(path: Path, config_of, model_of, max_text_len: int) -> Path:
+    config = config_of(
         backbone_config=SwinConfig(
             image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2],
             window_size=2, out_features=["stage2", "stage3", "stage4"],
@@ -62,14 +72,14 @@ def save_grounding_dino(path: Path, *, max_text_len: int = 64) -> Path:
         fusion_droppath=0.0, fusion_dropout=0.0,
     )  # fmt: skip
     torch.manual_seed(0)
-    GroundingDinoForObjectDetection(config).eval().save_pretrained(path)
+    model_of(config).eval().save_pretrained(path)
     bert_tokenizer(path)
     size = {"shortest_edge": 64, "longest_edge": 96}
-    _image_processor("GroundingDinoImageProcessor", size=size).save_pretrained(path)
+    image_processor("GroundingDinoImageProcessor", size=size).save_pretrained(path)
     return path
 
 
-def _image_processor(kind: str, **settings):
+def image_processor(kind: str, **settings):
     import transformers
 
     pil = getattr(transformers, f"{kind}Pil", None) or getattr(transformers, kind)
@@ -135,7 +145,7 @@ def save_owlv2(path: Path) -> Path:
     Owlv2ForObjectDetection(config).save_pretrained(path)
     tiny_tokenizer().save_pretrained(path)
     size = {"height": 64, "width": 64}
-    _image_processor("Owlv2ImageProcessor", size=size).save_pretrained(path)
+    image_processor("Owlv2ImageProcessor", size=size).save_pretrained(path)
     return path
 
 
@@ -160,7 +170,7 @@ def save_llava(path: Path) -> Path:
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
     )  # fmt: skip
     LlavaForConditionalGeneration(config).save_pretrained(path)
-    images = _image_processor("CLIPImageProcessor", size={"shortest_edge": 32}, crop_size=32)
+    images = image_processor("CLIPImageProcessor", size={"shortest_edge": 32}, crop_size=32)
     LlavaProcessor(
         images, tokenizer, patch_size=8, vision_feature_select_strategy="default",
         num_additional_image_tokens=1, chat_template=tokenizer.chat_template,
