@@ -1,8 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from diglot.cli.main import main
+from diglot.config.parts import build_part
+from diglot.core.preprocess import Preprocess
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
 from tests.synth.patch_labels.pairs import save_pair
@@ -70,3 +73,42 @@ def test_mistakes_are_told_in_one_line(world, tmp_path, capsys, args, told):
     error = capsys.readouterr().err
     assert told in error
     assert "Traceback" not in error
+
+
+RECIPE = """
+objective: {name: caption}
+model:
+  encoder: {name: clip, path: PATH}
+  preprocess: {mode: MODE, image_px: PX}
+"""
+
+
+@pytest.mark.parametrize("mode", ["center_crop", "pad", "squash"])
+def test_labels_like_a_recipe_are_of_the_patches_it_trains(world, tmp_path, mode):
+    side = build_encoder(world).image_px
+    recipe = tmp_path / "recipe.yaml"
+    text = RECIPE.replace("PATH", f"{world}/clip").replace("MODE", mode)
+    recipe.write_text(text.replace("PX", str(side)))
+    args = ["--labeller=clip", f"--path={world}/clip", f"--words={world}/words.tsv", "--sign=1"]
+    assert run(world, tmp_path / "labels", *args, f"--like=[{recipe}]") == 0
+    dataset = open_dataset(world / "data")
+    labels = open_labels(tmp_path / "labels", dataset)
+    stage = Preprocess(mode=mode, image_px=side)
+    for index in range(3):
+        grid = stage.token_grid(dataset[index].size_hw, patch_px=build_encoder(world).patch_px)
+        np.testing.assert_allclose(labels[index].cells_M4, grid.cells_P4)
+
+
+def build_encoder(world):
+    part = {"name": "clip", "path": str(world / "clip")}
+    return build_part("diglot.models.encoders", part, where="encoder")
+
+
+def test_a_recipe_whose_patches_are_others_is_refused(world, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    args = ["--labeller=clip", f"--path={world}/clip", f"--words={world}/words.tsv", "--sign=1"]
+    for mode, px, told in (("squash", 448, "of another size"), ("tiles", 448, "one view an image")):
+        text = RECIPE.replace("PATH", f"{world}/clip").replace("MODE", mode)
+        recipe.write_text(text.replace("PX", str(px)))
+        assert run(world, tmp_path / mode, *args, f"--like=[{recipe}]") == 2
+        assert told in " ".join(capsys.readouterr().err.split())

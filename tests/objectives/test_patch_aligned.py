@@ -132,6 +132,23 @@ def test_the_options_equal_the_same_loops(min_cover, regions):
     torch.testing.assert_close(objective.loss(out, batch).sums["patch"], naive)
 
 
+def test_image_by_image_it_is_the_mean_of_eq5():
+    samples = mixed_samples(3)
+    grids = [grid_of(sample) for sample in samples]
+    objective = patch_aligned.build(Config(mean_over="images"))
+    batch = batch_of(objective, samples, grids)
+    out = random_output(batch)
+    per_image = [
+        naive_total([sample], [grid], ForwardOutput(visual_ND=part, words_VD=out.words_VD))
+        for sample, grid, part in zip(
+            samples, grids, out.visual_ND.split([len(g) for g in grids]), strict=True
+        )
+    ]
+    means = [total / objects for total, objects in per_image if objects]
+    assert batch.counts == {"patch": len(means)}
+    torch.testing.assert_close(objective.loss(out, batch).sums["patch"], sum(means))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_cosine_is_in_float32(dtype):
     samples = mixed_samples(0)

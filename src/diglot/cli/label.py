@@ -21,6 +21,7 @@ def label(
     out: Path,
     labeller: LabellerPart,
     split: str = "train",
+    like: list[str] | None = None,
     json: OutFile | None = None,
 ) -> None:
     """Give every patch of every image the words that fit it best: labels for token_contrastive.
@@ -44,6 +45,8 @@ def label(
         diglot label data/scenes --labeller clip --out data/labels_clip \\
             --labeller.path openai/clip-vit-large-patch14-336 --labeller.words data/words.tsv
 
+        diglot label data/scenes --labeller embedded --like '[embedded/sea]' --out data/labels_sea
+
         diglot train --config embedded/sea --data data/scenes --labels data/labels --out runs/sea
 
     Args:
@@ -51,11 +54,13 @@ def label(
         out: Folder of the labels.
         labeller: What labels.
         split: Which split of the dataset.
+        like: Recipes, laid over one another, or a run's config.json: images are prepared as this
+            stage prepares them, so that labels are made for the very patches that it trains.
         json: Write the summary to this file too.
     """
     from diglot.cli.label_run import run_label  # slow to load: not for --help
 
-    run_label(data=data, out=out, labeller=labeller, split=split, json=json)
+    run_label(data=data, out=out, labeller=labeller, split=split, like=like, json=json)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.label_like import check_patches, follow_stage, view_of_stage
 from diglot.cli.progress import show_progress
 from diglot.core.errors import DataError
 from diglot.data.labels import open_labels
@@ -26,9 +27,18 @@ SHOWN_IMAGES = 256
 
 
 def run_label(
-    *, data: Path, out: Path, labeller: LabellerPart, split: str, json: Path | None
+    *,
+    data: Path,
+    out: Path,
+    labeller: LabellerPart,
+    split: str,
+    like: list[str] | None,
+    json: Path | None,
 ) -> None:
     """Give every patch of every image the words that fit it best."""
+    stage = view_of_stage(like) if like else None
+    if stage:
+        labeller = follow_stage(labeller, stage)
     labeller.check()
     dataset = open_dataset(data, split)
     rejected = Rejected(out / "rejected.jsonl")
@@ -36,6 +46,8 @@ def run_label(
         made: Labeller = labeller.build(
             dataset=dataset, folder=out, rejected=rejected, report=report
         )
+        if stage:
+            check_patches(made, stage)
         label_dataset(dataset, made, out, rejected, report)
     summary = _summarise_labels(dataset, out, rejected) | dict(made.about)
     _show_summary(summary)

@@ -5,12 +5,13 @@ Source: Patch-aligned Eq. 2 and 5; added to the caption loss (Eq. 6, 7) as
 so it costs no pass through the LLM.
 
 Eq. 5 is the mean over the objects of one image and leaves the mean over images open; ours is over
-all objects of the optimizer step, so that every object counts alike.
+all objects of the optimizer step, so that every object counts alike; `mean_over: images` is Eq. 5
+image by image, and its mean over the images of the step.
 """
 
 from collections import Counter
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -43,6 +44,9 @@ class Config:
     """An object's text: its label ("dog") or its phrase ("the small brown dog")."""
     leading_space: bool = True
     """Is the text tokenised as it stands behind another word (" dog")?"""
+    mean_over: Literal["objects", "images"] = "objects"
+    """objects = every object of the optimizer step counts alike; images = the mean over an image's
+    objects first (Eq. 5 as printed), so an object of a crowded image counts less."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.min_cover <= 1.0:
@@ -60,6 +64,7 @@ class Pair:
 
     patch_K: np.ndarray  # int64, never empty
     ids: tuple[int, ...]
+    weight: float = 1.0  # in the sum of the loss
 
 
 class PatchAlignedObjective:
@@ -95,10 +100,24 @@ class PatchAlignedObjective:
             )
             for index, region in enumerate(sample.regions)
         ]
-        pairs = tuple(one for one in made if isinstance(one, Pair))
+        found = [
+            (region.image, one)
+            for region, one in zip(sample.regions, made, strict=True)
+            if isinstance(one, Pair)
+        ]
+        pairs = self._weigh(found)
         notes = Counter(reason for reason in made if isinstance(reason, str))
-        counts = {"patch": float(len(pairs))} if pairs else {}
+        images = len({image for image, _ in found})
+        count = images if self.config.mean_over == "images" else len(pairs)
+        counts = {"patch": float(count)} if pairs else {}
         return Prepared(None, targets=pairs, counts=counts, notes=notes)
+
+    def _weigh(self, found: Seq[tuple[int, Pair]]) -> tuple[Pair, ...]:
+        """The pairs; where images count, each with one over the pairs of its image."""
+        if self.config.mean_over == "objects":
+            return tuple(pair for _, pair in found)
+        of_image = Counter(image for image, _ in found)
+        return tuple(replace(pair, weight=1.0 / of_image[image]) for image, pair in found)
 
     def _pair(
         self,
@@ -124,18 +143,19 @@ class PatchAlignedObjective:
         return Pair(first + patch_K, ids) if ids else "object's label has no tokens"
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
-        """Summed 1 - cos over the batch's objects, in float32 (float64 as given); 0 for none."""
+        """Weighted sum of 1 - cos over the objects, in float32 (float64 as given); 0 for none."""
         assert out.visual_ND is not None
         assert out.words_VD is not None
         placed = [
-            (pair.patch_K + start, pair.ids)
+            (pair.patch_K + start, pair.ids, pair.weight)
             for start, pairs in zip(batch.visual_start, batch.targets, strict=True)
             for pair in pairs or ()
         ]
-        index_K = np.concatenate([np.zeros(0, np.int64), *(patch_K for patch_K, _ in placed)])
-        object_RD = row_means(out.visual_ND, index_K, [len(patch_K) for patch_K, _ in placed])
-        label_RD = label_means(out.words_VD, [ids for _, ids in placed])
-        return LossTerms({"patch": (1 - cosine_similarity(object_RD, label_RD)).sum()})
+        index_K = np.concatenate([np.zeros(0, np.int64), *(patch_K for patch_K, _, _ in placed)])
+        object_RD = row_means(out.visual_ND, index_K, [len(patch_K) for patch_K, _, _ in placed])
+        label_RD = label_means(out.words_VD, [ids for _, ids, _ in placed])
+        loss_R = 1 - cosine_similarity(object_RD, label_RD)
+        return LossTerms({"patch": (loss_R * loss_R.new_tensor([w for _, _, w in placed])).sum()})
 
 
 def build(config: Config) -> PatchAlignedObjective:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from diglot.core.preprocess import Preprocess
+from diglot.core.preprocess import Mode, Preprocess
 from diglot.core.types import Sample
 from diglot.models.encoder import Encoder
 from diglot.models.tiling import view_pixels
@@ -47,11 +47,12 @@ class WordLabeller:
     sign: int
     about: Mapping[str, Any]
     centre: Centre | None = None
+    mode: Mode = "squash"
 
     @property
     def preprocess(self) -> Preprocess:
-        """The whole image, squashed to the encoder's own size."""
-        return Preprocess(image_px=self.encoder.image_px)
+        """One view of the image, of the encoder's own size."""
+        return Preprocess(mode=self.mode, image_px=self.encoder.image_px)
 
     @property
     def patch_px(self) -> int:

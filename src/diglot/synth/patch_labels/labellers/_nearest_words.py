@@ -17,6 +17,7 @@ from diglot.synth.words.listed import Listed
 from diglot.synth.words.word_list import read_word_list
 
 CALIBRATION_IMAGES = 64
+OneView = Literal["squash", "center_crop", "pad"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class NearestWordsConfig:
     centre: bool = False
     """Take the mean patch of the first images and the mean word off before the cosine. Not in the
     paper; with the embedded encoder a right label is drawn more often."""
+    preprocess: OneView = "squash"
+    """How an image becomes the labelled patches; where a stage prepares images so too, its patches
+    are the labelled ones (`diglot label --like RECIPE`)."""
 
     def __post_init__(self) -> None:
         check_ranges(self, where="labeller")

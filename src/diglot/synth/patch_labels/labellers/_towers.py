@@ -67,6 +67,7 @@ def label_by_towers(
         words=listed,
         pieces=lambda: vectors.pieces(towers.device),
         keep=config.keep,
+        mode=config.preprocess,
         sign=1,
         about=about,
     )

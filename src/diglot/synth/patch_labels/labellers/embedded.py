@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.data.records import Dataset
@@ -36,13 +37,15 @@ class Config(NearestWordsConfig):
     centre: bool = True
     """Take the mean patch of the first images and the mean word off before the cosine. Not in the
     paper; with this encoder a right label is drawn more often."""
+    image_px: PositiveInt = 448
+    """Side of a view in pixels; a patch has 32."""
 
 
 def build(
     config: Config, *, dataset: Dataset, folder: Path, rejected: Rejected, report: Report
 ) -> WordLabeller:
     """The labeller. Raises ConfigError where no word of the list names a class."""
-    pair = EmbeddedTowers(known=read_words(config))
+    pair = EmbeddedTowers(known=read_words(config), image_px=config.image_px)
     pair.encoder.to(choose_device())
     vectors = pair.vectors().to(choose_device())
     labeller = WordLabeller(
@@ -52,6 +55,7 @@ def build(
         pieces=lambda: [(0, vectors)],
         keep=config.keep,
         sign=1,
+        mode=config.preprocess,
         about={"labeller": "embedded", "revision": pair.encoder.revision, "keep": config.keep},
     )
     return calibrate_labeller(labeller, config, dataset, folder, rejected)

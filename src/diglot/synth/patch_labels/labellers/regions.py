@@ -21,6 +21,7 @@ from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 from diglot.synth.patch_labels.labeller import PatchWords
+from diglot.synth.patch_labels.labellers._nearest_words import OneView
 
 COVER = 0.5  # as Patch-aligned training lays masks on the grid
 
@@ -31,6 +32,8 @@ class Config:
 
     keep: PositiveInt = 10
     """So many names of a patch are kept, those that cover most of it."""
+    preprocess: OneView = "squash"
+    """How an image becomes the labelled patches."""
 
     def __post_init__(self) -> None:
         check_ranges(self, where="labeller")
@@ -40,13 +43,15 @@ def build(
     config: Config, *, dataset: Dataset, folder: Path, rejected: Rejected, report: Report
 ) -> "RegionLabeller":
     """The labeller. Raises ConfigError where no region of the dataset has a name."""
-    return RegionLabeller(dataset, keep=config.keep)
+    return RegionLabeller(dataset, keep=config.keep, mode=config.preprocess)
 
 
 class RegionLabeller:
-    """The names of known regions, on a square grid over the squashed image."""
+    """The names of known regions, on a square grid over the image."""
 
-    def __init__(self, dataset: Dataset, *, keep: int, side: int = 16) -> None:
+    def __init__(
+        self, dataset: Dataset, *, keep: int, side: int = 16, mode: OneView = "squash"
+    ) -> None:
         self.keep = keep
         names = {name for labels in dataset.labels for name in labels if name}
         if not names:
@@ -58,7 +63,7 @@ class RegionLabeller:
         self.words = sorted(names)
         self._number = {word: number for number, word in enumerate(self.words)}
         self.patch_px = 28
-        self.preprocess = Preprocess(image_px=side * self.patch_px)
+        self.preprocess = Preprocess(mode=mode, image_px=side * self.patch_px)
         self.about: dict[str, Any] = {"labeller": "regions", "cover": COVER, "keep": keep}
 
     def label(self, samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[PatchWords]:
