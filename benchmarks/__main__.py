@@ -11,11 +11,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import code_switch, loss, machine, objectives, pipeline, select, synth, synth_cost
+from benchmarks import (
+    code_switch,
+    evaluate,
+    loss,
+    machine,
+    objectives,
+    pipeline,
+    select,
+    synth,
+    synth_cost,
+)
 from diglot.train.run_folder import environment
 
 SUITES = {
     "code_switch": code_switch.run,
+    "evaluate": evaluate.run,
     "loss": loss.run,
     "objectives": objectives.run,
     "pipeline": pipeline.run,

@@ -82,6 +82,15 @@ def test_a_model_that_does_not_honour_the_mask_is_asked_slowly(monkeypatch):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_a_pictures_questions_cost_a_fifth_of_the_positions_of_one_forward_per_candidate():
+    """As the offline benchmark has them: 12 questions of 3.5 candidates behind 49 visual tokens."""
+    asked = [Asked((1,) * 16, ((2, 3, 4),) * (3 + n % 2)) for n in range(12)]
+    trunk = 49 + 8
+    together = trunk + sum(one.positions for one in asked)
+    apart = sum((trunk + 16 + 2) * len(one.candidates) for one in asked)
+    assert apart >= 5 * together
+
+
 def test_the_mask_is_the_rule():
     question, candidate, trunk = [1, 1, 1, 2, 2], [0, 1, 2, 0, 3], 2
     mask = tree_mask(question, candidate, trunk, torch.float32)[0, 0] == 0
