@@ -56,6 +56,10 @@ def grids_with_masks(draw: st.DrawFn) -> tuple[TokenGrid, np.ndarray]:
 def count_pixels(view: View, mask_HW: np.ndarray) -> np.ndarray:
     """Covers of one view, counted: cut every original pixel into so many sub-pixels that every
     pixel of the resized image is a whole number of them, then cut window and cells out."""
+    if view.canvas:
+        left, top, right, bottom = view.canvas
+        height, width = mask_HW.shape
+        mask_HW = np.pad(mask_HW, ((-top, bottom - height), (-left, right - width)))
     sub, span = [], []  # sub-pixels a side of an original pixel, and of a resized one
     for original, resized in zip(mask_HW.shape, view.resize_hw, strict=True):
         common = math.gcd(original, resized)
@@ -81,15 +85,16 @@ def exact_cells(grid: TokenGrid) -> list[tuple[Fraction, ...]]:
     """Cells in original pixels, without rounding."""
     cells = []
     for view in grid.views:
-        y_scale, x_scale = (
-            Fraction(o, r) for o, r in zip(grid.size_hw, view.resize_hw, strict=True)
-        )
+        left, top, end_x, end_y = view.canvas or (0, 0, *grid.size_hw[::-1])
+        y_scale = Fraction(end_y - top, view.resize_hw[0])
+        x_scale = Fraction(end_x - left, view.resize_hw[1])
         for row in range(view.grid_hw[0]):
             for column in range(view.grid_hw[1]):
                 x = view.window[0] + column * view.cell_px
                 y = view.window[1] + row * view.cell_px
                 right, bottom = x + view.cell_px, y + view.cell_px
-                cells.append((x * x_scale, y * y_scale, right * x_scale, bottom * y_scale))
+                cell = (x * x_scale, y * y_scale, right * x_scale, bottom * y_scale)
+                cells.append(tuple(a + b for a, b in zip(cell, (left, top) * 2, strict=True)))
     return cells
 
 
@@ -257,6 +262,7 @@ def merge(view: View) -> View:
         grid_hw=(rows // 2, columns // 2),
         cell_px=view.cell_px * 2,
         kind=view.kind,
+        canvas=view.canvas,
     )
 
 

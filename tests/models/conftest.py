@@ -12,6 +12,8 @@ from transformers import (
     Dinov2Model,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
     Siglip2Config,
     Siglip2Model,
     Siglip2VisionModel,
@@ -58,6 +60,7 @@ def _models() -> dict[str, torch.nn.Module]:
         "dinov2_registers": Dinov2WithRegistersModel(
             Dinov2WithRegistersConfig(**VISION, num_register_tokens=4)
         ),
+        "dinov3": DINOv3ViTModel(DINOv3ViTConfig(**VISION, num_register_tokens=4)),
     }
 
 

@@ -49,13 +49,19 @@ def sub_tokens(name: str, tokenizer) -> list[int]:
 def cells(views: tuple[View, ...], size_hw: tuple[int, int]):
     """x0, y0, x1, y1 of every token's cell on the original image, as fractions of a pixel."""
     for view in views:
-        y_scale = Fraction(size_hw[0], view.resize_hw[0])
-        x_scale = Fraction(size_hw[1], view.resize_hw[1])
+        left, top, end_x, end_y = view.canvas or (0, 0, size_hw[1], size_hw[0])
+        y_scale = Fraction(end_y - top, view.resize_hw[0])
+        x_scale = Fraction(end_x - left, view.resize_hw[1])
         for row in range(view.grid_hw[0]):
             for column in range(view.grid_hw[1]):
                 x, y = view.window[0] + column * view.cell_px, view.window[1] + row * view.cell_px
                 x1, y1 = x + view.cell_px, y + view.cell_px
-                yield x * x_scale, y * y_scale, x1 * x_scale, y1 * y_scale
+                yield (
+                    left + x * x_scale,
+                    top + y * y_scale,
+                    left + x1 * x_scale,
+                    top + y1 * y_scale,
+                )
 
 
 def area(cell) -> Fraction:

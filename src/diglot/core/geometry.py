@@ -16,7 +16,7 @@ import numpy as np
 from diglot.core.types import Box, SizeHW
 
 ViewKind = Literal["image", "tile", "thumbnail"]
-Padding = Literal["mean", "black"]  # its colour: the encoder's mean, or 0
+Padding = Literal["mean", "black"]  # its colour: the encoder's mean in whole grey levels, or 0
 
 # Overlaps thinner than this are rounding, not area: touching edges do not count as overlap.
 TOUCH_PX = 1e-6
@@ -33,6 +33,9 @@ class View:
     kind: ViewKind = "image"
     padding: Padding = "mean"
     pooled_hw: SizeHW | None = None  # tokens are pooled from so many cells: their own may overlap
+    canvas: tuple[int, int, int, int] | None = None
+    """xyxy px of the original image, cut out before the resize; what sticks out is padding. None:
+    the whole image."""
 
     @property
     def size_hw(self) -> SizeHW:
@@ -46,10 +49,11 @@ class View:
         One more than there are cells, which are the features' where tokens are pooled from them.
         """
         rows, columns = self.pooled_hw or self.grid_hw
-        y_scale, x_scale = (o / r for o, r in zip(size_hw, self.resize_hw, strict=True))
+        left, top, right, bottom = self.canvas or (0, 0, size_hw[1], size_hw[0])
+        y_scale, x_scale = (bottom - top) / self.resize_hw[0], (right - left) / self.resize_hw[1]
         y_edges = (self.window[1] + np.arange(rows + 1) * self.cell_px) * y_scale
         x_edges = (self.window[0] + np.arange(columns + 1) * self.cell_px) * x_scale
-        return y_edges, x_edges
+        return top + y_edges, left + x_edges
 
     def spans(self, size_hw: SizeHW) -> tuple[np.ndarray, np.ndarray]:
         """[start, end) of the tokens' rows (rows, 2) and columns (columns, 2), original pixels."""

@@ -7,7 +7,7 @@ and native resolution (Qwen2-VL).
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from diglot.core.view_marks import ViewMarks
 # Modes that keep the aspect blow a thread-like image up to gigapixels, or beyond `max_pixels`.
 # The bound is Qwen2-VL's own.
 MAX_ASPECT = 200
+MAX_CANVAS_PIXELS = 178_956_970  # PIL's own limit of an image
 MAX_IMAGE_PX, MAX_TILES = 16_384, 1024  # beyond these it is a slip, and would fill any memory
 
 Mode = Literal["squash", "center_crop", "centre_crop", "pad", "tiles", "anyres", "native"]
@@ -31,7 +32,7 @@ class Preprocess:
 
     squash       the whole image, its aspect given up
     center_crop  shortest side to image_px, then the centre square (CLIP)
-    pad          longest side to image_px, then padded to a square, image centred (LLaVA-1.5)
+    pad          padded to a square, image centred, then resized to image_px (LLaVA-1.5)
     tiles        the grid of at most max_tiles squares closest in aspect, and a thumbnail
     anyres       the whole image squashed, then tiles of it with its aspect kept, padded with black
     native       the image's own aspect, sides rounded to whole cells (Qwen2-VL)
@@ -88,6 +89,8 @@ class Preprocess:
         del settings["marks"]  # they stand between views, and change none
         if self.mode == "tiles":
             settings["ties"] = "fewer columns first"  # version 0.1.0 had fewer rows first
+        if self.mode == "pad":
+            settings["order"] = "padded, then resized"  # in version 0.1.0 the other way round
         return settings
 
     def token_grid(self, size_hw: SizeHW, *, patch_px: int, unshuffle: int = 1) -> TokenGrid:
@@ -117,6 +120,8 @@ class Preprocess:
             _with_grid(*place, padding=padding, patch_px=patch_px, unshuffle=unshuffle)
             for place in placed
         )
+        if canvas := _canvas(self.mode, size_hw):
+            views = tuple(replace(view, canvas=canvas) for view in views)
         lines = _anyres_lines(views, size_hw) if self.mode == "anyres" else ()
         return TokenGrid(size_hw, views, lines)
 
@@ -165,11 +170,26 @@ def _center_crop(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Plac
 
 
 def _pad(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+    """Raises DataError for an image whose square would fill the memory."""
     side, (height, width) = config.image_px, size_hw
     long = max(height, width)
-    resize = (max(1, round(height * side / long)), max(1, round(width * side / long)))
-    top, left = -((side - resize[0]) // 2), -((side - resize[1]) // 2)
-    return [(resize, (left, top, left + side, top + side), "image")]
+    if long**2 > MAX_CANVAS_PIXELS:
+        raise DataError(
+            "image is too long and thin for 'pad'",
+            expected=f"a square of at most {MAX_CANVAS_PIXELS:,} pixels around it",
+            got=f"{height} x {width}",
+        )
+    return [((side, side), (0, 0, side, side), "image")]
+
+
+def _canvas(mode: Mode, size_hw: SizeHW) -> tuple[int, int, int, int] | None:
+    """For pad: the square around the image, in its own pixels, an odd one of padding last."""
+    height, width = size_hw
+    if mode != "pad" or height == width:
+        return None
+    long = max(height, width)
+    left, top = -((long - width) // 2), -((long - height) // 2)
+    return left, top, left + long, top + long
 
 
 def _tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:

@@ -31,14 +31,15 @@ class Scaled(Protocol):
 def view_pixels(image: Image.Image, views: Sequence[View], scale: Scaled) -> list[torch.Tensor]:
     """Normalised pixels float32 (3, H, W) of each view; padding is of the view's colour."""
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (scale.mean, scale.std))
-    mean_fill = tuple(round(255 * channel) for channel in scale.mean)
+    mean_fill = tuple(int(255 * channel) for channel in scale.mean)
     resized: dict[tuple[int, int], Image.Image] = {}
     pixels = []
     for view in views:
-        if view.resize_hw not in resized:
-            size_wh = view.resize_hw[1], view.resize_hw[0]
-            resized[view.resize_hw] = image.resize(size_wh, RESAMPLE[scale.resample])
         fill = mean_fill if view.padding == "mean" else (0, 0, 0)
+        if view.resize_hw not in resized:  # the views of an image have one canvas
+            size_wh = view.resize_hw[1], view.resize_hw[0]
+            whole = _window(image, view.canvas, fill) if view.canvas else image
+            resized[view.resize_hw] = whole.resize(size_wh, RESAMPLE[scale.resample])
         window = _window(resized[view.resize_hw], view.window, fill)
         raw = torch.from_numpy(np.array(window, dtype=np.uint8)).permute(2, 0, 1)
         pixels.append((raw.float() / 255 - mean) / std)

@@ -33,8 +33,8 @@ def one_hot(*grid_hw):
 def slow_letterbox(size_hw, px):
     """(scale x, scale y, left, top): a point's place in the padded square."""
     height, width = size_hw
-    new_h, new_w = (max(1, round(v * px / max(size_hw))) for v in size_hw)
-    return new_w / width, new_h / height, (px - new_w) // 2, (px - new_h) // 2
+    scale, long = px / max(size_hw), max(size_hw)
+    return scale, scale, (long - width) // 2 * scale, (long - height) // 2 * scale
 
 
 def slow_cosine(a, b):

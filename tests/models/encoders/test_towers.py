@@ -24,6 +24,7 @@ FAMILIES = {
     "siglip2_vision": ("siglip2", 0),
     "dinov2": ("dinov2", 1),
     "dinov2_registers": ("dinov2", 5),
+    "dinov3": ("dinov3", 5),
 }
 every = pytest.mark.parametrize("folder", list(FAMILIES))
 fixed = pytest.mark.parametrize("folder", [n for n in FAMILIES if not n.startswith("siglip2")])
@@ -86,7 +87,7 @@ def test_other_resolutions_interpolate(towers, folder: str, size_hw: tuple[int, 
     assert got.isfinite().all()
     if folder.startswith("siglip2"):
         return
-    extra = {} if folder.startswith("dinov2") else {"interpolate_pos_encoding": True}
+    extra = {} if folder.startswith("dino") else {"interpolate_pos_encoding": True}
     model = own_model(towers[folder])
     out = model(pixel_values=pixels(*size_hw), output_hidden_states=True, **extra)
     want = out.hidden_states[-2][:, FAMILIES[folder][1] :]

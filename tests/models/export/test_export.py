@@ -31,6 +31,7 @@ TILED = Preprocess(mode="tiles", image_px=32, marks=AYA)
 # container, encoder folder, layer, projector, way of preparing the image
 FITTING = [
     ("llava", "clip", -2, PLAIN, "center_crop"),
+    ("llava", "clip", -2, PLAIN, "pad"),
     ("llava", "dinov2", -1, {**PLAIN, "activation": "silu"}, "squash"),
     ("llava", "siglip_vision", 2, {**PLAIN, "activation": "quick_gelu"}, "squash"),
     ("llava_next", "clip", -2, {**PLAIN, "separators": 1}, "anyres"),

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import PairImage
 from diglot.measure.correspondence.config import WINDOW_CELLS
 from diglot.measure.correspondence.matching import Batch, Found, share_within
@@ -70,11 +69,12 @@ def soft_argmax(cosine_BKhw: torch.Tensor, window: int) -> torch.Tensor:
 def letterboxed(side: PairImage) -> np.ndarray:
     """The points in the 840-px square their picture would be padded to, xy (K, 2).
 
-    core.preprocess pads one pixel more at the bottom right than at the top left, and so does this.
+    The picture is resized first, as the Law's code does, then padded, by one pixel more at the
+    bottom right than at the top left where that is odd.
     """
-    grid = Preprocess(mode="pad", image_px=SQUARE_PX).token_grid(side.size_hw, patch_px=SQUARE_PX)
-    x0, y0, _, _ = grid.views[0].window
-    return side.points_K2 * _pixel_scale(side) - np.array([x0, y0])
+    height, width = (max(1, round(length * _pixel_scale(side))) for length in side.size_hw)
+    before = np.array([(SQUARE_PX - width) // 2, (SQUARE_PX - height) // 2])
+    return side.points_K2 * _pixel_scale(side) + before
 
 
 def _pixel_scale(side: PairImage) -> float:

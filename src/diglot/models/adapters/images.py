@@ -96,6 +96,8 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
         return _anyres(images)
     if kind.startswith("GotOcr2"):
         return _tiles(images, where)
+    if kind.startswith("LlavaImageProcessor") and images.do_pad:
+        return _padded(images, where)
     if getattr(images, "do_pad", False):
         raise ConfigError(f"{kind} pads before it resizes, which is not known here", where=where)
     size = images.size
@@ -106,6 +108,15 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
     elif "height" in size and size["height"] == size["width"]:
         return Preprocess(mode="squash", image_px=size["height"])
     raise ConfigError(f"{kind} with size {size} is not known here", where=where)
+
+
+def _padded(images: Any, where: str) -> Preprocess:
+    """LLaVA-1.5's square; its center crop then changes nothing."""
+    size, crop = dict(images.size), dict(images.crop_size or {})
+    side = size.get("height") or size.get("shortest_edge")
+    if images.do_center_crop and crop.get("height") != side:
+        raise ConfigError("it crops what it has padded", got=crop, where=where)
+    return Preprocess(mode="pad", image_px=side)
 
 
 def _one_view(kind: str, images: Any, where: str) -> Preprocess:

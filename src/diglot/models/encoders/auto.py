@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
-from diglot.models.encoders import clip, dinov2, siglip, siglip2
+from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.pretrained import reading
 
@@ -22,6 +22,7 @@ FAMILIES = {
     "siglip2_vision_model": "siglip2",
     "dinov2": "dinov2",
     "dinov2_with_registers": "dinov2",
+    "dinov3_vit": "dinov3",
 }
 BILINEAR = 2  # in PIL
 
@@ -66,4 +67,5 @@ BUILD: dict[str, Callable[[dict[str, Any]], Tower]] = {
     "siglip": _build_siglip,
     "siglip2": lambda settings: siglip2.build(siglip2.Config(**settings)),
     "dinov2": lambda settings: dinov2.build(dinov2.Config(**settings)),
+    "dinov3": lambda settings: dinov3.build(dinov3.Config(**settings)),
 }

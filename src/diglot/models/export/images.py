@@ -3,7 +3,7 @@
 from typing import Any
 
 from PIL.Image import Resampling
-from transformers import CLIPImageProcessorPil
+from transformers import CLIPImageProcessorPil, LlavaImageProcessorPil
 
 from diglot.models.vlm import VLM
 
@@ -28,9 +28,14 @@ def square(side_px: int) -> dict[str, int]:
     return {"height": side_px, "width": side_px}
 
 
-def one_view_processor(vlm: VLM) -> CLIPImageProcessorPil:
-    """The processor of one view an image, squashed or cropped at its center."""
+def one_view_processor(vlm: VLM) -> CLIPImageProcessorPil | LlavaImageProcessorPil:
+    """The processor of one view an image: squashed, padded, or cropped at its center."""
     side = vlm.preprocess.image_px
+    if vlm.preprocess.mode == "pad":
+        size = square(side)
+        return LlavaImageProcessorPil(
+            size=size, do_pad=True, do_center_crop=False, crop_size=size, **pixel_settings(vlm)
+        )
     if vlm.preprocess.mode == "squash":
         sizes: dict[str, Any] = {"size": square(side), "do_center_crop": False}
     else:

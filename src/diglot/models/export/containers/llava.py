@@ -22,14 +22,14 @@ from diglot.models.export.images import one_view_processor
 from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
 from diglot.models.vlm import VLM
 
-CROPS = ("squash", "center_crop")
+MODES = ("squash", "center_crop", "pad")
 
 
 class Llava(Container):
     """`LlavaForConditionalGeneration`."""
 
     name, model_class = "llava", "LlavaForConditionalGeneration"
-    modes = CROPS
+    modes = MODES
 
     def find_misfits(self, design: Design) -> list[str]:
         return [
