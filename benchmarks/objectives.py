@@ -125,7 +125,7 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
 
     def prepare() -> list[Any]:
         return [
-            (s, mixture.prepare(s, (vlm.token_grid(s.size_hw),), tokenizer, rng, turn=turn))
+            (s, mixture.prepare(s, (vlm.token_grid(s.size_hw),), tokenizer, rng, stream=turn))
             for s in made
             for turn in range(turns)
         ]

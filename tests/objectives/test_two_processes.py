@@ -69,7 +69,7 @@ def documents(vlm: VLM, mixture: Mixture) -> list[EncodedSample | None]:
         for turn in range(1 + len(mixture.shares)):
             rng = torch.Generator().manual_seed(number)
             try:
-                made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, turn=turn)
+                made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, stream=turn)
             except DataError:
                 laid.append(None)
                 continue

@@ -68,7 +68,7 @@ def batch_of(vlm, mixture, turns, sample_of=tiny_sample):
     for seed, turn in enumerate(turns):
         sample = sample_of(seed)
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
-        made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, turn=turn)
+        made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, stream=turn)
         views = tiny_views(sample, vlm)
         told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
         laid.append(

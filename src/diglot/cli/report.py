@@ -58,7 +58,7 @@ def report(
 
 
 def _read_record(path: Path) -> Record:
-    """The record in a file, or what a run folder tells."""
+    """The record in a file, or what a run folder holds."""
     if not path.is_dir():
         return read_result(path)
     from diglot.studies.measured import training_record  # torch is slow to load: not for --help

@@ -119,7 +119,7 @@ def training_curves(
 
 
 def training_record(run: Path) -> dict[str, Any]:
-    """What a run folder of `diglot train` tells without being measured: its figures by step.
+    """What a run folder of `diglot train` shows without being measured: its figures by step.
 
     Raises ConfigError where it is none.
     """

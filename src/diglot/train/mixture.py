@@ -33,13 +33,15 @@ class Member:
     where: str  # its place in the recipe: objective, plus.NAME or mix.NAME
     objective: Objective
     weight: Schedule
-    turn: int | None  # 0 = the main objective, from 1 on those that take turns; None = added to all
-    share: float  # of its turn, samples for each sample of the main objective
+    stream: (
+        int | None
+    )  # 0 = the main objective, from 1 on those that take turns; None = added to all
+    share: float  # of its stream, samples for each sample of the main objective
     names: Mapping[str, str]  # its own loss terms -> their names in the mixture
 
-    def takes(self, turn: int) -> bool:
-        """Does a document of this turn concern it?"""
-        return self.turn is None or self.turn == turn
+    def takes(self, stream: int) -> bool:
+        """Does a document of this stream concern it?"""
+        return self.stream is None or self.stream == stream
 
 
 class Mixture:
@@ -49,7 +51,7 @@ class Mixture:
         self.members = tuple(members)
         self.terms = tuple(name for member in members for name in member.names.values())
         self.reads: frozenset[Reads] = frozenset().union(*(m.objective.reads for m in members))
-        self.shares = tuple(m.share for m in members if m.turn)  # of the turns from 1 on
+        self.shares = tuple(m.share for m in members if m.stream)  # of the streams from 1 on
         self.takes = tuple(self._takes(stream) for stream in range(1 + len(self.shares)))
         self.reductions: dict[str, Reduction] = {
             name: m.objective.reduction for m in members for name in m.names.values()
@@ -96,9 +98,9 @@ class Mixture:
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
         *,
-        turn: int = 0,
+        stream: int = 0,
     ) -> Prepared:
-        """One sample, prepared by the objective whose turn it is, with what the others add.
+        """One sample, prepared by the objective of its stream, with what the others add.
 
         Raises DataError where no objective has anything to learn, ConfigError where two of them
         supply a sequence, or one that takes turns supplies none.
@@ -106,7 +108,7 @@ class Mixture:
         sequence, counts, notes = None, Counter[str](), Counter[str]()
         targets: list[Any] = []
         for member in self.members:
-            if not member.takes(turn):
+            if not member.takes(stream):
                 targets.append(None)
                 continue
             prepared = member.objective.prepare(sample, grids, tokenizer, rng)
@@ -211,11 +213,11 @@ def build_mixture(
     parts: list[tuple[str, int | None, ObjectivePart]] = [
         ("objective", 0, ObjectivePart.read(objective)),
         *((f"plus.{name}", None, part) for name, part in added),
-        *((f"mix.{name}", turn, part) for turn, (name, part) in enumerate(mixed, start=1)),
+        *((f"mix.{name}", stream, part) for stream, (name, part) in enumerate(mixed, start=1)),
     ]
     members: list[Member] = []
     taken: set[str] = set()
-    for where, turn, part in parts:
+    for where, stream, part in parts:
         built: Objective = part.check().build()
         short = where.split(".", 1)[-1]
         names = {t: f"{short}.{t}" if t in taken else t for t in built.terms}
@@ -225,7 +227,7 @@ def build_mixture(
                 where=where,
                 objective=built,
                 weight=part.weight,
-                turn=turn,
+                stream=stream,
                 share=part.share if isinstance(part, MixedPart) else 1.0,
                 names=names,
             )

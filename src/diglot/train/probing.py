@@ -3,7 +3,7 @@
 A probe costs forward passes that teach nothing. The first and the last are always made; one that is
 due between them is left out where all probes together would take more than their share of the run's
 time. What was spent, and the figures so far, are read from metrics.jsonl, so that a run that was
-killed goes on as it would have.
+killed continues as it would have.
 """
 
 import logging

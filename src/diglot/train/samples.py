@@ -19,7 +19,7 @@ from diglot.train.order import Key
 
 
 class PreparedSamples(torch.utils.data.Dataset):
-    """`samples[pass, turn, index]` is an EncodedSample, or the Rejection of a bad record."""
+    """`samples[pass, stream, index]` is an EncodedSample, or the Rejection of a bad record."""
 
     def __init__(
         self,
@@ -38,22 +38,24 @@ class PreparedSamples(torch.utils.data.Dataset):
         return {**vars(self), "objective": self.objective.without_heads()}
 
     def __getitem__(self, key: Key) -> EncodedSample | Rejection:
-        number, turn, index = key
+        number, stream, index = key
         try:
-            return self._encode(number, turn, index)
+            return self._encode(number, stream, index)
         except DataError as error:
             rejection = rejection_of(self.data.id_of(index), error)
             return replace(rejection, dataset=self.data.name_of(index))
 
-    def _encode(self, number: int, turn: int, index: int) -> EncodedSample:
+    def _encode(self, number: int, stream: int, index: int) -> EncodedSample:
         sample = self.data[index]
         source, inner = self.data.locate(index)
         labels = self.data.sources[source].labels
         if labels is not None:
             sample = replace(sample, patch_labels=labels[inner])
         grids = self.processor.token_grids(sample)
-        rng = generator(self.seed, "sample", number, index, *([turn] if turn else []))
-        prepared = self.objective.prepare(sample, grids, self.processor.tokenizer, rng, turn=turn)
+        rng = generator(self.seed, "sample", number, index, *([stream] if stream else []))
+        prepared = self.objective.prepare(
+            sample, grids, self.processor.tokenizer, rng, stream=stream
+        )
         cache = self.caches[source] if self.caches else None
         views = cache.views(inner) if cache else self.processor.sample_views(sample)
         made = encode_sample(

@@ -67,7 +67,7 @@ def _list_texts(text: _Text, page: Page, texts: Sequence[tuple[int, Thing]]) -> 
 
 
 def _describe_parts(text: _Text, parts: Sequence[tuple[int, Thing]], places: Sequence[str]) -> None:
-    """Two parts are compared where their values can be told apart; each other has its place."""
+    """Two parts are compared where their values differ visibly; each other has its place."""
     rest = list(parts)
     for (first, one), (second, other) in list(pairwise(parts))[::2]:
         if one.value is None or other.value is None or not _differ(one.value, other.value):
