@@ -11,10 +11,9 @@ from diglot.cli.main import VERBS
 from diglot.cli.select import SUB_VERBS
 
 SLOW = ("torch", "transformers", "accelerate", "datasets", "pyarrow", "matplotlib", "scipy")
-PENDING = ("evaluate",)
 COMMANDS = [
     [],
-    *([verb] for verb in VERBS if verb not in PENDING),
+    *([verb] for verb in VERBS),
     *(["select", name] for name in SUB_VERBS),
 ]
 CPU_S = 1.0

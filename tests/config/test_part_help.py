@@ -34,7 +34,6 @@ def part_folders() -> dict[str, list[str]]:
 
 
 FOLDERS = part_folders()
-FOLDERS.pop("diglot.evaluate.tasks", None)  # their help comes with the verb's
 HELPS: dict[str, list[PartHelp]] = defaultdict(list)
 for verb in VERBS:
     parser = ArgumentParser()

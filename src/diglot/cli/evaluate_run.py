@@ -13,8 +13,8 @@ from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.data.samples import usable_samples
-from diglot.evaluate.ask import AskSettings
 from diglot.evaluate.benchmark import Benchmark, make_benchmark
+from diglot.evaluate.config import AskSettings
 from diglot.evaluate.lmms.bridge import LmmsTasks, join_runs, run_checkpoint
 from diglot.evaluate.lmms.figures import FIGURES, GROUPS, figures_of
 from diglot.evaluate.lmms.local_tasks import write_local_tasks

@@ -3,42 +3,25 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from typing import TypeVar
 
-from diglot.core.errors import ConfigError, locate_errors
+from diglot.core.errors import locate_errors
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.evaluate.answers import Answer, Answers
 from diglot.evaluate.benchmark import Benchmark
+from diglot.evaluate.config import AskSettings
 from diglot.evaluate.items import Item
 from diglot.evaluate.prompts import Prompt, answer_ids, caption_prompt, question_prompt
 from diglot.evaluate.task import ChosenTask, Way
 from diglot.evaluate.tree import Asked, Tree, TreeScorer
 from diglot.evaluate.writing import Written, write_answers
 from diglot.models.chat import ProjectedPicture, project_picture
-from diglot.models.config import Frame
 from diglot.models.vlm import VLM
 
 T = TypeVar("T")
 VERSION = 1  # bumped when the same item under the same settings is asked otherwise
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskSettings:
-    """How all tasks are asked."""
-
-    template: bool = True
-    """Ask through the chat template; else as text behind picture and frame, as a caption stands,
-    for checkpoints that have not learned to answer."""
-    frame: Frame = field(default_factory=Frame)
-    """The text around picture and caption: for captions, and for questions without a template."""
-    batch: int = 8
-    """Written answers that are made at once. No score changes."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError("must be at least 1", got=self.batch, where="batch")
 
 
 @dataclass(frozen=True)

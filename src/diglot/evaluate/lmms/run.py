@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError
+from diglot.evaluate.config import LmmsSettings
 from diglot.evaluate.lmms.figures import Figure
 from diglot.files import read_kept, write_kept
 
@@ -21,30 +21,6 @@ INSTALL = (
     f"lmms/bin/pip install lmms_eval=={VERSION} decord 'filelock<4'; "
     "then give --lmms.python lmms/bin/python."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LmmsSettings:
-    """How lmms-eval is run."""
-
-    python: str = "python"
-    """The Python of an environment that has lmms_eval (and decord)."""
-    device: str = "cpu"
-    """cpu, cuda or cuda:0."""
-    dtype: str = "float32"
-    """Of the weights: float32, bfloat16 or float16."""
-    batch_size: int = 1
-    """Questions at once."""
-    limit: int | None = None
-    """Only the first so many questions of every task, for a trial."""
-    model: str | None = None
-    """lmms-eval's model class; chosen by the checkpoint's family where left out."""
-    grader_url: str | None = None
-    """An OpenAI-compatible endpoint for tasks that need a grader; its key is in OPENAI_API_KEY."""
-    grader_model: str | None = None
-    """The grader's model name."""
-    args: list[str] = field(default_factory=list)
-    """Further arguments of `python -m lmms_eval`."""
 
 
 def check_grader(figures: Sequence[Figure], settings: LmmsSettings) -> None:
