@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from diglot.cli.main import main
+from tests.cli_runner import run_diglot
 from tests.studies.compare.small_study import study_settings, write_recipe
 from tests.tiny_folders import save_world
 
@@ -33,7 +34,7 @@ def plain_logging() -> Iterator[None]:
 
 
 def run(world: Path, out: Path, *args: str) -> int:
-    return main(["compare", "--config", f"{world}/study.yaml", f"--out={out}", *args])
+    return run_diglot("compare", "--config", f"{world}/study.yaml", f"--out={out}", *args)
 
 
 def labels(results: dict) -> list[str]:

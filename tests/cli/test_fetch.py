@@ -1,13 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser
 
-from diglot.cli import fetch as verb
 from diglot.cli import fetch_run
-from diglot.core.errors import ConfigError
 from diglot.embedded.catalog import ASSETS
+from tests.cli_runner import refusal_of, run_diglot
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +17,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> None:
-    parser = ArgumentParser(exit_on_error=False)
-    verb.add_arguments(parser)
-    verb.fetch(**vars(parser.parse_args(list(words))))
+    assert run_diglot("fetch", *words) == 0
 
 
 def test_list_shows_source_and_licence_and_fetches_nothing(
@@ -48,9 +45,9 @@ def test_fetches_the_named_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [a.name for a in ASSETS]
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"no embedded asset 'dog'.*smollm2"):
-        run("dog")
+def test_an_unknown_name_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    error = refusal_of(capsys, "fetch", "dog")
+    assert re.search(r"no embedded asset 'dog'.*smollm2", error)
 
 
 def test_writes_the_list_as_json(tmp_path: Path) -> None:

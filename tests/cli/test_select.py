@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.select.paper_data import paper_law
+from tests.cli_runner import run_diglot
 
 LAW = paper_law()
 
 
 def run(*args):
-    return main(["select", *map(str, args)])
+    return run_diglot("select", *args)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from diglot.select.table import read_table
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import ScenePairsConfig
 from diglot.synth.scene_pairs.write import write_pairs
+from tests.cli_runner import run_diglot
 from tests.synth.scenes.shapes import pools
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 from tests.tiny_folders import save_world
@@ -194,7 +195,7 @@ def files(world: Path, tmp_path: Path) -> dict[str, Path]:
 
 def run(files: dict[str, Path], *more: str, without: str = "") -> int:
     options = [f"--{name}={path}" for name, path in files.items() if name != without]
-    return main(["select", "a-score", *options, *more])
+    return run_diglot("select", "a-score", *options, *more)
 
 
 def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:

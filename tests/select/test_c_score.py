@@ -17,6 +17,7 @@ from diglot.data.rejected import Rejected
 from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Features, Pictures
 from diglot.measure.correspondence.run import score_pairs, split_parts
+from tests.cli_runner import run_diglot
 
 # Each 8-px square's mean colour: a feature that tells the cells of the pictures below apart.
 ENCODER = """
@@ -106,7 +107,7 @@ def write_pairs(folder, count=5, *, size_hw=(32, 32)):
 
 
 def run(*args):
-    return main(["select", "c-score", *map(str, args)])
+    return run_diglot("select", "c-score", *args)
 
 
 @pytest.mark.parametrize("size_hw", [(32, 32), (16, 32), (32, 16)])
