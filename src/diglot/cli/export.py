@@ -44,7 +44,7 @@ def export(
         out=out,
         dtype=dtype,
         shard_size=shard_size,
-        check=out if check == HERE else check and Path(check),
+        check=out if check == HERE else Path(check) if check else None,
         images=images,
         list=list,
         json=json,

@@ -56,7 +56,7 @@ def exchange_test(
 
 def mean_of_means_interval(
     values: Sequence[Sequence[float] | np.ndarray],
-    clusters: Sequence[Sequence[int] | np.ndarray],
+    clusters: Sequence[Sequence[int] | Sequence[str] | np.ndarray],
     *,
     generator: np.random.Generator,
     draws: int = DRAWS,

@@ -7,7 +7,7 @@ from diglot.core.segments import Image, Segment, Tokens
 from diglot.models.chat_template import TokenizedChat
 
 
-def read_template(path: str | None) -> str | None:
+def read_template(path: str | Path | None) -> str | None:
     """A chat template of a Jinja file, or None. Raises ConfigError where it cannot be read."""
     if path is None:
         return None

@@ -13,7 +13,7 @@ class Bar(NamedTuple):
     """A name and its count."""
 
     name: Text
-    count: Count
+    count: Count  # pyright: ignore[reportIncompatibleMethodOverride]  a tuple's has no use here
 
 
 class BarChart(Record):

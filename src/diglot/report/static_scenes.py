@@ -119,7 +119,7 @@ def _make_grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Fi
     return figure, grid
 
 
-def _show_picture(axes: Axes, scene: Scene, picture: Image.Image, **options: object) -> None:
+def _show_picture(axes: Axes, scene: Scene, picture: Image.Image, **options: Any) -> None:
     height, width = scene.size_hw
     axes.imshow(np.asarray(picture), extent=(0, width, height, 0), **options)
     axes.set(xlim=(0, width), ylim=(height, 0))

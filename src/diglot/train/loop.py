@@ -330,7 +330,7 @@ def _accelerator(config: StageConfig) -> Accelerator:
     try:
         return Accelerator(
             mixed_precision=config.precision,
-            log_with=config.trackers or None,
+            log_with=[*config.trackers] or None,
             project_dir=config.out,
         )
     except ValueError as error:  # the machine cannot, or this process has begun with another

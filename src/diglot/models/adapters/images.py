@@ -113,7 +113,7 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
 def _padded(images: Any, where: str) -> Preprocess:
     """LLaVA-1.5's square; its center crop then changes nothing."""
     size, crop = dict(images.size), dict(images.crop_size or {})
-    side = size.get("height") or size.get("shortest_edge")
+    side: Any = size.get("height") or size.get("shortest_edge")
     if images.do_center_crop and crop.get("height") != side:
         raise ConfigError("it crops what it has padded", got=crop, where=where)
     return Preprocess(mode="pad", image_px=side)

@@ -1,6 +1,7 @@
 """DINOv3's ViTs (Simeoni et al. 2025): rotary positions, so any size of view."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from diglot.models.encoders._tower import IMAGENET_MEAN, IMAGENET_STD, TowerConfig, load_tower
 from diglot.models.encoders.dinov2 import Dinov2
@@ -17,10 +18,11 @@ def build(config: Config) -> Dinov2:
     Its class token and registers stand before the patches and are dropped.
     """
     tower = load_tower(config, ("dinov3_vit",))
+    settings: Any = tower.config
     return Dinov2(
         config,
         tower,
-        prefix_tokens=1 + tower.config.num_register_tokens,
+        prefix_tokens=1 + settings.num_register_tokens,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         resample="bilinear",

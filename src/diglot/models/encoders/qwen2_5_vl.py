@@ -36,7 +36,7 @@ class Config:
 class _VisionAlone(Qwen2_5_VisionTransformerPretrainedModel):
     """The tower, loaded from the whole model's checkpoint without a word on the rest."""
 
-    _keys_to_ignore_on_load_unexpected = (r"^(model|lm_head)\.",)
+    _keys_to_ignore_on_load_unexpected = [r"^(model|lm_head)\."]  # noqa: RUF012  as declared
 
 
 class Qwen25ViT(nn.Module):

@@ -120,6 +120,7 @@ def _parts_of(canvas: Canvas, kind: str, data: ChartData) -> list[Thing]:
 
 
 def _draw_shape(shape: Shape, size_hw: SizeHW) -> np.ndarray:
-    picture = Image.new("L", size_hw[::-1], 0)
+    height, width = size_hw
+    picture = Image.new("L", (width, height), 0)
     shape(ImageDraw.Draw(picture), 255)
     return np.asarray(picture) > 0
