@@ -54,7 +54,7 @@ def label(
         out: Folder of the labels.
         labeller: What labels.
         split: Which split of the dataset.
-        like: Recipes, laid over one another, or a run's config.json: images are prepared as this
+        like: Recipes, later ones over earlier, or a run's config.json: images are prepared as this
             stage prepares them, so that labels are made for the very patches that it trains.
         json: Write the summary to this file too.
     """
