@@ -50,7 +50,7 @@ def expand_home(config: Any, *names: str) -> None:
     """
     for name in names:
         value = getattr(config, name)
-        if value == "":
+        if value == "" and getattr(type(config), name, None) != "":  # "" by default means none
             raise ConfigError("empty; expected a path", where=name)
         if isinstance(value, str) and value.startswith("~"):
             object.__setattr__(config, name, str(Path(value).expanduser()))
