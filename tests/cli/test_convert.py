@@ -69,7 +69,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
     (tmp_path / "full/x").write_text("")
     write_dataset([make_sample(0)], tmp_path / "data")
     for command, words in [
-        (["x.json", "--from", "cocoo", "--out", str(tmp_path / "o")], "no part 'cocoo'"),
+        (["x.json", "--from", "cocoo", "--out", str(tmp_path / "o")], "no such source"),
         (
             ["x.json", "--from", "coco", "--images", ".", "--out", str(tmp_path / "o")],
             "cannot read",

@@ -140,7 +140,7 @@ def damage(folder: Path, how: str) -> None:
         ("a list", "vlm.json"),
         ("unknown field", "vlm.json.*encodr"),
         ("impossible value", "vlm.json.*image_px"),
-        ("no projector", "projector.safetensors.*no projector"),
+        ("no projector", "no projector.safetensors"),
         ("cut weights", "projector.safetensors.*unreadable"),
         ("garbage weights", "projector.safetensors.*unreadable"),
         ("missing weight", "projector.safetensors.*missing.*fc1.bias"),
