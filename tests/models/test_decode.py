@@ -25,7 +25,7 @@ class Bare(nn.Module):
         self.model = model
 
     @property
-    def words(self) -> nn.Embedding:
+    def input_embeddings(self) -> nn.Embedding:
         return self.model.get_input_embeddings()
 
     def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
