@@ -68,13 +68,12 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").write_text("")
     write_dataset([make_sample(0)], tmp_path / "data")
+    here, gone, out = str(tmp_path / "full/x"), str(tmp_path / "x.json"), str(tmp_path / "o")
     for command, words in [
-        (["x.json", "--from", "cocoo", "--out", str(tmp_path / "o")], "no such source"),
-        (
-            ["x.json", "--from", "coco", "--images", ".", "--out", str(tmp_path / "o")],
-            "cannot read",
-        ),
-        (["x", "--out", str(tmp_path / "o")], "both formats are diglot"),
+        ([here, "--from", "cocoo", "--out", out], "no part 'cocoo'"),
+        ([gone, "--from", "coco", "--images", ".", "--out", out], "no such source"),
+        ([here, "--from", "coco", "--images", ".", "--out", out], "not JSON"),
+        ([here, "--out", out], "both formats are diglot"),
         ([str(tmp_path / "data"), "--to", "coco", "--out", str(tmp_path / "full")], "not empty"),
     ]:
         assert main(["convert", *command]) == 2

@@ -325,3 +325,14 @@ def test_native_size_keeps_its_bounds(height: int, width: int) -> None:
 
 def test_the_name_of_center_crop_in_version_0_1_0_is_read():
     assert Preprocess(mode="centre_crop") == Preprocess(mode="center_crop")
+
+
+@pytest.mark.parametrize("mode", ["squash", "pad", "tiles"])
+def test_settings_of_views_are_read_back_but_those_of_other_views(mode):
+    preprocess = Preprocess(mode=mode, image_px=24)
+    settings = preprocess.view_settings()
+    assert Preprocess.from_view_settings(settings) == preprocess
+    older = {key: value for key, value in settings.items() if key not in ("ties", "order")}
+    if older != settings:
+        with pytest.raises(ConfigError, match=f"version 0.1.0, whose mode {mode}"):
+            Preprocess.from_view_settings(older)

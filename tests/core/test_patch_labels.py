@@ -33,17 +33,25 @@ def random_labels(grid: TokenGrid, seed: int, *, n: int = 3) -> PatchLabels:
 
 def pixels(view: View, size: int, axis: int, index: int, fine: int) -> set[int]:
     """The sub-pixels, `fine` of them along the image's side, in the index-th row or column."""
-    step = fine * view.cell_px / view.resize_hw[axis]
-    origin = fine * view.window[1 - axis] / view.resize_hw[axis]
+    start, extent = canvas_side(view, size, axis)
+    unit = fine // size  # sub-pixels of one pixel
+    step = unit * extent * view.cell_px / view.resize_hw[axis]
+    origin = unit * (start + extent * view.window[1 - axis] / view.resize_hw[axis])
     low, high = round(origin + index * step), round(origin + (index + 1) * step)
     return {p for p in range(low, high) if 0 <= p < fine}
+
+
+def canvas_side(view: View, size: int, axis: int) -> tuple[int, int]:
+    """Where what is resized begins along the image's side, and how long it is, in its pixels."""
+    left, top, right, bottom = view.canvas or (0, 0, size, size)
+    return (left, right - left) if axis else (top, bottom - top)
 
 
 def counted(grid: TokenGrid, source: TokenGrid, labels: PatchLabels) -> list[dict[str, float]]:
     """Every (token, word) score, by counting rows and columns of sub-pixels one by one."""
     views = (*grid.views, *source.views)
     fines = [
-        size * math.lcm(*(v.resize_hw[axis] // math.gcd(size, v.resize_hw[axis]) for v in views))
+        size * math.lcm(*(v.resize_hw[axis] for v in views))
         for axis, size in enumerate(grid.size_hw)
     ]
 

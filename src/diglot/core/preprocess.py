@@ -6,7 +6,7 @@ and native resolution (Qwen2-VL).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -92,6 +92,19 @@ class Preprocess:
         if self.mode == "pad":
             settings["order"] = "padded, then resized"  # in version 0.1.0 the other way round
         return settings
+
+    @classmethod
+    def from_view_settings(cls, settings: Mapping[str, Any]) -> "Preprocess":
+        """What `view_settings` described. Raises ConfigError where it made other views then."""
+        fields = {key: value for key, value in settings.items() if key not in ("ties", "order")}
+        made = cls(**fields)
+        now = made.view_settings()
+        if any(settings.get(key) != now.get(key) for key in ("ties", "order")):
+            raise ConfigError(
+                f"made by version 0.1.0, whose mode {made.mode} cut images otherwise",
+                fix="Make it again.",
+            )
+        return made
 
     def token_grid(self, size_hw: SizeHW, *, patch_px: int, unshuffle: int = 1) -> TokenGrid:
         """The grid of visual tokens after merging unshuffle × unshuffle encoder cells of patch_px.

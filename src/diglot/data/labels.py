@@ -225,7 +225,7 @@ class Labels:
 
     def __init__(self, folder: Path, dataset: Dataset, manifest: Mapping[str, Any]) -> None:
         self.folder, self.dataset, self.manifest = folder, dataset, manifest
-        self.preprocess = Preprocess(**manifest["preprocess"])
+        self.preprocess = Preprocess.from_view_settings(manifest["preprocess"])
         self._starts = [0, *accumulate(dataset.shard_sizes)]
         self._reset_caches()
 

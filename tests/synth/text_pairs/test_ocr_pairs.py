@@ -90,7 +90,7 @@ def test_only_hard_pairs_hide_points(made):
 class DotMaker(OcrPairMaker):
     """Dots instead of texts, so that what a picture shows can be measured."""
 
-    def _draw(self, category, level, rng):
+    def _draw_pages(self, category, level, rng):
         pages = []
         for width, height in ((300, 220), (260, 280)):
             canvas = Canvas(width, height, (40, 40, 40))
