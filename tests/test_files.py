@@ -13,6 +13,7 @@ from diglot.files import (
     csv_cell,
     file_sha256,
     read_csv_cell,
+    replace_text,
     replacing_folder,
     reuse,
 )
@@ -112,3 +113,8 @@ def test_a_cell_runs_nothing_and_reads_back(text):
     assert not cell.startswith(("=", "+", "-", "@", "\t"))
     assert read_csv_cell(cell) == text
     assert csv_cell(-0.5) == -0.5
+
+
+def test_missing_folders_are_made(tmp_path):
+    replace_text(tmp_path / "a" / "b" / "c.txt", "x")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"

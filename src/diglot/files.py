@@ -40,7 +40,6 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     with writable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, text)
 
 
@@ -84,8 +83,10 @@ def writable(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which takes its place if the block ends well.
 
-    File and folder are flushed to the disk, so that a power cut leaves the old file or the new one.
+    Missing folders are made. File and folder are flushed to the disk, so that a power cut leaves
+    the old file or the new one.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

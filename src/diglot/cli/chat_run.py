@@ -91,6 +91,5 @@ def _write_overlay(picture: Image.Image, heat_HW: np.ndarray, path: Path) -> Non
     """The picture, red where tokens are near; the file is whole or not there."""
     alpha = Image.fromarray((_scale_heat(heat_HW) * 170).astype(np.uint8))
     painted = Image.composite(Image.new("RGB", picture.size, (220, 30, 30)), picture, alpha)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         painted.save(temporary, format="PNG")

@@ -131,7 +131,6 @@ def _recipe_limits(recipe: str) -> ModelLimits:
 
 
 def _write_ids(ids: dict[str, str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         lines = (f"{id}\t{kind}\n" for id, kind in ids.items())
         temporary.write_text("".join(lines), "utf-8", "backslashreplace")

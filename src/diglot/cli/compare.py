@@ -43,8 +43,6 @@ def compare(**settings: Any) -> None:
     json: OutFile | None = settings.pop("json")
     report_only: bool = settings.pop("report_only")
     study = open_study(CompareConfig(**settings))
-    if json:  # found out before the work, not after it
-        json.parent.mkdir(parents=True, exist_ok=True)
     if report_only:
         results = study.write()
     else:

@@ -1,7 +1,5 @@
 """What `diglot fetch` does once its options are read; this loads the model libraries."""
 
-import json as json_format
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from diglot.embedded.asset import Asset
 from diglot.embedded.cache import asset_folder, cache_root, is_cached
 from diglot.embedded.catalog import find_assets
 from diglot.embedded.fetch import fetch_assets
+from diglot.files import write_json
 
 
 def run_fetch(*, names: Sequence[str], list: bool, json: Path | None) -> None:
@@ -23,7 +22,7 @@ def run_fetch(*, names: Sequence[str], list: bool, json: Path | None) -> None:
     rows = [_asset_row(a) for a in assets]
     Console().print(_assets_table(rows))
     if json is not None:
-        _write_json(rows, json)
+        write_json(json, rows)
 
 
 def _asset_row(asset: Asset) -> dict[str, Any]:
@@ -57,9 +56,3 @@ def _assets_table(rows: Sequence[dict[str, Any]]) -> Table:
         about = f"{r['what']}\n{r['source']}\n{r['licence']}"
         table.add_row(r["name"], about, size, "yes" if r["folder"] else "no")
     return table
-
-
-def _write_json(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json_format.dumps(rows, indent=1))
-    os.replace(partial, path)

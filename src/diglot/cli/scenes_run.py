@@ -11,6 +11,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
+from diglot.files import replace_text
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
@@ -64,7 +65,7 @@ def run_scenes(
     summary = summarise(open_dataset(out, split), rejected)
     Console().print(_summary_table(summary))
     if json:
-        json.write_text(json_text.dumps(summary, indent=2) + "\n", "utf-8")
+        replace_text(json, json_text.dumps(summary, indent=2) + "\n")
 
 
 def _check_objects_alone(pictures: Path | None, instruct: bool) -> None:

@@ -27,5 +27,4 @@ def write_csv(path: Path, measures: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([COLUMNS, *([csv_cell(cell) for cell in line] for line in lines)])
     with writable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, stream.getvalue())

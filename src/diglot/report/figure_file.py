@@ -16,7 +16,5 @@ def write_figure(path: Path, figure: Figure) -> None:
         raise ConfigError(
             "unknown figure format", expected=".png, .svg or .pdf", got=path.suffix, where=str(path)
         )
-    with writable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=150)
+    with writable(path), replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150)

@@ -49,7 +49,6 @@ def keep_state(
         name: {"images": count.images, "dropped": dict(count.dropped)}
         for name, count in counts.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"counts": so_far, "items": passed}).encode()
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(content, mtime=0))

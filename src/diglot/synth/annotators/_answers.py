@@ -86,5 +86,4 @@ class AnswerCache:
         """Keep an answer, whole or not at all."""
         path = self.path_of(asked)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             replace_text(path, json.dumps({"asked": dict(asked), "answer": answer}) + "\n")
