@@ -9,10 +9,12 @@ from diglot import files
 from diglot.core.errors import ConfigError
 from diglot.files import (
     FileDigests,
+    append_lines,
     check_own_folder,
     csv_cell,
     file_sha256,
     read_csv_cell,
+    read_lines,
     replace_text,
     replacing_folder,
     reuse,
@@ -118,3 +120,15 @@ def test_a_cell_runs_nothing_and_reads_back(text):
 def test_missing_folders_are_made(tmp_path):
     replace_text(tmp_path / "a" / "b" / "c.txt", "x")
     assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
+
+
+def test_lines_are_appended_and_a_torn_one_is_cut_off(tmp_path):
+    path = tmp_path / "new" / "lines.jsonl"
+    assert read_lines(path) == []
+    append_lines(path, ["one", "two"])
+    append_lines(path, [])
+    with open(path, "ab") as file:
+        file.write(b"thr")
+    assert read_lines(path) == [b"one", b"two"]
+    append_lines(path, ["three"])
+    assert path.read_bytes() == b"one\ntwo\nthree\n"

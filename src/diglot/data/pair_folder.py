@@ -6,7 +6,6 @@ A line is {"id", "category", "groups", "box": xyxy, "visible": [bool], "source" 
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +18,11 @@ from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points
 from diglot.data.rejected import Rejected
 from diglot.files import (
+    append_lines,
     check_own_folder,
     first_difference,
     locked,
+    read_lines,
     remove_left_overs,
     replace_text,
     replacing,
@@ -56,8 +57,9 @@ class PairWriter:
             remove_left_overs(self.folder / MANIFEST)
             for left_over in (self.folder / IMAGES).glob(".*.tmp"):  # of a writer that was killed
                 left_over.unlink()
-            self.ids = _whole_lines(self.folder / LINES)
-            self._lines = stack.enter_context(open(self.folder / LINES, "ab"))
+            (self.folder / LINES).touch()
+            lines = read_lines(self.folder / LINES)
+            self.ids = [str(_parse_line(line)["id"]) for line in lines]
             self._open = stack.pop_all()
         return self
 
@@ -83,9 +85,7 @@ class PairWriter:
             }
         fields = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
         fields |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
-        self._lines.write(json.dumps(fields).encode("ascii") + b"\n")
-        self._lines.flush()
-        os.fsync(self._lines.fileno())
+        append_lines(self.folder / LINES, [json.dumps(fields)])
         self.ids.append(pair.id)
 
     def _write_image(self, stem: str, image: bytes | Path) -> str:
@@ -196,12 +196,3 @@ def _read_side(folder: Path, fields: dict[str, Any]) -> PairImage:
         raise DataError("no such picture", where=str(path))
     size_hw = (int(height), int(width))
     return PairImage(image=path, size_hw=size_hw, points_K2=points(fields["points"]))
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """The ids in the file, after cutting off a line torn by a kill."""
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
-    return [str(_parse_line(line)["id"]) for line in content[:whole].splitlines()]

@@ -1,13 +1,13 @@
 """The file of rejected records: one JSON line each, with the reason, never the same line twice."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from diglot.core.errors import DataError
+from diglot.files import append_lines, read_lines
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Rejected:
         self.path = path
         self._noted: set[tuple[str, str, str]] = set()  # dataset, id, reason
         self._reasons: Counter[str] = Counter()
-        if path.exists():
-            self._read_lines()
+        self._read_lines()
 
     def note(self, rejection: Rejection) -> bool:
         """`add` a rejection."""
@@ -65,15 +64,10 @@ class Rejected:
         """
         if (dataset, id, reason) in self._noted:
             return False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         entry = {"id": id, "reason": reason, "where": where}
         entry |= {"detail": detail} if detail else {}
         entry |= {"dataset": dataset} if dataset else {}
-        line = json.dumps(entry) + "\n"
-        with open(self.path, "ab") as file:
-            file.write(line.encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self.path, [json.dumps(entry)])
         self._remember_reason(dataset, id, reason)
         return True
 
@@ -94,11 +88,7 @@ class Rejected:
         self._reasons[reason] += 1
 
     def _read_lines(self) -> None:
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(self.path, whole)
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        for number, line in enumerate(read_lines(self.path), start=1):
             try:
                 record = json.loads(line)
                 key = (str(record.get("dataset", "")), str(record["id"]), str(record["reason"]))

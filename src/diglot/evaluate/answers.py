@@ -1,14 +1,13 @@
 """Answers of one checkpoint on disk, one JSON line each: asked once, found again ever after."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import DataError
-from diglot.files import locked
+from diglot.files import append_lines, locked, read_lines
 
 Answer = dict[str, Any]
 
@@ -23,8 +22,7 @@ class Answers:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._kept: dict[str, Answer] = {}
-        if path.exists():
-            self._read()
+        self._read()
 
     def __contains__(self, key: str) -> bool:
         return key in self._kept
@@ -37,20 +35,12 @@ class Answers:
 
     def add(self, answers: dict[str, Answer]) -> None:
         """Keep answers by key; they are on the disk on return."""
-        lines = [json.dumps({"key": key, "answer": answer}) for key, answer in answers.items()]
-        with open(self.path, "ab") as file:
-            file.write("".join(f"{line}\n" for line in lines).encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
+        entries = ({"key": key, "answer": answer} for key, answer in answers.items())
+        append_lines(self.path, map(json.dumps, entries))
         self._kept |= answers
 
     def _read(self) -> None:
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with open(self.path, "r+b") as file:
-                file.truncate(whole)
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        for number, line in enumerate(read_lines(self.path), start=1):
             try:
                 entry = json.loads(line)
                 self._kept[entry["key"]] = entry["answer"]
