@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data import shards
 from diglot.data.checks.duplicates import find_duplicates
 from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.rows import Part, RowFaults, Settings, check_part, list_parts
 from diglot.data.row_groups import RowGroups
-from diglot.files import explain_missing
 
 # Below this many records, starting processes takes longer than checking.
 _ALONE = 512
@@ -88,7 +86,7 @@ def check_dataset(
 
     Raises ConfigError where there is no such split.
     """
-    parts = list_parts(_shard_paths(folder, split))
+    parts = list_parts(shards.find_shards(folder, split))
     result, found = CheckResult(), array("Q")
     owners: array[int] = array("Q")
     with RowGroups() as ids:
@@ -103,17 +101,6 @@ def check_dataset(
         if duplicate_bits >= 0:
             _note_duplicates(found, owners, duplicate_bits, ids, result, note)
     return result
-
-
-def _shard_paths(folder: Path, split: str) -> list[Path]:
-    if not folder.is_dir():
-        reason = explain_missing(folder)
-        raise ConfigError(f"no such dataset folder: {reason}", where=str(folder))
-    paths = shards.shard_paths(folder, shards.check_split(split))
-    if not paths:
-        there = ", ".join(shards.splits_in(folder)) or "none"
-        raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
-    return paths
 
 
 def _check_all(

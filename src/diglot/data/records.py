@@ -18,7 +18,7 @@ from diglot.data import shards
 from diglot.data.schema import OLDER_FIELDS, OPTIONAL_COLUMNS, arrow_schema, from_row
 from diglot.data.shard_writer import read_footer, unreadable
 from diglot.data.writer import DatasetWriter, write_dataset
-from diglot.files import FileDigests, explain_missing
+from diglot.files import FileDigests
 
 __all__ = ["Dataset", "DatasetWriter", "open_dataset", "write_dataset"]
 
@@ -211,23 +211,8 @@ def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool =
     `allow_incomplete`); DataError for shards that cannot be read or have other columns than ours.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ConfigError(
-            f"no such dataset folder: {explain_missing(folder)}",
-            where=str(folder),
-            fix="Make one: diglot scenes, synth or convert.",
-        )
-    paths = shards.shard_paths(folder, shards.check_split(split))
+    paths = shards.find_shards(folder, split)
     entry = shards.read_manifest(folder)["splits"].get(split)
-    if not paths:
-        there = ", ".join(shards.splits_in(folder))
-        if not there:
-            raise ConfigError(
-                "no dataset here: no Parquet shards of ours",
-                where=str(folder),
-                fix="Make one: diglot scenes, synth or convert.",
-            )
-        raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
     opened = [shards.open_shard(path) for path in paths]
     for shard, schema in opened:
         _check_columns(schema, where=str(shard.path))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.shard_writer import read_footer, unreadable
-from diglot.files import locked, remove_left_overs, replace_text
+from diglot.files import explain_missing, locked, remove_left_overs, replace_text
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
@@ -39,6 +39,19 @@ def check_split(split: str) -> str:
 def shard_paths(folder: Path, split: str) -> list[Path]:
     """The shards of a split in order, by their names (`train-00000.parquet`)."""
     return sorted(folder.glob(f"{split}-*.parquet"))
+
+
+def find_shards(folder: Path, split: str) -> list[Path]:
+    """The shards of a split, at least one. Raises ConfigError that says what is there instead."""
+    advice = "Make one: diglot scenes, synth or convert."
+    if not folder.is_dir():
+        reason = explain_missing(folder)
+        raise ConfigError(f"no such dataset folder: {reason}", where=str(folder), fix=advice)
+    if paths := shard_paths(folder, check_split(split)):
+        return paths
+    if there := ", ".join(splits_in(folder)):
+        raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
+    raise ConfigError("no dataset here: no Parquet shards of ours", where=str(folder), fix=advice)
 
 
 def splits_in(folder: Path) -> list[str]:
