@@ -43,6 +43,17 @@ def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str
     return built.as_dict()
 
 
+def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{above}{name}.")
+        else:
+            flat[above + name] = value
+    return flat
+
+
 def expand_home(config: Any, *names: str) -> None:
     """Make "~" the user's home folder in fields of a frozen dataclass that hold paths as text.
 

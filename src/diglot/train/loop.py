@@ -1,6 +1,5 @@
 """The one training loop, for every objective and both stages."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.config import FeaturesConfig
@@ -46,7 +46,7 @@ from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
-from diglot.train.trackers import Tracker, check_trackers, flatten_settings
+from diglot.train.trackers import Tracker, check_trackers, plain_settings
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +186,8 @@ class _Run:
         if not self.config.trackers:
             yield None
             return
-        settings = json.loads((self.folder / "config.json").read_text("utf-8"))
-        self.accelerator.init_trackers("diglot", config=flatten_settings(settings))
+        settings = plain_settings(as_plain(self.config))
+        self.accelerator.init_trackers("diglot", config=settings)
         yield self.accelerator.log
         self.accelerator.end_training()
 

@@ -24,6 +24,7 @@ import torch
 
 import diglot
 from diglot.config.parts import as_plain
+from diglot.config.read import flatten
 from diglot.core.errors import ConfigError
 from diglot.files import check_own_folder, locked, remove_left_overs, replace_text
 from diglot.train.config import StageConfig, resolve_stage, stage_config
@@ -154,17 +155,11 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> No
             )
 
 
-def _fields(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+def _fields(settings: dict[str, Any]) -> dict[str, Any]:
     """Every setting by its dotted name; no cache is the same as one that rounds nothing."""
-    if not above:
-        settings = settings | {"features": settings.get("features") or {"dtype": "float32"}}
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _fields(value, f"{above}{name}.")
-        else:  # a part's bare name is the same as a mapping with its name alone
-            flat[above[:-1] if above and name == "name" else above + name] = value
-    return flat
+    settings = settings | {"features": settings.get("features") or {"dtype": "float32"}}
+    # a part's bare name is the same as a mapping with its name alone
+    return {name.removesuffix(".name"): value for name, value in flatten(settings).items()}
 
 
 def environment() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from torch.utils.tensorboard import SummaryWriter
 
+from diglot.config.read import flatten
 from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
@@ -78,16 +79,11 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
-def flatten_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings as dotted names with plain values, as trackers take them."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten_settings(value, f"{above}{name}.")
-        else:
-            plain = isinstance(value, bool | int | float | str)
-            flat[above + name] = value if plain else json.dumps(value)
-    return flat
+    kept = bool | int | float | str
+    flat = flatten(settings)
+    return {name: v if isinstance(v, kept) else json.dumps(v) for name, v in flat.items()}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
