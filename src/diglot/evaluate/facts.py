@@ -7,7 +7,8 @@ asked for as absent.
 from collections import Counter
 from dataclasses import dataclass
 
-from diglot.core.region import Box, Region
+from diglot.core.box_text import unit_box
+from diglot.core.region import Region
 from diglot.core.types import Sample
 from diglot.synth.scenes.tint import COLOURS
 from diglot.synth.scenes.words import place
@@ -54,23 +55,9 @@ def uniquely_named(sample: Sample) -> list[Thing]:
     return [Thing(r.name, r) for r in sample.regions if names[r.name] == 1]
 
 
-def unit_box(box: Box, sample: Sample) -> tuple[float, float, float, float]:
-    """The box in shares of the image's width and height, cut to [0, 1]."""
-    height, width = sample.size_hw
-    x0, y0, x1, y1 = (
-        min(1.0, max(0.0, v / side)) for v, side in zip(box, (width, height) * 2, strict=True)
-    )
-    return x0, y0, x1, y1
-
-
-def write_box(box: tuple[float, float, float, float]) -> str:
-    """A box in shares as text, as LLaVA writes it: "[0.12, 0.30, 0.55, 0.71]"."""
-    return "[" + ", ".join(f"{value:.2f}" for value in box) + "]"
-
-
 def center_of(region: Region, sample: Sample) -> tuple[float, float]:
     """The middle of its box (x, y), in shares of the image's sides."""
-    x0, y0, x1, y1 = unit_box(region.box, sample)
+    x0, y0, x1, y1 = unit_box(region.box, sample.size_hw)
     return (x0 + x1) / 2, (y0 + y1) / 2
 
 

@@ -44,14 +44,13 @@ def build(config: Config) -> Task:
 def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
     present = [ask for number, scene in enumerate(scenes) for ask in _present(number, scene)]
     for count, ask in enumerate(match_negatives(present, generator).asked):
-        item = choice_item(
+        yield choice_item(
             scenes[ask.scene],
             count,
             question=PRESENCE.format(f"{article(ask.name)} {ask.name}"),
             candidates=CANDIDATES,
             answer=CANDIDATES[0] if ask.present else CANDIDATES[1],
         )
-        yield item
 
 
 def _present(number: int, scene: Sample) -> list[Asked]:

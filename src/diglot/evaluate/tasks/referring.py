@@ -8,8 +8,9 @@ of all regions of the picture are the candidates. Boxes are shares of the origin
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from diglot.core.box_text import unit_box, write_box
 from diglot.core.types import Sample
-from diglot.evaluate.facts import single_things, unit_box, write_box
+from diglot.evaluate.facts import single_things
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import REFERRING
 from diglot.evaluate.scoring import box_iou, read_box
@@ -41,10 +42,10 @@ def build(config: Config) -> Task:
 
 def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
     for scene in scenes:
-        boxes = [unit_box(region.box, scene) for region in scene.regions]
+        boxes = [unit_box(region.box, scene.size_hw) for region in scene.regions]
         candidates = list(dict.fromkeys(write_box(box) for box in boxes))
         for number, thing in enumerate(single_things(scene)):
-            true = unit_box(thing.region.box, scene)
+            true = unit_box(thing.region.box, scene.size_hw)
             right = tuple(_is_right(read_box(text) or true, true) for text in candidates)
             if not any(right):  # so small that two decimals miss it
                 continue

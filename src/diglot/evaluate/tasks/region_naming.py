@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.core.box_text import unit_box, write_box
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
-from diglot.evaluate.facts import unit_box, write_box
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import REGION_NAMING
 from diglot.evaluate.task import AskConfig, Length, Task
@@ -52,7 +52,7 @@ def _make(scenes: Sequence[Sample], generator: np.random.Generator, others: int)
             yield choice_item(
                 scene,
                 number,
-                question=REGION_NAMING.format(write_box(unit_box(region.box, scene))),
+                question=REGION_NAMING.format(write_box(unit_box(region.box, scene.size_hw))),
                 candidates=candidates,
                 answer=region.name,
                 source=region.source,

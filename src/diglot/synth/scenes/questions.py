@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from diglot.core.box_text import unit_box, write_box
 from diglot.core.types import Box, Sample
 from diglot.synth.scenes import words
 from diglot.synth.scenes.config import ScenesConfig
@@ -185,7 +186,7 @@ def ask_name(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | N
     index = _pick(list(free), rng)
     thing = scene.things[index]
     forms = ("What is in the region {}?", "Name the object in the box {}.")
-    question = _pick(forms, rng).format(write_box(thing.box, scene.sample.size_hw))
+    question = _pick(forms, rng).format(write_box(unit_box(thing.box, scene.sample.size_hw)))
     answer = (f"{words.article(thing.phrase).capitalize()} ", (index, thing.phrase), ".")
     return Exchange(question=(question,), answer=answer, objects=frozenset({index}))
 
@@ -200,7 +201,7 @@ def ask_box(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | No
     before, after = _pick(forms, rng)
     return Exchange(
         question=(before, _named(scene, index), after),
-        answer=(write_box(scene.things[index].box, scene.sample.size_hw),),
+        answer=(write_box(unit_box(scene.things[index].box, scene.sample.size_hw)),),
         objects=frozenset({index}),
     )
 
@@ -228,13 +229,6 @@ QUESTIONS: Mapping[str, Ask] = {
     "box": ask_box,
     "description": ask_description,
 }
-
-
-def write_box(box: Box, size_hw: tuple[int, int]) -> str:
-    """[x0, y0, x1, y1] in shares of width and height, two decimals."""
-    height, width = size_hw
-    shares = (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
-    return "[" + ", ".join(f"{min(1.0, max(0.0, share)):.2f}" for share in shares) + "]"
 
 
 def _free_kinds(scene: Scene, free: Free) -> dict[int, list[str]]:
