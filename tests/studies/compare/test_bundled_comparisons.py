@@ -1,4 +1,4 @@
-"""The comparisons that diglot carries can be run: every row resolves, and the projectors build."""
+"""Every bundled comparison can be run: its rows resolve, and their projectors build."""
 
 import pytest
 
@@ -7,10 +7,12 @@ from diglot.config.recipes import bundled_recipes, read
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.rows import read_rows
 
-CARRIED = [name for name in bundled_recipes() if name.startswith("compare/")]
+pytestmark = pytest.mark.slow  # half a second a row
+
+BUNDLED = [name for name in bundled_recipes() if name.startswith("compare/")]
 
 
-@pytest.mark.parametrize("name", CARRIED)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_every_row_resolves(name: str) -> None:
     settings = {**read(name), "data": "d", "out": "o"}
     rows = read_rows(read_dataclass(CompareConfig, settings, where=name))
