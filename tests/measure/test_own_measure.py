@@ -30,6 +30,6 @@ def test_it_is_chosen_by_its_path_and_scores_tokens_painted_with_their_names():
         for region in scene.sample.regions:
             vector = label_vectors([region.name], vlm.language)[region.name]
             visual[list(object_tokens(scene.grid, region))] += vector
-        painted.append(replace(scene, visual_PD=visual))
+        painted.append(replace(scene, tokens=visual))
     good = measure_alignment(Subject(vlm=vlm, held_out=painted, options=OWN))["nearest_name"]
     assert good.estimate.value > 0.8

@@ -1,6 +1,6 @@
 """What processes know of one another: rank, world size, and the rows of all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -60,3 +60,12 @@ def map_over_processes(
         done(batches[number])
     results: dict[int, R] = {n: result for part in gathered for n, result in part.items()}
     return [results[number] for number in range(len(batches))]
+
+
+def iterate_over_processes(
+    batches: Sequence[B], work: Callable[[B], R], *, done: Callable[[B], None] = lambda batch: None
+) -> Iterator[R]:
+    """As `map_over_processes`, in rounds of a batch a process: no more results are in memory."""
+    world_size = rank_and_world_size()[1]
+    for start in range(0, len(batches), world_size):
+        yield from map_over_processes(batches[start : start + world_size], work, done=done)

@@ -19,6 +19,7 @@ from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
 from diglot.measure.kept import Measures, measure_key
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
+from diglot.measure.row_store import RowStore
 from diglot.measure.runner import measure_alignment
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_vlm
@@ -53,11 +54,13 @@ class Scenes:
         digests = tuple(dataset.fingerprint for dataset in data if dataset is not None)
         return digests if self.first is None else (*digests, f"first {self.first}")
 
-    def training(self, vlm: VLM, count: int, report: Report) -> list[ProjectedSample]:
+    def training(
+        self, vlm: VLM, count: int, report: Report, *, store: RowStore | None = None
+    ) -> list[ProjectedSample]:
         """The first training scenes, projected; none where there are none, or none is wanted."""
-        return (
-            self.project(vlm, self.train, count, report) if self.train is not None and count else []
-        )
+        if self.train is None or not count:
+            return []
+        return self.project(vlm, self.train, count, report, store=store)
 
     def project(
         self,
@@ -67,6 +70,7 @@ class Scenes:
         report: Report,
         *,
         keep_features: int = 0,
+        store: RowStore | None = None,
     ) -> list[ProjectedSample]:
         """The first scenes of one of the splits as a model projects them; bad records are noted."""
         rejected = Rejected(self.rejected)
@@ -89,6 +93,7 @@ class Scenes:
             lambda sample: views(index_of[id(sample)]),
             views_are=kind,
             keep_features=keep_features,
+            store=store,
         )
 
     def _open_views(
@@ -161,13 +166,18 @@ def measure_model(
 
 
 def open_subject(vlm: VLM, scenes: Scenes, config: MeasureConfig, report: Report) -> Subject:
-    """A model with the scenes that it is measured on, projected."""
+    """A model with the scenes that it is measured on, projected.
+
+    Visual tokens beyond `memory_mb` are kept in a temporary file beside the rejected records.
+    """
+    store = RowStore(scenes.rejected.parent, config.memory_mb << 20)
+    keep = feature_scenes(config)
     return Subject(
         vlm=vlm,
         held_out=scenes.project(
-            vlm, scenes.held_out, scenes.first, report, keep_features=feature_scenes(config)
+            vlm, scenes.held_out, scenes.first, report, keep_features=keep, store=store
         ),
-        training=scenes.training(vlm, training_scenes(config), report),
+        training=scenes.training(vlm, training_scenes(config), report, store=store),
         names=scenes.names,
         options=config,
     )

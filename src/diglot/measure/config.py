@@ -34,6 +34,9 @@ class MeasureConfig:
     """Documents share rows of this length; short rows keep attention cheap. No figure changes."""
     batch_tokens: int = 1024
     """Tokens of one forward pass. No figure changes."""
+    memory_mb: int = 1024
+    """Visual tokens and features beyond this are kept in a temporary file beside the result, and
+    read image by image. No figure changes."""
 
     def __post_init__(self) -> None:
         self.parts  # noqa: B018  read here so that what is no part is found
@@ -42,6 +45,8 @@ class MeasureConfig:
                 raise ConfigError(
                     "must be at least 1", got=getattr(self, name), where=f"measure.{name}"
                 )
+        if self.memory_mb < 0:
+            raise ConfigError("must be at least 0", got=self.memory_mb, where="measure.memory_mb")
 
     @property
     def parts(self) -> dict[str, MeasurePart]:

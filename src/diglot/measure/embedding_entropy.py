@@ -4,7 +4,7 @@ Source: Patch-aligned, Definition 3.1 and Table 1: the tokens of all images stac
 moment is kept for each of ten groups of images, so memory does not grow with the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -26,11 +26,11 @@ WHAT = (
 
 def measure_entropy(scenes: Sequence[ProjectedSample]) -> list[Measure]:
     """Entropy before (where features were kept), after, and the drop between them."""
-    after = _group_moments([scene.visual_PD for scene in scenes])
-    kept = [scene.features_ME for scene in scenes if scene.features_ME is not None]
-    whole = len(kept) == len(scenes)
-    before = _group_moments(kept if whole else [])
     count = len(scenes)
+    after = _group_moments((scene.visual_PD for scene in scenes), count)
+    kept = all(scene.features is not None for scene in scenes)
+    features = (f for scene in scenes if (f := scene.features_ME) is not None)
+    before = _group_moments(features, count) if kept else None
 
     def drop(kept_G: np.ndarray) -> float | None:
         one, other = _entropy_of_kept(before, kept_G), _entropy_of_kept(after, kept_G)
@@ -47,24 +47,30 @@ def measure_entropy(scenes: Sequence[ProjectedSample]) -> list[Measure]:
     ]
 
 
-def _group_moments(vectors: Sequence[torch.Tensor]) -> np.ndarray | None:
-    """Second moment of each group of images, float64 (G, D, D); None without images."""
-    if not vectors:
-        return None
-    group = jackknife_groups(len(vectors))
-    moments: dict[int, np.ndarray] = {}
-    for number, rows in zip(group.tolist(), vectors, strict=True):
+def _group_moments(vectors: Iterable[torch.Tensor], count: int) -> list[np.ndarray] | None:
+    """Second moment of each group of `count` images, float64 (D, D); None without images."""
+    moment_G: dict[int, np.ndarray] = {}
+    for group, rows in zip(jackknife_groups(count).tolist(), vectors, strict=True):
         own = second_moment(rows.detach().double().cpu().numpy())
-        moments[number] = moments[number] + own if number in moments else own
-    return np.stack([moments[number] for number in sorted(moments)])
+        if group in moment_G:
+            moment_G[group] += own  # in place: a moment is large
+        else:
+            moment_G[group] = own
+    return [moment_G[group] for group in sorted(moment_G)] or None
 
 
-def _entropy_of_kept(moment_GDD: np.ndarray | None, kept_G: np.ndarray) -> float | None:
-    return None if moment_GDD is None else moment_entropy(moment_GDD[kept_G].sum(axis=0))
+def _entropy_of_kept(moment_G: Sequence[np.ndarray] | None, kept_G: np.ndarray) -> float | None:
+    if moment_G is None:
+        return None
+    chosen = np.flatnonzero(kept_G)
+    total_DD = moment_G[chosen[0]].copy()
+    for group in chosen[1:]:
+        total_DD += moment_G[group]
+    return moment_entropy(total_DD)
 
 
-def _entropy_interval(moment_GDD: np.ndarray | None, count: int) -> Estimate:
-    return jackknife_interval(lambda kept_G: _entropy_of_kept(moment_GDD, kept_G), count)
+def _entropy_interval(moment_G: Sequence[np.ndarray] | None, count: int) -> Estimate:
+    return jackknife_interval(lambda kept_G: _entropy_of_kept(moment_G, kept_G), count)
 
 
 def _make_measure(key: str, title: str, estimate: Estimate, higher: bool | None) -> Measure:

@@ -1,6 +1,6 @@
 """Visual tokens against words: Align, cosine, TACS, modality gap, matching pursuit, norms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from diglot.metrics.matching_pursuit import matching_pursuit
 from diglot.metrics.modality_gap import nearest_distance
 from diglot.metrics.tacs import token_consistency
 from diglot.models.words import label_ids
+
+PURSUED_TOKENS = 1024  # together, at least
 
 ALIGN = (
     "Align(V, W) of Patch-aligned: the visual tokens whose cosine with a label's embedding exceeds "
@@ -45,15 +47,14 @@ NORMS = "The mean length of a visual token over the mean length of the LLM's sub
 
 
 def measure_objects(
-    objects: Sequence[NamedObject], rule: Rule | float, rng: np.random.Generator, draws: int
+    objects: Iterable[NamedObject], rule: Rule | float, rng: np.random.Generator, draws: int
 ) -> list[Measure]:
     """Align and the cosine of label and object."""
-    align = [
-        Item(o.scene, o.group, align_iou(o.flat_cosine_P, o.target, rule), _whole_image_iou(o))
-        for o in objects
-    ]
-    cosine = [Item(o.scene, o.group, o.label_cosine, 0.0) for o in objects]
-    made = []
+    align, cosine, made = [], [], []
+    for o in objects:  # one at a time is in memory
+        iou = align_iou(o.flat_cosine_P, o.target, rule)
+        align.append(Item(o.scene, o.group, iou, _whole_image_iou(o)))
+        cosine.append(Item(o.scene, o.group, o.label_cosine, 0.0))
     for key, title, what, unit, items in (
         ("align", "Align(V, W)", ALIGN, "IoU", align),
         ("label_cosine", "Cosine of object and label", COSINE, "cosine", cosine),
@@ -110,13 +111,29 @@ def measure_pursuit(
     draws: int,
 ) -> Measure:
     """What matching pursuit leaves of a token."""
-    left = [matching_pursuit(_visual_array(s), space.token_VD, steps=steps).left_PK for s in scenes]
+    left = _pursue_scenes(scenes, space, steps)
     estimate = _mean_of_tokens([of_scene[:, -1] for of_scene in left], rng, draws)
-    stacked = np.concatenate(left) if left else np.zeros((0, steps))
-    by_step = {f"left after step {k + 1}": float(stacked[:, k].mean()) for k in range(steps)}
-    details = by_step if left else {}
+    mean_K = np.concatenate(left).mean(axis=0).tolist() if left else []
+    details = {f"left after step {k + 1}": mean for k, mean in enumerate(mean_K)}
     title = "Left by matching pursuit"
     return _make_measure("pursuit_left", title, PURSUIT, "share", estimate, False, None, details)
+
+
+def _pursue_scenes(
+    scenes: Sequence[ProjectedSample], space: WordSpace, steps: int
+) -> list[np.ndarray]:
+    """What every step leaves of every token (P, K), by scene; several scenes share a pass over the
+    vocabulary, which is most of the cost."""
+    left: list[np.ndarray] = []
+    batch: list[np.ndarray] = []
+    for number, scene in enumerate(scenes, start=1):
+        batch.append(_visual_array(scene))
+        lengths = [len(visual_PD) for visual_PD in batch]
+        if sum(lengths) >= PURSUED_TOKENS or number == len(scenes):
+            found = matching_pursuit(np.concatenate(batch), space.token_VD, steps=steps)
+            left += np.split(found.left_PK, np.cumsum(lengths)[:-1])
+            batch = []
+    return left
 
 
 def measure_norms(

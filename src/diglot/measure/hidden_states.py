@@ -2,22 +2,26 @@
 
 Source: MMCS, section 5.1 and Fig. 5: the states of an image-caption pair are split by modality and
 pooled. Kept are one mean a modality, layer and image, and for distances of sets a few whole tokens:
-2 (L + 1) D (N + 2 K) numbers for N images and K tokens, whatever the length of images and captions.
-For N = 1,000, K = 512, L = 32 and D = 4096 that is 2.2 GB in float32.
+2 (L + 1) D (N + K) numbers for N images and K tokens, whatever the length of images and captions.
+For N = 1,000, K = 512, L = 32 and D = 4096 that is 1.6 GB in float32. The states of one batch,
+(L + 1) D batch_tokens numbers, come to .6 GB, the kernels made of the means, 2 (L + 1) N^2, to .5.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from diglot.core.distributed import map_over_processes
+from diglot.core.distributed import iterate_over_processes
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Encoded, Tokens
 from diglot.measure.projected import ProjectedSample
 from diglot.models.prompt import Frame, caption_of, opening
 from diglot.models.vlm import VLM
+
+# of one document: means of image and caption (L, 1, D), and whole tokens of both (L, k, D)
+States = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,26 +80,40 @@ def read_layers(
     share = -(-tokens // max(1, len(documents)))
     chosen = {id(d): _draw_tokens(d, share, generator) for d in documents}
 
-    def read(batch: Sequence[Document]) -> list[tuple[torch.Tensor, ...]]:
+    def read(batch: Sequence[Document]) -> list[States]:
         visual_ND = torch.cat([document.scene.visual_PD for document in batch])
         # every document has a row of its own, so its positions are the row's first ones
         packed = pack([d.encoded for d in batch], row_tokens=1, image_of=range(len(batch)))
         hidden = vlm.decode(packed.to(visual_ND.device), visual_ND, every_layer=True).hidden_states
-        states = [
-            torch.stack([h[row, : len(document.encoded)] for h in hidden]).float().cpu()
+        return [
+            _split_states([h[row] for h in hidden], document, chosen[id(document)])
             for row, document in _document_rows(batch)
         ]
-        return [_split_states(s, d, chosen[id(d)]) for s, d in zip(states, batch, strict=True)]
 
-    of_batches = map_over_processes(
-        list(_make_batches(documents, batch_tokens)),
+    of_batches = iterate_over_processes(
+        list(batch_documents(documents, batch_tokens)),
         read,
         done=lambda batch: done(sum(len(document.encoded) for document in batch)),
     )
-    parts = [part for of_batch in of_batches for part in of_batch]
-    means = (torch.stack([part[i] for part in parts], dim=1) for i in (0, 1))
-    whole = (torch.cat([part[i] for part in parts], dim=1)[:, :tokens] for i in (2, 3))
-    return LayerStates(*means, *whole)
+    return _collect_states((part for of_batch in of_batches for part in of_batch), chosen, tokens)
+
+
+def _collect_states(
+    parts: Iterable[States], chosen: Mapping[int, tuple[np.ndarray, np.ndarray]], tokens: int
+) -> LayerStates:
+    """The parts of all documents in one array a side, filled as they come."""
+    totals = [min(tokens, sum(len(side[i]) for side in chosen.values())) for i in (0, 1)]
+    sizes = (len(chosen), len(chosen), *totals)
+    arrays: list[torch.Tensor] = []
+    filled = [0] * 4
+    for part in parts:
+        if not arrays:
+            arrays = [part[0].new_empty(len(part[0]), n, part[0].shape[-1]) for n in sizes]
+        for i, (array, own_LkD) in enumerate(zip(arrays, part, strict=True)):
+            end = min(filled[i] + own_LkD.shape[1], sizes[i])
+            array[:, filled[i] : end] = own_LkD[:, : end - filled[i]]
+            filled[i] = end
+    return LayerStates(*arrays)
 
 
 def _document_rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:
@@ -116,16 +134,24 @@ def _draw_tokens(
 
 
 def _split_states(
-    states_LTD: torch.Tensor, document: Document, chosen: tuple[np.ndarray, np.ndarray]
-) -> tuple[torch.Tensor, ...]:
-    """Means of image and caption (L, D), and the chosen whole tokens of both (L, k, D)."""
-    visual_LPD = states_LTD[:, document.encoded.visual_T >= 0]
-    text_LTD = states_LTD[:, document.text_start :]
-    sides = zip((visual_LPD, text_LTD), chosen, strict=True)
-    return visual_LPD.mean(dim=1), text_LTD.mean(dim=1), *(side[:, k] for side, k in sides)
+    state_TD: Sequence[torch.Tensor], document: Document, chosen: tuple[np.ndarray, np.ndarray]
+) -> States:
+    """Of every layer's states in a row: means of image and caption, and the chosen tokens."""
+    length = len(document.encoded)
+    of_side = (
+        torch.from_numpy(np.flatnonzero(document.encoded.visual_T >= 0)),
+        torch.arange(document.text_start, length),
+    )
+    means, whole = [], []
+    for index_P, own in zip(of_side, chosen, strict=True):
+        # one layer's tokens of one side at a time leave the model's device and precision
+        sides = [state[index_P.to(state.device)].float() for state in state_TD]
+        means.append(torch.stack([side_PD.mean(dim=0, keepdim=True) for side_PD in sides]).cpu())
+        whole.append(torch.stack([side_PD[torch.from_numpy(own)].cpu() for side_PD in sides]))
+    return means[0], means[1], whole[0], whole[1]
 
 
-def _make_batches(documents: Sequence[Document], batch_tokens: int) -> Iterator[list[Document]]:
+def batch_documents(documents: Sequence[Document], batch_tokens: int) -> Iterator[list[Document]]:
     """Consecutive documents of about batch_tokens together, at least one."""
     batch: list[Document] = []
     for document in documents:

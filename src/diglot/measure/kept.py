@@ -11,6 +11,7 @@ from diglot import __version__
 from diglot.files import file_sha256
 from diglot.measure.config import MeasureConfig, resolve_measures
 
+NO_FIGURE = ("row_tokens", "batch_tokens", "memory_mb")  # settings that change none
 Measures = dict[str, dict[str, Any]]  # of one checkpoint, by key, as `Measure.to_json` writes them
 
 
@@ -24,8 +25,7 @@ def measure_key(
     """
     files = [(path.name, _digest_file(path)) for path in _weight_files(model)]
     settings = resolve_measures(config)
-    # rows and batches change no figure
-    shared = {k: v for k, v in settings.items() if k not in ("row_tokens", "batch_tokens")}
+    shared = {k: v for k, v in settings.items() if k not in NO_FIGURE}
     content = json.dumps([files, list(fingerprints), shared, seed, __version__], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

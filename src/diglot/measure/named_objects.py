@@ -4,7 +4,7 @@
 (Patch-aligned, Eq. 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,25 +37,29 @@ class NamedObject:
 
 def find_objects(vlm: VLM, scenes: Sequence[ProjectedSample]) -> list[NamedObject]:
     """Every name of every scene whose regions can be seen at all, with its cosines."""
+    return list(iterate_objects(vlm, scenes))
+
+
+def iterate_objects(vlm: VLM, scenes: Sequence[ProjectedSample]) -> Iterator[NamedObject]:
+    """The same, a scene at a time."""
     names = dict.fromkeys(r.name for projected in scenes for r in projected.sample.regions)
     vectors = label_vectors(names, vlm.language)
-    return [
-        named for i, projected in enumerate(scenes) for named in _objects_of(i, projected, vectors)
-    ]
+    for number, projected in enumerate(scenes):
+        yield from _objects_of(number, projected, vectors)
 
 
 def _objects_of(
     scene: int, projected: ProjectedSample, vectors: dict[str, torch.Tensor]
 ) -> list[NamedObject]:
     """One object per name of the scene; regions of one name count together."""
-    objects = []
+    objects, visual_PD = [], projected.visual_PD
     for name in dict.fromkeys(region.name for region in projected.sample.regions):
         regions = [region for region in projected.sample.regions if region.name == name]
         size_hw = projected.sample.size_hw
         covered_HW = np.max([region_pixels(r, size_hw) for r in regions], axis=0)
         if not covered_HW.any():
             continue
-        cosine = cosines(projected.visual_PD, vectors[name])
+        cosine = cosines(visual_PD, vectors[name])
         flat = projected.grid.in_views(("image", "tile"))
         inside = centres_inside(projected.grid.cells_P4, covered_HW >= 0.5)
         touching = projected.grid.mask_cover(covered_HW) > 0
@@ -69,7 +73,7 @@ def _objects_of(
                 flat_cosine_P=cosine[flat],
                 target=target_on_grid(_flat_grid(projected.grid), covered_HW),
                 label_cosine=_mean_cosine(
-                    projected.visual_PD, inside if inside.any() else touching, vectors[name]
+                    visual_PD, inside if inside.any() else touching, vectors[name]
                 ),
                 name=name,
             )

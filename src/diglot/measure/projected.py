@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from diglot.core.distributed import map_over_processes, rank_and_world_size
+from diglot.core.distributed import iterate_over_processes, rank_and_world_size
 from diglot.core.geometry import TokenGrid
 from diglot.core.types import Region, Sample
+from diglot.measure.row_store import Rows, RowStore, read_rows
 from diglot.models.vlm import VLM
 
 BATCH_SAMPLES = 16
@@ -19,12 +20,22 @@ Views = Callable[[Sample], Sequence[torch.Tensor]]
 
 @dataclass(frozen=True)
 class ProjectedSample:
-    """A sample with its visual tokens: P of them, each as wide as the LLM (D), float32."""
+    """A sample with its visual tokens, in memory or in a file: read them once for each use."""
 
     sample: Sample
     grid: TokenGrid
-    visual_PD: torch.Tensor
-    features_ME: torch.Tensor | None = None  # the encoder's, before the projector; where kept
+    tokens: Rows
+    features: Rows | None = None  # the encoder's, before the projector; where kept
+
+    @property
+    def visual_PD(self) -> torch.Tensor:
+        """The P visual tokens, each as wide as the LLM (D), float32."""
+        return read_rows(self.tokens)
+
+    @property
+    def features_ME(self) -> torch.Tensor | None:
+        """The encoder's features, on the CPU; None where they were not kept."""
+        return None if self.features is None else read_rows(self.features)
 
 
 @torch.no_grad()
@@ -35,11 +46,13 @@ def project_samples(
     *,
     views_are: Literal["features", "pixels"] = "features",
     keep_features: int = 0,
+    store: RowStore | None = None,
 ) -> list[ProjectedSample]:
     """Project every sample's views to visual tokens, on the model's device.
 
     views(sample) gives the views of its image: cached features (h, w, E), or pixels (3, H, W). The
-    first `keep_features` samples keep their encoder features too, on the CPU.
+    first `keep_features` samples keep their encoder features too, on the CPU. All stay in memory,
+    or with a `store` what it allows: a batch of BATCH_SAMPLES a process at a time.
     """
 
     def project(start: int) -> list[ProjectedSample]:
@@ -50,15 +63,25 @@ def project_samples(
     device = vlm.language.input_embeddings.weight.device
     # tensors travel between processes on the CPU
     between = device if rank_and_world_size()[1] == 1 else torch.device("cpu")
+    kept: list[ProjectedSample] = []
     with eval_mode(vlm):
-        chunks = map_over_processes(
-            range(0, len(samples), BATCH_SAMPLES), lambda start: _move(project(start), between)
-        )
-    return _move([projected for chunk in chunks for projected in chunk], device)
+        starts = range(0, len(samples), BATCH_SAMPLES)
+        for chunk in iterate_over_processes(starts, lambda start: _move(project(start), between)):
+            kept += [_keep(sample, store) for sample in _move(chunk, device)]
+    return kept
 
 
 def _move(samples: Sequence[ProjectedSample], device: torch.device) -> list[ProjectedSample]:
-    return [replace(sample, visual_PD=sample.visual_PD.to(device)) for sample in samples]
+    return [replace(sample, tokens=sample.visual_PD.to(device)) for sample in samples]
+
+
+def _keep(sample: ProjectedSample, store: RowStore | None) -> ProjectedSample:
+    """The sample with its rows in the store."""
+    if store is None:
+        return sample
+    features_ME = sample.features_ME
+    features = None if features_ME is None else store.keep(features_ME)
+    return replace(sample, tokens=store.keep(sample.visual_PD), features=features)
 
 
 def _project_chunk(

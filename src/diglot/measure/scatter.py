@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from diglot.measure.projected import ProjectedSample
 from diglot.measure.word_space import WordSpace
@@ -26,8 +27,8 @@ def scatter_json(
     if points < 2 or not scenes:
         return None
     rng = np.random.default_rng(seed)
-    visual_ND = np.concatenate([s.visual_PD.detach().float().cpu().numpy() for s in scenes])
-    visual, word = (_draw_rows(rows, points, rng) for rows in (visual_ND, space.word_WD))
+    visual = _draw_tokens(scenes, points, rng)
+    word = space.word_WD[_draw_numbers(len(space.word_WD), points, rng)]
     if min(len(visual), len(word)) < 2:
         return None
     plane_N2, method = project_plane(np.concatenate([visual, word]), seed=seed)
@@ -39,8 +40,22 @@ def scatter_json(
     }
 
 
-def _draw_rows(rows_ND: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    return rows_ND[np.sort(rng.permutation(len(rows_ND))[:count])]
+def _draw_numbers(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.permutation(total)[:count])
+
+
+def _draw_tokens(
+    scenes: Sequence[ProjectedSample], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Visual tokens of all scenes together, float32; an image at a time is read."""
+    first = np.cumsum([0, *(len(scene.grid) for scene in scenes)])
+    drawn = _draw_numbers(int(first[-1]), count, rng)
+    rows = []
+    for scene, start, end in zip(scenes, first, first[1:], strict=False):
+        own = drawn[(drawn >= start) & (drawn < end)] - start
+        if len(own):
+            rows.append(scene.visual_PD[torch.from_numpy(own)].detach().float().cpu().numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 def project_plane(rows_ND: np.ndarray, *, seed: int) -> tuple[np.ndarray, str]:

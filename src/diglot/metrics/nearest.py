@@ -1,7 +1,9 @@
 """The word vectors with the largest cosine of every token, over a vocabulary in blocks.
 
-A block of words at a time is brought to length 1 in float64, so that memory is one block and its
-products, whatever the vocabulary. Legend: P visual tokens, W words, D width, K nearest.
+A block of words at a time is brought to length 1, so that memory is one block and its products,
+whatever the vocabulary. Words are found in float32, which may take one of two words for the other
+where their products differ by a millionth; the products of those found are float64.
+Legend: P visual tokens, W words, D width, K nearest.
 """
 
 from collections.abc import Iterator
@@ -14,9 +16,14 @@ BLOCK_WORDS = 4096
 
 
 def unit_blocks(word_WD: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks of the words at length 1, float64, each with the index of its first word."""
+    """Blocks of the words at length 1, float32, each with the index of its first word."""
     for start in range(0, len(word_WD), BLOCK_WORDS):
-        yield start, unit_rows(word_WD[start : start + BLOCK_WORDS])
+        block_BD = np.asarray(word_WD[start : start + BLOCK_WORDS], np.float32)
+        length_B1 = np.sqrt(np.einsum("bd,bd->b", block_BD, block_BD))[:, None]
+        yield (
+            start,
+            np.divide(block_BD, length_B1, out=np.zeros_like(block_BD), where=length_B1 > 0),
+        )
 
 
 def largest_products(
@@ -30,24 +37,38 @@ def largest_products(
     if not len(word_WD) or k < 1:
         raise ValueError(f"needs words and k, got {len(word_WD)} words and {k}")
     token_PD = np.asarray(token_PD, np.float64)
-    index_PK = np.zeros((len(token_PD), 0), np.int64)
-    best_PK = np.zeros((len(token_PD), 0))
+    index_PK = _find_words(unit_rows(token_PD).astype(np.float32), word_WD, k)
+    found = [unit_rows(word_WD[index_P]) for index_P in index_PK.T]
+    product_PK = np.stack([np.einsum("pd,pd->p", token_PD, atom_PD) for atom_PD in found], axis=1)
+    order_PK = np.lexsort((index_PK, -product_PK), axis=1)
+    index_PK, product_PK = (np.take_along_axis(x, order_PK, axis=1) for x in (index_PK, product_PK))
+    return index_PK, product_PK
+
+
+def _find_words(unit_PD: np.ndarray, word_WD: np.ndarray, k: int) -> np.ndarray:
+    """The indices of the k words with the largest cosine (P, K), in float32."""
+    index_PK = np.zeros((len(unit_PD), 0), np.int64)
+    best_PK = np.zeros((len(unit_PD), 0), np.float32)
     for start, atom_BD in unit_blocks(word_WD):
-        product_PB = token_PD @ atom_BD.T
-        number_PB = np.broadcast_to(np.arange(start, start + len(atom_BD)), product_PB.shape)
+        product_PB = unit_PD @ atom_BD.T
+        of_block_PK = _largest_columns(product_PB, k)
+        products_PK = np.take_along_axis(product_PB, of_block_PK, axis=1)
         # what was best before stands first, so that it is kept among equals
-        both, numbers = np.hstack([best_PK, product_PB]), np.hstack([index_PK, number_PB])
+        both, numbers = (
+            np.hstack([best_PK, products_PK]),
+            np.hstack([index_PK, start + of_block_PK]),
+        )
         order_PK = _largest_columns(both, k)
         best_PK = np.take_along_axis(both, order_PK, axis=1)
         index_PK = np.take_along_axis(numbers, order_PK, axis=1)
-    return index_PK, best_PK
+    return index_PK
 
 
 def _largest_columns(value_PW: np.ndarray, k: int) -> np.ndarray:
     """Columns of the k largest values of every row, largest first, of equals the first."""
-    rest_PW, rows = value_PW.copy(), np.arange(len(value_PW))
-    columns = []
-    for _ in range(min(k, value_PW.shape[1])):
-        columns.append(rest_PW.argmax(axis=1))
+    columns = [value_PW.argmax(axis=1)]
+    rest_PW, rows = value_PW.copy() if k > 1 else value_PW, np.arange(len(value_PW))
+    for _ in range(min(k, value_PW.shape[1]) - 1):
         rest_PW[rows, columns[-1]] = -np.inf
+        columns.append(rest_PW.argmax(axis=1))
     return np.stack(columns, axis=1)

@@ -20,7 +20,7 @@ from diglot.measure.embedding_words import (
     measure_objects,
     measure_pursuit,
 )
-from diglot.measure.named_objects import find_objects
+from diglot.measure.named_objects import iterate_objects
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.word_space import WordSpace, caption_words, open_words, read_word_list
 from diglot.metrics.align import RULES, Rule
@@ -62,7 +62,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
 
     def conclude(_: Answers) -> list[Measure]:
         scenes, draws = subject.held_out[: config.scenes], subject.options.bootstrap_draws
-        objects = find_objects(subject.vlm, scenes)
+        objects = iterate_objects(subject.vlm, scenes)
         space = _open_word_space(config, subject)
         pursued = scenes[: config.pursuit_scenes]
         return [
