@@ -88,20 +88,20 @@ def test_figures_are_the_same_from_the_file(tmp_path):
     assert stores[2].stored_bytes == 12 * 64 * (32 + 12) * 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PAGES.exists(), reason="the peak of memory is read from /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path):
     vlm = wide_vlm()
     tokens = 72 * SIDE * SIDE * WIDTH * 4  # of 72 images: 38 MB
     chosen = {"embedding": {"pursuit_scenes": 0}}
     peak: dict[tuple[int, bool], int] = {}
-    for count, in_file in ((24, True), (24, True), (96, True), (24, False), (96, False)):
+    for count, in_file in ((12, True), (24, True), (96, True), (96, False)):
         store = RowStore(tmp_path, 0) if in_file else None
         PAGES.write_text("5")  # the peak starts again
-        before = _read_status("VmRSS")
         measure(vlm, projected(vlm, count, store), chosen)
-        peak[count, in_file] = _read_status("VmHWM") - before
+        peak[count, in_file] = _read_status("VmHWM")
     assert peak[96, True] - peak[24, True] < tokens / 4
-    assert peak[96, False] - peak[24, False] > tokens * 3 / 4  # so it would be noticed
+    assert peak[96, False] - peak[96, True] > tokens / 2  # so it would be noticed
 
 
 def _read_status(name: str) -> int:
