@@ -13,7 +13,8 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from diglot.core.conversation import Turn
 from diglot.core.types import Sample
 from diglot.data.collate import EncodedSample, collate, encode_sample
-from diglot.models.adapters.stock import KNOWN, stock_state
+from diglot.models.adapters.names import KNOWN
+from diglot.models.adapters.stock import stock_state
 from diglot.models.export.chat_template import image_template
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from diglot.objectives import instruct

@@ -22,6 +22,9 @@ from diglot.core.segments import (
     Tokens,
 )
 
+CELL_ROW = 2**16
+"""A visual token's cell is its row times this, plus its column."""
+
 
 @dataclass
 class _Rows:
@@ -30,6 +33,7 @@ class _Rows:
     token: list[int]
     visual: list[int]
     separator: list[int]
+    cell: list[int]
     position: list[int]
     branch: list[int]
     fork: list[int]
@@ -44,12 +48,14 @@ class _Rows:
         *,
         visual: int = -1,
         separator: int = -1,
+        cell: int = -1,
         branch: int = 0,
         fork: int | None = None,
     ) -> None:
         self.token.append(token)
         self.visual.append(visual)
         self.separator.append(separator)
+        self.cell.append(cell)
         self.position.append(position)
         self.branch.append(branch)
         self.fork.append(len(self.token) - 1 if fork is None else fork)
@@ -70,7 +76,7 @@ def encode(sequence: Sequence, *, visual_counts: Seq[int], terms: tuple[str, ...
     Raises ValueError for a learned token or a branch that nothing stands before, and for an image
     or a patch that is not there (packed, it would be another document's).
     """
-    rows = _Rows([], [], [], [], [], [], [], [], [])
+    rows = _Rows([], [], [], [], [], [], [], [], [], [])
     forks: list[tuple[int, Branch]] = []
     for segment in sequence:
         match segment:
@@ -106,7 +112,9 @@ def _spell_out(image: Image, grid: TokenGrid) -> list[Segment]:
     spelled: list[Segment] = []
     for line in grid.lines:
         spelled += [Patches(line, image.index), Separator(vector=0)]
-    return spelled or [image]
+    if spelled or len(grid.views) != 1:
+        return spelled or [image]
+    return [replace(image, columns=grid.views[0].grid_hw[1])]
 
 
 def _marked_views(image: Image, grid: TokenGrid) -> list[Segment]:
@@ -115,8 +123,9 @@ def _marked_views(image: Image, grid: TokenGrid) -> list[Segment]:
     spelled: list[Segment] = []
     at = 0
     for mark, view in zip(before, grid.views, strict=True):
-        count = view.grid_hw[0] * view.grid_hw[1]
-        spelled += [*mark, Patches(tuple(range(at, at + count)), image.index)]
+        rows, columns = view.grid_hw
+        count = rows * columns
+        spelled += [*mark, Patches(tuple(range(at, at + count)), image.index, columns)]
         at += count
     return [*spelled, *last]
 
@@ -140,8 +149,9 @@ def _add_trunk(
             assert segment.vector is not None
             rows.add(0, len(rows.token), separator=segment.vector)
         case Image() | Patches():
-            for visual in _visual_tokens(segment, visual_counts):
-                rows.add(0, len(rows.token), visual=visual)
+            for number, visual in enumerate(_visual_tokens(segment, visual_counts)):
+                row, column = divmod(number, segment.columns) if segment.columns else (0, 0)
+                rows.add(0, len(rows.token), visual=visual, cell=row * CELL_ROW + column)
 
 
 def _visual_tokens(segment: Image | Patches, visual_counts: Seq[int]) -> list[int]:
@@ -174,6 +184,7 @@ def _to_tensors(rows: _Rows, visual_count: int, terms: tuple[str, ...]) -> Encod
         token_T=tensor(rows.token),
         visual_T=tensor(rows.visual),
         separator_T=tensor(rows.separator),
+        cell_T=tensor(rows.cell),
         position_T=tensor(rows.position),
         document_T=torch.zeros(len(rows.token), dtype=torch.int64),
         branch_T=tensor(rows.branch),
@@ -197,6 +208,7 @@ class Packed:
     token_BT: torch.Tensor
     visual_BT: torch.Tensor
     separator_BT: torch.Tensor
+    cell_BT: torch.Tensor
     position_BT: torch.Tensor
     document_BT: torch.Tensor
     branch_BT: torch.Tensor
@@ -244,7 +256,7 @@ def pack(documents: Seq[Encoded], *, row_tokens: int, image_of: Seq[int] | None 
     width = max(sum(len(documents[i]) for i in row) for row in rows)
     visual_start = _visual_starts(documents, image_of or range(len(documents)))
     start = {}  # document -> its first flattened position
-    blank = {"token": 0, "visual": -1, "separator": -1, "position": 0}
+    blank = {"token": 0, "visual": -1, "separator": -1, "cell": -1, "position": 0}
     blank |= {"document": -1, "branch": 0, "fork": 0}
     columns = {k: torch.full((len(rows), width), v) for k, v in blank.items()}
     columns["fork"] += torch.arange(width)
@@ -291,6 +303,7 @@ def _write_document(
     columns["token"][here] = document.token_T
     columns["visual"][here] = torch.where(is_visual, document.visual_T + visual_start, -1)
     columns["separator"][here] = document.separator_T
+    columns["cell"][here] = document.cell_T
     columns["position"][here] = document.position_T
     columns["document"][here] = number
     columns["branch"][here] = torch.where(on_branch, document.branch_T + branches, 0)

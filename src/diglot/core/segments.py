@@ -10,6 +10,8 @@ class Image:
     """Segment: every visual token of one of the sample's images, in its grid's order."""
 
     index: int = 0
+    columns: int | None = None
+    """Columns of the grid that its tokens stand in; None: of none that a model should know."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Patches:
 
     index: tuple[int, ...]
     image: int = 0
+    columns: int | None = None
+    """Columns of the grid that these tokens fill row by row; None: each stands alone."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Encoded:
     token_T: torch.Tensor  # word id; 0 at visual tokens and learned separators
     visual_T: torch.Tensor  # index into the visual tokens of all the document's images; -1 = none
     separator_T: torch.Tensor  # row of the projector's `separators`; -1 = none
+    cell_T: (
+        torch.Tensor
+    )  # a visual token's row * CELL_ROW + column in its view; -1 = no visual token
     position_T: torch.Tensor  # rotary position; a branch counts on from its fork
     document_T: torch.Tensor  # which document of the row; -1 = padding
     branch_T: torch.Tensor  # 0 = trunk, else the branch's number within the row

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from diglot.core.layout import encode, expand_lines, pack
+from diglot.core.layout import Packed, encode, expand_lines, pack
 from diglot.core.segments import Segment
 from diglot.evaluate.tree import attending
 from diglot.models.chat import ProjectedPicture
 from diglot.models.export.generation import generation_config
+from diglot.models.rule_decoding import continue_by_rule
+from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 
 
@@ -26,7 +28,9 @@ class Written:
 @torch.inference_mode()
 def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> list[str]:
     """The likeliest answer to each prompt, token by token, without special tokens."""
-    rows = [_embed(vlm, prompt).flip(0) for prompt in prompts]
+    if vlm.language.rule != VisualRule():
+        return [_write_by_rule(vlm, prompt, max_tokens) for prompt in prompts]
+    rows = [_embed(vlm, prompt)[1].flip(0) for prompt in prompts]
     # rows end together, where each one's answer begins: padding stands in front
     embeds_BTD = pad_sequence(rows, batch_first=True).flip(1)
     ones = [row.new_ones(len(row), dtype=torch.int64) for row in rows]
@@ -42,11 +46,17 @@ def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> l
     return [text.strip() for text in texts]
 
 
-def _embed(vlm: VLM, prompt: Written) -> torch.Tensor:
-    """The prompt's input embeddings (T, D)."""
+def _write_by_rule(vlm: VLM, prompt: Written, max_tokens: int) -> str:
+    packed, embeds_TD = _embed(vlm, prompt)
+    return continue_by_rule(vlm, packed, embeds_TD[None], max_tokens=max_tokens)
+
+
+def _embed(vlm: VLM, prompt: Written) -> tuple[Packed, torch.Tensor]:
+    """The prompt as one packed row, and its input embeddings (T, D)."""
     grids = [prompt.projected.grid] if prompt.projected else []
     counts = [len(grid) for grid in grids]
     document = encode(expand_lines(prompt.segments, grids), visual_counts=counts, terms=())
     weight = vlm.language.input_embeddings.weight
     visual_PD = prompt.projected.visual_PD if prompt.projected else weight[:0]
-    return vlm.embed(pack([document], row_tokens=1).to(weight.device), visual_PD)[0]
+    packed = pack([document], row_tokens=1).to(weight.device)
+    return packed, vlm.embed(packed, visual_PD)[0]

@@ -19,7 +19,9 @@ from diglot.models.chat_template import tokenize_prompt
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.export.generation import generation_config
 from diglot.models.prompt import Frame, opening
+from diglot.models.rule_decoding import continue_by_rule
 from diglot.models.views import picture_views
+from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 from diglot.models.words import label_ids, label_means
 
@@ -70,6 +72,8 @@ def generate_text(
     packed = pack([document], row_tokens=1).to(projected.visual_PD.device)
     embeds_BTD = vlm.embed(packed, projected.visual_PD)
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
+    if vlm.language.rule != VisualRule():
+        return continue_by_rule(vlm, packed, embeds_BTD, max_tokens=max_tokens)
     chosen = generation_config(model, tokenizer, None)
     chosen.update(max_new_tokens=max_tokens, do_sample=False)
     ids = model.generate(

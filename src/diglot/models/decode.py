@@ -11,6 +11,7 @@ asks it (`choose_attention`) and falls back to the next form that does.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from diglot.models.attention import NAME, pieces_of, register
 from diglot.models.config import Attention
 from diglot.models.language import Language
 from diglot.models.separate import decode_separately
+from diglot.models.visual_rules import VisualRule, describe_rule, position_inputs, rule_mask
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,13 @@ def decode_packed(
 
     The language model must have been given the form by `set_attention`.
     """
+    if language.rule != VisualRule():
+        return language.decode(
+            embeds_BTD,
+            by_rule=True,
+            **rule_inputs(language, packed, embeds_BTD, attention),
+            output_hidden_states=every_layer,
+        )
     if attention == "separate":
         return decode_separately(language.decode, packed, embeds_BTD, every_layer=every_layer)
     return language.decode(
@@ -60,6 +69,20 @@ def decode_packed(
         position_ids=packed.position_BT,
         output_hidden_states=every_layer,
     )
+
+
+def rule_inputs(
+    language: Language, packed: Packed, embeds_BTD: torch.Tensor, attention: Attention
+) -> dict[str, Any]:
+    """The decoder's masks and positions for a model with a visual rule."""
+    rule, config = language.rule, language.model.config
+    inputs = position_inputs(rule, packed)
+    if rule.both_ways is None:
+        return inputs | _attention_inputs(packed, embeds_BTD, attention, config)
+    masks = _masks_of_kinds(
+        config, lambda window: rule_mask(packed, rule.both_ways, embeds_BTD.dtype, window)
+    )
+    return inputs | {"attention_mask": masks}
 
 
 def _attention_inputs(
@@ -84,15 +107,41 @@ def sliding_window(config: Any) -> int | None:
 
 
 def _dense_masks(packed: Packed, dtype: torch.dtype, config: Any) -> Any:
+    return _masks_of_kinds(config, lambda window: additive_mask(packed, dtype, window=window))
+
+
+def _masks_of_kinds(config: Any, make_mask: Callable[[int | None], torch.Tensor]) -> Any:
     """One mask for all layers, or one for each kind of layer where only some slide."""
     window = sliding_window(config)
     if window is None:
-        return additive_mask(packed, dtype)
+        return make_mask(None)
     kinds = set(getattr(config.get_text_config(), "layer_types", None) or ())
-    sliding = additive_mask(packed, dtype, window=window)
+    sliding = make_mask(window)
     if kinds <= {"sliding_attention"}:
         return sliding
-    return {"full_attention": additive_mask(packed, dtype), "sliding_attention": sliding}
+    return {"full_attention": make_mask(None), "sliding_attention": sliding}
+
+
+def choose_rule(language: Language, rule: VisualRule, wanted: Attention) -> Attention:
+    """The form for a model with a visual rule, which is set on it; a block needs a dense mask.
+
+    Raises ConfigError where its decoder honours no packing: then only plain forwards are right.
+    """
+    if rule == VisualRule():
+        return choose_attention(language, wanted)
+    if rule.both_ways and wanted != "sdpa":
+        log.info("attention: sdpa, for this model has %s", describe_rule(rule))
+        wanted = "sdpa"
+    form = choose_attention(language, "split" if wanted == "flex" else wanted)
+    if form == "separate":
+        raise ConfigError(
+            f"{type(language.model.base_model).__name__} with {describe_rule(rule)} runs packed "
+            "alone, and its decoder does not honour packing",
+            where="model.attention",
+            fix="Set it to split, or choose another checkpoint.",
+        )
+    language.rule = rule
+    return form
 
 
 @torch.no_grad()

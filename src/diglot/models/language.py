@@ -11,6 +11,7 @@ from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, LanguageConfig
 from diglot.models.logits import ChangedHead, LogitChange, possible_changes
 from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.visual_rules import VisualRule, describe_rule
 
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as model families name it
 
@@ -24,6 +25,7 @@ class Language(nn.Module):
         self.lora: Any = None  # the settings of the adapters in it (models.lora)
         self.merged = False  # its weights hold adapters that were merged into them
         self.learned_template: str | None = None
+        self.rule = VisualRule()  # how it reads visual tokens (models.adapters set it)
         self._change = LogitChange()
         self._change = _find_logit_change(self)
 
@@ -88,9 +90,19 @@ class Language(nn.Module):
             where="language.path",
         )
 
-    def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
-        """The decoder's output, without the head. kwargs: attention_mask, position_ids, ..."""
-        return self.model.base_model(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
+    def decode(self, embeds_BTD: torch.Tensor, *, by_rule: bool = False, **kwargs: Any) -> Any:
+        """The decoder's output, without the head. kwargs: attention_mask, position_ids, ...
+
+        `by_rule` says that these are as the model's visual rule has them. Raises ConfigError where
+        it has one and they are not: plain positions or masks would be silently wrong.
+        """
+        if self.rule != VisualRule() and not by_rule:
+            raise ConfigError(
+                f"this model reads images with {describe_rule(self.rule)}, which is not known here",
+                where="model.stock",
+                fix="Leave this measure or task out for this model.",
+            )
+        return self.model.base_model(inputs_embeds=embeds_BTD, **{"use_cache": False, **kwargs})
 
 
 def _rms(values: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,9 @@ from diglot.core.segments import Image, Segment, Tokens
 from diglot.core.types import Sample
 from diglot.models.config import Frame
 
+STARTS_WITH_IMAGE = "diglot_starts_with_image"
+"""Attribute of a tokenizer whose BOS stands behind the image, as a mark of it (PaliGemma)."""
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -63,6 +66,8 @@ def opening(frame: Frame, tokenizer: PreTrainedTokenizerFast, *, image: bool) ->
     start = beginning(frame, tokenizer)
     if not image:
         return [Tokens(start)]
+    if getattr(tokenizer, STARTS_WITH_IMAGE, False):
+        start = ()
     before, after = (tokenize(text, tokenizer).ids for text in (frame.before, frame.after))
     return [Tokens(start + before), Image(), Tokens(after)]
 

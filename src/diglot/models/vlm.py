@@ -15,7 +15,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.adapters.stock import open_stock
 from diglot.models.config import Attention, VLMConfig
-from diglot.models.decode import choose_attention, decode_packed, set_attention
+from diglot.models.decode import choose_attention, choose_rule, decode_packed, set_attention
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
 from diglot.models.new_tokens import add_new_tokens
@@ -197,7 +197,7 @@ def _stock_vlm(config: VLMConfig) -> VLM:
         dtype=language.dtype,
         preprocess=config.preprocess,
     )
-    attention = choose_attention(parts.language, config.attention)
+    attention = choose_rule(parts.language, parts.rule, config.attention)
     vlm = VLM(parts.encoder, parts.projector, parts.language, parts.preprocess, attention)
     _check_parts(vlm)
     return vlm

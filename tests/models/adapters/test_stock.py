@@ -19,7 +19,8 @@ from transformers import (
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
-from diglot.models.adapters.stock import KNOWN, is_stock
+from diglot.models.adapters.names import KNOWN
+from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import save_vlm
 from diglot.models.export.check import picture_logits
 from diglot.models.export.flow import export_checkpoint, load_checkpoint, open_config

@@ -92,6 +92,13 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
         return _one_view(kind, images, where)
     if kind.startswith(("Idefics3", "SmolVLM")):
         return _idefics(kind, images, where)
+    if kind.startswith("Qwen2VL"):
+        size = dict(images.size)
+        return Preprocess(
+            mode="native", min_pixels=size["shortest_edge"], max_pixels=size["longest_edge"]
+        )
+    if getattr(images, "do_pan_and_scan", False):
+        raise _unknown_tiles(kind, where)
     if kind.startswith(("LlavaNext", "LlavaOnevision")):
         return _anyres(images)
     if kind.startswith("GotOcr2"):
@@ -143,7 +150,7 @@ def _idefics(kind: str, images: Any, where: str) -> Preprocess:
 def _unknown_tiles(kind: str, where: str) -> ConfigError:
     return ConfigError(
         f"{kind} cuts or resizes images by a rule that is not known here",
-        expected="one view an image (do_image_splitting or crop_to_patches false)",
+        expected="one view an image (do_image_splitting, crop_to_patches or do_pan_and_scan false)",
         where=where,
     )
 

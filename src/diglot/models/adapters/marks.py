@@ -51,6 +51,20 @@ def _lfm2_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     return ViewMarks(start=start, end=getattr(tokenizer, "image_end_token", "<|image_end|>"))
 
 
+def _gemma3(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    """Its newlines are tokens of its vocabulary's own, two at a time."""
+    return ViewMarks(start=f"\n\n{tokenizer.boi_token}", end=f"{tokenizer.eoi_token}\n\n")
+
+
+def _qwen_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    """Its chat template writes them, not its processor."""
+    return ViewMarks(start="<|vision_start|>", end="<|vision_end|>")
+
+
+def _paligemma(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+    return ViewMarks(end=tokenizer.bos_token)
+
+
 READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
     "aya_vision": _aya_vision,
     "idefics3": _idefics3,
@@ -58,4 +72,7 @@ READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
     "internvl": _internvl,
     "cohere2_vision": _cohere2_vision,
     "lfm2_vl": _lfm2_vl,
+    "gemma3": _gemma3,
+    "qwen2_5_vl": _qwen_vl,
+    "paligemma": _paligemma,
 }

@@ -5,7 +5,7 @@ The parts are the stock model's own modules, so what is not trained goes out aga
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,74 +14,53 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    Qwen2ForCausalLM,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.models.adapters.images import StockImages, read_images
 from diglot.models.adapters.marks import read_marks
+from diglot.models.adapters.names import (
+    WHERE,
+    StockNames,
+    Takes,
+    find_names,
+    merge_factor,
+)
+from diglot.models.adapters.qwen_vl import qwen_encoder
 from diglot.models.encoder import unshuffle
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
+from diglot.models.encoders.qwen2_5_vl import Qwen25ViT
 from diglot.models.encoders.siglip2 import Siglip2, set_trained_size
 from diglot.models.language import Language
 from diglot.models.logits import CAPS, DIVISORS, FACTORS
 from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.prompt import STARTS_WITH_IMAGE
+from diglot.models.visual_rules import VisualRule
 
-WHERE = "model.stock"
 CLASS_TOKEN = ("clip_vision_model", "dinov2", "internvl_vision")  # one token before the patches
 TOWERS: dict[str, type[Tower]] = {
     "dinov2": Dinov2,
     "internvl_vision": Dinov2,  # it interpolates its positions by itself too
     "siglip2_vision_model": Siglip2,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class StockNames:
-    """Where a stock class keeps its parts, and what it reads of its tower."""
-
-    tower: str = "vision_tower"
-    projector: str = "multi_modal_projector"
-    text: str = "language_model"
-    factor: str | None = None
-    """The config's name for the side of the blocks that its projector merges."""
-    takes: Literal["blocks", "merged", "grids"] = "blocks"
-    """What its projector takes: the features of each block in a row, as one vector, or as a grid.
-    """
-    reads_last: bool = False
-    """Reads the normed last state, else `hidden_states[vision_feature_layer]`."""
-
-
-IDEFICS = StockNames(
-    tower="vision_model",
-    projector="connector",
-    text="text_model",
-    factor="scale_factor",
-    reads_last=True,
-)
-KNOWN = {
-    "llava": StockNames(),
-    "llava_next": StockNames(),
-    "llava_onevision": StockNames(),
-    "aya_vision": StockNames(factor="downsample_factor"),
-    "cohere2_vision": StockNames(factor="downsample_factor", reads_last=True),
-    "lfm2_vl": StockNames(factor="downsample_factor", takes="grids", reads_last=True),
-    "internvl": StockNames(factor="downsample_ratio", takes="merged"),
-    "idefics3": IDEFICS,
-    "smolvlm": IDEFICS,
-}
+# Decoders without a causal LM of their own: the shell whose decoder and head take their places.
+SHELLS: dict[str, Any] = {"qwen2_5_vl_text": Qwen2ForCausalLM}
 
 
 @dataclass(frozen=True)
 class StockParts:
     """The parts of a stock model."""
 
-    encoder: Tower
+    encoder: Tower | Qwen25ViT
     projector: nn.Module
     language: Language
     preprocess: Preprocess
+    rule: VisualRule
 
 
 class StockProjector(nn.Module):
@@ -95,7 +74,7 @@ class StockProjector(nn.Module):
         stock: nn.Module,
         factor: int,
         extra: dict[str, nn.Parameter],
-        takes: Literal["blocks", "merged", "grids"] = "blocks",
+        takes: Takes = "blocks",
     ) -> None:
         super().__init__()
         self.stock, self.merging, self.takes = stock, Unshuffle(factor), takes
@@ -119,6 +98,9 @@ class StockProjector(nn.Module):
         width = merged_NE.shape[1] // factor**2
         shape = (factor, factor) if self.takes == "grids" else (factor**2,)
         blocks = merged_NE.reshape(len(merged_NE), *shape, width)
+        if self.takes == "mean":  # Gemma 3 pools a whole view of one size
+            pooled_NE = self.stock.mm_soft_emb_norm(blocks.mean(1))
+            return pooled_NE @ self.stock.mm_input_projection_weight
         return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
 
 
@@ -138,9 +120,10 @@ def stock_state(
 
 
 def is_stock(path: str, revision: str | None = None) -> bool:
-    """Whether a checkpoint is a stock vision-language model that can be taken apart."""
+    """Whether a checkpoint is a stock vision-language model; opening it says if that is known."""
     try:
-        return AutoConfig.from_pretrained(path, revision=revision).model_type in KNOWN
+        kind = AutoConfig.from_pretrained(path, revision=revision).model_type
+        return kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     except (OSError, ValueError, KeyError):
         return False
 
@@ -159,17 +142,13 @@ def open_stock(
     config = reading(
         lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
-    names = KNOWN.get(config.model_type)
-    if names is None:
-        raise ConfigError(
-            f"a {config.model_type!r} checkpoint cannot be taken apart",
-            expected="one of " + ", ".join(KNOWN),
-            where=WHERE,
-        )
+    names = find_names(config)
     images = read_images(path, revision)
     tokenizer = reading(
         lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
+    if config.model_type == "paligemma":
+        setattr(tokenizer, STARTS_WITH_IMAGE, True)
     model = load_pretrained(
         AutoModelForImageTextToText,
         path,
@@ -181,16 +160,18 @@ def open_stock(
     preprocess = preprocess or stock_preprocess(config, images, path, revision, tokenizer)
     _check_joining(config, preprocess)
     inner = model.model
+    tower, projector = (inner.get_submodule(at) for at in (names.tower, names.projector))
     return StockParts(
-        encoder=_encoder(path, revision, config, getattr(inner, names.tower), names, images),
+        encoder=_encoder(path, revision, config, tower, names, images),
         projector=StockProjector(
-            getattr(inner, names.projector),
-            _factor(config, names),
+            projector,
+            merge_factor(config, names),
             dict(inner.named_parameters(recurse=False)),
             names.takes,
         ),
-        language=_language(model, getattr(inner, names.text), tokenizer),
+        language=_language(model, getattr(inner, names.text), tokenizer, names),
         preprocess=preprocess,
+        rule=names.rule,
     )
 
 
@@ -218,15 +199,11 @@ def _check_joining(config: Any, preprocess: Preprocess) -> None:
         )
 
 
-def _factor(config: Any, names: StockNames) -> int:
-    """The side of the blocks that the projector merges; InternVL has it as a share."""
-    value = getattr(config, names.factor) if names.factor else 1
-    return value if isinstance(value, int) else round(1 / value)
-
-
 def _encoder(
     path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
-) -> Tower:
+) -> Tower | Qwen25ViT:
+    if config.model_type == "qwen2_5_vl":
+        return qwen_encoder(path, revision, tower, images)
     layer = "last" if names.reads_last else config.vision_feature_layer
     if config.model_type == "internvl" and layer == -1:
         layer = "last"  # its -1 is the state behind the norm
@@ -252,10 +229,13 @@ def _encoder(
     )
 
 
-def _language(model: Any, decoder: nn.Module, tokenizer: Any) -> Language:
+def _language(model: Any, decoder: nn.Module, tokenizer: Any, names: StockNames) -> Language:
     """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
+    text: Any = decoder.config
+    config = text if names.caps_logits else _with_plain_head(text)
+    shell = SHELLS.get(text.model_type, AutoModelForCausalLM.from_config)
     with torch.device("meta"):
-        causal = AutoModelForCausalLM.from_config(_with_plain_head(decoder.config))
+        causal = shell(config)
     setattr(causal, causal.base_model_prefix, decoder)
     causal.set_output_embeddings(model.lm_head)
     causal.generation_config = model.generation_config

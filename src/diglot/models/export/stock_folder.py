@@ -18,7 +18,8 @@ from transformers import AutoConfig
 from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
 from diglot.models.adapters.images import read_images
-from diglot.models.adapters.stock import KNOWN, stock_preprocess, stock_state
+from diglot.models.adapters.names import KNOWN
+from diglot.models.adapters.stock import stock_preprocess, stock_state
 from diglot.models.checkpoint import TEMPLATE
 from diglot.models.export.chat_template import image_template
 from diglot.models.export.folder import ORIGIN, Origin, fill_model, refuse_occupied

@@ -1,0 +1,97 @@
+"""Where each stock class keeps its parts, and what it does with its tower and its visual tokens."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from diglot.core.errors import ConfigError
+from diglot.models.visual_rules import VisualRule
+
+WHERE = "model.stock"
+Takes = Literal["blocks", "merged", "grids", "mean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockNames:
+    """Where a stock class keeps its parts, and what it reads of its tower."""
+
+    tower: str = "vision_tower"
+    projector: str = "multi_modal_projector"
+    text: str = "language_model"
+    factor: str | None = None
+    """The config's name for the side of the blocks that its projector merges."""
+    takes: Takes = "blocks"
+    """What its projector takes: the features of each block in a row, as one vector, as a grid, or
+    their mean."""
+    reads_last: bool = False
+    """Reads the normed last state, else `hidden_states[vision_feature_layer]`."""
+    rule: VisualRule = VisualRule()  # noqa: RUF009  frozen
+    caps_logits: bool = False
+    """Does to its logits what the language model's own class does; the others do nothing."""
+
+
+IDEFICS = StockNames(
+    tower="vision_model",
+    projector="connector",
+    text="text_model",
+    factor="scale_factor",
+    reads_last=True,
+)
+KNOWN = {
+    "llava": StockNames(),
+    "llava_next": StockNames(),
+    "llava_onevision": StockNames(),
+    "aya_vision": StockNames(factor="downsample_factor"),
+    "cohere2_vision": StockNames(factor="downsample_factor", reads_last=True),
+    "lfm2_vl": StockNames(factor="downsample_factor", takes="grids", reads_last=True),
+    "internvl": StockNames(factor="downsample_ratio", takes="merged"),
+    "idefics3": IDEFICS,
+    "smolvlm": IDEFICS,
+    "paligemma": StockNames(reads_last=True, caps_logits=True, rule=VisualRule(both_ways="prefix")),
+    "gemma3": StockNames(
+        factor="pooling", takes="mean", reads_last=True, rule=VisualRule(both_ways="image")
+    ),
+    "qwen2_5_vl": StockNames(
+        tower="visual",
+        projector="visual.merger",
+        factor="spatial_merge_size",
+        reads_last=True,
+        rule=VisualRule(grid_positions=True),
+    ),
+}
+
+
+def find_names(config: Any) -> StockNames:
+    """The names of a checkpoint's class. Raises ConfigError for one that cannot be taken apart."""
+    kind, vision = config.model_type, getattr(config, "vision_config", None)
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
+        raise ConfigError(
+            f"the language model of this {kind!r} checkpoint caps its attention scores (Gemma 2), "
+            "which no packed form of attention here does",
+            expected="a checkpoint without attn_logit_softcapping",
+            where=WHERE,
+        )
+    if getattr(vision, "deepstack_visual_indexes", None):
+        raise ConfigError(
+            f"a {kind!r} checkpoint adds its tower's middle features to the first layers of the "
+            "language model (DeepStack), beside the visual tokens that are read here",
+            expected="one of " + ", ".join(KNOWN),
+            where=WHERE,
+        )
+    if kind not in KNOWN:
+        raise ConfigError(
+            f"a {kind!r} checkpoint cannot be taken apart",
+            expected="one of " + ", ".join(KNOWN),
+            where=WHERE,
+        )
+    return KNOWN[kind]
+
+
+def merge_factor(config: Any, names: StockNames) -> int:
+    """The side of the blocks that the projector merges; InternVL has it as a share."""
+    if names.factor is None:
+        return 1
+    if names.factor == "pooling":  # Gemma 3: down to a square of mm_tokens_per_image
+        vision = config.vision_config
+        return vision.image_size // vision.patch_size // int(config.mm_tokens_per_image**0.5)
+    value = getattr(config, names.factor, None) or getattr(config.vision_config, names.factor)
+    return value if isinstance(value, int) else round(1 / value)

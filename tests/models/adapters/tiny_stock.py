@@ -1,0 +1,128 @@
+"""Tiny random stock checkpoints whose language models read visual tokens by rules of their own."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoTokenizer,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessorPil,
+    Gemma3Processor,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    PaliGemmaProcessor,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+    SiglipImageProcessorPil,
+)
+
+from tests.models.conftest import VISION
+from tests.tiny import tiny_tokenizer
+
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 1,
+}
+SIZE = {"height": 32, "width": 32}
+
+
+def grown_tokenizer(folder: Path, *tokens: str, **named: str) -> Any:
+    """The tests' tokenizer with more special tokens, some by a name; "\n\n" is none, as Gemma's."""
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    tokenizer.add_tokens([token for token in tokens if token == "\n\n"])
+    special = [token for token in (*tokens, *named.values()) if token != "\n\n"]
+    tokenizer.add_tokens(special, special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | named), "utf-8")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def save_wide(model: torch.nn.Module, folder: Path) -> None:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(7)
+        for parameter in model.parameters():  # far from zero, so that a mix-up shows
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+
+
+def save_paligemma(folder: Path, *, text: str = "gemma", **settings: Any) -> Path:
+    images = SiglipImageProcessorPil(size=SIZE)
+    images.image_seq_length = 16
+    tokenizer = grown_tokenizer(folder, "<image>")
+    processor = PaliGemmaProcessor(images, tokenizer)
+    processor.save_pretrained(folder)
+    config = PaliGemmaConfig(
+        vision_config={"model_type": "siglip_vision_model", **VISION, "vision_use_head": False},
+        text_config={"model_type": text, **TEXT, **settings, "vocab_size": len(tokenizer)},
+        image_token_index=processor.image_token_id,
+        projection_dim=32,
+        hidden_size=32,
+    )
+    save_wide(PaliGemmaForConditionalGeneration(config), folder)
+    return folder
+
+
+def save_gemma3(folder: Path) -> Path:
+    named = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<soft>"}
+    tokenizer = grown_tokenizer(folder, "\n\n", **named)
+    images = Gemma3ImageProcessorPil(size=SIZE, image_seq_length=4)
+    Gemma3Processor(images, tokenizer, image_seq_length=4).save_pretrained(folder)
+    config = Gemma3Config(
+        vision_config={"model_type": "siglip_vision_model", **VISION, "vision_use_head": False},
+        text_config={
+            **TEXT,
+            "vocab_size": len(tokenizer),
+            "sliding_window": 3,
+            "query_pre_attn_scalar": 8,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        mm_tokens_per_image=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<soft>"),
+    )
+    save_wide(Gemma3ForConditionalGeneration(config), folder)
+    return folder
+
+
+def save_qwen(folder: Path) -> Path:
+    tokenizer = grown_tokenizer(folder, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+    tokenizer.save_pretrained(folder)
+    pixels = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    Qwen2VLImageProcessorPil(size=pixels, patch_size=8).save_pretrained(folder)
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4}
+    vision |= {
+        "patch_size": 8,
+        "window_size": 32,
+        "out_hidden_size": 32,
+        "fullatt_block_indexes": [1],
+    }
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 1]}
+    config = Qwen2_5_VLConfig(
+        vision_config=vision,
+        text_config={**TEXT, "vocab_size": len(tokenizer), "rope_parameters": rope},
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
+        tie_word_embeddings=False,
+    )
+    save_wide(Qwen2_5_VLForConditionalGeneration(config), folder)
+    return folder
+
+
+SAVE = {
+    "paligemma": save_paligemma,
+    "gemma3": save_gemma3,
+    "qwen2_5_vl": save_qwen,
+}
