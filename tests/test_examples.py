@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from diglot.cli.main import main
 from diglot.config.parts import build_part
 from diglot.core.types import Lineage, Sample
 from diglot.data.labels import open_labels
@@ -19,6 +18,7 @@ from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.synth.step import Draft, Phrase
 from diglot.synth.steps import boxes
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,9 @@ def test_own_encoder_and_own_projector_train(tmp_path, capsys):
     model += ["--model.encoder.patch_px=4", "--model.projector=examples.own_projector"]
     model += ["--model.projector.unshuffle=2", f"--model.language.path={world}/language"]
     out = tmp_path / "run"
-    assert main(["train", f"--data={world}/data", f"--out={out}", "--global_batch=2", *model]) == 0
+    assert (
+        run_diglot("train", f"--data={world}/data", f"--out={out}", "--global_batch=2", *model) == 0
+    )
     settings = json.loads((out / "config.json").read_text())["model"]
     assert settings["encoder"]["name"] == "examples.own_encoder"
     assert settings["projector"]["gain"] == 1.0
@@ -48,7 +50,7 @@ def test_own_encoder_and_own_projector_train(tmp_path, capsys):
 
 
 def test_help_shows_the_options_of_ones_own_part(capsys):
-    assert main(["train", "--model.encoder.help=examples.own_encoder"]) == 0
+    assert run_diglot("train", "--model.encoder.help=examples.own_encoder") == 0
     assert "Side of the square of pixels behind one feature" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -76,7 +78,7 @@ def test_own_format_is_converted(tmp_path):
     (tmp_path / "lines.tsv").write_text("a.png\tA red field.\nno tab\n")
     out = tmp_path / "data"
     args = ["convert", str(tmp_path / "lines.tsv"), "--from", "examples.own_format"]
-    assert main([*args, "--images", str(tmp_path), "--out", str(out)]) == 0
+    assert run_diglot(*args, "--images", tmp_path, "--out", out) == 0
     (sample,) = open_dataset(out, "train")
     assert (sample.id, sample.caption) == ("a", "A red field.")
     assert "no tab" in (out / "rejected.jsonl").read_text()
@@ -90,7 +92,7 @@ def test_own_labeller_names_the_colours_of_patches(tmp_path):
     sample = Sample.captioned(id="a", image=image, caption="Two halves.", size_hw=(64, 64))
     write_dataset([sample], tmp_path / "data")
     args = ["label", str(tmp_path / "data"), "--labeller", "examples.own_labeller"]
-    assert main([*args, "--out", str(tmp_path / "labels"), "--labeller.side", "4"]) == 0
+    assert run_diglot(*args, "--out", tmp_path / "labels", "--labeller.side", "4") == 0
     labels = open_labels(tmp_path / "labels", open_dataset(tmp_path / "data"))
     assert [row[0] for row in labels[0].words] == ["red", "red", "blue", "blue"] * 4
 
@@ -106,7 +108,7 @@ def test_own_step_drops_blank_pictures(tmp_path):
         "steps:\n  blank: {step: examples.own_step, least_spread: 4}\n"
     )
     args = ["synth", str(photos), "--out", str(tmp_path / "out"), "--config", f"{tmp_path}/r.yaml"]
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     (sample,) = open_dataset(tmp_path / "out")
     assert "full" in sample.id
     assert Lineage(step="blank", revision="least spread 4.0") in sample.lineage
@@ -130,11 +132,11 @@ def test_own_container_is_written_and_computes_the_same(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     args = ["export", f"{tmp_path}/model", "--to", "examples.own_container", "--check"]
     args += ["--out", f"{tmp_path}/out", "--json", f"{tmp_path}/check.json"]
-    assert main([*args, "--images", f"{tmp_path}/a.png", f"{tmp_path}/b.png"]) == 0
+    assert run_diglot(*args, "--images", f"{tmp_path}/a.png", f"{tmp_path}/b.png") == 0
     assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "vipllava"
     found = json.loads((tmp_path / "check.json").read_text())
     assert (found["passed"], found["same_tokens"], found["images"]) == (True, True, 5)
-    assert main(["export", f"{tmp_path}/model", "--to", "examples.own_step", "--out", "x"]) == 2
+    assert run_diglot("export", f"{tmp_path}/model", "--to", "examples.own_step", "--out", "x") == 2
 
 
 def test_own_annotator_gives_boxes_to_the_step(tmp_path):

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from diglot.cli.main import USER_ERROR, main
+from diglot.cli.main import USER_ERROR
 from diglot.models.checkpoint import save_vlm
 from diglot.models.vlm import build_vlm
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world, tiny_stage
 
 RECIPE = """
@@ -220,7 +221,7 @@ def test_there_are_at_least_80() -> None:
 def test_one_message(world: Path, capsys, command: str, message: str) -> None:
     before = read_files(world)
     words = [word.replace("W/", f"{world}/") for word in shlex.split(command)]
-    assert main(words) == USER_ERROR
+    assert run_diglot(*words) == USER_ERROR
     shown = capsys.readouterr().err.replace(f"{world}/", "W/").replace(str(world), "W")
     error = shown[shown.index("error: ") :]
     assert "Traceback" not in shown

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from diglot.cli.main import main
 from diglot.core.preprocess import Preprocess
 from diglot.data.images import decode_image
 from diglot.data.records import open_dataset
@@ -21,6 +20,7 @@ from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.loop import train
+from tests.cli_runner import run_diglot
 from tests.models.test_chat_template import CHATML
 from tests.synth.scenes.shapes import pools
 from tests.tiny_folders import save_world, tiny_stage
@@ -94,11 +94,11 @@ def test_readme_s_sequence_on_the_embedded_models(
         ),
         ("export runs/sft/model --to fast_vlm --out exported/sft", []),
     ):
-        assert main([*line.split(), *more]) == 0, line
+        assert run_diglot(*line.split(), *more) == 0, line
     config = json.loads(Path("exported/sft/config.json").read_text())
     assert config["architectures"] == ["FastVlmForConditionalGeneration"]
     picture = str(photo_files("objects")[0])
     capsys.readouterr()
     asked = ["chat", "runs/sft/model", picture, "--question", "What is it?", "--max_tokens", "4"]
-    assert main(asked) == 0
+    assert run_diglot(*asked) == 0
     assert capsys.readouterr().out.strip()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from diglot.cli.main import USER_ERROR, main
+from diglot.cli.main import USER_ERROR
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Tokens
@@ -17,6 +17,7 @@ from diglot.models.checkpoint import save_vlm
 from diglot.models.config import LanguageConfig, VLMConfig
 from diglot.models.export.flow import load_checkpoint, open_config
 from diglot.models.vlm import build_vlm
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_clip, save_language
 
 
@@ -58,7 +59,7 @@ def test_greedy_answer_is_the_likeliest_next_token_each_time(checkpoint: Path, p
 def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
     told, overlay = tmp_path / "told.json", tmp_path / "map.png"
     command = ["chat", str(checkpoint), str(photo), "--point", "dog", "--map", str(overlay)]
-    assert main([*command, "--max_tokens", "4", "--json", str(told)]) == 0
+    assert run_diglot(*command, "--max_tokens", "4", "--json", told) == 0
     assert "nearest token" in capsys.readouterr().out
     found = json.loads(told.read_text())
     assert len(found["cosine"]) == len(found["cells_xyxy"]) == 16
@@ -68,13 +69,13 @@ def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, 
 
 
 def test_mistakes_are_one_message(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
-    assert main(["chat", str(checkpoint), str(tmp_path / "none.png")]) == USER_ERROR
+    assert run_diglot("chat", checkpoint, tmp_path / "none.png") == USER_ERROR
     assert "cannot read the picture" in capsys.readouterr().err
-    assert main(["chat", str(tmp_path), str(photo)]) == USER_ERROR
+    assert run_diglot("chat", tmp_path, photo) == USER_ERROR
     assert "no readable vlm.json" in capsys.readouterr().err
-    assert main(["chat", str(checkpoint), str(photo), "--question", "<image>?"]) == USER_ERROR
+    assert run_diglot("chat", checkpoint, photo, "--question", "<image>?") == USER_ERROR
     assert "spells <image>" in capsys.readouterr().err
-    assert main(["chat", str(checkpoint), str(photo), "--map", "x.png"]) == USER_ERROR
+    assert run_diglot("chat", checkpoint, photo, "--map", "x.png") == USER_ERROR
 
 
 def test_fine_cells_lie_over_coarse_ones() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.data.records import open_dataset, write_dataset
+from tests.cli_runner import run_diglot
 from tests.data.checks.test_check import row, save, with_region
 from tests.data.formats.foreign import make_sample
 
@@ -21,7 +21,7 @@ def faulty(tmp_path: Path) -> Path:
 def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys) -> None:
     out, ids, counts = tmp_path / "out", tmp_path / "ids.txt", tmp_path / "counts.json"
     command = ["check", str(faulty), "--json", str(counts), "--rejected", str(ids)]
-    assert main([*command, "--fix", str(out), "--drop_duplicates"]) == 0
+    assert run_diglot(*command, "--fix", out, "--drop_duplicates") == 0
     printed = capsys.readouterr().out
     assert "4 records, 2 with a fault that training rejects" in printed
     assert "image is missing" in printed
@@ -38,17 +38,17 @@ def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys)
 
 
 def test_strict_fails_only_where_something_is_wrong(faulty: Path, tmp_path: Path) -> None:
-    assert main(["check", str(faulty)]) == 0
-    assert main(["check", str(faulty), "--strict"]) == 1
+    assert run_diglot("check", faulty) == 0
+    assert run_diglot("check", faulty, "--strict") == 1
     write_dataset([make_sample(0)], tmp_path / "good")
-    assert main(["check", str(tmp_path / "good"), "--strict"]) == 0
+    assert run_diglot("check", tmp_path / "good", "--strict") == 0
 
 
 def test_a_grid_by_hand(tmp_path: Path, capsys) -> None:
     write_dataset([make_sample(0)], tmp_path / "good")
     command = ["check", str(tmp_path / "good"), "--grid.patch_px", "14"]
     command += ["--grid.preprocess.mode", "center_crop", "--grid.preprocess.image_px", "28"]
-    assert main(command) == 0
+    assert run_diglot(*command) == 0
     assert "covers no" not in capsys.readouterr().out
 
 
@@ -59,7 +59,7 @@ def test_mistakes_are_one_line(faulty: Path, tmp_path: Path, capsys) -> None:
         (["--split", "dev"], "no split"),
         (["--duplicate_bits", "20"], "duplicate_bits"),
     ]:
-        assert main(["check", str(faulty), *options]) == 2
+        assert run_diglot("check", faulty, *options) == 2
         assert words in capsys.readouterr().err
 
 
@@ -69,7 +69,7 @@ def test_against_the_model_of_a_recipe(tmp_path: Path, capsys) -> None:
     write_dataset(
         [sample, replace(sample, id="s1", caption="x " * 9000, regions=())], tmp_path / "d"
     )
-    assert main(["check", str(tmp_path / "d"), "--recipe", "embedded/code_switch"]) == 0
+    assert run_diglot("check", tmp_path / "d", "--recipe", "embedded/code_switch") == 0
     printed = capsys.readouterr().out
     assert "caption is longer than the model" in printed
-    assert main(["check", str(tmp_path / "d"), "--recipe", "embedded/none"]) == 2
+    assert run_diglot("check", tmp_path / "d", "--recipe", "embedded/none") == 2

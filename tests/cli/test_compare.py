@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from tests.cli_runner import run_diglot
 from tests.studies.compare.small_study import study_settings, write_recipe
 from tests.tiny_folders import save_world
@@ -63,7 +62,7 @@ def test_two_files_run_to_the_end_and_again_at_once(world, tmp_path, capsys):
     stamp = measures.stat().st_mtime_ns
     assert run(world, out, *args) == 0
     assert capsys.readouterr().out == shown.out
-    assert main(["compare", "--config", f"{out}/compare.yaml"]) == 0  # as the page tells it
+    assert run_diglot("compare", "--config", f"{out}/compare.yaml") == 0  # as the page tells it
     assert capsys.readouterr().out == shown.out
     assert measures.stat().st_mtime_ns == stamp
 
@@ -176,7 +175,7 @@ def test_a_file_may_name_rows_by_numbers_and_titles_by_dates(world, tmp_path):
 
 
 def test_data_and_out_must_be_given(capsys):
-    assert main(["compare", "--config=compare/objectives", "--out=x"]) == 2
+    assert run_diglot("compare", "--config=compare/objectives", "--out=x") == 2
     assert "data" in capsys.readouterr().err
-    assert main(["compare", "--config=compare/objectives", "--data=x"]) == 2
+    assert run_diglot("compare", "--config=compare/objectives", "--data=x") == 2
     assert "out" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.data.records import open_dataset, write_dataset
+from tests.cli_runner import run_diglot
 from tests.data.formats.foreign import make_conversation, make_sample, save_image, save_json
 
 
@@ -27,7 +27,7 @@ def test_from_coco_to_a_dataset(coco: Path, tmp_path: Path, capsys) -> None:
     out, counts = tmp_path / "out", tmp_path / "counts.json"
     command = ["convert", str(coco), "--from", "coco", "--images", str(tmp_path / "val")]
     command += ["--out", str(out), "--json", str(counts), "--options.crowds", "true"]
-    assert main(command) == 0
+    assert run_diglot(*command) == 0
     assert json.loads(counts.read_text()) == {
         "out": str(out),
         "kept": 3,
@@ -40,7 +40,7 @@ def test_from_coco_to_a_dataset(coco: Path, tmp_path: Path, capsys) -> None:
     [rejected] = (out / "rejected.jsonl").read_text().splitlines()
     assert json.loads(rejected)["id"] == "9"
     assert "1 records rejected" in capsys.readouterr().out
-    assert main(command) == 0  # again: nothing is written twice
+    assert run_diglot(*command) == 0  # again: nothing is written twice
     assert len(open_dataset(out)) == 3
 
 
@@ -48,16 +48,16 @@ def test_from_a_dataset_to_another_format_and_back(tmp_path: Path, capsys) -> No
     samples = [make_sample(0), make_conversation(1)]
     write_dataset(samples, tmp_path / "data")
     tar = tmp_path / "tar"
-    assert main(["convert", str(tmp_path / "data"), "--to", "webdataset", "--out", str(tar)]) == 0
+    assert run_diglot("convert", tmp_path / "data", "--to", "webdataset", "--out", tar) == 0
     back = tmp_path / "back"
-    assert main(["convert", str(tar), "--from", "webdataset", "--out", str(back)]) == 0
+    assert run_diglot("convert", tar, "--from", "webdataset", "--out", back) == 0
     assert list(open_dataset(back)) == samples
 
 
 def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:
     write_dataset([make_sample(0), make_conversation(1)], tmp_path / "data")
     out = tmp_path / "coco"
-    assert main(["convert", str(tmp_path / "data"), "--to", "coco", "--out", str(out)]) == 0
+    assert run_diglot("convert", tmp_path / "data", "--to", "coco", "--out", out) == 0
     printed = capsys.readouterr().out
     assert "1 records in" in printed
     assert "1 records rejected" in printed
@@ -76,5 +76,5 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
         ([here, "--out", out], "both formats are diglot"),
         ([str(tmp_path / "data"), "--to", "coco", "--out", str(tmp_path / "full")], "not empty"),
     ]:
-        assert main(["convert", *command]) == 2
+        assert run_diglot("convert", *command) == 2
         assert words in capsys.readouterr().err

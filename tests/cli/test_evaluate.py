@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.evaluate.benchmark import open_benchmark
 from diglot.report.results import join_results, read_result
 from diglot.select.table import read_table
 from tests.cli.test_measure import save_checkpoint
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 
 TASKS = "presence,counting,position,region_naming,referring,description"
@@ -31,7 +31,7 @@ def evaluate(world: Path, *more: str, tasks: str = TASKS, out: str = "eval") -> 
     runs = [str(world / "run0"), str(world / "run1")]
     data = ["--data", str(world / "data"), "--out", str(world / out)]
     options = ["--options", SMALL] if tasks == TASKS else []
-    return main(["evaluate", *runs, "--tasks", tasks, *data, *options, *more])
+    return run_diglot("evaluate", *runs, "--tasks", tasks, *data, *options, *more)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_killed_run_resumes_to_the_same_figures(world, record):
 def test_the_report_verb_reads_the_results(world, record, tmp_path):
     join_results([read_result(world / "results.json")], title="t", command="c")
     page = tmp_path / "page.html"
-    assert main(["report", str(world / "results.json"), "--out", str(page)]) == 0
+    assert run_diglot("report", world / "results.json", "--out", page) == 0
     assert "Referring expressions" in page.read_text()
 
 
@@ -228,5 +228,5 @@ def test_a_task_of_ones_own(world, tmp_path):
 def test_mistakes_are_one_line(world, more, message, capsys):
     args = ["evaluate", str(world / "run0"), "--data", str(world / "data")]
     args += ["--out", str(world / "bad"), "--tasks", "counting"]
-    assert main([*args, *more]) == 2
+    assert run_diglot(*args, *more) == 2
     assert message in capsys.readouterr().err

@@ -7,11 +7,12 @@ import pytest
 import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from diglot.cli.main import USER_ERROR, main
+from diglot.cli.main import USER_ERROR
 from diglot.core.preprocess import Preprocess
 from diglot.models.checkpoint import save_vlm
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
+from tests.cli_runner import run_diglot
 from tests.tiny import tiny_language
 
 
@@ -54,7 +55,7 @@ def test_the_embedded_language_model_goes_out_and_is_checked(tower: Path, capsys
     """SmolLM2 with a small tower: stock transformers alone gives the same logits."""
     model, out, told = checkpoint(tower, "embedded"), tower.parent / "out", tower.parent / "c.json"
     command = ["export", str(model), "--to", "aya_vision", "--out", str(out), "--check"]
-    assert main([*command, "--json", str(told)]) == 0
+    assert run_diglot(*command, "--json", told) == 0
     found = json.loads(told.read_text())
     assert found["passed"]
     assert found["same_tokens"]
@@ -62,7 +63,7 @@ def test_the_embedded_language_model_goes_out_and_is_checked(tower: Path, capsys
     assert len(found["answers"]) == found["images"] == 5
     assert "Apache-2.0" in (out / "README.md").read_text()
     model.rename(model.with_name("moved"))
-    assert main(["export", "--check", str(out)]) == USER_ERROR
+    assert run_diglot("export", "--check", out) == USER_ERROR
     assert "no such checkpoint" in capsys.readouterr().err
 
 
@@ -76,7 +77,7 @@ def tiny_language_folder(tmp_path: Path) -> str:
 
 def test_list_says_which_hold_a_checkpoint(tower: Path, tiny_language_folder: str, capsys) -> None:
     model, told = checkpoint(tower, tiny_language_folder), tower.parent / "list.json"
-    assert main(["export", "--list", str(model), "--json", str(told)]) == 0
+    assert run_diglot("export", "--list", model, "--json", told) == 0
     out = capsys.readouterr().out
     assert "aya_vision       holds it" in out
     assert "merges no tokens" in out
@@ -87,10 +88,10 @@ def test_what_cannot_be_exported_is_one_message(
     tower: Path, tiny_language_folder: str, capsys
 ) -> None:
     model, out = checkpoint(tower, tiny_language_folder), str(tower.parent / "out")
-    assert main(["export", str(model), "--to", "llava", "--out", out]) == USER_ERROR
+    assert run_diglot("export", model, "--to", "llava", "--out", out) == USER_ERROR
     assert "LlavaForConditionalGeneration cannot hold this model" in capsys.readouterr().err
-    assert main(["export", str(model), "--to", "lava", "--out", out]) == USER_ERROR
+    assert run_diglot("export", model, "--to", "lava", "--out", out) == USER_ERROR
     assert "no container 'lava'" in capsys.readouterr().err
-    assert main(["export", str(model)]) == USER_ERROR
+    assert run_diglot("export", model) == USER_ERROR
     assert "nothing to do" in capsys.readouterr().err
     assert not Path(out).exists()

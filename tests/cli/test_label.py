@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from diglot.cli.main import main
 from diglot.config.parts import build_part
 from diglot.core.preprocess import Preprocess
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
+from tests.cli_runner import run_diglot
 from tests.synth.patch_labels.pairs import save_pair
 from tests.tiny_folders import tiny_samples
 
@@ -22,7 +22,7 @@ def world(tmp_path_factory):
 
 
 def run(world, out, *args):
-    return main(["label", f"{world}/data", f"--out={out}", *args])
+    return run_diglot("label", f"{world}/data", f"--out={out}", *args)
 
 
 def test_towers_label_a_dataset(world, tmp_path, capsys, caplog):

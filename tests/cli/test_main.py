@@ -8,6 +8,7 @@ import pytest
 from diglot import __version__
 from diglot.cli import main as cli
 from diglot.core.errors import DataError
+from tests.cli_runner import run_diglot
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +35,12 @@ def verb(monkeypatch):
 
 
 def test_without_a_verb_the_overview_and_status_2(capsys):
-    assert cli.main([]) == 2
+    assert run_diglot() == 2
     assert capsys.readouterr().out.startswith("diglot: align")
 
 
 def test_help_lists_every_verb_and_each_has_its_file(capsys):
-    assert cli.main(["--help"]) == 0
+    assert run_diglot("--help") == 0
     shown = capsys.readouterr().out
     for name in cli.VERBS:
         assert f"\n  {name}" in shown
@@ -47,7 +48,7 @@ def test_help_lists_every_verb_and_each_has_its_file(capsys):
 
 
 def test_version(capsys):
-    assert cli.main(["--version"]) == 0
+    assert run_diglot("--version") == 0
     assert capsys.readouterr().out == f"diglot {__version__}\n"
 
 
@@ -55,20 +56,20 @@ def test_version(capsys):
     ("word", "told"), [("nosuch", "no verb 'nosuch'; see"), ("trian", "did you mean 'train'?")]
 )
 def test_an_unknown_verb(capsys, word, told):
-    assert cli.main([word]) == 2
+    assert run_diglot(word) == 2
     assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(cli.VERBS))
 def test_every_verb_has_help_with_an_example_on_its_own_line(capsys, name):
-    assert cli.main([name, "--help"]) == 0
+    assert run_diglot(name, "--help") == 0
     shown = capsys.readouterr().out
     assert f"\n    diglot {name}" in shown
     assert "Example" in shown
 
 
 def test_examples_keep_their_line_breaks(capsys):
-    cli.main(["train", "--help"])
+    run_diglot("train", "--help")
     shown = capsys.readouterr().out
     assert "--out runs/no_entity \\\n        --objective.entity_weight 0" in shown
 
@@ -79,7 +80,7 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys, verb):
         raise DataError("box [1, 2] is [red]odd[/red]", where="sample 'x'", fix="Look. " * 30)
 
     verb(fetch)
-    assert cli.main(["fetch"]) == 2
+    assert run_diglot("fetch") == 2
     told = capsys.readouterr().err
     assert told.startswith("error: sample 'x': box [1, 2] is [red]odd[/red]. Look.")
     assert told.count("\n") == 1
@@ -91,7 +92,7 @@ def test_wrong_arguments_are_one_line_and_status_2(capsys, verb, args):
         """Do."""
 
     verb(fetch)
-    assert cli.main(["fetch", *args]) == 2
+    assert run_diglot("fetch", *args) == 2
     told = capsys.readouterr()
     assert told.err.startswith("error: ")
     assert told.err.count("\n") == 1
@@ -105,7 +106,7 @@ def test_ctrl_c_says_how_to_go_on(capsys, verb):
         raise KeyboardInterrupt
 
     verb(fetch)
-    assert cli.main(["fetch"]) == 130
+    assert run_diglot("fetch") == 130
     assert "The same command resumes." in capsys.readouterr().err
 
 
@@ -121,7 +122,7 @@ def test_a_disk_that_is_full_or_closed(capsys, verb, number, told):
         raise OSError(number, os.strerror(number), "a/b")
 
     verb(fetch)
-    assert cli.main(["fetch"]) == 2
+    assert run_diglot("fetch") == 2
     assert told in capsys.readouterr().err
 
 
@@ -132,7 +133,7 @@ def test_our_own_mistakes_are_not_hidden(verb):
 
     verb(fetch)
     with pytest.raises(KeyError):
-        cli.main(["fetch"])
+        run_diglot("fetch")
 
 
 def test_as_a_module_in_a_process_of_its_own():

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diglot.cli.main import main
 from diglot.models.checkpoint import save_vlm
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.report.results import read_result
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 
 FEW = (
@@ -43,7 +43,7 @@ def measure(world: Path, run: str, out: Path, *more: str) -> int:
     args = ["measure", str(world / run), "--data", str(world / "data"), "--json", str(out)]
     options = ["--measure.measures", FEW, "--measure.bootstrap_draws", "20"]
     options += ["--examples", "2", "--points", "6"]
-    return main([*args, *options, *more])
+    return run_diglot(*args, *options, *more)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_the_same_again_is_read_and_other_weights_or_settings_are_measured(
 
 def test_report_compares_them(world: Path, results: list[Path], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    assert main(["report", *map(str, results), "--out", str(page)]) == 0
+    assert run_diglot("report", *results, "--out", page) == 0
     text = page.read_text()
     for word in ("run0, random projector", "Align(V, W)", "CKA by layer", "By layer", "Entropy"):
         assert word in text
@@ -116,10 +116,10 @@ def test_mistakes(
     world: Path, results: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = str(tmp_path / "page.html")
-    assert main(["report", str(results[0]), str(results[0]), "--out", page]) == 2
+    assert run_diglot("report", results[0], results[0], "--out", page) == 2
     assert "two runs are called 'run0'" in capsys.readouterr().err
     (tmp_path / "bad.json").write_text('{"format": 1}')
-    assert main(["report", str(tmp_path / "bad.json"), "--out", page]) == 2
+    assert run_diglot("report", tmp_path / "bad.json", "--out", page) == 2
     assert "not a result of `diglot measure`" in capsys.readouterr().err
     assert measure(world, "data", tmp_path / "x.json") == 2
     assert "no checkpoint here" in capsys.readouterr().err

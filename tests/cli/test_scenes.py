@@ -3,12 +3,12 @@ import json
 import pytest
 from PIL import Image
 
-from diglot.cli.main import main
 from diglot.cli.scenes import scenes
 from diglot.data.records import open_dataset
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
+from tests.cli_runner import run_diglot
 
 CONFIG = ScenesConfig(image_px=96, object_px=(24, 40), objects=(2, 2), texture_share=1.0)
 
@@ -51,11 +51,11 @@ def test_questions_about_scenes_that_vary_unless_asked_otherwise(tmp_path, capsy
     pictures = own_pictures(tmp_path / "pictures")
     common = ["--pictures", str(pictures), "--instruct", "--count", "6", "--scene.image_px", "96"]
     common += ["--scene.object_px", "[16,24]", "--scene.texture_share", "1"]
-    assert main(["scenes", str(tmp_path / "varied"), *common, "--scene.objects", "[2,3]"]) == 0
+    assert run_diglot("scenes", tmp_path / "varied", *common, "--scene.objects", "[2,3]") == 0
     made = open_dataset(tmp_path / "varied")
     assert all(made[i].is_conversation for i in range(6))
     settings = json.loads((tmp_path / "varied" / "dataset.json").read_text())
     config = settings["splits"]["train"]["info"]["config"]
     assert (config["objects"], config["repeat_probability"]) == ([2, 3], 0.5)
-    assert main(["scenes", str(tmp_path / "jokes"), *common, "--questions.kinds", "[jokes]"]) == 2
+    assert run_diglot("scenes", tmp_path / "jokes", *common, "--questions.kinds", "[jokes]") == 2
     assert "unknown kinds of questions" in capsys.readouterr().err

@@ -13,11 +13,11 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from diglot.cli import train as verb
-from diglot.cli.main import main
 from diglot.config.parts import known_parts
 from diglot.config.recipes import bundled_recipes
 from diglot.models.checkpoint import load_config
 from diglot.train.config import StageConfig, resolve_stage
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 from tests.train.outcome import figures, losses
 
@@ -59,7 +59,7 @@ def test_recipe_overlay_and_options(world, tmp_path, capsys, caplog):
     args = ["train", "--config", f"{world}/recipe.yaml", "--config", f"{world}/overlay.yaml"]
     args += ["--out", str(tmp_path / "run"), "--max_samples=8", "--objective.text_weight", "0.25"]
     args += ["--model.projector.hidden", "16", "--model.encoder.layer=-1", "--optim.lr", "4e-3"]
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     told = settings(tmp_path / "run")
     objective, projector = told["objective"], told["model"]["projector"]
     assert (objective["name"], objective["text_weight"]) == ("code_switch", 0.25)
@@ -82,9 +82,9 @@ def test_recipe_overlay_and_options(world, tmp_path, capsys, caplog):
 
 def test_the_same_command_again_returns_at_once(world, tmp_path, capsys, caplog):
     args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     first = capsys.readouterr().out
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     assert capsys.readouterr().out == first
     assert "is finished" in caplog.text
 
@@ -92,7 +92,7 @@ def test_the_same_command_again_returns_at_once(world, tmp_path, capsys, caplog)
 def test_probe_and_features_by_options(world, tmp_path):
     args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
     args += [f"--features.folder={tmp_path}/cache", "--features.dtype=float32"]
-    assert main([*args, "--probe_every=1", "--probe_samples=2"]) == 0
+    assert run_diglot(*args, "--probe_every=1", "--probe_samples=2") == 0
     assert any("probe/caption_nll" in line for line in figures(tmp_path / "run"))
     assert settings(tmp_path / "run")["features"]["dtype"] == "float32"
 
@@ -139,7 +139,7 @@ def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, to
     paths = {"bad": tmp_path / "bad.yaml", "unknown": tmp_path / "unknown.yaml"}
     args = [arg.format(**paths) for arg in args]
     base = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=4"]
-    assert main([*base, *args]) == 2
+    assert run_diglot(*base, *args) == 2
     shown = capsys.readouterr()
     errors = [line for line in shown.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -150,13 +150,13 @@ def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, to
 
 
 def test_missing_required_settings(capsys):
-    assert main(["train"]) == 2
+    assert run_diglot("train") == 2
     assert "data" in capsys.readouterr().err
 
 
 def test_print_config_shows_the_settings_and_stops(world, tmp_path, capsys):
     args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run"]
-    assert main([*args, "--objective.entity_weight=0", "--print_config"]) == 0
+    assert run_diglot(*args, "--objective.entity_weight=0", "--print_config") == 0
     shown = capsys.readouterr().out
     assert "entity_weight: 0" in shown
     assert "lr: 0.001" in shown
@@ -184,13 +184,13 @@ def test_bundled_recipes_parse_and_their_parts_are_configured(name):
     ],
 )
 def test_help_shows_every_option_of_a_part(option, options, capsys):
-    assert main(["train", option]) == 0
+    assert run_diglot("train", option) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in options)
 
 
 def test_help_lists_the_parts_that_there_are(capsys):
-    assert main(["train", "--help"]) == 0
+    assert run_diglot("train", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     for package in ("diglot.objectives", "diglot.models.encoders", "diglot.models.projectors"):
         assert f"One of {', '.join(known_parts(package))}, or a module of your own." in shown
@@ -218,8 +218,8 @@ def test_killed_and_started_again_by_the_same_command(world, tmp_path):
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
-    assert main(command("a")[3:]) == 0
-    assert main(command("b")[3:]) == 0
+    assert run_diglot(*command("a")[3:]) == 0
+    assert run_diglot(*command("b")[3:]) == 0
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
     assert len(losses(tmp_path / "a")) == 30
     ours, theirs = (tmp_path / r / "model" / "projector.safetensors" for r in "ab")
@@ -238,7 +238,7 @@ def test_two_processes_by_accelerate_launch(world, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint  ") == 1
     assert done.stderr.count("projector: 1208 of 1208 parameters learn") == 1
-    assert main(words("one")) == 0
+    assert run_diglot(*words("one")) == 0
     assert len(figures(tmp_path / "two")) == 5
     for two, one in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
         assert two == pytest.approx(one, rel=1e-5)
@@ -246,7 +246,7 @@ def test_two_processes_by_accelerate_launch(world, tmp_path):
 
 def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(world, tmp_path, capsys):
     args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--max_samples=8"]
-    assert main([*args, "--dry_run", f"--json={tmp_path}/summary.json"]) == 0
+    assert run_diglot(*args, "--dry_run", f"--json={tmp_path}/summary.json") == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["records"], summary["usable"], summary["steps"]) == (8, 8, 2)
     assert summary["visual tokens an image"] == {"least": 16, "mean": 16, "most": 16}
@@ -258,7 +258,7 @@ def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(world, tmp_path, 
 
 def test_a_name_in_brackets_is_no_markup(world, tmp_path, capsys):
     args = ["train", f"--config={world}/recipe.yaml", "--max_samples=4"]
-    assert main([*args, f"--out={tmp_path}/r[/b]"]) == 0
+    assert run_diglot(*args, f"--out={tmp_path}/r[/b]") == 0
     assert capsys.readouterr().out.endswith(f"checkpoint  {tmp_path}/r[/b]/model\n")
 
 
@@ -267,13 +267,15 @@ def test_a_name_in_brackets_is_no_markup(world, tmp_path, capsys):
     ["--epochs=1000000000000", "--workers=100000", "--model.preprocess.image_px=1000000000"],
 )
 def test_numbers_beyond_reason_are_refused_at_once(world, tmp_path, option, capsys):
-    assert main(["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", option]) == 2
+    assert (
+        run_diglot("train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", option) == 2
+    )
     assert "at most" in capsys.readouterr().err
 
 
 def test_precisions_by_either_name(world, tmp_path, capsys):
     args = ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/run", "--print_config"]
-    assert main([*args, "--precision=bfloat16", "--model.language.dtype=bf16"]) == 0
+    assert run_diglot(*args, "--precision=bfloat16", "--model.language.dtype=bf16") == 0
     given = ArgumentParser(exit_on_error=False)
     verb.add_arguments(given)
     config = verb.read_arguments(

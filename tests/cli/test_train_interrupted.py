@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from tests.cli.test_train import RECIPE
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 from tests.train.outcome import figures, weights
 
@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(world: Path) -> Path:
-    assert main([*words(world, world / "whole")]) == 0
+    assert run_diglot(*words(world, world / "whole")) == 0
     return world / "whole"
 
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_ends_in_one_message_and_the_run_resumes(world, tmp_path
     assert message.count("error:") == 1
     assert "workers: a data-loader worker was killed" in message
     assert "The same command resumes the run from its last saved state." in message
-    assert main(words(world, out)) == 0
+    assert run_diglot(*words(world, out)) == 0
     assert_same(out, undisturbed)
 
 
@@ -119,7 +119,7 @@ def test_a_stop_is_one_message_and_the_run_resumes(
     assert "Traceback" not in message
     assert "its state is saved" in " ".join(message.split())
     assert ("The same command resumes." in message) == (number == signal.SIGINT)
-    assert main(words(world, out)) == 0
+    assert run_diglot(*words(world, out)) == 0
     assert_same(out, undisturbed)
 
 
@@ -148,4 +148,4 @@ def test_a_full_disk_is_one_message_and_what_is_kept_is_whole(world, tmp_path, s
     assert done.stderr.count("error:") == 1
     assert "No space left on device" in done.stderr
     assert "Make room; the same command resumes." in done.stderr
-    assert main(words(world, copy, "--epochs=1")) == 0
+    assert run_diglot(*words(world, copy, "--epochs=1")) == 0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.core.types import Sample
 from diglot.data.records import write_dataset
+from tests.cli_runner import run_diglot
 from tests.models.test_chat_template import CHATML, chat
 from tests.tiny import tiny_sample
 from tests.tiny_folders import save_world
@@ -51,7 +51,7 @@ def test_the_answer_and_its_stop_token_are_learned(world: Path, tmp_path: Path) 
     recipe = write_recipe(world, "sft.yaml", {"name": "instruct", "template": template})
     out = tmp_path / "page.html"
     args = ["view", str(world / "talk"), "--tokens", str(recipe), "--out", str(out)]
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     page = out.read_text("utf-8")
     found = tokens(page)
     learned = "".join(text for kind, _, text in found if "learned" in kind)
@@ -69,7 +69,7 @@ def test_branches_of_code_switching_are_marked(world: Path, tmp_path: Path) -> N
     recipe = write_recipe(world, "mmcs.yaml", {"name": "code_switch"})
     out = tmp_path / "page.html"
     args = ["view", str(world / "data"), "--tokens", str(recipe), "--out", str(out)]
-    assert main(args) == 0
+    assert run_diglot(*args) == 0
     found = tokens(out.read_text("utf-8"))
     entity = [text for _, title, text in found if "learned by entity" in title]
     assert "".join(entity).replace("·", "")
@@ -78,5 +78,5 @@ def test_branches_of_code_switching_are_marked(world: Path, tmp_path: Path) -> N
 
 
 def test_an_unknown_recipe_is_one_message(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["view", str(world / "talk"), "--tokens", "no/such"]) == 2
+    assert run_diglot("view", world / "talk", "--tokens", "no/such") == 2
     assert "--tokens" in capsys.readouterr().err

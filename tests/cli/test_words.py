@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from diglot.data.records import write_dataset
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import tiny_samples
 
 pytest.importorskip("textblob")
@@ -13,7 +13,7 @@ pytest.importorskip("textblob")
 def test_words_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_dataset(tiny_samples(6), tmp_path / "data")
     out, summary = tmp_path / "made" / "words.tsv", tmp_path / "summary.json"
-    assert main(["words", str(tmp_path / "data"), "--out", str(out), "--json", str(summary)]) == 0
+    assert run_diglot("words", tmp_path / "data", "--out", out, "--json", summary) == 0
     told = json.loads(summary.read_text())
     lines = out.read_text().splitlines()
     assert told["words"] == len(lines) > 5
@@ -40,6 +40,6 @@ def test_mistakes_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("captions.txt").write_text("a fox\n")
-    assert main(["words", *args, "--out", "words.tsv"]) == 2
+    assert run_diglot("words", *args, "--out", "words.tsv") == 2
     assert told in capsys.readouterr().err
     assert not Path("words.tsv").exists()

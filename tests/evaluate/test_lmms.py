@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError, DataError
 from diglot.evaluate.benchmark import make_benchmark
 from diglot.evaluate.lmms.bridge import LmmsTasks, list_measures
@@ -21,6 +20,7 @@ from diglot.evaluate.task import load_tasks
 from diglot.models.checkpoint import save_vlm
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
+from tests.cli_runner import run_diglot
 from tests.tiny import tiny_sample
 from tests.tiny_folders import save_world
 
@@ -119,7 +119,7 @@ def test_the_command(tmp_path):
 def test_what_is_missing_is_said(tmp_path, capsys):
     with pytest.raises(ConfigError, match="pip install lmms_eval"):
         check_installed(LmmsSettings(python=str(tmp_path / "no_python")))
-    assert main(["evaluate", str(tmp_path), "--tasks", "mmvet", "--out", str(tmp_path / "o")]) == 2
+    assert run_diglot("evaluate", tmp_path, "--tasks", "mmvet", "--out", tmp_path / "o") == 2
     assert "--lmms.grader_url" in " ".join(capsys.readouterr().err.split())
 
 
@@ -219,7 +219,7 @@ def exported(tmp_path):
     )
     save_vlm(build_vlm(config, seed=0), config, tmp_path / "m", parts=("projector",))
     out = tmp_path / "exported"
-    assert main(["export", str(tmp_path / "m"), "--to", "llava", "--out", str(out)]) == 0
+    assert run_diglot("export", tmp_path / "m", "--to", "llava", "--out", out) == 0
     return out
 
 
@@ -231,9 +231,9 @@ def test_a_stock_checkpoint_gets_the_same_figures_from_lmms_eval(exported, tmp_p
     args = ["evaluate", str(exported), "--tasks", tasks, "--data", str(tmp_path / "data")]
     args += ["--out", str(tmp_path / "eval"), "--options", options]
     ours, theirs = tmp_path / "ours.json", tmp_path / "theirs.json"
-    assert main([*args, "--json", str(ours)]) == 0
+    assert run_diglot(*args, "--json", ours) == 0
     lmms = ["--harness", "lmms", "--lmms.python", PYTHON, "--json", str(theirs)]
-    assert main([*args, *lmms]) == 0
+    assert run_diglot(*args, *lmms) == 0
     one = {m["key"]: m["results"]["exported"] for m in json.loads(ours.read_text())["measures"]}
     two = {m["key"]: m["results"]["exported"] for m in json.loads(theirs.read_text())["measures"]}
     pairs = {

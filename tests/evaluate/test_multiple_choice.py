@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError, DataError
 from diglot.evaluate.tasks.multiple_choice import read_choices, write_question
 from diglot.measure.checkpoint import open_checkpoint
 from tests.cli.test_measure import save_checkpoint
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 
 ROWS = [
@@ -82,7 +82,7 @@ def test_accuracy_over_checkpoints_follows_from_plain_forwards(tmp_path: Path):
     args = ["--tasks", "multiple_choice", "--out", str(tmp_path / "e"), "--json", str(out)]
     args += ["--options", json.dumps({"multiple_choice": {"path": str(path)}})]
     args += ["--labels", "step-0,step-50", "--curve", str(tmp_path / "curve.svg")]
-    assert main(["evaluate", *map(str, runs), *args]) == 0
+    assert run_diglot("evaluate", *runs, *args) == 0
     record = json.loads(out.read_text())
     (measure,) = record["measures"]
     assert set(measure["results"]["step-0"]["groups"]) == {"abstract_algebra", "astronomy"}
@@ -109,5 +109,5 @@ def test_accuracy_over_checkpoints_follows_from_plain_forwards(tmp_path: Path):
     assert "number of the checkpoint" in (tmp_path / "curve.svg").read_text()
     # another file under the same name is other questions
     path.write_text(json.dumps(ROWS[:3]))
-    assert main(["evaluate", *map(str, runs), *args]) == 0
+    assert run_diglot("evaluate", *runs, *args) == 0
     assert json.loads(out.read_text())["measures"][0]["results"]["step-0"]["n"] == 3

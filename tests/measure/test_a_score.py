@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress
 from diglot.core.types import Sample
@@ -241,7 +240,7 @@ def test_c_scores_stand_beside_in_the_table_that_fit_reads(files, world, tmp_pat
     encoder = json.dumps({"name": "clip", "path": str(world / "clip"), "layer": 0})
     arguments = ["--pairs", f"{tmp_path}/pairs", "--encoder", encoder, "--alpha", "0.1"]
     kept = [*arguments, "--features", f"{tmp_path}/other", "--json", str(alone)]
-    assert main(["select", "c-score", *kept]) == 0
+    assert run_diglot("select", "c-score", *kept) == 0
     same = json.loads(alone.read_text())["overall"]["0.1"]["pooled"]["value"]
     assert told["c_scores"]["early"]["value"] == pytest.approx(same)
     assert f"{same:.3f}" in shown

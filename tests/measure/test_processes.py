@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import main
 from tests.cli.test_measure import save_checkpoint
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
 
 FEW = (
@@ -29,7 +29,7 @@ def test_two_processes_give_the_figures_of_one(
     args += ["--measure.measures", FEW, "--measure.bootstrap_draws", "20"]
     # small batches, so that both processes have some
     args += ["--measure.batch_tokens", "64", "--examples", "1"]
-    assert main([*args, "--json", str(tmp_path / "one.json")]) == 0
+    assert run_diglot(*args, "--json", tmp_path / "one.json") == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     ran = subprocess.run(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError
 from diglot.data.pair_folder import IMAGES, LINES, PairWriter, read_pairs
 from diglot.data.pairs import Pair, PairImage
@@ -268,5 +267,5 @@ def test_mistakes_are_one_message(encoder, tmp_path, capsys, message):
 
 @pytest.mark.parametrize("verb", ["c-score", "scene-pairs"])
 def test_help_shows_examples(capsys, verb):
-    assert main(["select", verb, "--help"]) == 0
+    assert run_diglot("select", verb, "--help") == 0
     assert f"diglot select {verb}" in capsys.readouterr().out

@@ -13,7 +13,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.config import DataSource, FeaturesConfig
@@ -25,6 +24,7 @@ from diglot.train.loop import train
 from diglot.train.mixture import build_mixture
 from diglot.train.order import Key, Order
 from diglot.train.trackers import read_metrics
+from tests.cli_runner import run_diglot
 from tests.models.test_chat_template import CHATML, chat
 from tests.tiny import tiny_sample
 from tests.tiny_folders import tiny_samples, tiny_stage
@@ -237,7 +237,7 @@ def test_dry_run_shows_what_each_dataset_gives(world, mixed, tmp_path, capsys):
     recipe.write_text(json.dumps({**mixed, "model": model}))
     out = tmp_path / "summary.json"
     args = ["train", "--config", str(recipe), "--out", str(tmp_path / "run"), "--dry_run"]
-    assert main([*args, f"--json={out}"]) == 0, capsys.readouterr().err
+    assert run_diglot(*args, f"--json={out}") == 0, capsys.readouterr().err
     summary = json.loads(out.read_text())
     captions, talks = summary["datasets"].values()
     assert (captions["records"], captions["documents an epoch"], captions["usable"]) == (12, 12, 12)
@@ -266,7 +266,7 @@ def test_data_on_the_command_line_is_a_folder_or_a_list(capsys):
         ("a/b", "a/b"),
         ("[{path: a, weight: 2}, {path: b}]", [("a", 2.0), ("b", 1.0)]),
     ):
-        assert main(["train", "--data", word, "--out", "o", "--print_config"]) == 0
+        assert run_diglot("train", "--data", word, "--out", "o", "--print_config") == 0
         shown = yaml.safe_load(capsys.readouterr().out)["data"]
         found = shown if isinstance(shown, str) else [(d["path"], d["weight"]) for d in shown]
         assert found == expected

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.cli_runner import run_diglot
 from tests.data.formats.foreign import make_sample, save_image, save_json, settings_of, write
 from tests.synth.pipeline import toy_annotators as toy
 
-from diglot.cli.main import main
 from diglot.data.records import open_dataset
 
 
 def run(path: Path, out: Path, *more: str) -> int:
     recipe = save_json(out.parent / "toy.yaml", {"steps": toy.QUICK_STEPS})
-    return main(["synth", str(path), "--out", str(out), "--config", str(recipe), *more])
+    return run_diglot("synth", path, "--out", out, "--config", recipe, *more)
 
 
 @pytest.mark.parametrize("name", ["coco", "webdataset", "pad_json", "grand"])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.cli_runner import run_diglot
 from tests.select.pair_samples import batch
 from tests.synth.text_pairs.ocr_families import FAMILIES
 
-from diglot.cli.main import main
 from diglot.core.errors import ConfigError
 from diglot.data.pair_folder import read_pairs
 from diglot.data.rejected import Rejected
@@ -194,7 +194,7 @@ def test_a_stopped_set_goes_on_and_ends_the_same(tmp_path):
 def test_the_command_makes_pairs(tmp_path, capsys):
     out = tmp_path / "pairs"
     fonts = ["--fonts", str(bundled_folder())]
-    main(["select", "ocr-pairs", str(out), "--count", "2", "--drawing.what", "[charts]", *fonts])
+    run_diglot("select", "ocr-pairs", out, "--count", "2", "--drawing.what", "[charts]", *fonts)
     assert str(out) in capsys.readouterr().out.replace("\n", "")
     pairs = read_pairs(out, Rejected(tmp_path / "rejected.jsonl"))
     assert [pair.category for pair in pairs] == ["charts/bar", "charts/line"]
@@ -211,7 +211,7 @@ def test_a_folder_without_fonts_is_told(tmp_path, capsys):
     (tmp_path / "none").mkdir()
     for folder in ("none", "nowhere"):
         out = str(tmp_path / "pairs")
-        assert main(["select", "ocr-pairs", out, "--fonts", str(tmp_path / folder)]) == 2
+        assert run_diglot("select", "ocr-pairs", out, "--fonts", tmp_path / folder) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "too few font families" in told
     assert "Install the Debian packages" in told

@@ -8,8 +8,8 @@ from random import Random
 
 import numpy as np
 import pytest
+from tests.cli_runner import run_diglot
 
-from diglot.cli.main import main
 from diglot.core import masks
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
@@ -125,5 +125,5 @@ def test_a_wrong_split_or_option_is_refused(tmp_path: Path, capsys) -> None:
         TextSceneMaker(families(), TextScenesConfig(), "words", split="test_names")
     with pytest.raises(ConfigError, match="texts is out of range"):
         TextScenesConfig(texts=(5, 3))
-    assert main(["scenes", str(tmp_path / "o"), "--kind", "words", "--instruct"]) == 2
+    assert run_diglot("scenes", tmp_path / "o", "--kind", "words", "--instruct") == 2
     assert "--kind objects alone" in capsys.readouterr().err

@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 
 import pytest
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world, tiny_stage
 
-from diglot.cli.main import main
 from diglot.data.images import decode_image
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
@@ -29,7 +29,7 @@ def test_the_verb_writes_them_and_mmcs_trains_and_is_measured_on_them(
     data, run = tmp_path / "data", tmp_path / "run"
     for split, count in (("train", "6"), ("test", "4")):
         args = ["scenes", str(data), "--kind", kind, "--split", split, "--count", count]
-        assert main([*args, *SMALL]) == 0
+        assert run_diglot(*args, *SMALL) == 0
     stage = tiny_stage(tmp_path / "world", run, data=str(data), row_tokens=1024)
     train(stage)
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
@@ -40,7 +40,7 @@ def test_the_verb_writes_them_and_mmcs_trains_and_is_measured_on_them(
     out = tmp_path / "measured.json"
     args = ["measure", str(run), "--data", str(data), "--json", str(out), "--examples", "0"]
     options = ["--measure.measures", MEASURES, "--measure.bootstrap_draws", "20"]
-    assert main([*args, *options]) == 0
+    assert run_diglot(*args, *options) == 0
     entries = json.loads(out.read_text())["measures"]
     keys = {entry["key"] for entry in entries}
     assert keys == {"iou", "pointing", "region_matching", "region_naming"}
