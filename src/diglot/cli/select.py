@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ SUB_VERBS = {
         "the A score: log-likelihood of captions behind images",
     ),
     "c-score": ("select_pairs", "the C score: keypoints whose match in another picture is found"),
+    "view": ("select_view", "where encoders find points of one picture in another, as a page"),
     "scene-pairs": ("select_pairs", "pairs of scenes with one object in common"),
     "ocr-pairs": ("select_ocr_pairs", "pairs of pictures of the same words, or the same chart"),
     "study": ("select_study", "train every setting alike, and see what predicts what"),
@@ -57,7 +59,20 @@ def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     function = _find_function(name)
     sub_parser = verb_parser(f"select {name}", function)
     sub_parser.add_function_arguments(function, as_group=False, as_positional=True)
+    rest = _join_repeated(function, rest)
     return {"subcommand": name, "settings": parse_arguments(sub_parser, rest)}
+
+
+def _join_repeated(function: Callable[..., None], args: list[str]) -> list[str]:
+    """`--encoder A --encoder B` as the parser takes it, for options that are lists alone."""
+    kinds = typing.get_type_hints(function)
+    lists = {f"--{name}" for name, kind in kinds.items() if typing.get_origin(kind) is list}
+    joined = []
+    for word, after in zip(args, [*args[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        whole = (value if equals else after).lstrip().startswith("[")  # the list itself
+        joined.append(f"{option}+{equals}{value}" if option in lists and not whole else word)
+    return joined
 
 
 def _find_function(name: str) -> Callable[..., None]:

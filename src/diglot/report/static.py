@@ -23,12 +23,13 @@ def write_static(report: Report, folder: Path) -> list[Path]:
     written = []
     for name, figure in _list_figures(report):
         for kind in KINDS:
-            written.append(folder / f"{_file_name(name)}{kind}")
+            written.append(folder / f"{file_name(name)}{kind}")
             write_figure(written[-1], figure)
     return written
 
 
-def _file_name(text: str) -> str:
+def file_name(text: str) -> str:
+    """A text as the name of a file."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:80] or "figure"
 
 

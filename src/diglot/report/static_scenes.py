@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from diglot.core.types import SizeHW
 from diglot.report.fields import Box
 from diglot.report.palette import RUN_COLOURS
 from diglot.report.scene_schema import Example, Scene
@@ -34,7 +35,7 @@ def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
     names = dict.fromkeys(m.name for d in example.details.values() for m in d.masks)
     if not names:
         return None
-    figure, grid = _make_grid(len(names), 1 + len(example.details))
+    figure, grid = make_grid(len(names), 1 + len(example.details))
     for row, name in zip(grid, names, strict=True):
         _draw_truth(row[0], example.scene, name)
         for axes, (run, details) in zip(row[1:], example.details.items(), strict=True):
@@ -42,7 +43,7 @@ def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
             boxes = example.token_maps[run].boxes
             colour = RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)]
             for mask in (m for m in details.masks if m.name == name):
-                _fill_cells(axes, [boxes[i] for i in mask.chosen], colour)
+                fill_cells(axes, [boxes[i] for i in mask.chosen], colour)
                 axes.set_title(f"{_escape_dollars(run)}, IoU {mask.iou:.2f}", fontsize=8)
     return figure
 
@@ -52,7 +53,7 @@ def draw_steps(example: Example, runs: tuple[str, ...]) -> Figure | None:
     steps = max((len(d.pursuit) for d in example.details.values()), default=0)
     if not steps:
         return None
-    figure, grid = _make_grid(steps, len(example.details), side_in=2 * SIDE_IN)
+    figure, grid = make_grid(steps, len(example.details), side_in=2 * SIDE_IN)
     for number, row in enumerate(grid):
         for axes, (run, details) in zip(row, example.details.items(), strict=True):
             _show_grey(axes, example.scene, faint=True)
@@ -87,7 +88,7 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
         return None
     count = min(len(d.attention) for d in details.values())
     layers = {run: _shown_layers(len(d.attention[0].levels)) for run, d in details.items()}
-    figure, grid = _make_grid(count, 1 + sum(map(len, layers.values())))
+    figure, grid = make_grid(count, 1 + sum(map(len, layers.values())))
     for index, row in enumerate(grid):
         name = next(iter(details.values())).attention[index].name
         _draw_truth(row[0], example.scene, name, grey=False)
@@ -107,7 +108,8 @@ def _shown_layers(layers: int) -> list[int]:
     return sorted({round(i * (layers - 1) / (SHOWN_LAYERS - 1)) for i in range(SHOWN_LAYERS)})
 
 
-def _make_grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
+def make_grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Figure, np.ndarray]:
+    """A figure of panels without ticks, with room for a title over each."""
     height_in = (side_in + TITLE_IN) * rows
     figure = Figure(figsize=(side_in * columns, height_in))
     # drawn out by hand: matplotlib's own layouts take seconds for so many panels
@@ -119,20 +121,23 @@ def _make_grid(rows: int, columns: int, *, side_in: float = SIDE_IN) -> tuple[Fi
     return figure, grid
 
 
-def _show_picture(axes: Axes, scene: Scene, picture: Image.Image, **options: Any) -> None:
-    height, width = scene.size_hw
+def show_picture(axes: Axes, size_hw: SizeHW, picture: Image.Image, **options: Any) -> None:
+    """The picture in pixels of its original size."""
+    height, width = size_hw
     axes.imshow(np.asarray(picture), extent=(0, width, height, 0), **options)
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
 def _show_grey(axes: Axes, scene: Scene, *, faint: bool = False) -> None:
     grey = open_picture(scene.image).convert("L")
-    _show_picture(axes, scene, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0)
+    show_picture(
+        axes, scene.size_hw, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0
+    )
 
 
 def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> None:
     picture = open_picture(scene.image)
-    _show_picture(axes, scene, picture.convert("RGB"))
+    show_picture(axes, scene.size_hw, picture.convert("RGB"))
     if grey:
         for region in (r for r in scene.regions if r.label == name and r.mask):
             inside_HW = np.asarray(open_picture(region.mask or "").convert("L")) > 0
@@ -153,14 +158,14 @@ def _outline_regions(axes: Axes, scene: Scene, name: str) -> None:
             axes.add_patch(box)
 
 
-def _fill_cells(axes: Axes, boxes: Sequence[Box], colours: Any) -> None:
+def fill_cells(axes: Axes, boxes: Sequence[Box], colours: Any) -> None:
     """Cells in one colour, or each in its own."""
     corners = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes]
     axes.add_collection(PolyCollection(corners, facecolors=colours, alpha=0.7, linewidths=0))
 
 
 def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
-    _fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
+    fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
 
 
 def _escape_dollars(text: str) -> str:
