@@ -210,37 +210,55 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class FileDigests:
-    """SHA-256 of the files of one folder, each read once as long as it is not touched.
+class FileNotes:
+    """What is known of files of one folder, each read once as long as it is not touched.
 
-    What was found is remembered in a hidden file by size, time of change and inode. Where the
-    folder cannot be written to, it is remembered by this object alone.
+    It is remembered in a hidden file by size, time of change and inode. Where the folder cannot be
+    written to, it is remembered by this object alone.
+
+    Args:
+        folder: Where the files lie, and the hidden one.
+        name: Of the hidden file.
+        read: What is noted of a file; anything JSON.
     """
+
+    def __init__(self, folder: Path, name: str, read: Callable[[Path], Any]) -> None:
+        self._folder, self._file, self._read = folder, folder / name, read
+        self._kept = dict[str, list[Any]]()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(self._file.read_text("utf-8"))
+            if kept["digest"] == _kept_digest(name, kept["files"]):
+                self._kept = dict(kept["files"])
+
+    def find(self, *names: str) -> list[Any]:
+        """The notes of files of the folder. Raises OSError for one that cannot be read, and what
+        `read` raises.
+        """
+        before = dict(self._kept)
+        notes = [self._find(name) for name in names]
+        if self._kept != before:
+            kept = {"files": self._kept, "digest": _kept_digest(self._file.name, self._kept)}
+            with contextlib.suppress(OSError):
+                remove_left_overs(self._file)
+                replace_text(self._file, json.dumps(kept))
+        return notes
+
+    def _find(self, name: str) -> Any:
+        stat = (self._folder / name).stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        kept = self._kept.get(name)
+        if kept is None or kept[:3] != stamp:
+            kept = self._kept[name] = [*stamp, self._read(self._folder / name)]
+        return kept[3]
+
+
+class FileDigests(FileNotes):
+    """SHA-256 of the files of one folder, each read once as long as it is not touched."""
 
     NAME = ".digests.json"
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._kept = folder, dict[str, list[Any]]()
-        with contextlib.suppress(OSError, ValueError):
-            kept = json.loads((folder / self.NAME).read_text("utf-8"))
-            self._kept = kept if isinstance(kept, dict) else {}
-
-    def find(self, *names: str) -> list[str]:
-        """The digests of files of the folder. Raises OSError for one that cannot be read."""
-        before = dict(self._kept)
-        digests = [self._find(name) for name in names]
-        if self._kept != before:
-            with contextlib.suppress(OSError):
-                replace_text(self._folder / self.NAME, json.dumps(self._kept))
-        return digests
-
-    def _find(self, name: str) -> str:
-        stat = (self._folder / name).stat()
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        kept = self._kept.get(name)
-        if not isinstance(kept, list) or kept[:3] != stamp:
-            kept = self._kept[name] = [*stamp, file_sha256(self._folder / name)]
-        return str(kept[3])
+        super().__init__(folder, self.NAME, lambda path: file_sha256(path))
 
 
 def reuse(path: Path, about: Any, make: Callable[[], T]) -> T:

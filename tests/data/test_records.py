@@ -15,6 +15,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Region, Rle, Sample
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.schema import arrow_schema, from_row, row_digest, to_row
+from diglot.data.shards import FOOTERS
 from tests.data.pictures import jpeg, sample
 
 
@@ -42,6 +43,34 @@ def test_columns_come_without_pictures(folder):
     assert dataset.sizes_hw == [((24, 32),)] * 50
     assert dataset.labels == [["dog", None]] * 50
     assert not dataset._groups
+
+
+def test_columns_take_few_bytes_a_record(tmp_path):
+    write_dataset([sample(i) for i in range(1000)], tmp_path)
+    dataset = open_dataset(tmp_path)
+    columns = (dataset.ids, dataset.sizes_hw, dataset.labels)
+    held = sum(column._values.nbytes for column in columns) + dataset.conversations.nbytes
+    assert held <= 100 * len(dataset)
+    assert dataset.labels[990:] == [["dog", None]] * 10
+    assert dataset.ids.index("s-0999") == 999
+
+
+def test_footers_are_read_once_and_again_when_a_shard_was_touched(folder, monkeypatch):
+    open_dataset(folder)
+    monkeypatch.setattr("diglot.data.shards.read_footer", lambda path: pytest.fail("read again"))
+    assert [s.samples for s in open_dataset(folder)._shards] == [20, 20, 10]
+    os.utime(folder / "train-00001.parquet", ns=(1, 1))
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        open_dataset(folder)
+
+
+def test_what_is_kept_of_footers_is_not_trusted_when_it_was_changed(folder):
+    open_dataset(folder)
+    kept = folder / FOOTERS
+    kept.write_text(kept.read_text().replace(", [20,", ", [21,"))
+    assert open_dataset(folder).shard_sizes == [20, 20, 10]
+    kept.write_text("[1")
+    assert open_dataset(folder).shard_sizes == [20, 20, 10]
 
 
 def test_it_travels_to_other_processes(folder):
@@ -277,6 +306,34 @@ def test_a_flipped_byte_is_found_when_its_page_is_read(folder):
     assert dataset[0] == sample(0)
     with pytest.raises(DataError, match=r"train-00001\.parquet: the file is damaged.*CRC"):
         dataset[21]
+
+
+def read_resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_5000_shards_under_few_open_files_in_flat_memory(tmp_path):
+    resource = pytest.importorskip("resource")
+    write_dataset([sample(0), sample(1)], tmp_path)
+    first = tmp_path / "train-00000.parquet"
+    for number in range(1, 5000):
+        os.link(first, tmp_path / f"train-{number:05d}.parquet")
+    (tmp_path / "dataset.json").unlink()  # as others wrote it: ids come again
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+    try:
+        dataset = open_dataset(tmp_path)
+        assert len(dataset) == len(dataset.ids) == 10_000
+        for index in range(0, 2000, 2):
+            dataset[index]
+        before = read_resident_bytes()
+        for index in range(2000, 10_000, 2):
+            dataset[index]
+        assert read_resident_bytes() - before < 16 << 20
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_more_shards_than_a_process_may_open(tmp_path):

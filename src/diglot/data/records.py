@@ -5,18 +5,20 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, chain, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample, SizeHW
 from diglot.data import shards
-from diglot.data.schema import OLDER_FIELDS, OPTIONAL_COLUMNS, arrow_schema, from_row
-from diglot.data.shard_writer import read_footer, unreadable
+from diglot.data.columns import find_conversations, read_ids, read_labels, read_sizes
+from diglot.data.schema import from_row
+from diglot.data.shard_writer import unreadable
 from diglot.data.writer import DatasetWriter, write_dataset
 from diglot.files import FileDigests
 
@@ -75,33 +77,34 @@ class Dataset:
         return [shard.samples for shard in self._shards]
 
     @property
-    def ids(self) -> list[str]:
-        """The id of every sample, in order, without reading a picture."""
-        return self._read_ids
+    def _paths(self) -> list[Path]:
+        return [shard.path for shard in self._shards]
 
     @cached_property
-    def _read_ids(self) -> list[str]:
-        by_shard = [_read_column(shard.path, "id").to_pylist() for shard in self._shards]
-        return list(chain.from_iterable(by_shard))
+    def ids(self) -> Sequence[str]:
+        """The id of every sample, in order, without reading a picture; "" where a record has none.
+
+        This and the three below are read as a whole when first asked for, and kept in few bytes.
+        """
+        return read_ids(self._paths)
 
     @cached_property
-    def sizes_hw(self) -> list[tuple[SizeHW, ...]]:
+    def sizes_hw(self) -> Sequence[tuple[SizeHW, ...]]:
         """(height, width) in pixels of every sample's images, in order, without reading a picture.
 
         (0, 0) where a record states none: reading that record raises DataError.
         """
-        by_shard = [_read_sizes(shard.path) for shard in self._shards]
-        return list(chain.from_iterable(by_shard))
+        return read_sizes(self._paths)
 
     @cached_property
-    def labels(self) -> list[list[str | None]]:
+    def labels(self) -> Sequence[list[str | None]]:
         """The labels of every sample's regions, in order, without reading a picture."""
-        return list(chain.from_iterable(_read_labels(shard.path) for shard in self._shards))
+        return read_labels(self._paths)
 
     @cached_property
-    def conversations(self) -> list[bool]:
-        """Whether each sample is a conversation, in order, without reading texts or pictures."""
-        return list(chain.from_iterable(_find_conversations(shard.path) for shard in self._shards))
+    def conversations(self) -> np.ndarray:
+        """Whether each sample is a conversation, bool (N,), without reading texts or pictures."""
+        return find_conversations(self._paths)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -159,53 +162,10 @@ class Dataset:
         return rows
 
 
-def _read_column(path: Path, name: str) -> pa.ChunkedArray:
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(columns=[name]).column(name.partition(".")[0])
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
-
-
-def _read_sizes(path: Path) -> list[tuple[SizeHW, ...]]:
-    if "sizes_hw" in read_footer(path).schema.to_arrow_schema().names:
-        column = _read_column(path, "sizes_hw").to_pylist()
-        return [
-            tuple(_read_size(size) for size in ([None] if sizes is None else sizes))
-            for sizes in column
-        ]
-    return [(_read_size(size),) for size in _read_column(path, "size_hw").to_pylist()]  # format 1
-
-
-def _read_size(size: Sequence[int | None] | None) -> SizeHW:
-    height, width = size if size is not None and len(size) == 2 else (0, 0)
-    return height or 0, width or 0
-
-
-def _read_labels(path: Path) -> list[list[str | None]]:
-    schema, samples = pq.read_schema(path), pq.read_metadata(path).num_rows
-    if "regions" not in schema.names or pa.types.is_null(schema.field("regions").type):
-        return [[] for _ in range(samples)]
-    column: Any = _read_column(path, "regions").combine_chunks()
-    if pa.types.is_null(column.type.value_type):  # every list is empty
-        return [[] for _ in range(samples)]
-    labels = iter(column.flatten().field("label").to_pylist())
-    return [list(islice(labels, size or 0)) for size in column.value_lengths().to_pylist()]
-
-
-def _find_conversations(path: Path) -> list[bool]:
-    """A record with a turn is a conversation. Reads the smallest of the columns inside `turns`."""
-    footer = read_footer(path)
-    columns = [footer.schema.column(i).path for i in range(footer.num_columns)]
-    inside = [name for name in columns if name.startswith("turns.")]
-    if not inside:  # format 1, or nothing but nulls
-        return [False] * footer.num_rows
-    leaf = next((name for name in inside if name.endswith(".learn")), inside[0])
-    return [bool(turns) for turns in _read_column(path, leaf).to_pylist()]
-
-
 def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool = False) -> Dataset:
     """The split's samples. Footers are read and columns checked now, pictures never before asked.
+
+    A footer is read again only where the shard's size, time of change or inode differ.
 
     Raises ConfigError for a missing folder or split, or one still being written (unless
     `allow_incomplete`); DataError for shards that cannot be read or have other columns than ours.
@@ -213,10 +173,7 @@ def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool =
     folder = Path(folder)
     paths = shards.find_shards(folder, split)
     entry = shards.read_manifest(folder)["splits"].get(split)
-    opened = [shards.open_shard(path) for path in paths]
-    for shard, schema in opened:
-        _check_columns(schema, where=str(shard.path))
-    parts = [shard for shard, _ in opened]
+    parts = shards.open_shards(folder, paths)
     if entry is not None and not allow_incomplete:
         _check_complete(entry, sum(shard.samples for shard in parts), where=f"{folder}, {split}")
     return Dataset(folder, split, parts)
@@ -231,54 +188,3 @@ def _check_complete(entry: dict[str, Any], found: int, *, where: str) -> None:
         )
     if entry.get("samples") != found:
         raise DataError("shards are missing", expected=entry.get("samples"), got=found, where=where)
-
-
-def _check_columns(schema: pa.Schema, *, where: str) -> None:
-    older = schema.get_field_index("images") < 0 <= schema.get_field_index("image")
-    expected = {field.name: field.type for field in arrow_schema()}
-    if older:
-        del expected["images"], expected["sizes_hw"]
-        expected |= OLDER_FIELDS
-    for name, kind in expected.items():
-        index = schema.get_field_index(name)
-        if index < 0 and name not in OPTIONAL_COLUMNS:
-            raise DataError(
-                f"no column {name!r}",
-                expected=", ".join(expected),
-                got=", ".join(schema.names),
-                where=where,
-            )
-        if index >= 0 and not _types_match(schema.field(index).type, kind):
-            raise DataError(
-                f"column {name!r} has another type",
-                expected=kind,
-                got=schema.field(index).type,
-                where=where,
-            )
-
-
-def _types_match(found: pa.DataType, ours: pa.DataType) -> bool:
-    """Same nesting, and the same kind of value (another width of integer or float will do)."""
-    types = pa.types
-    if types.is_null(found):  # as pandas writes what is nothing but nulls
-        return True
-    if types.is_list(ours):
-        nested = (
-            types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
-        )
-        return nested and _types_match(found.value_type, ours.value_type)
-    if types.is_struct(ours):
-        return types.is_struct(found) and all(
-            found.get_field_index(f.name) < 0 or _types_match(found.field(f.name).type, f.type)
-            for f in ours
-        )
-    kinds = (types.is_integer, types.is_floating, types.is_boolean, _is_text, _is_bytes)
-    return any(kind(found) and kind(ours) for kind in kinds)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

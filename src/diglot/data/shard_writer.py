@@ -72,7 +72,6 @@ class ShardWriter:
         """
         for path in self.folder.glob(f".{self.prefix}-*.tmp"):
             remove_left_overs(path.with_name(path.name[1:].rsplit(".", 2)[0]))
-        remove_left_overs(self.folder / FileDigests.NAME)
         paths = sorted(self.folder.glob(f"{self.prefix}-*.parquet"))
         return [self._take_shard(number, path, recorded or {}) for number, path in enumerate(paths)]
 

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
+from diglot.data.schema_check import check_columns
 from diglot.data.shard_writer import read_footer, unreadable
-from diglot.files import explain_missing, locked, remove_left_overs, replace_text
+from diglot.files import FileNotes, explain_missing, locked, remove_left_overs, replace_text
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
+FOOTERS = f".footers-{FORMAT_VERSION}.json"  # what is known of the shards of this format
 DIGEST_KEY = b"diglot.digest"
 _SPLIT = re.compile(r"[a-z][a-z0-9_]*")
 _CARD_MARK = "<!-- written by diglot -->"
@@ -59,16 +62,33 @@ def splits_in(folder: Path) -> list[str]:
     return sorted({path.name.rsplit("-", 1)[0] for path in folder.glob("*-[0-9]*.parquet")})
 
 
-def open_shard(path: Path) -> tuple[Shard, pa.Schema]:
-    """What a shard's footer says. Raises DataError where it is no readable Parquet file."""
+def open_shards(folder: Path, paths: list[Path]) -> list[Shard]:
+    """What the footers of these shards of `folder` say, their columns checked.
+
+    A footer is read again only where the file has been touched. Raises DataError for one that is no
+    readable Parquet file or has other columns.
+    """
+    notes = FileNotes(folder, FOOTERS, _check_footer)
+    found = zip(paths, notes.find(*(path.name for path in paths)), strict=True)
+    return [Shard(path=path, samples=n, digest=_read_digest(text)) for path, (n, text) in found]
+
+
+def _check_footer(path: Path) -> list[Any]:
     metadata = read_footer(path)
+    schema = _read_schema(metadata, path)
+    check_columns(schema, where=str(path))
+    return [metadata.num_rows, (schema.metadata or {}).get(DIGEST_KEY, b"").decode()]
+
+
+def _read_digest(text: str) -> int | None:
+    return int(text, 16) if text else None
+
+
+def _read_schema(metadata: pq.FileMetaData, path: Path) -> pa.Schema:
     try:
-        schema = metadata.schema.to_arrow_schema()
+        return metadata.schema.to_arrow_schema()
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
-    text = (schema.metadata or {}).get(DIGEST_KEY)
-    digest = int(text, 16) if text else None
-    return Shard(path=path, samples=metadata.num_rows, digest=digest), schema
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -151,19 +151,19 @@ class DatasetWriter:
                 entry, self._info, self._shard_samples, where=str(self.folder / shards.MANIFEST)
             )
         self._shards.resume((entry or {}).get("files"))
-        for path in map(self._shards.path_of, range(len(self._shards.digests))):
-            self._take_shard(path)
+        paths = [self._shards.path_of(n) for n in range(len(self._shards.digests))]
+        for shard in shards.open_shards(self.folder, paths):
+            self._take_shard(shard)
         # A complete split that is only opened again, or not yet added to, stays complete.
         whole = (
             entry is not None and entry.get("complete") and entry.get("samples") == len(self.ids)
         )
         self._note_entry(complete=bool(whole))
 
-    def _take_shard(self, path: Path) -> None:
-        shard, _ = shards.open_shard(path)
+    def _take_shard(self, shard: shards.Shard) -> None:
         if shard.digest is None:
-            raise DataError("shard was not written by diglot", where=str(path))
-        with pq.ParquetFile(path) as file:
+            raise DataError("shard was not written by diglot", where=str(shard.path))
+        with pq.ParquetFile(shard.path) as file:
             table = file.read(columns=["id", "regions.list.element.phrase"])
         for id in table.column("id").to_pylist():
             self._take_id(id)

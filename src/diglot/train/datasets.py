@@ -4,8 +4,10 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate
 from pathlib import Path
+
+import numpy as np
 
 from diglot.core.types import Sample
 from diglot.data.config import DataSource
@@ -71,10 +73,10 @@ class TrainingData:
         return self.sources[self.locate(index)[0]].name
 
     @cached_property
-    def conversations(self) -> list[bool]:
-        """Whether each record is a conversation, in order."""
-        flags = (source.dataset.conversations[: source.records] for source in self.sources)
-        return list(chain.from_iterable(flags))
+    def conversations(self) -> np.ndarray:
+        """Whether each record is a conversation, in order; bool (N,)."""
+        flags = [source.dataset.conversations[: source.records] for source in self.sources]
+        return np.concatenate(flags)
 
     @property
     def fingerprint(self) -> str:

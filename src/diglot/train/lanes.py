@@ -116,7 +116,7 @@ def _routes(data: TrainingData, takes: Sequence[Collection[RecordKind]]) -> list
     """Of each objective, bool (N,): does it get the record?"""
     if all(set(kinds) == set(KINDS) for kinds in takes) or len(takes) == 1:
         return [torch.ones(len(data), dtype=torch.bool) for _ in takes]
-    talk_N = torch.tensor(data.conversations)
+    talk_N = torch.from_numpy(data.conversations)
     taken = [torch.where(talk_N, "conversation" in kinds, "caption" in kinds) for kinds in takes]
     left_N = ~torch.stack(taken).any(dim=0)
     return [taken[0] | left_N, *taken[1:]]
