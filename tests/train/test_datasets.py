@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diglot.cli.train_run import _make_run_probe
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.config import DataSource, FeaturesConfig
@@ -243,6 +245,14 @@ def test_dry_run_shows_what_each_dataset_gives(world, mixed, tmp_path, capsys):
     assert (captions["records"], captions["documents an epoch"], captions["usable"]) == (12, 12, 12)
     assert (talks["records"], talks["documents an epoch"], talks["usable"]) == (6, 9, 6)
     assert (summary["records"], summary["usable"], summary["rejected"]) == (18, 18, {})
+
+
+def test_probes_of_several_datasets_say_that_they_are_of_the_first(mixed, tmp_path, caplog):
+    config = stage_config({**mixed, "out": str(tmp_path / "run"), "probe_every": 1})
+    first = config.sources[0].path
+    with caplog.at_level(logging.INFO):
+        assert _make_run_probe(replace(config, probe_split="train", probe_samples=1))
+    assert f"probes are taken from {first} alone, the first of 2 datasets" in caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What `diglot train` does once its settings are read; this loads torch and the model libraries."""
 
 import json as json_text
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.loop import train
 from diglot.train.summary import summarise_stage
 from diglot.train.trackers import read_metrics
+
+log = logging.getLogger(__name__)
 
 
 def run_train(config: StageConfig, json: Path | None) -> None:
@@ -53,8 +56,11 @@ def _make_run_probe(config: StageConfig) -> Probe | None:
     if not config.probe_every:
         return None
     frame = config.objective.as_dict().get("frame")
+    first = config.sources[0].path
+    if (count := len(config.sources)) > 1:
+        log.info("probes are taken from %s alone, the first of %d datasets", first, count)
     return probe_on(
-        Path(config.sources[0].path),
+        Path(first),
         config.probe_split,
         config.probe_samples,
         frame=Frame(**frame) if frame else None,

@@ -176,7 +176,8 @@ class StageConfig:
     """Accelerate's trackers that the figures go to beside metrics.jsonl and TensorBoard: wandb,
     trackio, mlflow, ...; each package installed and logged in to."""
     probe_every: NonNegativeInt = 0
-    """Optimizer steps between evaluations on the probe set; 0 = none."""
+    """Optimizer steps between evaluations on the probe set; 0 = none. Of several datasets only the
+    first is probed, whatever their weights."""
     probe_split: str = "test"
     """Split of the dataset folder, or of the first of several, that the probe set is taken from."""
     probe_samples: PositiveInt = 16
