@@ -80,7 +80,7 @@ def model(shape: Shape, *, layers: int) -> VLM:
         mlp.Config(unshuffle=2, hidden=576),
         encoder_width=FixedFeatures.width,
         llm_width=language.width,
-        words_rms=0.12,
+        embeddings_rms=0.12,
     )
     preprocess = Preprocess(mode=shape.views, image_px=shape.image_px)  # type: ignore[arg-type]
     return VLM(FixedFeatures(shape), projector, language, preprocess)

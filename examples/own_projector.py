@@ -41,6 +41,8 @@ class GainedLinear(nn.Module):
         return self.gain_D * self.linear(unshuffle(features_VhwE, self.merging.factor))
 
 
-def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> GainedLinear:
+def build(
+    config: Config, *, encoder_width: int, llm_width: int, embeddings_rms: float
+) -> GainedLinear:
     """What diglot calls, with the widths of encoder and LLM, and its word embeddings' size."""
-    return GainedLinear(config, encoder_width, llm_width, words_rms)
+    return GainedLinear(config, encoder_width, llm_width, embeddings_rms)

@@ -68,7 +68,7 @@ def test_the_encoder_sees_the_colours_of_its_squares():
 def test_the_projector_starts_as_large_as_words():
     torch.manual_seed(0)
     part = ProjectorPart("examples.own_projector", {"gain": 2.0})
-    projector = part.build(encoder_width=64, llm_width=256, words_rms=0.1)
+    projector = part.build(encoder_width=64, llm_width=256, embeddings_rms=0.1)
     rms = projector(torch.randn(2, 10, 10, 64)).square().mean().sqrt()
     assert rms.item() == pytest.approx(0.2, rel=0.1)
 

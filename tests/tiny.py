@@ -168,7 +168,7 @@ def tiny_vlm(
             mlp.Config(hidden=hidden, unshuffle=unshuffle),
             encoder_width=encoder.width,
             llm_width=language.width,
-            words_rms=0.5,
+            embeddings_rms=0.5,
         )
     vlm = VLM(encoder, projector, language, preprocess or Preprocess(image_px=image_px))
     return vlm.eval()

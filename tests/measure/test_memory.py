@@ -38,7 +38,7 @@ def wide_vlm():
     language = Language(LlamaForCausalLM(config).eval(), tokenizer)
     encoder = TinyEncoder(image_px=8 * SIDE)
     projector = mlp.build(
-        mlp.Config(hidden=24), encoder_width=encoder.width, llm_width=WIDTH, words_rms=0.5
+        mlp.Config(hidden=24), encoder_width=encoder.width, llm_width=WIDTH, embeddings_rms=0.5
     )
     return VLM(encoder, projector, language, Preprocess(image_px=8 * SIDE)).eval()
 

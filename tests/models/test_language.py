@@ -38,7 +38,7 @@ def test_words_decoder_and_head_make_the_model(kind) -> None:
 def test_the_size_of_words_is_of_those_that_enter() -> None:
     language = tiny_language()
     weights = language.input_embeddings.weight
-    assert language.words_rms() == pytest.approx(weights.square().mean().sqrt().item())
+    assert language.embeddings_rms() == pytest.approx(weights.square().mean().sqrt().item())
     config = GemmaConfig(
         vocab_size=len(language.tokenizer),
         hidden_size=32,
@@ -50,9 +50,9 @@ def test_the_size_of_words_is_of_those_that_enter() -> None:
     )
     gemma = Language(GemmaForCausalLM(config), language.tokenizer)
     entering = gemma.input_embeddings(torch.arange(len(language.tokenizer)))
-    assert gemma.words_rms() == pytest.approx(entering.square().mean().sqrt().item())
+    assert gemma.embeddings_rms() == pytest.approx(entering.square().mean().sqrt().item())
     weights = gemma.input_embeddings.weight.square().mean().sqrt().item()
-    assert gemma.words_rms() == pytest.approx(32**0.5 * weights)
+    assert gemma.embeddings_rms() == pytest.approx(32**0.5 * weights)
 
 
 def test_loads_what_was_saved(language_folder: Path) -> None:

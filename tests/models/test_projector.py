@@ -14,7 +14,7 @@ from diglot.models.encoder import unshuffle
 sides = st.integers(1, 4)
 
 
-def build(*, encoder_width: int = 6, llm_width: int = 10, words_rms: float = 0.3, **settings):
+def build(*, encoder_width: int = 6, llm_width: int = 10, embeddings_rms: float = 0.3, **settings):
     torch.manual_seed(0)
     return build_part(
         "diglot.models.projectors",
@@ -22,7 +22,7 @@ def build(*, encoder_width: int = 6, llm_width: int = 10, words_rms: float = 0.3
         where="projector",
         encoder_width=encoder_width,
         llm_width=llm_width,
-        words_rms=words_rms,
+        embeddings_rms=embeddings_rms,
     )
 
 
@@ -75,12 +75,12 @@ def test_the_middle_is_as_wide_as_the_llm_unless_told() -> None:
 @torch.no_grad()
 def test_output_starts_as_loud_as_the_words() -> None:
     x = torch.randn(4000, 6, generator=torch.Generator().manual_seed(1))
-    for words_rms in (0.05, 2.0):
+    for embeddings_rms in (0.05, 2.0):
         matched, default = (
-            build(words_rms=words_rms, match_words=m).map_merged(x) for m in (True, False)
+            build(embeddings_rms=embeddings_rms, match_words=m).map_merged(x) for m in (True, False)
         )
-        assert matched.square().mean().sqrt() == pytest.approx(words_rms, rel=0.15)
-        assert default.square().mean().sqrt() != pytest.approx(words_rms, rel=0.5)
+        assert matched.square().mean().sqrt() == pytest.approx(embeddings_rms, rel=0.15)
+        assert default.square().mean().sqrt() != pytest.approx(embeddings_rms, rel=0.5)
 
 
 def test_the_start_is_the_global_generators_alone() -> None:

@@ -19,7 +19,7 @@ from diglot.objectives import patch_aligned
 from tests.tiny import TinyEncoder, tiny_language, tiny_tokenizer
 
 VIEW = View(resize_hw=(48, 48), window=(0, 0, 48, 48), grid_hw=(6, 6), cell_px=8)
-NEEDS = {"encoder_width": 12, "llm_width": 32, "words_rms": 0.3}
+NEEDS = {"encoder_width": 12, "llm_width": 32, "embeddings_rms": 0.3}
 SMALL = c_abstractor.Config(input_side=6, output_side=4, hidden=16, depth=2)
 
 

@@ -181,7 +181,7 @@ class Config:
     takes: int = 0
     gives: int = 0
 
-def build(config, *, encoder_width, llm_width, words_rms):
+def build(config, *, encoder_width, llm_width, embeddings_rms):
     return nn.Linear(encoder_width + config.takes, llm_width + config.gives)
 """
 

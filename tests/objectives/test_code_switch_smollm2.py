@@ -17,14 +17,14 @@ from tests.tiny import TinyEncoder
 def vlm() -> VLM:
     language = load_language(LanguageConfig()).requires_grad_(False).eval()
     encoder = TinyEncoder(image_px=32)
-    words_rms = language.input_embeddings.weight.square().mean().sqrt().item()
+    embeddings_rms = language.input_embeddings.weight.square().mean().sqrt().item()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         projector = mlp.build(
             mlp.Config(hidden=32, unshuffle=2),
             encoder_width=encoder.width,
             llm_width=language.width,
-            words_rms=words_rms,
+            embeddings_rms=embeddings_rms,
         )
     # float64: in float32 the rounding of 30 layers alone is 5e-5 of the gradient (its norms and
     # rotary angles stay in float32 all the same)

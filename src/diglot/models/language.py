@@ -39,7 +39,7 @@ class Language(nn.Module):
         return self.model.get_input_embeddings()
 
     @torch.no_grad()
-    def words_rms(self) -> float:
+    def embeddings_rms(self) -> float:
         """Root mean square of the word vectors that enter the LLM.
 
         Not of the embedding's weights alone: Gemma's embedding scales them on their way.

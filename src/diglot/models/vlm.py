@@ -176,7 +176,7 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
         projector = config.projector.build(
             encoder_width=encoder.width,
             llm_width=language.width,
-            words_rms=language.words_rms(),
+            embeddings_rms=language.embeddings_rms(),
         )
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
     if preprocess.marks:

@@ -30,6 +30,6 @@ def test_the_tables_hold_every_projector_under_every_objective() -> None:
         assert bool(row.stage.plus) == ("patch-aligned" in row.label)
         assert (row.stage.objective.name == "code_switch") == ("mmcs" in row.label)
         projector = row.stage.model.projector.build(
-            encoder_width=1280, llm_width=576, words_rms=0.1
+            encoder_width=1280, llm_width=576, embeddings_rms=0.1
         )
         assert sum(p.numel() for p in projector.parameters()) > 0

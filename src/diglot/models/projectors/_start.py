@@ -7,9 +7,11 @@ from torch import nn
 
 
 @torch.no_grad()
-def match_words(last: nn.Linear, project: Callable[[], torch.Tensor], words_rms: float) -> None:
+def match_words(
+    last: nn.Linear, project: Callable[[], torch.Tensor], embeddings_rms: float
+) -> None:
     """Scale the last layer so that what `project` gives has the words' root mean square."""
-    scale = words_rms / project().square().mean().sqrt()
+    scale = embeddings_rms / project().square().mean().sqrt()
     last.weight.mul_(scale)
     if last.bias is not None:
         last.bias.mul_(scale)

@@ -111,14 +111,16 @@ class CAbstractor(nn.Module):
         return self.readout(self.after(pooled_VCrc).permute(0, 2, 3, 1))
 
 
-def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> CAbstractor:
+def build(
+    config: Config, *, encoder_width: int, llm_width: int, embeddings_rms: float
+) -> CAbstractor:
     """The projector, freshly started from torch's global generator.
 
-    `words_rms` is the root mean square of the LLM's word embeddings.
+    `embeddings_rms` is the root mean square of the LLM's word embeddings.
     """
     projector = CAbstractor(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         probe = probe_features(1, config.input_side, config.input_side, encoder_width)
         last: Any = projector.readout.fc2
-        match_words(last, lambda: projector(probe), words_rms)
+        match_words(last, lambda: projector(probe), embeddings_rms)
     return projector

@@ -42,14 +42,14 @@ class LinearProjector(nn.Module):
 
 
 def build(
-    config: Config, *, encoder_width: int, llm_width: int, words_rms: float
+    config: Config, *, encoder_width: int, llm_width: int, embeddings_rms: float
 ) -> LinearProjector:
     """The projector, freshly started from torch's global generator.
 
-    `words_rms` is the root mean square of the LLM's word embeddings.
+    `embeddings_rms` is the root mean square of the LLM's word embeddings.
     """
     projector = LinearProjector(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         probe = probe_features(64, projector.fc.in_features)
-        match_words(projector.fc, lambda: projector.fc(probe), words_rms)
+        match_words(projector.fc, lambda: projector.fc(probe), embeddings_rms)
     return projector

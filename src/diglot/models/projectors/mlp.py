@@ -68,10 +68,10 @@ class MLP(nn.Module):
         return self.fc2(self.activation(self.fc1(self.norm(merged_NE))))
 
 
-def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: float) -> MLP:
+def build(config: Config, *, encoder_width: int, llm_width: int, embeddings_rms: float) -> MLP:
     """The projector, freshly started from torch's global generator.
 
-    `words_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for a
+    `embeddings_rms` is the root mean square of the LLM's word embeddings. Raises ConfigError for a
     width or an unshuffle below 1.
     """
     for name in ("unshuffle", "hidden"):
@@ -82,8 +82,8 @@ def build(config: Config, *, encoder_width: int, llm_width: int, words_rms: floa
         raise ConfigError("below 0", got=config.separators, where="projector.separators")
     projector = MLP(config, encoder_width=encoder_width, llm_width=llm_width)
     if config.separators:
-        projector.separators.data.mul_(words_rms)
+        projector.separators.data.mul_(embeddings_rms)
     if config.match_words:
         probe = probe_features(64, projector.fc1.in_features)
-        match_words(projector.fc2, lambda: projector.map_merged(probe), words_rms)
+        match_words(projector.fc2, lambda: projector.map_merged(probe), embeddings_rms)
     return projector

@@ -1,4 +1,4 @@
-"""Every recipe that diglot carries resolves, every ablation over its bases; none loads a model."""
+"""Every recipe bundled with diglot resolves, every ablation over its bases; none loads a model."""
 
 import re
 from functools import cache
