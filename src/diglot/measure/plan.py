@@ -19,6 +19,10 @@ from diglot.models.vlm import VLM
 Answers = Sequence[np.ndarray]
 
 
+class NotFiniteError(ValueError):
+    """A model gave values that are not finite; what is asked of it is then not measured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """What is measured, and on what."""

@@ -26,6 +26,7 @@ class ProjectedSample:
     grid: TokenGrid
     tokens: Rows
     features: Rows | None = None  # the encoder's, before the projector; where kept
+    finite: bool = True  # all of these; half precision may overflow
 
     @property
     def visual_PD(self) -> torch.Tensor:
@@ -96,10 +97,12 @@ def _project_chunk(
     split = vlm.project(features).split([len(grid) for grid in grids])
     rest = iter(features)
     own = [[next(rest) for _ in of_sample] for of_sample in by_sample]
-    return [
-        ProjectedSample(sample, grid, visual, _stack_features(own[i]) if i < kept else None)
-        for i, (sample, grid, visual) in enumerate(zip(chunk, grids, split, strict=True))
-    ]
+    made = []
+    for i, (sample, grid, visual) in enumerate(zip(chunk, grids, split, strict=True)):
+        before = _stack_features(own[i]) if i < kept else None
+        finite = all(bool(x.isfinite().all()) for x in (visual, before) if x is not None)
+        made.append(ProjectedSample(sample, grid, visual, before, finite))
+    return made
 
 
 def _stack_features(features: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -150,15 +150,18 @@ def _words(subject: Subject) -> list[str]:
 
 
 def _scatter(subject: Subject, job: Measurement) -> dict[str, Any] | None:
-    if not job.points or rank_and_world_size()[0]:
+    if not job.points or rank_and_world_size()[0] or not _all_finite(subject):
         return None
     space = open_words(subject.vlm.language, _words(subject))
     return scatter_json(subject.held_out, space, job.points, seed=job.seed)
 
 
 def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
-    """The first samples with their token maps; words are of their captions and names."""
-    if not job.examples or rank_and_world_size()[0]:  # one process writes the page's part
+    """The first samples with their token maps; words are of their captions and names.
+
+    One process writes the page's part.
+    """
+    if not job.examples or rank_and_world_size()[0] or not _all_finite(subject):
         return []
     words, frame = _words(subject), subject.options.frame
     space, lexicon = open_words(subject.vlm.language, words), open_lexicon(words)
@@ -173,6 +176,10 @@ def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
     ]
 
 
+def _all_finite(subject: Subject) -> bool:
+    return all(projected.finite for projected in subject.held_out)
+
+
 def _mask_rule(chosen: MeasureConfig) -> Rule | float:
     """The threshold of Align, where it is measured."""
     parts = (part for part in chosen.parts.values() if part.name == "embedding")
@@ -183,7 +190,9 @@ def _mask_rule(chosen: MeasureConfig) -> Rule | float:
 def _join_examples(
     labels: Sequence[str], shown: Sequence[Sequence[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Each sample once, with the maps and details of all labels."""
+    """Each sample once, with the maps and details of all labels; none where a label has none."""
+    if not all(shown):
+        return []
     return [
         {
             **{key: value for key, value in of_sample[0].items() if key not in ("map", "details")},

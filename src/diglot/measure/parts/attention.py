@@ -18,7 +18,7 @@ from diglot.measure.attention_rows import record_rows
 from diglot.measure.config import check_scenes
 from diglot.measure.items import mean_chance
 from diglot.measure.map_items import Reading, items_by_layer, summarise_layers
-from diglot.measure.plan import Pass, Subject
+from diglot.measure.plan import NotFiniteError, Pass, Subject
 
 _MAP = (
     "Image and text go through the language model; at every layer the attention of the query "
@@ -95,6 +95,8 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
                 done=lambda query: done(query.tokens),
             )
         maps = [object_map for of_scene in of_scenes for object_map in of_scene]
+        if not all(np.isfinite(object_map.weight_LP).all() for object_map in maps):
+            raise NotFiniteError("attention weights are not finite")
         draws = subject.options.bootstrap_draws
         return [_make_measure(reading, maps, queries, generator, draws) for reading in READINGS]
 
