@@ -4,10 +4,11 @@ import ast
 from pathlib import Path
 from statistics import quantiles
 
+import pytest
+
 import diglot
 
-ROOT = Path(diglot.__file__).parent
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "__init__.py"]
+ROOTS = {"src": Path(diglot.__file__).parent, "tests": Path(__file__).parent}
 FILE_LINES = (120, 220)
 FUNCTION_LINES = (10, 25)  # signature and docstring too
 
@@ -26,9 +27,17 @@ def check_sizes(lines: list[int], limits: tuple[int, int]) -> None:
     assert tenths[8] <= limits[1], f"90th percentile {tenths[8]}"
 
 
-def test_files_are_small() -> None:
-    check_sizes([len(path.read_text().splitlines()) for path in FILES], FILE_LINES)
+def python_files(root: str) -> list[Path]:
+    """What counts of a tree: all files but those that only make a package."""
+    return [path for path in sorted(ROOTS[root].rglob("*.py")) if path.name != "__init__.py"]
 
 
-def test_functions_are_small() -> None:
-    check_sizes([lines for path in FILES for lines in function_lines(path)], FUNCTION_LINES)
+@pytest.mark.parametrize("root", ROOTS)
+def test_files_are_small(root: str) -> None:
+    check_sizes([len(path.read_text().splitlines()) for path in python_files(root)], FILE_LINES)
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_functions_are_small(root: str) -> None:
+    lines = [lines for path in python_files(root) for lines in function_lines(path)]
+    check_sizes(lines, FUNCTION_LINES)
