@@ -10,6 +10,7 @@ from diglot.measure.parts import embedding
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.measure.word_space import caption_words, open_words, read_word_list
+from diglot.metrics.align import RULES
 from diglot.metrics.entropy import von_neumann_entropy
 from diglot.metrics.matching_pursuit import matching_pursuit
 from diglot.models.words import label_vectors
@@ -89,6 +90,14 @@ def test_tokens_painted_with_their_words_are_aligned(vlm, scenes):
     assert good["align"].estimate.value > good["align"].chance + 0.2
     oracle = measured(vlm, [painted(vlm, s) for s in scenes], threshold="oracle_area")
     assert oracle["align"].estimate.value > 0.5
+
+
+def test_align_comes_by_every_rule(vlm, scenes):
+    by_rule = measured(vlm, scenes)["align"].details
+    assert list(by_rule) == [f"by the rule {rule}" for rule in RULES]
+    for rule in RULES:
+        alone = measured(vlm, scenes, threshold=rule, pursuit_scenes=0)["align"].estimate.value
+        assert by_rule[f"by the rule {rule}"] == pytest.approx(alone)
 
 
 def test_label_cosine_is_of_the_mean_token_on_the_object(vlm, scenes):

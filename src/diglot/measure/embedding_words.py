@@ -9,7 +9,7 @@ from diglot.measure.items import Item, mean_chance, summarise
 from diglot.measure.named_objects import NamedObject
 from diglot.measure.projected import ProjectedSample
 from diglot.measure.word_space import WordSpace
-from diglot.metrics.align import Rule, align_iou
+from diglot.metrics.align import RULES, Rule, align_iou
 from diglot.metrics.bootstrap import mean_interval
 from diglot.metrics.iou import cells_iou
 from diglot.metrics.matching_pursuit import matching_pursuit
@@ -49,9 +49,12 @@ NORMS = "The mean length of a visual token over the mean length of the LLM's sub
 def measure_objects(
     objects: Iterable[NamedObject], rule: Rule | float, rng: np.random.Generator, draws: int
 ) -> list[Measure]:
-    """Align and the cosine of label and object."""
+    """Align, with its mean by every rule in the details, and the cosine of label and object."""
     align, cosine, made = [], [], []
+    by_rule: dict[str, list[float]] = {f"by the rule {other}": [] for other in RULES}
     for o in objects:  # one at a time is in memory
+        for other, of_rule in zip(RULES, by_rule.values(), strict=True):
+            of_rule.append(align_iou(o.flat_cosine_P, o.target, other))
         iou = align_iou(o.flat_cosine_P, o.target, rule)
         align.append(Item(o.scene, o.group, iou, _whole_image_iou(o)))
         cosine.append(Item(o.scene, o.group, o.label_cosine, 0.0))
@@ -61,7 +64,11 @@ def measure_objects(
     ):
         estimate, groups = summarise(items, generator=rng, draws=draws)
         chance = mean_chance(items) if key == "align" else None
-        made.append(_make_measure(key, title, what, unit, estimate, True, chance, groups=groups))
+        rules = {name: float(np.mean(ious)) for name, ious in by_rule.items() if ious}
+        details = rules if key == "align" else {}
+        made.append(
+            _make_measure(key, title, what, unit, estimate, True, chance, details, groups=groups)
+        )
     return made
 
 

@@ -57,7 +57,7 @@ class Measurement:
     @property
     def key(self) -> str:
         """What a record is found again by."""
-        kept = (f"{self.examples} examples", f"{self.points} points", "details 1")
+        kept = (f"{self.examples} examples", f"{self.points} points", "details 2")
         digests = (*self.scenes.fingerprints, *self.labels, *kept)
         return measure_key(self.model, digests, self.chosen, seed=self.seed)
 
