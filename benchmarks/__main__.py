@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     code_switch,
+    dataset,
     evaluate,
     loss,
     machine,
@@ -27,6 +28,7 @@ from diglot.train.run_folder import environment
 
 SUITES = {
     "code_switch": code_switch.run,
+    "dataset": dataset.run,
     "evaluate": evaluate.run,
     "loss": loss.run,
     "measure": measure.run,

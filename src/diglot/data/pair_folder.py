@@ -1,10 +1,12 @@
 """Pairs on disk: `pairs.json` says how they were made, `pairs.jsonl` holds one a line, `images/`.
 
 A line is {"id", "category", "groups", "box": xyxy, "visible": [bool], "source" and "target":
-{"image": path inside the folder, "size_hw", "points": [xy]}}.
+{"image": path inside the folder, "size_hw", "points": [xy]}, "digest": SHA-256 of all of these and
+of both pictures' bytes}. Lines of earlier versions have no digest and are not checked.
 """
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from diglot.data.rejected import Rejected
 from diglot.files import (
     append_lines,
     check_own_folder,
+    file_sha256,
     first_difference,
     locked,
     read_lines,
@@ -59,12 +62,25 @@ class PairWriter:
                 left_over.unlink()
             (self.folder / LINES).touch()
             lines = read_lines(self.folder / LINES)
-            self.ids = [str(_parse_line(line)["id"]) for line in lines]
+            self.ids = [self._take_line(n, line) for n, line in enumerate(lines, start=1)]
             self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def _take_line(self, number: int, line: bytes) -> str:
+        """The id of a pair that is there. Raises DataError where it is not as it was written."""
+        try:
+            fields = _parse_line(line)
+            _check_digest(self.folder, fields)
+            return str(fields["id"])
+        except (DataError, OSError, KeyError, TypeError) as error:
+            raise DataError(
+                f"a pair is not as it was written ({error})",
+                where=f"{self.folder / LINES}:{number}",
+                fix="Put a copy of the file back, or delete the folder and run again.",
+            ) from error
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,6 +101,7 @@ class PairWriter:
             }
         fields = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
         fields |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
+        fields["digest"] = _digest_pair(self.folder, fields)
         append_lines(self.folder / LINES, [json.dumps(fields)])
         self.ids.append(pair.id)
 
@@ -110,7 +127,7 @@ class PairWriter:
                     f"the pairs there were made with other settings: {', '.join(other)}",
                     expected=f"{key} = {was} to add to them",
                     got=is_now,
-                    where=str(self.folder),
+                    where=str(path),
                     fix="Choose another folder, or delete this one.",
                 )
             return
@@ -168,10 +185,25 @@ def _parse_line(line: bytes) -> dict[str, Any]:
     return fields
 
 
+def _digest_pair(folder: Path, fields: Mapping[str, Any]) -> str:
+    """Names a pair's line and its pictures."""
+    rest = {key: value for key, value in fields.items() if key != "digest"}
+    images = [resolve_inside(folder, fields[side]["image"]) for side in ("source", "target")]
+    content = [rest, *map(file_sha256, images)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_digest(folder: Path, fields: Mapping[str, Any]) -> None:
+    """Raises DataError where a line or a picture of it was changed; OSError where one is gone."""
+    if "digest" in fields and fields["digest"] != _digest_pair(folder, fields):
+        names = ", ".join(str(fields[side]["image"]) for side in ("source", "target"))
+        raise DataError(f"the line or a picture of it was changed: {names}")
+
+
 def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:
     try:
         x0, y0, x1, y1 = (float(v) for v in fields["box"])
-        return Pair(
+        pair = Pair(
             id=str(fields["id"]),
             category=str(fields["category"]),
             groups=tuple(str(group) for group in fields.get("groups", ())),
@@ -180,6 +212,8 @@ def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:
             box=(x0, y0, x1, y1),
             visible_K=np.asarray(fields["visible"], bool).reshape(-1),
         )
+        _check_digest(folder, fields)
+        return pair
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
