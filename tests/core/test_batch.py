@@ -20,7 +20,7 @@ def test_all_tensors_move_and_nothing_else_changes() -> None:
     )
     moved = batch.to(torch.device("meta"))
     tensors = [v for v in vars(moved.packed).values() if isinstance(v, torch.Tensor)]
-    assert len(tensors) == 11
+    assert len(tensors) == 12
     assert {t.device.type for t in (*tensors, *moved.views)} == {"meta"}
     assert [v.shape for v in moved.views] == [v.shape for v in batch.views]
     assert moved.packed.terms == ("text",)
