@@ -60,6 +60,17 @@ def test_every_family_is_right_or_refused(family: str) -> None:
         assert_equals_plain(language, choose_attention(language, "split"))
 
 
+@pytest.mark.slow
+def test_the_table_runs_at_least_45_families() -> None:
+    made = 0
+    for family in families():
+        with contextlib.suppress(Exception):  # as above: skipped there
+            made += tiny_family(family) is not None
+        if made >= 45:
+            return
+    pytest.fail(f"only {made} families have a tiny configuration by the one rule")
+
+
 def documents(words: int) -> list[Encoded]:
     """Three documents of different lengths, two with branches, of ids below `words`."""
 
