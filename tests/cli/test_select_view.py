@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diglot.cli.main import main
 from diglot.data.pair_folder import PairWriter
 from diglot.data.pairs import Pair, PairImage
+from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_clip
 
 ODD = "<script>alert(1)</script>"
@@ -48,7 +48,7 @@ def make_page(world: Path, out: Path, *options: str) -> str:
     clip = f"{{name: clip, path: {world / 'clip'}"
     encoders = ["--encoder", f"{clip}, layer: 1}}", f"--encoder={clip}, layer: 2}}"]
     folders = ["--out", str(out), "--features", str(out.parent / "features")]
-    assert main(["select", "view", str(world / "pairs"), *encoders, *folders, *options]) == 0
+    assert run_diglot("select", "view", world / "pairs", *encoders, *folders, *options) == 0
     return out.read_text("utf-8")
 
 
@@ -86,11 +86,11 @@ def test_what_cannot_be_shown_is_one_message(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = str(world / "pairs")
-    assert main(["select", "view", pairs]) == 2
+    assert run_diglot("select", "view", pairs) == 2
     assert "encoder" in capsys.readouterr().err
-    assert main(["select", "view", pairs, "--encoder", "nobody"]) == 2
+    assert run_diglot("select", "view", pairs, "--encoder", "nobody") == 2
     assert "nobody" in capsys.readouterr().err
     options = ["--encoder", "clip", "--category", "cow", "--features", str(tmp_path)]
-    assert main(["select", "view", pairs, *options]) == 2
+    assert run_diglot("select", "view", pairs, *options) == 2
     assert "cat, dog" in capsys.readouterr().err
-    assert main(["select", "view", pairs, "--encoder", "clip", "--count", "0"]) == 2
+    assert run_diglot("select", "view", pairs, "--encoder", "clip", "--count", "0") == 2

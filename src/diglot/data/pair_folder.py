@@ -3,6 +3,9 @@
 A line is {"id", "category", "groups", "box": xyxy, "visible": [bool], "source" and "target":
 {"image": path inside the folder, "size_hw", "points": [xy]}, "digest": SHA-256 of all of these and
 of both pictures' bytes}. Lines of earlier versions have no digest and are not checked.
+
+Not written by `data/shard_writer`: a pair is kept as soon as it is added, and its pictures are
+files that people open; a shard holds many rows and is there only once it is full.
 """
 
 import contextlib
