@@ -7,17 +7,8 @@ from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile
-from diglot.evaluate.config import AskSettings, LmmsSettings, TaskPart
+from diglot.evaluate.config import TASK_SCENES, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
-
-# Scenes on which every offline task finds something to ask.
-_SCENES = ScenesConfig(
-    objects=(3, 5),
-    object_px=(84, 150),
-    repeat_probability=0.4,
-    size_probability=0.3,
-    colour_probability=0.6,
-)
 
 _ASK = AskSettings()
 
@@ -45,7 +36,7 @@ def evaluate(
     data: Path | None = None,
     split: str = "test",
     count: int = 64,
-    scene: ScenesConfig = _SCENES,
+    scene: ScenesConfig = TASK_SCENES,
     labels: str | None = None,
     ask: AskSettings = _ASK,
     harness: Literal["diglot", "lmms"] = "diglot",

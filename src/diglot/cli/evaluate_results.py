@@ -8,13 +8,14 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from diglot.cli.evaluate_run import Questions, make_plan, run_plan
+from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile
 from diglot.core.rng import check_seed
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
 from diglot.evaluate.page_data import list_questions
+from diglot.evaluate.question_scenes import Questions
 from diglot.evaluate.run import Evaluated
 from diglot.evaluate.tables import write_csv
 from diglot.files import write_json

@@ -9,38 +9,20 @@ from typing import Any
 from diglot import __version__
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
-from diglot.core.types import Sample
-from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import Rejected
-from diglot.data.samples import usable_samples
-from diglot.evaluate.benchmark import Benchmark, make_benchmark
+from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings
 from diglot.evaluate.lmms.bridge import LmmsTasks, join_runs, run_checkpoint
 from diglot.evaluate.lmms.figures import FIGURES, GROUPS, figures_of
 from diglot.evaluate.lmms.local_tasks import write_local_tasks
 from diglot.evaluate.lmms.run import LmmsSettings, check_grader, check_installed
+from diglot.evaluate.question_scenes import Questions, make_questions
 from diglot.evaluate.run import Evaluated, compare_pairs, evaluate_checkpoint, list_measures
 from diglot.evaluate.task import ChosenTask, load_tasks
 from diglot.measure.checkpoint import checkpoint_folder
 from diglot.measure.kept import checkpoint_digest
-from diglot.synth.scenes.compose import SceneMaker
-from diglot.synth.scenes.config import ScenesConfig
-from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
-from diglot.synth.scenes.write import write_scenes
 from diglot.train.run_folder import environment
 
 LMMS_NAMES = {*GROUPS, *(figure.task for figure in FIGURES)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Questions:
-    """Where the scenes come from that tasks ask about."""
-
-    data: Path | None
-    split: str
-    count: int
-    scene: ScenesConfig
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +86,7 @@ def run_plan(
 ) -> Done:
     """Ask every checkpoint and score the answers."""
     version = check_installed(settings) if plan.needs_lmms else ""
-    benchmark = _benchmark(plan.own, questions, out, report) if plan.own else None
+    benchmark = make_questions(plan.own, questions, out, report) if plan.own else None
     evaluated, measures = list[Evaluated](), list[dict[str, Any]]()
     if benchmark and not plan.local:
         evaluated = [
@@ -160,31 +142,6 @@ def _labels(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
 
 def _name(path: Path) -> str:
     return path.parent.name if path.name == "model" else path.name
-
-
-def _benchmark(
-    chosen: Sequence[ChosenTask], questions: Questions, out: Path, report: Report
-) -> Benchmark:
-    """The benchmark of the first scenes that can be used; the others are noted."""
-    scenes, digest = list[Sample](), ""
-    if any(one.task.needs_scenes for one in chosen):
-        dataset = _dataset(questions, out, report)
-        rejected = Rejected(out / "rejected.jsonl")
-        first = range(min(questions.count, len(dataset)))
-        usable = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
-        scenes = [sample for _, sample in usable if len(sample.images) == 1]
-        digest = f"{dataset.fingerprint}, first {questions.count}"
-    return make_benchmark(out / "benchmark", chosen, scenes, data=digest, seed=questions.seed)
-
-
-def _dataset(questions: Questions, out: Path, report: Report) -> Dataset:
-    if questions.data:
-        return open_dataset(questions.data, questions.split)
-    scene, split, folder = questions.scene, questions.split, out / "scenes"
-    photos = embedded_backgrounds() if scene.texture_share < 1 else []
-    maker = SceneMaker(embedded_pools(), scene, split=split, seed=questions.seed, photos=photos)
-    write_scenes(maker, folder, questions.count, report=report)
-    return open_dataset(folder, split)
 
 
 def _record(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from typing import TypeVar
@@ -21,6 +21,7 @@ from diglot.models.chat import ProjectedPicture, project_picture
 from diglot.models.vlm import VLM
 
 T = TypeVar("T")
+ProjectItem = Callable[[Item], ProjectedPicture]
 VERSION = 1  # bumped when the same item under the same settings is asked otherwise
 
 
@@ -68,20 +69,24 @@ def ask_items(
     answers: Answers,
     settings: AskSettings,
     report: Report = ignore_progress,
+    *,
+    project: ProjectItem | None = None,
 ) -> None:
     """Bring `answers` to hold every job; progress counts jobs.
+
+    `project` gives an item's picture behind the projector, where its features are kept; else the
+    benchmark's own picture is encoded.
 
     Raises DataError naming the item for a picture or a question that cannot be used.
     """
     missing = [job for job in jobs if job.key not in answers]
     done = len(jobs) - len(missing)
     scorer = TreeScorer(vlm)
+    project = project or (lambda item: project_picture(vlm, benchmark.picture(item)))
     report(Progress("evaluate", done, len(jobs)))
     for batch in list_batches(_by_picture(missing), settings.batch):
         pictures = [
-            (project_picture(vlm, benchmark.picture(of_picture[0].item)), of_picture)
-            if of_picture[0].item.image
-            else (None, of_picture)
+            (project(of_picture[0].item) if of_picture[0].item.image else None, of_picture)
             for of_picture in batch
         ]
         for projected, of_picture in pictures:

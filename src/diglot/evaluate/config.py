@@ -5,6 +5,16 @@ from dataclasses import dataclass, field
 from diglot.config.parts import Part
 from diglot.core.errors import ConfigError
 from diglot.models.config import Frame
+from diglot.synth.scenes.config import ScenesConfig
+
+# Scenes on which every offline task finds something to ask.
+TASK_SCENES = ScenesConfig(
+    objects=(3, 5),
+    object_px=(84, 150),
+    repeat_probability=0.4,
+    size_probability=0.3,
+    colour_probability=0.6,
+)
 
 
 class TaskPart(Part):

@@ -1,7 +1,7 @@
 """Checkpoints on one benchmark: asked or read from what was answered, scored, and compared."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 from diglot.core.progress import Report, rename_stages
 from diglot.core.result import Measure, side_by_side
 from diglot.evaluate.answers import Answer, open_answers
-from diglot.evaluate.ask import AskSettings, Job, ask_items, list_jobs
+from diglot.evaluate.ask import AskSettings, Job, ProjectItem, ask_items, list_jobs
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.scores import MetricScores, average_tasks, score_task, to_measure
 from diglot.evaluate.task import WAYS, ChosenTask
 from diglot.measure.checkpoint import open_checkpoint
 from diglot.measure.kept import checkpoint_digest
 from diglot.metrics.paired import paired_difference
+from diglot.models.vlm import VLM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,12 @@ def evaluate_checkpoint(
     settings: AskSettings,
     kept: Path,
     report: Report,
+    *,
+    projecting: Callable[[VLM], ProjectItem] | None = None,
 ) -> Evaluated:
     """The scores of a checkpoint folder; what was answered before is read from the folder `kept`.
+
+    `projecting` makes of the model what `ask_items` takes as `project`.
 
     Raises ConfigError for a checkpoint that cannot be read, DataError for an item that cannot be
     asked.
@@ -50,7 +55,9 @@ def evaluate_checkpoint(
     with open_answers(kept, digest) as answers:
         if any(job.key not in answers for job in jobs):
             named = rename_stages(report, lambda stage: f"{stage} {label}")
-            ask_items(open_checkpoint(folder), benchmark, jobs, answers, settings, named)
+            vlm = open_checkpoint(folder)
+            project = projecting(vlm) if projecting else None
+            ask_items(vlm, benchmark, jobs, answers, settings, named, project=project)
         scores = [one for chosen in tasks for one in score_task(chosen, jobs, answers)]
         found = {job.key: answers[job.key] for job in jobs}
     return Evaluated(

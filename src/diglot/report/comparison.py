@@ -50,6 +50,7 @@ class RowCost:
     documents: int
     train_seconds: float
     learned: Mapping[str, float]  # items of each loss term
+    sft_seconds: float | None = None  # of a second stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Ended:
     """A run that failed, and why."""
 
     row: str
-    samples: int
+    samples: int  # 0: of a row without a first stage, which stands at every size
     seed: int
     reason: str
 
@@ -100,7 +101,11 @@ def render_comparison(comparison: Comparison) -> str:
             "index": {row: index for index, row in enumerate(rows)},
             "most": most,
             "measures": [_view_measure(m, rows, most) for m in comparison.measures],
-            "failed": {(run.row, run.samples) for run in comparison.failed},
+            "failed": _find_failed(comparison),
+            "untrained": [
+                row for row, (_, given) in comparison.rows.items() if "pretrain" in given
+            ],
+            "fine_tuned": any(cost.sft_seconds is not None for cost in comparison.costs),
             "costs": {(cost.row, cost.samples): cost for cost in comparison.costs},
             "met": {(m.measure, m.row): m for m in comparison.crossovers if m.other == base},
             "met_by": {(m.measure, m.other): m for m in comparison.crossovers if m.row == base},
@@ -115,12 +120,21 @@ def render_comparison(comparison: Comparison) -> str:
     )
 
 
+def _find_failed(comparison: Comparison) -> set[tuple[str, int]]:
+    """(row, samples) with a run that failed."""
+    return {
+        (run.row, size)
+        for run in comparison.failed
+        for size in ([run.samples] if run.samples else comparison.samples)
+    }
+
+
 def _most_samples(comparison: Comparison) -> int:
     """The largest number of samples at which every row has a score by now, or failed.
 
     Where there is none, the largest with any score; 0 without any.
     """
-    ended = {(run.row, run.samples) for run in comparison.failed}
+    ended = _find_failed(comparison)
     scored = {
         (row, size)
         for sized in comparison.measures

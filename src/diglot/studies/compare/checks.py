@@ -15,6 +15,7 @@ from diglot.models.checkpoint import load_weights
 from diglot.models.config import VLMConfig
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.rows import Row
+from diglot.train.config import StageConfig
 from diglot.train.datasets import Source, TrainingData
 from diglot.train.lanes import lanes_of_one
 from diglot.train.mixture import build_mixture
@@ -23,10 +24,13 @@ from diglot.train.samples import PreparedSamples, try_records
 log = logging.getLogger(__name__)
 
 
-def check_rows(rows: Sequence[Row], training: Dataset) -> None:
+def check_rows(
+    rows: Sequence[Row], training: Dataset, conversations: Dataset | None = None
+) -> None:
     """Raises ConfigError for a row with a model, labels or objectives that cannot work.
 
-    Every different model is built once, and every row's objectives prepare a record with it.
+    Every different model is built once, and every row's objectives prepare a record with it;
+    those of the second stage a record of the conversations.
     """
     by_model: list[tuple[VLMConfig, list[Row]]] = []
     for row in rows:
@@ -40,7 +44,9 @@ def check_rows(rows: Sequence[Row], training: Dataset) -> None:
             vlm = build_vlm(model)
         for row in alike:
             with _name_row(row), _own_mistakes_left(row):
-                _try_record(row, vlm, training)
+                _try_record(row.stage, vlm, training)
+                if row.second and conversations:
+                    _try_record(row.second, vlm, conversations)
 
 
 @contextlib.contextmanager
@@ -62,13 +68,13 @@ def _own_mistakes_left(row: Row) -> Iterator[None]:
         log.warning("row %s will fail: %s: %s", row.label, type(error).__name__, error)
 
 
-def _try_record(row: Row, vlm: VLM, training: Dataset) -> None:
+def _try_record(stage: StageConfig, vlm: VLM, training: Dataset) -> None:
     """Prepare the first record by every objective. A bad record does not fail the row."""
-    stage = row.stage
     if stage.start_from:
         load_weights(vlm, Path(stage.start_from))  # the rows of this model encode records alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
+    objective.adopt_template(vlm.language)
     data = TrainingData([Source(training, labels)])
     samples = PreparedSamples(data, vlm.processor, objective, stage.seed)
     try_records(samples, lanes_of_one(1, objective.shares))

@@ -7,6 +7,7 @@ from diglot.config.ranges import PositiveInt
 from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
 from diglot.measure.config import MeasureConfig
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 
 
 def cheap_measures() -> MeasureConfig:
@@ -24,7 +25,11 @@ class CompareConfig:
     """Folder of the study."""
     rows: dict[str, Any] = field(default_factory=dict)
     """Label of a row: a recipe's name, a list of recipes, or {config: [...], set: {field: value}}.
-    Later recipes lie over earlier ones; null leaves out a row that a --config below has."""
+    Later recipes lie over earlier ones; null leaves out a row that a --config below has. With
+    `sft: {field: value}` the row adds to the second stage; `pretrain: false` leaves the first stage
+    out, so that the row begins with an untrained projector, once for all sizes."""
+    only: list[str] = field(default_factory=list)
+    """Of `rows` these labels alone; empty = all."""
     set: dict[str, Any] = field(default_factory=dict)
     """Settings over the recipes of every row, and under the row's own: {optim.lr: 1e-3, ...}."""
     title: str = "Comparison of recipes"
@@ -40,7 +45,12 @@ class CompareConfig:
     held_out: str = "test"
     """Split to measure on."""
     measure: MeasureConfig = field(default_factory=cheap_measures)
-    """Which measures, each with its settings, and what all of them share."""
+    """Which measures, each with its settings, and what all of them share. With `sft` they are
+    taken before and after it."""
+    sft: FineTuningConfig | None = None
+    """A second stage that follows on every row's first; null: none."""
+    evaluate: EvaluationConfig | None = None
+    """Questions that every row is asked after its last stage; null: none."""
     features: str | None = None
     """Folder of the features that rows with the same frozen encoder share; null: in `out`."""
     jobs: PositiveInt | None = None

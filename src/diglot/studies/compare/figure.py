@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from diglot.files import replacing
 from diglot.report.palette import RUN_COLOURS
+from diglot.studies.compare.summary import at_every_size
 
 COLUMNS = 3
 MARKERS = "osD^vP"
@@ -23,7 +24,7 @@ def write_sizes_figure(results: Mapping[str, Any], path: Path) -> None:
 
     Nothing is drawn where there is but one size.
     """
-    if len({line["samples"] for line in results["table"]}) < 2:
+    if len({line["samples"] for line in results["table"]} - {0}) < 2:
         return
     figure = sizes_figure(results)
     with replacing(path) as temporary:
@@ -32,14 +33,14 @@ def write_sizes_figure(results: Mapping[str, Any], path: Path) -> None:
 
 def sizes_figure(results: Mapping[str, Any]) -> Figure:
     """The figure; a row without scores has no line."""
-    measures = results["measures"]
+    measures, table = results["measures"], at_every_size(results)["table"]
     lines = ceil(len(measures) / COLUMNS)
     figure = Figure(figsize=(4.2 * COLUMNS, 3.4 * lines), layout="constrained")
     panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for axes, (key, head) in zip(panels, measures.items(), strict=False):
         _draw_panel(axes, head)
         for number, row in enumerate(results["rows"]):
-            lines = [t for t in results["table"] if (t["row"], t["measure"]) == (row, key)]
+            lines = [t for t in table if (t["row"], t["measure"]) == (row, key)]
             _draw_line(axes, number, row, sorted(lines, key=lambda line: line["samples"]))
     for axes in panels[len(measures) :]:
         axes.set_axis_off()

@@ -1,4 +1,4 @@
-"""One job from start to end: shared features, training, measures. A job that was killed resumes."""
+"""One job from start to end: features, stages, measures, questions. A killed job resumes."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,14 +7,18 @@ from diglot.core.progress import Report
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import locked
-from diglot.measure.checkpoint import Measures, Scenes, device, measure_run, shared_features
+from diglot.measure.checkpoint import Scenes, device, measure_run, shared_features
+from diglot.measure.kept import Measures
+from diglot.models.checkpoint import CONFIG, load_config, save_vlm
 from diglot.models.vlm import VLM, build_vlm
+from diglot.studies.compare.chain import join_measures, score_run
 from diglot.studies.compare.jobs import FAILED, Job
+from diglot.train.config import StageConfig
 from diglot.train.loop import train
 
 
 def run_job(job: Job, report: Report) -> Measures:
-    """Train and measure; returns the measures, which lie in the run folder too.
+    """Train, measure and ask; returns what was measured, which lies in the run folders too.
 
     Raises what training and measuring raise for settings and data that cannot work.
     """
@@ -22,35 +26,64 @@ def run_job(job: Job, report: Report) -> Measures:
     with locked(job.folder / ".lock", wait=True):  # of a study that was killed, a job may live on
         with suppress(FileNotFoundError):
             (job.folder / FAILED).unlink()
-        scenes = open_scenes(job)
         if not (job.folder / "model").exists():
-            _train_job(job, _open_training(job), report)
-        return measure_run(job.folder, job.row, scenes, job.measure, report)
+            _train_first(job, report)
+        before, after, scores = _measure_stage(job, job.stage, report), None, None
+        if job.second:
+            if not (Path(job.second.out) / "model").exists():
+                _train_stage(job.second, report)
+            after = _measure_stage(job, job.second, report)
+        if job.questions:
+            run = Path(job.last.out)
+            scores = score_run(run, job.row, job.questions, job.last.features, report)
+        return join_measures(before, after, scores)
 
 
-def open_scenes(job: Job) -> Scenes:
-    """The data that a job trains and measures on."""
+def _measure_stage(job: Job, stage: StageConfig, report: Report) -> Measures:
+    return measure_run(Path(stage.out), job.row, open_scenes(job, stage), job.measure, report)
+
+
+def open_scenes(job: Job, stage: StageConfig) -> Scenes:
+    """The data that a stage of a job is measured with."""
     return Scenes(
-        train=_open_training(job),
+        train=_open_training(job.stage),
         held_out=open_dataset(Path(job.stage.sources[0].path), job.held_out),
-        features=job.stage.features,
-        rejected=job.folder / "rejected.jsonl",
+        features=stage.features,
+        rejected=Path(stage.out) / "rejected.jsonl",
     )
 
 
-def _open_training(job: Job) -> Dataset:
-    return open_dataset(Path(job.stage.sources[0].path), job.stage.split)
+def _open_training(stage: StageConfig) -> Dataset:
+    return open_dataset(Path(stage.sources[0].path), stage.split)
 
 
-def _train_job(job: Job, dataset: Dataset, report: Report) -> None:
-    train(job.stage, vlm=_build_vlm(job, dataset, report), report=report)
+def _train_first(job: Job, report: Report) -> None:
+    """The first stage; of a row without one, the projector as it is before any training."""
+    if job.pretrain:
+        _train_stage(job.stage, report)
+        return
+    vlm = build_vlm(job.stage.model, seed=job.stage.seed)
+    save_vlm(vlm, job.stage.model, job.folder / "model", parts=("projector",))
 
 
-def _build_vlm(job: Job, dataset: Dataset, report: Report) -> VLM | None:
+def _train_stage(stage: StageConfig, report: Report) -> None:
+    train(stage, vlm=_build_vlm(stage, report), report=report)
+
+
+def _build_vlm(stage: StageConfig, report: Report) -> VLM | None:
     """The model, once features that other jobs need too are made; None: no features to make."""
-    if job.stage.features is None or job.stage.start_from:
+    if stage.features is None or (stage.start_from and not _has_our_encoder(stage.start_from)):
         return None
-    vlm = build_vlm(job.stage.model, seed=job.stage.seed).to(device())
-    rejected = Rejected(job.folder / "rejected.jsonl")
-    shared_features(vlm, dataset, job.stage.features, rejected, report, first=job.stage.max_samples)
+    vlm = build_vlm(stage.model, seed=stage.seed).to(device())
+    rejected = Rejected(Path(stage.out) / "rejected.jsonl")
+    dataset = _open_training(stage)
+    shared_features(vlm, dataset, stage.features, rejected, report, first=stage.max_samples)
     return vlm
+
+
+def _has_our_encoder(start: str) -> bool:
+    """Whether a checkpoint that a stage starts from leaves the recipe's encoder as it is."""
+    folder = Path(start)
+    if not (folder / CONFIG).is_file() or (folder / "encoder.safetensors").exists():
+        return False
+    return not load_config(folder).stock

@@ -9,12 +9,14 @@ from typing import Any
 from diglot.core.result import HEAD
 from diglot.report.comparison import Comparison, Ended, RowCost, RowCrossover, SizedMeasure
 from diglot.report.schema import Measure, Score
+from diglot.studies.compare.summary import at_every_size
 
 Results = Mapping[str, Any]  # results.json
 
 
 def comparison(results: Results, environment: Mapping[str, str], command: str) -> Comparison:
     """What the page shows of results that may be of a half-finished study."""
+    results = at_every_size(results)
     jobs = results["jobs"]
     failed = [job for job in jobs if job["state"] == "failed"]
     return Comparison(
@@ -28,7 +30,7 @@ def comparison(results: Results, environment: Mapping[str, str], command: str) -
             for j in failed
         ),
         rows={
-            label: (tuple(row["config"]), {k: _setting_text(v) for k, v in row["set"].items()})
+            label: (tuple(row["config"]), _list_row_settings(row))
             for label, row in results["rows"].items()
         },
         samples=tuple(results["samples"]),
@@ -40,6 +42,13 @@ def comparison(results: Results, environment: Mapping[str, str], command: str) -
         settings=_list_settings(results, command),
         environment=environment,
     )
+
+
+def _list_row_settings(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a row sets in its first stage, that it has none, and what it adds to the second."""
+    settings = {**row["set"], **{f"sft.{k}": v for k, v in row.get("sft", {}).items()}}
+    settings |= {"pretrain": False} if "pretrain" in row else {}
+    return {name: _setting_text(value) for name, value in settings.items()}
 
 
 def _list_settings(results: Results, command: str) -> dict[str, str]:

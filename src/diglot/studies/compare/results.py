@@ -4,19 +4,24 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
-from diglot.studies.compare.jobs import Job
+from diglot.studies.compare.jobs import METRICS, Job
 from diglot.studies.compare.rows import Row
 from diglot.studies.compare.summary import costs, crossovers, table
+from diglot.train.config import StageConfig
 from diglot.train.lanes import lanes_of_one
 from diglot.train.order import make_order
 from diglot.train.trackers import read_metrics
 
 SCORE = ("value", "low", "high", "n")
-COLUMNS = ("row", "samples", "seed", "measure", *SCORE, "train_seconds", "documents")
+COLUMNS = (
+    *("row", "samples", "seed", "measure", *SCORE),
+    *("train_seconds", "documents", "sft_seconds"),
+)
 
 
 def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> dict[str, Any]:
@@ -35,8 +40,8 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         "data": config.data,
         "set": config.set,
         "baseline": baseline,
-        "rows": {row.label: {"config": list(row.config), "set": dict(row.set)} for row in rows},
-        "samples": sorted({job.samples for job in jobs}),
+        "rows": {row.label: _row_entry(row) for row in rows},
+        "samples": sorted({job.samples for job in jobs if job.pretrain}) or [0],
         "seeds": list(config.seeds),
         "measures": heads,
         "table": table(entries, list(heads)),
@@ -63,26 +68,47 @@ def _job_entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -
     }
 
 
+def _row_entry(row: Row) -> dict[str, Any]:
+    """A row's recipes and settings; what it does to the chain stands where it does anything."""
+    chain = {"pretrain": False} if not row.pretrain else {}
+    chain |= {"sft": dict(row.sft)} if row.sft else {}
+    return {"config": list(row.config), "set": dict(row.set), **chain}
+
+
 def cost(job: Job) -> dict[str, Any]:
     """What the training took so far: seconds, and how much the recipe reads at this size.
 
     documents = passes of a sample through the objective, mixed-in ones too; learned = items that
-    each loss term was a mean over, all steps together.
+    each loss term was a mean over, all steps together. With a second stage, its seconds too.
     """
-    lines = read_metrics(job.folder / "metrics.jsonl")
-    steps = [line for line in lines if "lr" in line]
+    lines = _step_lines(job.stage)
     learned: Counter[str] = Counter()
-    for line in steps:
+    for line in lines:
         learned.update({k.removeprefix("items/"): v for k, v in line.items() if k[:6] == "items/"})
+    sft = {"sft_seconds": _count_seconds(job.second)} if job.second else {}
+    return {
+        "train_seconds": _count_seconds(job.stage),
+        "steps": len(lines),
+        "documents": _count_documents(job),
+        "learned": dict(learned),
+        **sft,
+    }
+
+
+def _count_documents(job: Job) -> int:
     stage = job.stage
     shares = tuple(part["share"] for part in stage.mix.values())
-    order = make_order(stage, lanes_of_one(job.samples, shares))
-    return {
-        "train_seconds": round(sum(line["seconds"] for line in steps), 2),
-        "steps": len(steps),
-        "documents": order.documents * stage.epochs,
-        "learned": dict(learned),
-    }
+    lanes = lanes_of_one(job.samples, shares)
+    return make_order(stage, lanes).documents * stage.epochs if job.pretrain else 0
+
+
+def _count_seconds(stage: StageConfig) -> float:
+    return round(sum(line["seconds"] for line in _step_lines(stage)), 2)
+
+
+def _step_lines(stage: StageConfig) -> list[dict[str, Any]]:
+    """The lines of a run's figures that are of training steps."""
+    return [line for line in read_metrics(Path(stage.out) / METRICS) if "lr" in line]
 
 
 def as_csv(results: dict[str, Any]) -> str:

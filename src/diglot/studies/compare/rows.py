@@ -1,9 +1,10 @@
 """The rows of a comparison: recipes merged in order, as settings of one training stage."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from diglot.config.parts import as_plain
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
@@ -13,6 +14,12 @@ from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_c
 MAX_LABEL_CHARS = 80
 # Fields of a stage that are the same for all rows, and the comparison's fields that set them.
 OURS = {"data": "data", "out": "out", "split": "split", "seed": "seeds", "max_samples": "samples"}
+# The same of the second stage; it starts from the row's first stage, with the same model.
+OURS_SFT = {
+    **{"data": "sft.data", "out": "out", "split": "sft.split", "seed": "seeds"},
+    **{"max_samples": "sft.samples", "start_from": "rows", "model": "rows"},
+}
+KNOWN = {"config", "set", "sft", "pretrain"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +29,27 @@ class Row:
     label: str
     config: tuple[str, ...]  # recipes, later ones over earlier ones
     set: Mapping[str, Any]  # single settings over them
-    stage: StageConfig  # all of its parts spelled out; without data, out, seed and samples
+    stage: StageConfig  # all of its parts spelled out; without out, seed and samples
+    pretrain: bool = True  # False: the projector stays as it is before training
+    sft: Mapping[str, Any] = field(default_factory=dict)  # single settings of the second stage
+    second: StageConfig | None = None  # the second stage, likewise
 
 
 def read_rows(config: CompareConfig) -> list[Row]:
     """Every row, resolved. Raises ConfigError naming the row whose settings cannot work."""
     entries = {str(label): row for label, row in config.rows.items() if row is not None}
-    _check_ours(config.set, where="set")
-    rows = [_read_row(config, label, row) for label, row in entries.items()]
+    _check_ours(config.set, OURS, where="set")
+    _check_ours(config.sft.set if config.sft else {}, OURS_SFT, where="sft.set")
+    if unknown := sorted(set(config.only) - set(entries)):
+        expected = "some of " + ", ".join(entries)
+        raise ConfigError("no such row", expected=expected, got=unknown[0], where="only")
+    chosen = [label for label in entries if not config.only or label in config.only]
+    rows = [_read_row(config, label, entries[label]) for label in chosen]
     if not rows:
         raise ConfigError("nothing to compare", expected="label: recipe lines", where="rows")
-    labels = [row.label for row in rows]
-    _check_apart(labels)
-    if config.baseline is not None and config.baseline not in labels:
-        expected = "one of " + ", ".join(labels)
+    _check_apart(chosen)
+    if config.baseline is not None and config.baseline not in chosen:
+        expected = "one of " + ", ".join(chosen)
         raise ConfigError("no such row", expected=expected, got=config.baseline, where="baseline")
     return rows
 
@@ -43,32 +57,82 @@ def read_rows(config: CompareConfig) -> list[Row]:
 def _read_row(config: CompareConfig, label: str, entry: Any) -> Row:
     where = f"rows.{label}"
     _check_label(label)
-    recipes, settings = _read_entry(entry, where=where)
-    _check_ours(settings, where=f"{where}.set")
+    row = _read_entry(entry, where=where)
+    _check_ours(row.set, OURS, where=f"{where}.set")
+    _check_ours(row.sft, OURS_SFT, where=f"{where}.sft")
+    if row.sft and config.sft is None:
+        raise ConfigError("there is no second stage", where=f"{where}.sft", fix="Give `sft`.")
     try:
-        merged: Any = {}
-        single = [nested(*item) for item in (*config.set.items(), *settings.items())]
-        for layer in (*map(read, recipes), *single):
-            merged = merge_stage(merged, layer)
         ours = {"data": config.data, "out": config.out, "split": config.split}
-        stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
-        stage = resolve_stage(_with_features(stage, config))
+        stage = _read_stage(config, row.config, (config.set, row.set), ours, where=where)
+        second = _second_stage(config, row, stage, where=f"{where}.sft") if config.sft else None
     except DiglotError as error:
         names_row = str(error).startswith(where)
         raise ConfigError(str(error), where=None if names_row else where) from error
-    return Row(label=label, config=recipes, set=settings, stage=stage)
+    return Row(
+        label=label,
+        config=row.config,
+        set=row.set,
+        stage=stage,
+        pretrain=row.pretrain,
+        sft=row.sft,
+        second=second,
+    )
 
 
-def _read_entry(entry: Any, *, where: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+def _second_stage(
+    config: CompareConfig, row: "_Entry", stage: StageConfig, *, where: str
+) -> StageConfig:
+    """The second stage of a row: the recipe of all rows, what the row adds, and its model."""
+    sft = config.sft
+    assert sft is not None
+    ours: dict[str, Any] = {
+        **{"data": sft.data, "out": config.out, "split": sft.split, "max_samples": sft.samples},
+        "model": as_plain(stage.model),
+    }
+    return _read_stage(config, sft.recipes, (sft.set, row.sft), ours, where=where)
+
+
+def _read_stage(
+    config: CompareConfig,
+    recipes: Sequence[str],
+    settings: Sequence[Mapping[str, Any]],
+    ours: Mapping[str, Any],
+    *,
+    where: str,
+) -> StageConfig:
+    """Recipes, then single settings over them, then what the comparison sets."""
+    merged: Any = {}
+    single = [nested(*item) for layer in settings for item in layer.items()]
+    for layer in (*map(read, recipes), *single):
+        merged = merge_stage(merged, layer)
+    stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
+    return resolve_stage(_with_features(stage, config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """A row as it is written."""
+
+    config: tuple[str, ...]
+    set: dict[str, Any]
+    sft: dict[str, Any]
+    pretrain: bool
+
+
+def _read_entry(entry: Any, *, where: str) -> _Entry:
     """The recipes and the single settings of a row."""
     row = dict(entry) if isinstance(entry, Mapping) else {"config": entry}
-    recipes, settings = row.pop("config", []), row.pop("set", {}) or {}
+    recipes = row.get("config", [])
     recipes = [recipes] if isinstance(recipes, str) else recipes
+    given, added = (row.get(name) or {} for name in ("set", "sft"))
+    pretrain = row.get("pretrain", True)
     fine = isinstance(recipes, list) and all(isinstance(name, str) for name in recipes)
-    if row or not fine or not isinstance(settings, Mapping):
-        expected = "a recipe, a list of recipes, or {config: [...], set: {field: value}}"
+    fine = fine and isinstance(given, Mapping) and isinstance(added, Mapping)
+    if set(row) - KNOWN or not fine or not isinstance(pretrain, bool):
+        expected = "a recipe, a list of recipes, or {config: [...], set: {field: value}, ...}"
         raise ConfigError("not a row", expected=expected, got=entry, where=where)
-    return tuple(recipes), dict(settings)
+    return _Entry(config=tuple(recipes), set=dict(given), sft=dict(added), pretrain=pretrain)
 
 
 def _check_label(label: str) -> None:
@@ -89,13 +153,13 @@ def _check_apart(labels: Sequence[str]) -> None:
             raise ConfigError("too alike", expected=expected, got=[twin, label], where="rows")
 
 
-def _check_ours(settings: Mapping[str, Any], *, where: str) -> None:
+def _check_ours(settings: Mapping[str, Any], ours: Mapping[str, str], *, where: str) -> None:
     """Raises ConfigError for a setting that the comparison makes for all rows."""
-    for field in settings:
-        ours = OURS.get(str(field).partition(".")[0])
-        if ours:
-            fix = f"Give the comparison's `{ours}`."
-            raise ConfigError("the same for all rows", where=f"{where}.{field}", fix=fix)
+    for name in settings:
+        theirs = ours.get(str(name).partition(".")[0])
+        if theirs:
+            fix = f"Give the comparison's `{theirs}`."
+            raise ConfigError("the same for all rows", where=f"{where}.{name}", fix=fix)
 
 
 def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:

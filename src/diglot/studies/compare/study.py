@@ -1,6 +1,7 @@
 """A comparison from start to end; killed and started again, it resumes."""
 
 import contextlib
+import itertools
 import json
 import logging
 import shlex
@@ -14,9 +15,11 @@ import yaml
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
+from diglot.evaluate.question_scenes import open_scenes
 from diglot.files import locked, replace_text
 from diglot.measure.config import check_measures
 from diglot.report.comparison import write_comparison
+from diglot.studies.compare.chain import Asked
 from diglot.studies.compare.checks import check_rows, check_scenes_apart
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.figure import write_sizes_figure
@@ -44,9 +47,12 @@ class Study:
 
     def run(self, report: Report) -> dict[str, Any]:
         """Do the jobs that are not done, results written after each; returns the results."""
-        todo = [job for job in self.jobs if job.measures() is None]
         with _hold_folder(self.out):
-            self._check_jobs(todo)
+            asked = next((job.questions for job in self.jobs), None)
+            if asked:
+                asked.prepare(report)
+            todo = [job for job in self.jobs if job.measures() is None]
+            self._check_jobs(todo, asked, report)
             ended = len(self.jobs) - len(todo)
             report(Progress("study", ended, len(self.jobs)))
             for job, reason in self._run_todo(todo, report):
@@ -84,7 +90,7 @@ class Study:
         plain = {name: str(value) for name, value in fields.items() if value is not None}
         return {**plain, **packages}
 
-    def _check_jobs(self, todo: Sequence[Job]) -> None:
+    def _check_jobs(self, todo: Sequence[Job], asked: Asked | None, report: Report) -> None:
         """Raises ConfigError or DataError for what no job should begin with."""
         if not todo:
             return
@@ -92,9 +98,15 @@ class Study:
             open_dataset(Path(self.config.data), split)
             for split in (self.config.split, self.config.held_out)
         )
-        check_scenes_apart(held_out, training)
+        learned, shown = [training], [held_out]
+        if sft := self.config.sft:
+            learned.append(open_dataset(Path(sft.data), sft.split))
+        if asked:
+            shown.append(open_scenes(asked.source, asked.folder, report))
+        for one, other in itertools.product(shown, learned):
+            check_scenes_apart(one, other)
         left = {job.row for job in todo}
-        check_rows([row for row in self.rows if row.label in left], training)
+        check_rows([row for row in self.rows if row.label in left], *learned)
 
     def _run_todo(self, todo: Sequence[Job], report: Report) -> Iterator[tuple[Job, str | None]]:
         with contextlib.closing(
@@ -110,6 +122,8 @@ def open_study(config: CompareConfig) -> Study:
     """
     rows = read_rows(config)
     check_measures(config.measure)  # a wrong setting ends here, before any job
+    if config.evaluate:
+        Asked(config.evaluate, config.out).tasks  # noqa: B018  likewise
     dataset, held_out = (
         open_dataset(Path(config.data), split) for split in (config.split, config.held_out)
     )

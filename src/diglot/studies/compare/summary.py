@@ -42,10 +42,11 @@ def crossovers(
 ) -> list[dict[str, Any]]:
     """For each measure, the crossover of each row with the baseline, and of the baseline with it.
 
-    Nothing where there is but one size.
+    Nothing where there is but one size, nor for a row that learns from no sample.
     """
-    if len({job["samples"] for job in jobs}) < 2:
+    if len({job["samples"] for job in jobs if job["samples"]}) < 2:
         return []
+    jobs = [job for job in jobs if job["samples"]]
     pairs = [p for row in rows if row != baseline for p in ((row, baseline), (baseline, row))]
     return [
         {"measure": key, "row": row, "other": other, **_find_crossover(jobs, head, row, other)}
@@ -95,7 +96,7 @@ def _job_score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
 
 
 def costs(jobs: Jobs) -> list[dict[str, Any]]:
-    """For each row and size: documents of one run, and the median seconds of its training."""
+    """For each row and size: documents of one run, and the median seconds of its stages."""
     costs_at: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for job in jobs:
         if job["state"] == "done":
@@ -107,6 +108,25 @@ def costs(jobs: Jobs) -> list[dict[str, Any]]:
             "documents": found[0]["documents"],
             "learned": found[0]["learned"],
             "train_seconds": median(cost["train_seconds"] for cost in found),
+            **_second_seconds(found),
         }
         for (row, samples), found in costs_at.items()
     ]
+
+
+def _second_seconds(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    seconds = [cost["sft_seconds"] for cost in found if "sft_seconds" in cost]
+    return {"sft_seconds": median(seconds)} if seconds else {}
+
+
+def at_every_size(results: Mapping[str, Any]) -> dict[str, Any]:
+    """results.json, a row without a first stage standing at every size with what it has at none."""
+    expanded = {
+        name: [
+            {**entry, "samples": size}
+            for entry in results[name]
+            for size in ([entry["samples"]] if entry["samples"] else results["samples"])
+        ]
+        for name in ("table", "costs")
+    }
+    return {**results, **expanded}

@@ -1,0 +1,159 @@
+"""Chains of stages in a comparison: pretraining or none, the same fine-tuning, questions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diglot.core.errors import ConfigError
+from diglot.core.progress import ignore_progress
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
+from diglot.studies.compare.config import CompareConfig
+from diglot.studies.compare.job import run_job
+from diglot.studies.compare.rows import read_rows
+from diglot.studies.compare.study import open_study
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
+from diglot.synth.scenes.write import write_scenes
+from tests.models.test_chat_template import CHATML
+from tests.studies.compare.small_study import small_study
+from tests.synth.scenes.shapes import pools
+
+SMALL = ScenesConfig(image_px=48, object_px=(12, 16), objects=(1, 2), texture_share=1.0)
+SECOND = {
+    "optim": {"lr": 3e-3},
+    "trainable": {"lora": {"rank": 2, "dropout": 0.0}},
+    "global_batch": 4,
+    "micro_batch": 4,
+    "row_tokens": 512,
+    "checkpoint_every": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def chain_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Conversations to fine-tune on, scenes to ask about, and the second stage's recipe."""
+    root = tmp_path_factory.mktemp("chain")
+    maker = SceneMaker(pools(), SMALL, seed=1)
+    write_scenes(ConversationMaker(maker, QuestionsConfig()), root / "questions", 4)
+    write_scenes(SceneMaker(pools(), SMALL, split="test", seed=1), root / "scenes", 6)
+    (root / "chat.jinja").write_text(
+        CHATML + "{% if add_generation_prompt %}{{ '<|bos|>assistant\n' }}{% endif %}"
+    )
+    objective = {"name": "instruct", "template": str(root / "chat.jinja")}
+    (root / "sft.yaml").write_text(json.dumps(SECOND | {"objective": objective}))
+    return root
+
+
+def chain_study(world: Path, chain_data: Path, out: Path, **changes: Any) -> CompareConfig:
+    """Caption and no pretraining at all, each fine-tuned and asked about presence."""
+    recipe = str(world / "recipe.yaml")
+    settings: dict[str, Any] = {
+        "rows": {"caption": recipe, "untrained": {"config": recipe, "pretrain": False}},
+        "samples": [8, 4],
+        "seeds": [0],
+        "sft": FineTuningConfig(
+            data=str(chain_data / "questions"), config=str(chain_data / "sft.yaml")
+        ),
+        "evaluate": EvaluationConfig(
+            tasks=["presence"], data=str(chain_data / "scenes"), split="test", count=6
+        ),
+    }
+    return small_study(world, out, **settings | changes)
+
+
+@pytest.fixture(scope="module")
+def chained(compare_world: Path, chain_data: Path, tmp_path_factory: Any) -> Any:
+    """Every job of the study of chains, in this process: its folder and results."""
+    out = tmp_path_factory.mktemp("chained") / "study"
+    study = open_study(chain_study(compare_world, chain_data, out))
+    study.out.mkdir()
+    for job in study.jobs:
+        assert job.questions
+        job.questions.prepare(ignore_progress)
+        run_job(job, ignore_progress)
+    return study, study.write()
+
+
+def test_a_row_without_pretraining_is_one_chain_of_no_samples(chained: Any) -> None:
+    study, results = chained
+    states = {(job["row"], job["samples"]): job["state"] for job in results["jobs"]}
+    assert states == dict.fromkeys([("caption", 4), ("caption", 8), ("untrained", 0)], "done")
+    untrained = next(job for job in study.jobs if not job.pretrain)
+    assert not (untrained.folder / "metrics.jsonl").exists()  # no step was made
+    assert results["samples"] == [4, 8]
+    page = (study.out / "report.html").read_text()
+    for text in ("before SFT", "after SFT", "untrained"):
+        assert text in page
+
+
+def test_a_printed_score_is_that_of_the_logged_answers(chained: Any) -> None:
+    """By hand: of each question's candidates the one of the highest log-probability."""
+    study, results = chained
+    job = next(job for job in study.jobs if job.samples == 8)
+    lines = (study.out / "evaluation" / "benchmark" / "items.jsonl").read_text().splitlines()
+    items = [json.loads(line) for line in lines]
+    (path,) = (Path(job.last.out) / "answers").glob("*.jsonl")
+    answers = [json.loads(line)["answer"] for line in path.read_text().splitlines()]
+    right = []
+    for item, answer in zip(items, answers, strict=True):  # asked in the order of the items
+        scored = zip(answer["log_prob"], item["candidates"], strict=True)
+        right.append(max(scored)[1] == item["answer"])
+    entry = next(e for e in results["jobs"] if (e["row"], e["samples"]) == ("caption", 8))
+    score = entry["scores"]["presence.likelihood"]
+    assert (score["value"], score["n"]) == (pytest.approx(sum(right) / len(right)), len(items))
+
+
+def test_alignment_is_measured_before_and_after(chained: Any) -> None:
+    _, results = chained
+    for job in results["jobs"]:
+        before, after = (job["scores"][k]["value"] for k in ("caption_nll", "sft.caption_nll"))
+        assert before != after
+        assert job["cost"]["sft_seconds"] > 0
+
+
+def test_an_ended_chain_is_not_done_again_and_a_cut_one_is_finished(
+    chained: Any, compare_world: Path, chain_data: Path
+) -> None:
+    study, results = chained
+    again = open_study(chain_study(compare_world, chain_data, study.out))
+    assert all(job.measures() is not None for job in again.jobs)
+    job = again.jobs[0]
+    (Path(job.last.out) / "evaluation.json").unlink()  # killed before the scores were written
+    stamp = (Path(job.last.out) / "metrics.jsonl").stat().st_mtime_ns
+    assert again.jobs[0].measures() is None
+    run_job(job, ignore_progress)
+    assert (Path(job.last.out) / "metrics.jsonl").stat().st_mtime_ns == stamp
+    assert again.write()["table"] == results["table"]
+
+
+def test_every_row_is_fine_tuned_on_the_same_with_what_it_adds(
+    compare_world: Path, chain_data: Path, tmp_path: Path
+) -> None:
+    recipe = str(compare_world / "recipe.yaml")
+    rows = {
+        "plain": recipe,
+        "kept": {"config": recipe, "sft": {"plus.patch_aligned.weight": 0.5}},
+    }
+    plain, kept = read_rows(chain_study(compare_world, chain_data, tmp_path, rows=rows))
+    assert plain.second
+    assert kept.second
+    assert plain.second.sources == kept.second.sources
+    assert not plain.second.plus
+    assert kept.second.plus["patch_aligned"]["weight"] == 0.5
+    assert plain.second.model == plain.stage.model
+
+
+def test_what_the_study_sets_for_all_rows_is_refused_in_one(
+    compare_world: Path, chain_data: Path, tmp_path: Path
+) -> None:
+    recipe = str(compare_world / "recipe.yaml")
+    rows = {"own": {"config": recipe, "sft": {"data": "elsewhere"}}}
+    with pytest.raises(ConfigError, match=r"rows\.own\.sft\.data"):
+        read_rows(chain_study(compare_world, chain_data, tmp_path, rows=rows))
+    rows = {"own": {"config": recipe, "sft": {"optim.lr": 1}}}
+    alone = chain_study(compare_world, chain_data, tmp_path, rows=rows, sft=None)
+    with pytest.raises(ConfigError, match="there is no second stage"):
+        read_rows(alone)
