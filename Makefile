@@ -2,6 +2,7 @@
 # make test       the environment if needed, and the tests      make test-slow  those left out of it
 # make check      lint, format, types          make docs       the pages, warnings are errors
 # make coverage   the tests with coverage      make bench      the benchmarks
+# make peers      an environment under build/peers with TRL, and diglot's step beside that of other trainers
 # make lmms       an environment with lmms-eval under build/lmms, which the tests marked slow then use
 # make test-lowest, make test-newest           the core tests under the lowest and the newest releases
 
@@ -16,7 +17,7 @@ LOWEST_TORCH ?= $(shell sed -n 's/^ *"\(torch\)>=\([0-9.]*\)",/\1==\2/p' pyproje
 NEWEST_TORCH ?= torch
 LMMS := lmms_eval==0.7.3 'decord>=0.6' 'filelock<4'
 
-.PHONY: demo test test-slow check docs coverage bench lmms clean test-lowest test-newest
+.PHONY: demo test test-slow check docs coverage bench peers lmms clean test-lowest test-newest
 
 demo: $(VENV)/made
 	$(BIN)/diglot fetch
@@ -47,6 +48,17 @@ coverage: $(VENV)/made
 bench: $(VENV)/made
 	$(BIN)/diglot fetch
 	$(BIN)/python -m benchmarks
+
+peers: build/peers/made
+	build/peers/bin/diglot fetch
+	build/peers/bin/python -m benchmarks.peers $(ARGS)
+
+build/peers/made: pyproject.toml constraints.txt benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip install --disable-pip-version-check -q -c constraints.txt torch
+	build/peers/bin/pip install --disable-pip-version-check -q -c constraints.txt \
+		-r benchmarks/peers/requirements.txt -e '.[demo]'
+	@touch $@
 
 # torchvision goes where it does not load beside the installed torch; lmms-eval runs without it.
 lmms:

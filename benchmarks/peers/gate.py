@@ -1,0 +1,59 @@
+"""Lets trainers step in turns: each in a process of its own, one optimizer step at a time."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step cost, from the reading of its data to the update."""
+
+    loss: float
+    wall_s: float
+    cpu_s: float  # of all threads
+
+
+@dataclass
+class Gate:
+    """A trainer's side: it stops here before its first step and after each one."""
+
+    connection: Connection
+    steps: int
+    began: tuple[float, float] = field(default=(0.0, 0.0), init=False)
+    base_bytes: int = field(default=0, init=False)
+    done: int = field(default=0, init=False)
+
+    def before_model(self) -> None:
+        """The libraries are loaded, the model is not."""
+        self.base_bytes = _resident_bytes("VmRSS")
+
+    def before_steps(self) -> None:
+        """The model is loaded: forget the peak of loading, and wait for the first turn."""
+        Path("/proc/self/clear_refs").write_text("5")
+        self._wait("ready")
+
+    def after_step(self, loss: float) -> None:
+        """Say what the step cost and wait for the next turn; after the last one, the memory."""
+        wall, cpu = self.began
+        spent = Step(loss, time.perf_counter() - wall, time.process_time() - cpu)
+        self.done += 1
+        if self.done < self.steps:
+            return self._wait(spent)
+        self.connection.send(spent)
+        self.connection.send(_resident_bytes("VmHWM") - self.base_bytes)
+
+    def _wait(self, message: object) -> None:
+        self.connection.send(message)
+        self.connection.recv()
+        self.began = time.perf_counter(), time.process_time()
+
+
+def _resident_bytes(name: str) -> int:
+    """Of this process: VmRSS, what is in memory now, or VmHWM, the most that was."""
+    lines = Path(f"/proc/{os.getpid()}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))

@@ -1,0 +1,132 @@
+"""The work that every trainer does: a stock Llava of random weights, and captioned images.
+
+Stage 1 of LLaVA: the projector learns, on captions of 36 to 190 words. Every trainer gets the same
+weights, samples, order and token ids; those that are not ours get pixels and ids made beforehand.
+"""
+
+import io
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+
+from benchmarks.shapes import WORDS
+from diglot.core.types import Sample
+from diglot.data.config import DataSource
+from diglot.data.writer import write_dataset
+from diglot.embedded.smollm2 import language_model_dir
+from diglot.models.config import VLMConfig
+from diglot.train.config import ObjectivePart, OptimConfig, StageConfig
+
+SIDE_PX, PATCH_PX, BATCH = 224, 16, 4
+LR = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Sizes and places of one comparison."""
+
+    folder: str
+    layers: int = 6
+    vocabulary: int = 49216
+    steps: int = 6
+    precision: str = "no"
+    threads: int = 1
+
+    @property
+    def model(self) -> str:
+        """The stock model's folder."""
+        return f"{self.folder}/llava"
+
+    def config(self, out: str) -> StageConfig:
+        """The stage as a recipe of ours."""
+        return StageConfig(
+            data=[DataSource(path=f"{self.folder}/data")],
+            out=out,
+            objective=ObjectivePart("caption"),
+            model=VLMConfig(stock=self.model),
+            optim=OptimConfig(lr=LR, schedule="constant", warmup=0.0, clip=1.0),
+            global_batch=BATCH,
+            micro_batch=BATCH,
+            precision=self.precision,  # type: ignore[arg-type]
+            checkpoint_every=10**6,
+        )
+
+
+def make_stage(stage: Stage) -> int:
+    """Write model and data; returns the bytes of the weights."""
+    write_dataset(_samples(stage.steps * BATCH), Path(stage.folder) / "data")
+    (Path(stage.folder) / "stage.json").write_text(json.dumps(asdict(stage)))
+    model = _save_model(stage)
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def load_model(stage: Stage) -> Any:
+    """The stock model in float32, its projector alone learning, as every peer trains it."""
+    model = LlavaForConditionalGeneration.from_pretrained(
+        stage.model, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    model.requires_grad_(False)
+    model.model.multi_modal_projector.requires_grad_(True)
+    return model
+
+
+def _save_model(stage: Stage) -> Any:
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(language_model_dir())
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    text = LlamaConfig.from_pretrained(language_model_dir())
+    text.num_hidden_layers, text.vocab_size = stage.layers, stage.vocabulary
+    vision = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12}
+    vision |= {"num_attention_heads": 6, "image_size": SIDE_PX, "patch_size": PATCH_PX}
+    config = LlavaConfig(
+        vision_config={"model_type": "clip_vision_model", **vision},
+        text_config=text,
+        image_token_index=len(tokenizer) - 1,
+        tie_word_embeddings=True,
+    )
+    model = LlavaForConditionalGeneration(config)
+    model.save_pretrained(stage.model)
+    square = {"height": SIDE_PX, "width": SIDE_PX}
+    LlavaProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": SIDE_PX}, crop_size=square),
+        tokenizer,
+        patch_size=PATCH_PX,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    ).save_pretrained(stage.model)
+    return model
+
+
+def _samples(count: int) -> list[Sample]:
+    """Noise with captions of 36 to 190 words."""
+    words, pixels = random.Random(0), np.random.default_rng(0)
+    made = []
+    for index in range(count):
+        stream = io.BytesIO()
+        noise = pixels.integers(0, 256, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(stream, "PNG")
+        caption = " ".join(words.choice(WORDS) for _ in range(words.randint(36, 190)))
+        made.append(
+            Sample.captioned(
+                id=str(index),
+                image=stream.getvalue(),
+                size_hw=(SIDE_PX, SIDE_PX),
+                caption=caption,
+                regions=(),
+            )
+        )
+    return made
