@@ -140,11 +140,11 @@ def test_earlier_layers_are_the_networks_own_maps(
         block.register_forward_hook(lambda m, i, out: maps.append(out))
         for block in encoder.net._blocks
     ]
-    encoder(pixels)
+    encoder.net.extract_features(pixels)
     for hook in hooks:
         hook.remove()
     last = [x for x in maps if x.shape[-1] == 64 // stride][-1]
-    torch.testing.assert_close(early(pixels)[0], last[0].permute(1, 2, 0))
+    torch.testing.assert_close(early(pixels)[0], last[0].permute(1, 2, 0), rtol=1e-4, atol=1e-4)
     assert early.revision == f"{encoder.revision}-{layer}"
     with pytest.raises(ConfigError, match="only the last layer is classified"):
         early.classifier_rows()
@@ -164,3 +164,24 @@ def test_random_weights_are_by_seed_and_let_pictures_through() -> None:
     assert features.std() > 0.5
     assert between_pictures > 0.1
     assert (features.flatten(0, 2).std(0) > 0.01).float().mean() > 0.95
+
+
+def test_a_frozen_encoder_folds_its_norms_and_follows_its_weights() -> None:
+    encoder = build(Config(image_px=64))
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    names = set(encoder.state_dict())
+    with torch.no_grad():
+        for changed in (None, "_conv_stem", "_bn1"):
+            if changed:  # in place, as an optimizer or a load would
+                getattr(encoder.net, changed).weight.mul_(1.2)
+            plain_VhwE = encoder.net.extract_features(pixels).permute(0, 2, 3, 1)
+            torch.testing.assert_close(encoder(pixels), plain_VhwE, rtol=1e-4, atol=1e-4)
+    folded = encoder._folded.of(encoder.net)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    assert set(encoder.state_dict()) == names
+
+
+def test_an_encoder_that_learns_gets_its_gradients() -> None:
+    encoder = build(Config(image_px=64))
+    encoder(torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))).sum().backward()
+    assert encoder.net._bn0.weight.grad.abs().sum() > 0

@@ -19,6 +19,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.files import file_sha256
 from diglot.models.encoder import RGB, Resample
+from diglot.models.encoders._folding import FoldedCopies
 from diglot.models.encoders._random_start import randomise
 
 STRIDE_PX = 32  # of the last layer: views are multiples of it whichever layer is read
@@ -89,6 +90,7 @@ class EfficientNetLite0(nn.Module):
             torch.channels_last if config.channels_last else torch.contiguous_format
         )
         self.net.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
+        self._folded = FoldedCopies()
         super().train(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -110,12 +112,17 @@ class EfficientNetLite0(nn.Module):
                 where="efficientnet_lite0",
             )
         pixels_V3HW = pixels_V3HW.contiguous(memory_format=self.memory_format)
-        read = self.net.extract_features if self.layer == "head" else self._block_output
-        return read(pixels_V3HW).permute(0, 2, 3, 1).contiguous()
+        net = self.net if self._needs_gradient() else self._folded.of(self.net)
+        head = self.layer == "head"
+        x_VEhw = net.extract_features(pixels_V3HW) if head else self._block_output(net, pixels_V3HW)
+        return x_VEhw.permute(0, 2, 3, 1).contiguous()
 
-    def _block_output(self, pixels_V3HW: torch.Tensor) -> torch.Tensor:
+    def _needs_gradient(self) -> bool:
+        learns = any(p.requires_grad for p in self.net.parameters())
+        return learns and torch.is_grad_enabled()
+
+    def _block_output(self, net: Any, pixels_V3HW: torch.Tensor) -> torch.Tensor:
         """The map (V, E, h, w) after the layer's last block."""
-        net = self.net
         x_VEhw = net._swish(net._bn0(net._conv_stem(pixels_V3HW)))
         for block in net._blocks[: self._blocks]:
             x_VEhw = block(x_VEhw)
