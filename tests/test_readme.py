@@ -19,6 +19,7 @@ TINY = {
     "train": ["--max_samples", "8"],
     "select scene-pairs": ["--count", "6"],
     "select ocr-pairs": ["--count", "6"],
+    "select view": ["--count", "1"],
 }
 # Hours at any size, a user's own files, or nothing that README makes.
 NOT_RUN = (

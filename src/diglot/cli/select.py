@@ -68,7 +68,7 @@ def _join_repeated(function: Callable[..., None], args: list[str]) -> list[str]:
     kinds = typing.get_type_hints(function)
     lists = {f"--{name}" for name, kind in kinds.items() if typing.get_origin(kind) is list}
     joined = []
-    for word, after in zip(args, [*args[1:], ""], strict=True):
+    for word, after in zip(args, [*args, ""][1:], strict=True):
         option, equals, value = word.partition("=")
         whole = (value if equals else after).lstrip().startswith("[")  # the list itself
         joined.append(f"{option}+{equals}{value}" if option in lists and not whole else word)
