@@ -29,7 +29,7 @@ class Samples(Protocol):
         ...
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """The id of every record; of one that has none, its position."""
         ...
 

@@ -80,12 +80,16 @@ class Dataset:
     def _paths(self) -> list[Path]:
         return [shard.path for shard in self._shards]
 
-    @cached_property
+    @property
     def ids(self) -> Sequence[str]:
         """The id of every sample, in order, without reading a picture; "" where a record has none.
 
         This and the three below are read as a whole when first asked for, and kept in few bytes.
         """
+        return self._ids
+
+    @cached_property
+    def _ids(self) -> Sequence[str]:  # apart, as a protocol's property is no cached one
         return read_ids(self._paths)
 
     @cached_property

@@ -77,10 +77,11 @@ def rule_inputs(
     """The decoder's masks and positions for a model with a visual rule."""
     rule, config = language.rule, language.model.config
     inputs = position_inputs(rule, packed)
-    if rule.both_ways is None:
+    both_ways = rule.both_ways
+    if both_ways is None:
         return inputs | _attention_inputs(packed, embeds_BTD, attention, config)
     masks = _masks_of_kinds(
-        config, lambda window: rule_mask(packed, rule.both_ways, embeds_BTD.dtype, window)
+        config, lambda window: rule_mask(packed, both_ways, embeds_BTD.dtype, window)
     )
     return inputs | {"attention_mask": masks}
 

@@ -99,8 +99,9 @@ class StockProjector(nn.Module):
         shape = (factor, factor) if self.takes == "grids" else (factor**2,)
         blocks = merged_NE.reshape(len(merged_NE), *shape, width)
         if self.takes == "mean":  # Gemma 3 pools a whole view of one size
-            pooled_NE = self.stock.mm_soft_emb_norm(blocks.mean(1))
-            return pooled_NE @ self.stock.mm_input_projection_weight
+            projector: Any = self.stock
+            pooled_NE = projector.mm_soft_emb_norm(blocks.mean(1))
+            return pooled_NE @ projector.mm_input_projection_weight
         return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
 
 
