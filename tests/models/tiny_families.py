@@ -44,8 +44,8 @@ def families() -> list[str]:
     return sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
 
-def tiny_family(name: str) -> Any:
-    """A random causal LM of this family, float32, eval mode.
+def tiny_family(name: str, **settings: Any) -> Any:
+    """A random causal LM of this family, float32, eval mode; `settings` take the rule's place.
 
     Raises what `transformers` raises where the one rule of sizes does not make one.
     """
@@ -53,7 +53,7 @@ def tiny_family(name: str) -> Any:
     sizes = {key: value for key, value in SIZES.items() if hasattr(default, key)}
     if hasattr(default, "kv_lora_rank"):  # latent attention has as many keys as queries
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
-    config = CONFIG_MAPPING[name](**sizes, **KINDS.get(name, {}))
+    config = CONFIG_MAPPING[name](**{**sizes, **KINDS.get(name, {}), **settings})
     with torch.device("meta"):  # counted before anything is made: some sizes go by other names
         empty = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
     parameters = sum(p.numel() for p in empty.parameters())

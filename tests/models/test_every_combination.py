@@ -1,0 +1,141 @@
+"""Encoder x projector x LLM: a step of each stage, and out to every container that holds it."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diglot.core.conversation import Turn
+from diglot.core.types import Sample
+from diglot.data.collate import collate, encode_sample
+from diglot.models.config import LanguageConfig, Trainable
+from diglot.models.export import stock_run
+from diglot.models.export.check import check_export
+from diglot.models.export.container import compare_containers, load_container
+from diglot.models.export.design import read_design
+from diglot.models.export.folder import write_export
+from diglot.models.trainable import set_trainable
+from diglot.models.vlm import VLM, VLMConfig, build_vlm
+from diglot.objectives import code_switch, instruct
+from tests.models.adapters.tiny_stock import save_qwen
+from tests.models.export.test_export import pictures
+from tests.models.tiny_families import tiny_family
+from tests.tiny import tiny_sample, tiny_tokenizer
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "clip": {"name": "clip", "layer": -2},
+    "siglip": {"name": "siglip", "layer": -1},
+    "siglip2": {"name": "siglip2", "layer": "last"},
+    "dinov2": {"name": "dinov2", "layer": -2},
+    "dinov3": {"name": "dinov3", "layer": "last"},
+    "qwen2_5_vl": {"name": "qwen2_5_vl", "image_px": 32},
+    "efficientnet_lite0": {"name": "efficientnet_lite0", "image_px": 128, "weights": "random:0"},
+    "combined": {"name": "combined"},
+}
+PROJECTORS: dict[str, dict[str, Any]] = {
+    "linear": {"name": "linear", "unshuffle": 2},
+    "mlp": {"name": "mlp", "activation": "gelu"},
+    "unshuffled mlp": {"name": "mlp", "unshuffle": 2, "input_norm": True, "hidden": 24},
+    "c_abstractor": {"name": "c_abstractor", "input_side": 4, "output_side": 2, "hidden": 16},
+}
+LANGUAGES = ("llama", "qwen2", "qwen3", "mistral", "gemma", "gemma3_text", "phi3", "olmo2")
+LANGUAGES += ("granite", "cohere", "gpt2")
+HELD = {("clip", "mlp"), ("siglip", "mlp"), ("dinov2", "mlp"), ("efficientnet_lite0", "mlp")}
+
+
+def covering() -> list[tuple[str, str, str]]:
+    """Every encoder and every projector at least once, of the language models as many."""
+    projectors = ("mlp", "linear", "unshuffled mlp", "c_abstractor") * 2
+    return list(zip(ENCODERS, projectors, LANGUAGES, strict=False))
+
+
+EVERY = list(product(ENCODERS, PROJECTORS, LANGUAGES))
+ROWS = [
+    pytest.param(row, id="-".join(row), marks=[] if row in covering() else [pytest.mark.slow])
+    for row in EVERY
+]
+
+
+@pytest.fixture(scope="session")
+def parts(towers: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of every part by its name."""
+    root = tmp_path_factory.mktemp("parts")
+    languages = {name: root / name for name in LANGUAGES}
+    return {**languages, **towers, "qwen2_5_vl": save_qwen(root / "qwen2_5_vl")}
+
+
+def save_language(folder: Path) -> str:
+    """A language model of the family that the folder is named by, made when first asked for."""
+    if not folder.exists():
+        tokenizer = tiny_tokenizer()
+        ids = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 1}
+        tiny_family(folder.name, **ids).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def configure(parts: dict[str, Path], encoder: str, projector: str, language: str) -> VLMConfig:
+    made = dict(ENCODERS[encoder])
+    if encoder == "combined":
+        two = ("clip", "dinov2")
+        made["encoders"] = [{**ENCODERS[name], "path": str(parts[name])} for name in two]
+    elif "weights" not in made:
+        made["path"] = str(parts[encoder])
+    language_config = LanguageConfig(path=save_language(parts[language]))
+    return VLMConfig(encoder=made, projector=PROJECTORS[projector], language=language_config)
+
+
+def conversation() -> Sample:
+    picture = tiny_sample(1)
+    turns = (
+        Turn(role="user", text="<image>\nWhat is it?"),
+        Turn(role="assistant", text="A dog.", learn=True),
+    )
+    return Sample(id="talk", images=(picture.image,), sizes_hw=picture.sizes_hw, turns=turns)
+
+
+def take_step(vlm: VLM, objective: Any, sample: Sample, trainable: Trainable) -> None:
+    """One update; the loss is finite, and every part that learns gets a gradient."""
+    set_trainable(vlm, trainable)
+    grids, tokenizer = vlm.processor.token_grids(sample), vlm.language.tokenizer
+    prepared = objective.prepare(sample, grids, tokenizer, torch.Generator().manual_seed(0))
+    encoded = encode_sample(
+        sample.id,
+        prepared.sequence,
+        grids,
+        vlm.processor.sample_views(sample),
+        views_are="pixels",
+        terms=objective.terms,
+        counts=dict(prepared.counts),
+    )
+    batch = collate([encoded], row_tokens=512)
+    sums = objective.loss(vlm(batch, objective.reads), batch).sums
+    loss = torch.stack([value / batch.counts[term] for term, value in sums.items()]).sum()
+    loss.backward()
+    assert loss.isfinite()
+    learning = [p for p in vlm.parameters() if p.requires_grad]
+    for name in ("projector", "language") if trainable.language else ("projector",):
+        gradients = [p.grad for p in getattr(vlm, name).parameters() if p.grad is not None]
+        assert sum(gradient.abs().sum() for gradient in gradients) > 0, name
+    torch.optim.AdamW(learning, lr=1e-3).step()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_both_stages_and_out(parts: dict[str, Path], tmp_path: Path, row) -> None:
+    config = configure(parts, *row)
+    vlm = build_vlm(config)
+    take_step(vlm, code_switch.build(code_switch.Config()), tiny_sample(1), Trainable())
+    everything = Trainable(language=True)
+    take_step(vlm, instruct.build(instruct.Config()), conversation(), everything)
+    design = read_design(config)
+    fitting = [name for name, reasons in compare_containers(design).items() if not reasons]
+    changes_logits = row[2] in ("granite", "cohere")
+    assert bool(fitting) == (row[:2] in HELD and not changes_logits), fitting
+    for name in fitting:
+        out, container = tmp_path / name, load_container(name)
+        write_export(vlm.eval(), design, container, out, checkpoint=tmp_path)
+        if not container.needs:
+            result = check_export(out, vlm, pictures()[:1], run=stock_run.main)
+            assert result.passed, result
