@@ -15,6 +15,7 @@ def export(
     *,
     to: str | None,
     out: Path | None,
+    adapter: bool,
     dtype: str | None,
     shard_size: str,
     check: str | None,
@@ -34,6 +35,7 @@ def export(
     Examples:
         diglot export --list full/llava15_7b_caption
         diglot export runs/llava/model --to llava --out exported/llava --check
+        diglot export runs/sft/model --to llava --out exported/sft --adapter --check
         diglot export --check exported/llava
     """
     from diglot.cli.export_run import run_export  # slow to load: not for --help
@@ -42,6 +44,7 @@ def export(
         checkpoint=checkpoint,
         to=to,
         out=out,
+        adapter=adapter,
         dtype=dtype,
         shard_size=shard_size,
         check=out if check == HERE else Path(check) if check else None,
@@ -69,6 +72,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=["float32", "bfloat16", "float16"],
         default=None,
         help="of the weights written; the language model's where left out",
+    )
+    parser.add_argument(
+        "--adapter",
+        action="store_true",
+        help="leave LoRA unmerged: OUT is the base, OUT/adapter a folder of peft",
     )
     parser.add_argument("--shard_size", default="5GB", help="largest weights file, as 5GB")
     parser.add_argument(

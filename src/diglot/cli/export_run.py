@@ -24,6 +24,7 @@ def run_export(
     checkpoint: Path | None,
     to: str | None,
     out: Path | None,
+    adapter: bool,
     dtype: str | None,
     shard_size: str,
     check: Path | None,
@@ -37,7 +38,7 @@ def run_export(
         _list_containers(list, console, json)
         return
     if checkpoint is not None and out is not None and to is not None:
-        export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size)
+        export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size, adapter=adapter)
         console.print(f"exported    {out}", soft_wrap=True, markup=False)
     elif check in (None, out):
         raise ConfigError(

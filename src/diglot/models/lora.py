@@ -22,7 +22,7 @@ def add_lora(language: Language, config: LoraConfig) -> list[str]:
 
     Raises ConfigError where peft is missing or `targets` finds no linear layer.
     """
-    peft = _import_peft()
+    peft = import_peft()
     pattern = re.compile(config.targets)
     names = [
         name
@@ -83,7 +83,8 @@ def _example(language: Language) -> str:
     return repr(linear[0]) if linear else "none: it has no linear layer"
 
 
-def _import_peft() -> Any:
+def import_peft() -> Any:
+    """The package peft. Raises ConfigError where it is missing."""
     try:
         import peft
     except ImportError as error:

@@ -109,6 +109,8 @@ def compare_containers(design: Design) -> Mapping[str, list[str]]:
 def language_misfits(design: Design) -> list[str]:
     """What no container keeps of a language model."""
     reasons = ["the language model's head has a bias, the container's none"] * design.head_bias
+    if design.ties_unknown:
+        reasons.append("its head is tied to embeddings that are no `embed_tokens` of its decoder")
     if design.changes_logits:
         reasons.append("the language model scales or caps its logits, which the container does not")
     return reasons

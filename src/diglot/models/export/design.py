@@ -34,6 +34,8 @@ class Design:
     text: Any
     head_bias: bool = False
     """Whether the language model's head adds a bias, which no stock container keeps."""
+    ties_unknown: bool = False
+    """Whether its head is its input embeddings, under a name that stock containers do not tie."""
     changes_logits: bool = False
     """Whether the language model scales or caps its logits, which no stock container does."""
     unread: tuple[str, ...] = ()
@@ -62,13 +64,15 @@ def read_design(config: VLMConfig) -> Design:
     path = config.language.path
     path = str(language_model_dir()) if path == EMBEDDED else path
     text = _read_config(path, config.language.revision, "language.path", unread)
+    head_bias, ties_unknown = (False, False) if text is None else _read_head(text)
     return Design(
         encoder=encoder,
         projector=projector,
         preprocess=config.preprocess or _squashed(encoder, tower),
         tower=tower,
         text=text,
-        head_bias=text is not None and _head_has_bias(text),
+        head_bias=head_bias,
+        ties_unknown=ties_unknown,
         changes_logits=text is not None and _changes_logits(text),
         unread=tuple(unread),
     )
@@ -96,11 +100,16 @@ def _changes_logits(text: Any) -> bool:
     return any(change != LogitChange() for change in changes)
 
 
-def _head_has_bias(text: Any) -> bool:
-    """Of a config that is no causal LM's, False: loading its model says so."""
+def _read_head(text: Any) -> tuple[bool, bool]:
+    """(adds a bias, is tied to embeddings that are not the decoder's `embed_tokens`).
+
+    Of a config that is no causal LM's, False twice: loading its model says so.
+    """
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(text)
     except ValueError:
-        return False
-    return getattr(model.get_output_embeddings(), "bias", None) is not None
+        return False, False
+    biased = getattr(model.get_output_embeddings(), "bias", None) is not None
+    tied = model.config.get_text_config().tie_word_embeddings
+    return biased, tied and not hasattr(model.base_model, "embed_tokens")

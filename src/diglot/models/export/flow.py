@@ -14,6 +14,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_weights
+from diglot.models.export.adapter import take_lora
 from diglot.models.export.check import CheckResult, check_export, odd_pictures
 from diglot.models.export.container import compare_containers, known_containers, load_container
 from diglot.models.export.design import read_design
@@ -26,14 +27,27 @@ log = logging.getLogger(__name__)
 
 
 def export_checkpoint(
-    checkpoint: Path, to: str, out: Path, *, dtype: str | None = None, shard_size: str = "5GB"
+    checkpoint: Path,
+    to: str,
+    out: Path,
+    *,
+    dtype: str | None = None,
+    shard_size: str = "5GB",
+    adapter: bool = False,
 ) -> None:
     """Write a checkpoint of `diglot train` as the container `to`.
 
-    `dtype` None keeps the language model's. Raises ConfigError before any weight is read where the
+    `dtype` None keeps the language model's; `adapter` leaves LoRA unmerged, in a folder of peft
+    beside the base. Raises ConfigError before any weight is read where the
     container cannot hold it or `out` holds something else.
     """
     config = open_config(checkpoint)
+    if config.stock and adapter:
+        raise ConfigError(
+            "a model that was opened from a stock checkpoint is written with its LoRA merged",
+            where="--adapter",
+            fix="Leave it out.",
+        )
     if config.stock:
         vlm = load_checkpoint(checkpoint, config)
         write_stock(vlm, config.stock, to, out, revision=config.language.revision, dtype=dtype)
@@ -42,14 +56,16 @@ def export_checkpoint(
     design = read_design(config)
     refuse_misfit(container, design)
     refuse_occupied(out)
+    vlm = load_checkpoint(checkpoint, config, merge=not adapter)
     write_export(
-        load_checkpoint(checkpoint, config),
+        vlm,
         design,
         container,
         out,
         checkpoint=checkpoint,
         dtype=getattr(torch, dtype) if dtype else None,
         shard_size=shard_size,
+        lora=take_lora(vlm.language) if adapter else None,
     )
 
 
@@ -95,12 +111,13 @@ def open_config(folder: Path) -> VLMConfig:
     return load_config(folder)
 
 
-def load_checkpoint(folder: Path, config: VLMConfig) -> VLM:
-    """The VLM of a checkpoint, in eval mode, loaded as `config` says, LoRA merged."""
+def load_checkpoint(folder: Path, config: VLMConfig, *, merge: bool = True) -> VLM:
+    """The VLM of a checkpoint, in eval mode, loaded as `config` says, its LoRA merged."""
     vlm = build_vlm(config)
     if config.stock is None or Path(config.stock) != folder:
         load_weights(vlm, folder)
-    merge_lora(vlm.language)
+    if merge:
+        merge_lora(vlm.language)
     return vlm.eval()
 
 

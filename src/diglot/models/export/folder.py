@@ -13,6 +13,7 @@ from huggingface_hub import save_torch_state_dict
 from diglot import __version__
 from diglot.core.errors import ConfigError
 from diglot.files import replacing_folder
+from diglot.models.export.adapter import ADAPTER, TakenLora, write_adapter
 from diglot.models.export.card import model_card
 from diglot.models.export.chat_template import image_template
 from diglot.models.export.container import IMAGE_TOKEN, Container
@@ -44,8 +45,9 @@ def write_export(
     checkpoint: Path,
     dtype: torch.dtype | None = None,
     shard_size: str = "5GB",
+    lora: TakenLora | None = None,
 ) -> None:
-    """Write the stock folder. `dtype` None keeps the language model's.
+    """Write the stock folder. `dtype` None keeps the language model's; `lora` goes beside the base.
 
     Raises ConfigError where the container cannot hold the model, or `out` holds something else.
     """
@@ -66,9 +68,24 @@ def write_export(
         save_weights(container, config, state, staging, shard_size)
         generation.save_pretrained(staging)
         processor.save_pretrained(staging)
+        if lora:
+            _write_adapter(lora, vlm, design, container, staging)
         card = model_card(container, checkpoint, processor)
         (staging / "README.md").write_text(card, "utf-8")
         (staging / ORIGIN).write_text(json.dumps(vars(origin), indent=2) + "\n", "utf-8")
+
+
+def _write_adapter(
+    lora: TakenLora, vlm: VLM, design: Design, container: Container, out: Path
+) -> None:
+    write_adapter(
+        lora,
+        vlm.language,
+        out / ADAPTER,
+        text_at=container.text_at,
+        projector_at=container.projector_at,
+        projector=container.projector_state(vlm, design),
+    )
 
 
 def refuse_misfit(container: Container, design: Design) -> None:

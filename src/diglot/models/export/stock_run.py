@@ -25,6 +25,10 @@ IMAGE_ID = -1  # in our files, whatever the folder's image token is
 def main(request: Path) -> None:
     task = json.loads((request / "request.json").read_text("utf-8"))
     model = AutoModelForImageTextToText.from_pretrained(task["folder"], dtype=torch.float32).eval()
+    if (adapter := Path(task["folder"]) / "adapter").is_dir():
+        from peft import PeftModel  # the folder's own need, not every folder's
+
+        model = PeftModel.from_pretrained(model, adapter).eval()
     processor, as_pil, lacking = load_processor(task["folder"])
     tensors, answers, pixels = {}, [], []
     for number, text in enumerate(task["texts"]):
