@@ -116,7 +116,8 @@ def _report_funnel(committer: Committer, total: int, report: Report) -> None:
         note = f"{rate:.1f} images/s of its own"
         note += f", {drops} images dropped" if drops else ""
         note += f", {sum(step['lost'].values())} regions lost" if step["lost"] else ""
-        report(Progress(name, step["images"], total, note))
+        reach = step["images"] / max(committer.images, 1)  # others were dropped before it
+        report(Progress(name, step["images"], round(total * reach), note))
 
 
 class _ItemList:
