@@ -14,6 +14,7 @@ from diglot.core.layout import Packed, encode, pack
 from diglot.core.segments import Branch, Encoded, Tokens
 from diglot.models.config import Attention
 from diglot.models.decode import choose_attention, decode_packed, set_attention
+from diglot.models.visual_rules import VisualRule
 from tests.models.tiny_families import SIZES, families, tiny_family
 
 
@@ -23,6 +24,7 @@ class Bare(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        self.rule = VisualRule()
 
     @property
     def input_embeddings(self) -> nn.Embedding:

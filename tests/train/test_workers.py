@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
+from torch.multiprocessing import reductions
 
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeaturesConfig
@@ -56,7 +58,7 @@ def test_a_killed_worker_ends_in_one_message_and_the_run_resumes(world, tmp_path
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     stage = SEVERAL | {"workers": 2}
-    with pytest.raises(WorkerError, match=r"^workers: a data-loader worker was killed; got Data"):
+    with pytest.raises(WorkerError, match=r"^workers: a data-loader worker was killed; got "):
         train(tiny_stage(world, tmp_path / "run", **stage), report=kill_worker)
     assert not (tmp_path / "run" / "model").exists()
     assert len(figures(tmp_path / "run")) >= 2
@@ -66,7 +68,18 @@ def test_a_killed_worker_ends_in_one_message_and_the_run_resumes(world, tmp_path
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match=r"^shapes differ$"), explain_dead_workers():
         raise RuntimeError("shapes differ")
+    with pytest.raises(ConnectionResetError), explain_dead_workers():
+        raise ConnectionResetError("of a tracker's server")
     assert issubclass(WorkerError, ValueError)
+
+
+def test_a_worker_that_dies_with_a_tensor_under_way_is_explained() -> None:
+    class Gone:
+        def detach(self) -> int:
+            raise ConnectionResetError(104, "reset by peer")
+
+    with pytest.raises(WorkerError, match=r"got .*reset by peer"), explain_dead_workers():
+        reductions.rebuild_storage_fd(torch.UntypedStorage, Gone(), 4)
     assert not issubclass(WorkerError, ConfigError)
 
 

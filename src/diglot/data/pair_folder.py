@@ -200,7 +200,7 @@ def _check_digest(folder: Path, fields: Mapping[str, Any]) -> None:
     """Raises DataError where a line or a picture of it was changed; OSError where one is gone."""
     if "digest" in fields and fields["digest"] != _digest_pair(folder, fields):
         names = ", ".join(str(fields[side]["image"]) for side in ("source", "target"))
-        raise DataError(f"the line or a picture of it was changed: {names}")
+        raise DataError("the line or a picture of it was changed", where=names)
 
 
 def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:

@@ -2,11 +2,13 @@
 
 import contextlib
 import multiprocessing
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
 from accelerate import Accelerator
+from torch.multiprocessing import reductions
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError, DiglotError
@@ -28,19 +30,29 @@ class WorkerError(DiglotError):
 
 @contextlib.contextmanager
 def explain_dead_workers() -> Iterator[None]:
-    """Raise WorkerError in place of torch's RuntimeError, which may come up at any line."""
+    """Raise WorkerError in place of torch's RuntimeError, which may come up at any line.
+
+    A worker that dies with a batch under way ends in an error of its connection instead.
+    """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        lost = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+        if not lost and not _raised_by_transfer(error):
             raise
         raise WorkerError(
             "a data-loader worker was killed",
-            got=str(error).splitlines()[0],
+            got=(str(error) or type(error).__name__).splitlines()[0],
             where="workers",
             fix="Most often the machine had no memory left: use fewer workers. "
             "The same command resumes the run from its last saved state.",
         ) from error
+
+
+def _raised_by_transfer(error: BaseException) -> bool:
+    """Whether it came up where torch takes over a tensor of another process."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == reductions.__name__ for frame in frames)
 
 
 class Batches:
