@@ -6,6 +6,7 @@ One shard is written and copied, so ids come again; nothing here depends on them
 import random
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -36,15 +37,13 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
 
 def _write_shards(folder: Path) -> Path:
     few = samples(PAPER)
-    write_dataset((_named(few[i % len(few)], i) for i in range(SHARD_SAMPLES)), folder)
+    write_dataset(
+        (replace(few[i % len(few)], id=f"s-{i:07d}") for i in range(SHARD_SAMPLES)), folder
+    )
     (folder / "dataset.json").unlink()
     for number in range(1, SHARDS):
         shutil.copy(folder / "train-00000.parquet", folder / f"train-{number:05d}.parquet")
     return folder
-
-
-def _named(sample: Any, number: int) -> Any:
-    return type(sample)(**{**vars(sample), "id": f"s-{number:07d}"})
 
 
 def _measure(folder: Path) -> dict[str, float]:

@@ -24,13 +24,28 @@ def interleaved(works: dict[str, Callable[[], Any]], *, repeats: int = 3) -> dic
     """Median seconds of several calls, taken in turns so that a busy moment hits all alike."""
     for work in works.values():
         work()
-    spent: dict[str, list[float]] = {name: [] for name in works}
+    took = interleaved_clocks(works, repeats=repeats)
+    return {name: clocks["clock_s"] for name, clocks in took.items()}
+
+
+def interleaved_clocks(
+    works: dict[str, Callable[[], Any]], *, repeats: int
+) -> dict[str, dict[str, float]]:
+    """Median CPU seconds (of all threads) and clock seconds of each, in turns, without warm-up."""
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
-            began = time.perf_counter()
+            began = time.process_time(), time.perf_counter()
             work()
-            spent[name].append(time.perf_counter() - began)
-    return {name: statistics.median(times) for name, times in spent.items()}
+            ended = time.process_time(), time.perf_counter()
+            spent[name].append((ended[0] - began[0], ended[1] - began[1]))
+    return {
+        name: {
+            "cpu_s": statistics.median(cpu for cpu, _ in times),
+            "clock_s": statistics.median(clock for _, clock in times),
+        }
+        for name, times in spent.items()
+    }
 
 
 def gemm_flops(size: int = 1536) -> float:

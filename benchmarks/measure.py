@@ -6,16 +6,16 @@ batches, and keeps nothing. The encoder is left out of all: with it every ratio 
 they are what to read.
 """
 
-import statistics
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.shapes import EMBEDDED, Shape, features, model, samples
+from benchmarks.machine import interleaved_clocks
+from benchmarks.shapes import EMBEDDED, features, model, samples
 from diglot.core.layout import pack
 from diglot.measure.config import MeasureConfig
 from diglot.measure.hidden_states import batch_documents, open_documents
@@ -37,7 +37,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
     """CPU and clock seconds of a plain forward, and of it with each group of measures."""
-    shape = Shape(**{**vars(EMBEDDED), "entities": (4,) * SCENES})
+    shape = replace(EMBEDDED, entities=(4,) * SCENES)
     vlm, scenes = model(shape, layers=LAYERS).eval(), samples(shape)
     views = {scene.id: features(vlm, scene) for scene in scenes}
 
@@ -48,7 +48,7 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
     for name, parts in PARTS.items():
         works[name] = lambda parts=parts: measure_parts(vlm, project(SCENES), parts)
     forward_plainly(vlm, project(0)[:8])  # warm-up
-    took = interleave_clocks(works, repeats=REPEATS)
+    took = interleaved_clocks(works, repeats=REPEATS)
     _print_table(console, took)
     return {"scenes": SCENES, "layers": LAYERS, "took": took}
 
@@ -69,26 +69,6 @@ def measure_parts(vlm: VLM, projected: list[ProjectedSample], parts: tuple[str, 
     names = sorted({region.name for one in projected for region in one.sample.regions})
     options = MeasureConfig(measures=settings)
     return measure_alignment(Subject(vlm=vlm, held_out=projected, names=names, options=options))
-
-
-def interleave_clocks(
-    works: dict[str, Callable[[], Any]], *, repeats: int
-) -> dict[str, dict[str, float]]:
-    """Median CPU and clock seconds of each, taken in turns."""
-    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            began = time.process_time(), time.perf_counter()
-            work()
-            ended = time.process_time(), time.perf_counter()
-            spent[name].append((ended[0] - began[0], ended[1] - began[1]))
-    return {
-        name: {
-            "cpu_s": statistics.median(cpu for cpu, _ in times),
-            "clock_s": statistics.median(clock for _, clock in times),
-        }
-        for name, times in spent.items()
-    }
 
 
 def _print_table(console: Console, took: dict[str, dict[str, float]]) -> None:

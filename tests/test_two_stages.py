@@ -21,12 +21,11 @@ from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.loop import train
 from tests.cli_runner import run_diglot
-from tests.models.test_chat_template import CHATML
+from tests.models.test_chat_template import PROMPTED
 from tests.synth.scenes.shapes import pools
 from tests.tiny_folders import save_world, tiny_stage
 from tests.train.outcome import losses
 
-PROMPTED = CHATML + "{% if add_generation_prompt %}{{ '<|bos|>assistant\n' }}{% endif %}"
 SMALL = ScenesConfig(image_px=48, object_px=(12, 16), objects=(1, 2), texture_share=1.0)
 
 

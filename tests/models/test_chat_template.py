@@ -13,6 +13,7 @@ from tests.tiny import BOS, EOS, tiny_tokenizer
 CHATML = (
     "{% for m in messages %}{{ '<|bos|>' + m.role + '\n' + m.content + '<|eos|>\n' }}{% endfor %}"
 )
+PROMPTED = CHATML + "{% if add_generation_prompt %}{{ '<|bos|>assistant\n' }}{% endif %}"
 STRIPPED = (
     "{{ bos_token }}{% for m in messages %}[{{ m.role }}]: {{ m.content | trim }}"
     "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"

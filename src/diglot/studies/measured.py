@@ -36,7 +36,7 @@ from diglot.measure.word_space import caption_words, open_words
 from diglot.metrics.align import Rule
 from diglot.report.samples import sample_json
 from diglot.train.run_folder import environment
-from diglot.train.trackers import read_metrics
+from diglot.train.trackers import METRICS, read_metrics
 
 PROBED = "probe/"
 
@@ -105,7 +105,7 @@ def training_curves(
     run: Path, label: str, *, prefixes: tuple[str, ...] = (PROBED,)
 ) -> list[dict[str, Any]]:
     """The figures of the run that made a checkpoint over its steps; none without."""
-    lines = read_metrics(run / "metrics.jsonl")
+    lines = read_metrics(run / METRICS)
     names = dict.fromkeys(key for line in lines for key in line if key.startswith(prefixes))
     return [
         {
@@ -123,11 +123,11 @@ def training_record(run: Path) -> dict[str, Any]:
 
     Raises ConfigError where it is none.
     """
-    if not (run / "metrics.jsonl").is_file():
-        raise ConfigError("no run folder of `diglot train`: no metrics.jsonl in it", where=str(run))
+    if not (run / METRICS).is_file():
+        raise ConfigError(f"no run folder of `diglot train`: no {METRICS} in it", where=str(run))
     name = run.resolve().name
-    lines = read_metrics(run / "metrics.jsonl")
-    changed = datetime.fromtimestamp((run / "metrics.jsonl").stat().st_mtime, UTC)
+    lines = read_metrics(run / METRICS)
+    changed = datetime.fromtimestamp((run / METRICS).stat().st_mtime, UTC)
     return {
         "format": 1,
         "runs": [name],

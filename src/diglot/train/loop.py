@@ -46,7 +46,7 @@ from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
-from diglot.train.trackers import Tracker, check_trackers, plain_settings
+from diglot.train.trackers import METRICS, Tracker, check_trackers, plain_settings
 
 log = logging.getLogger(__name__)
 
@@ -277,7 +277,7 @@ class _Run:
             early_stop=config.early_stop,
             accelerator=self.accelerator,
         )
-        probing.resume(self.folder / "metrics.jsonl")
+        probing.resume(self.folder / METRICS)
         return probing
 
     def _write_result(self) -> Path:

@@ -13,6 +13,8 @@ from diglot.config.read import flatten
 from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
+METRICS = "metrics.jsonl"
+
 
 class Tracker:
     """Appends one JSON line a step. Lines from `start` on are dropped: they are run again.
@@ -32,7 +34,7 @@ class Tracker:
         if not active:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.jsonl"
+        path = folder / METRICS
         _truncate(path, start)
         self._file = open(path, "a")  # noqa: SIM115  # closed in __exit__
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)

@@ -17,7 +17,7 @@ from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.write import write_scenes
-from tests.models.test_chat_template import CHATML
+from tests.models.test_chat_template import PROMPTED
 from tests.studies.compare.small_study import small_study
 from tests.synth.scenes.shapes import pools
 
@@ -39,9 +39,7 @@ def chain_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maker = SceneMaker(pools(), SMALL, seed=1)
     write_scenes(ConversationMaker(maker, QuestionsConfig()), root / "questions", 4)
     write_scenes(SceneMaker(pools(), SMALL, split="test", seed=1), root / "scenes", 6)
-    (root / "chat.jinja").write_text(
-        CHATML + "{% if add_generation_prompt %}{{ '<|bos|>assistant\n' }}{% endif %}"
-    )
+    (root / "chat.jinja").write_text(PROMPTED)
     objective = {"name": "instruct", "template": str(root / "chat.jinja")}
     (root / "sft.yaml").write_text(json.dumps(SECOND | {"objective": objective}))
     return root

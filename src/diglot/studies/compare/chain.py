@@ -41,8 +41,7 @@ class Asked:
         """Where questions, and scenes that are composed for them, are kept."""
         return Path(self.out) / "evaluation"
 
-    @property
-    def tasks(self) -> list[ChosenTask]:
+    def open_tasks(self) -> list[ChosenTask]:
         """The tasks. Raises ConfigError for an unknown one, or wrong settings."""
         config = self.config
         named = [one.key for one in load_tasks(config.tasks, config.options)]
@@ -66,7 +65,7 @@ class Asked:
 
         Raises as `make_questions` does, and ConfigError for a task that no way to ask is left of.
         """
-        tasks = self.tasks
+        tasks = self.open_tasks()
         benchmark = make_questions(tasks, self.source, self.folder, report)
         for chosen in tasks:
             chooses = any(item.candidates for item in benchmark.of_task(chosen.key))
@@ -94,7 +93,7 @@ def score_run(
     """Ask the model in a run folder, or take the scores kept there; its answers stay there too."""
 
     def ask_all() -> Measures:
-        benchmark, tasks = open_benchmark(asked.folder / "benchmark"), asked.tasks
+        benchmark, tasks = open_benchmark(asked.folder / "benchmark"), asked.open_tasks()
         evaluated = evaluate_checkpoint(
             run / "model",
             label,

@@ -18,9 +18,9 @@ from diglot.studies.compare.rows import Row
 from diglot.train.config import StageConfig
 from diglot.train.datasets import Source
 from diglot.train.run_folder import open_run
-from diglot.train.trackers import read_metrics
+from diglot.train.trackers import METRICS, read_metrics
 
-FAILED, METRICS = "failed.json", "metrics.jsonl"
+FAILED = "failed.json"
 SECOND = "sft"  # the second stage's run folder, in the first one's
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
-from diglot.studies.compare.jobs import METRICS, Job
+from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.rows import Row
 from diglot.studies.compare.summary import costs, crossovers, table
 from diglot.train.config import StageConfig
 from diglot.train.lanes import lanes_of_one
 from diglot.train.order import make_order
-from diglot.train.trackers import read_metrics
+from diglot.train.trackers import METRICS, read_metrics
 
 SCORE = ("value", "low", "high", "n")
 COLUMNS = (

@@ -123,7 +123,7 @@ def open_study(config: CompareConfig) -> Study:
     rows = read_rows(config)
     check_measures(config.measure)  # a wrong setting ends here, before any job
     if config.evaluate:
-        Asked(config.evaluate, config.out).tasks  # noqa: B018  likewise
+        Asked(config.evaluate, config.out).open_tasks()  # likewise
     dataset, held_out = (
         open_dataset(Path(config.data), split) for split in (config.split, config.held_out)
     )

@@ -15,7 +15,7 @@ from diglot.report.page import write_report
 from diglot.report.samples import sample_json
 from diglot.studies.demo.flow import Demo
 from diglot.studies.demo.sizes import RUNS
-from diglot.train.trackers import read_metrics
+from diglot.train.trackers import METRICS, read_metrics
 
 PRIMARY = "region_matching"
 
@@ -112,7 +112,7 @@ def _curves(demo: Demo) -> list[dict[str, Any]]:
 
 def _series(demo: Demo, run: str, key: str) -> list[list[float]]:
     batch = demo.stage(run).global_batch
-    lines = read_metrics(demo.out / run / "metrics.jsonl")
+    lines = read_metrics(demo.out / run / METRICS)
     return [[(line["step"] + 1) * batch, line[key]] for line in lines if key in line]
 
 
