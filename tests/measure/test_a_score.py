@@ -174,6 +174,7 @@ global_batch: 4
 SETTINGS = """
 last: {{encoder: &tower {{name: clip, path: {clip}, layer: -1}}}}
 early: {{encoder: {{name: clip, path: {clip}, layer: 0}}, projector: {{unshuffle: 2}}}}
+SD1.5: {{refused: there is no diffusion encoder}}
 """
 
 
@@ -208,6 +209,8 @@ def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:
     assert all(score["low"] <= score["value"] <= score["high"] < 0 for score in (last, early))
     shown = capsys.readouterr().out
     assert "differ in visual tokens" in shown
+    assert told["refused"] == {"SD1.5": "there is no diffusion encoder"}
+    assert "refused  SD1.5: there is no diffusion encoder" in " ".join(shown.split("\n"))
     # the score is that of the checkpoint, taken as anyone would
     vlm = load_vlm(files["out"] / "early" / "model")
     tokenizer = vlm.language.tokenizer
@@ -304,6 +307,7 @@ def test_one_that_fails_stops_no_other(files, monkeypatch, capsys) -> None:
         ("x: {{checkpoint: {clip}}}", r"setting 'x'.*no readable vlm.json"),
         ("a/b: {{encoder: {{name: clip, path: {clip}}}}}", "not a label"),
         ("", "no settings"),
+        ("x: {{refused: 3}}", r"without its reason.*setting 'x'|setting 'x'.*without its reason"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(

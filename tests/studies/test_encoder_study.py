@@ -8,11 +8,15 @@ import pytest
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import ignore_progress
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import cheap_measures
-from diglot.studies.encoders import EncoderStudy, StudySizes
+from diglot.studies.encoder_data import StudyData
+from diglot.studies.encoder_sizes import StudySizes
+from diglot.studies.encoders import EncoderStudy
 from tests.synth.scenes.shapes import pools
 from tests.tiny_folders import save_clip, save_language
 
+SIZE = StudySizes(scenes=4, held_out=4, images=3, pairs=4)
 LABELS = ["last", "first", "middle", "untrained"]
 KEYS = ["region_matching", "region_naming", "pointing", "iou", "caption_nll"]
 COLUMNS = [f"{recipe}.{key}" for recipe in ("caption", "code_switch") for key in KEYS]
@@ -54,12 +58,10 @@ def planned(world: Path, out: Path, **changes) -> EncoderStudy:
         "settings": str(world / "settings.yaml"),
         "recipe": str(world / "caption.yaml"),
         "result_recipe": str(world / "code_switch.yaml"),
-        "size": StudySizes(scenes=4, held_out=4, images=3, pairs=4),
         "seeds": (0,),
         "measure": cheap_measures(),
         "jobs": 1,
-        "pools": pools(),
-        "photos": [],
+        "data": StudyData(out=out, size=SIZE, pools=pools(), photos=[]),
     }
     return EncoderStudy(out=out, **told | changes)
 
@@ -123,3 +125,44 @@ def test_what_cannot_work_is_told_before_any_training(world, tmp_path):
     assert not list(tmp_path.rglob("*.safetensors"))
     with pytest.raises(ConfigError, match=r"size\.pairs"):
         StudySizes(pairs=0)
+
+
+@pytest.mark.slow
+def test_results_may_come_behind_a_second_stage(world, chain_data, tmp_path):
+    """A, C and the answers after fine-tuning by one call, a refused setting named beside them."""
+    clip = {"name": "clip", "path": str(world / "clip")}
+    settings = {
+        "last": {"encoder": {**clip, "layer": -1}},
+        "first": {"encoder": {**clip, "layer": 1}},
+        "SD1.5": {"refused": "there is no diffusion encoder"},
+    }
+    (tmp_path / "settings.yaml").write_text(json.dumps(settings))
+    recipe, scenes = str(world / "caption.yaml"), str(chain_data / "scenes")
+    out = tmp_path / "law"
+    record = planned(
+        world,
+        out,
+        settings=str(tmp_path / "settings.yaml"),
+        recipe=recipe,
+        result_recipe=recipe,
+        sft=FineTuningConfig(
+            data=str(chain_data / "questions"), config=str(chain_data / "sft.yaml")
+        ),
+        evaluate=EvaluationConfig(tasks=["presence"], data=scenes, count=6),
+    ).run(ignore_progress)
+    assert [row["setting"] for row in record["settings"]] == ["last", "first"]
+    assert record["refused"] == {"SD1.5": "there is no diffusion encoder"}
+    for row in record["settings"]:
+        assert row["A"] < 0 <= row["C"] <= 1
+        assert 0 <= row["caption.presence.likelihood"] <= 1
+        assert row["caption.sft.caption_nll"] != row["caption.caption_nll"]
+
+
+def test_data_and_pairs_may_be_given(world, tmp_path):
+    """Nothing is composed where both are there."""
+    data = StudyData(out=tmp_path, size=SIZE, pools=[], photos=[], data=world, pairs=world)
+    data.make(ignore_progress)
+    assert not list(tmp_path.iterdir())
+    assert data.scenes == data.captions == world
+    with pytest.raises(ConfigError, match="no pairs here"):
+        data.open_pairs(ignore_progress)

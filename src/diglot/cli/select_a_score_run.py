@@ -22,7 +22,7 @@ from diglot.models.language import Language, load_language
 from diglot.select.a_scores import Outcome, score_settings
 from diglot.select.c_scores import PAPER, score_encoders
 from diglot.select.predictions import as_csv, study_rows
-from diglot.select.settings import Setting, check_settings, read_settings
+from diglot.select.settings import Setting, check_settings, read_settings, refused_settings
 
 
 def run_a_score(
@@ -44,7 +44,10 @@ def run_a_score(
     """The A score: log-likelihood per caption token, behind each encoder's projected images."""
     named = {"data": data, "split": train_split, "out": out}
     features = features or out / "features"
-    tried = read_settings(settings, recipe, features=features, **named)
+    tried, refused = (
+        read_settings(settings, recipe, features=features, **named),
+        refused_settings(settings),
+    )
     config = AScoreConfig(
         images=images, average=average, end=end, frame=_find_frame(tried), seed=seed
     )
@@ -58,6 +61,7 @@ def run_a_score(
         )
     console = Console()
     console.print(_scores_table(outcomes, c_scores, config))
+    show_refused(refused, console)
     _warn_of_unequal_tokens(outcomes, console)
     rows = study_rows(
         [o.label for o in outcomes],
@@ -68,7 +72,8 @@ def run_a_score(
     replace_text(out / "scores.csv", as_csv(rows))
     console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True, markup=False)
     if json is not None:
-        write_json(json, scores_record(outcomes, captions, config) | {"c_scores": c_scores})
+        record = scores_record(outcomes, captions, config)
+        write_json(json, record | {"c_scores": c_scores, "refused": refused})
     failed = [o.label for o in outcomes if o.error or (found and o.label not in c_scores)]
     if failed:
         raise DataError(
@@ -149,6 +154,12 @@ def _scores_table(
 
 def _rank_outcome(outcome: Outcome) -> float:
     return float("inf") if outcome.score is None else -outcome.score["value"]
+
+
+def show_refused(refused: Mapping[str, str], console: Console) -> None:
+    """A line for each setting that was left out, with its reason."""
+    for label, reason in refused.items():
+        console.print(f"refused  {label}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _warn_of_unequal_tokens(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from diglot.config.paths import OutFile
 from diglot.config.ranges import PositiveInt
 from diglot.measure.config import MeasureConfig
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import cheap_measures
 from diglot.studies.encoder_sizes import StudySizes
 
@@ -21,6 +22,10 @@ def study(
     seeds: tuple[int, ...] = (0,),
     jobs: PositiveInt | None = None,
     measure: MeasureConfig = _MEASURE,
+    data: Path | None = None,
+    pairs: Path | None = None,
+    sft: FineTuningConfig | None = None,
+    evaluate: EvaluationConfig | None = None,
     json: OutFile | None = None,
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what.
@@ -35,6 +40,8 @@ def study(
     Example:
         diglot select study --out runs/law --seeds '[0, 1]'
 
+    The paper's own settings with its two stages are select/law_settings; its head has the command.
+
     Args:
         out: Folder of everything the study makes.
         settings: A settings file, or the name of one bundled with diglot; no checkpoints.
@@ -44,6 +51,10 @@ def study(
         seeds: Every setting is trained once with each; scores and results are means.
         jobs: Trainings side by side; as many as the machine suggests where not given.
         measure: Scenes of each measure, as in `diglot compare`.
+        data: Dataset folder with the splits train and test in place of composed scenes.
+        pairs: SPair-71k's folder, or other pairs, in place of composed ones.
+        sft: A second stage behind result_recipe, as in `diglot compare`: {data: ..., config: ...}.
+        evaluate: Questions asked of what the training ends with, as in `diglot compare`.
         json: Also write study.json to this file.
     """
     from diglot.cli.select_study_run import run_study  # slow to load: not for --help
@@ -57,5 +68,9 @@ def study(
         seeds=seeds,
         jobs=jobs,
         measure=measure,
+        data=data,
+        pairs=pairs,
+        sft=sft,
+        evaluate=evaluate,
         json=json,
     )

@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.cli.select_a_score_run import show_refused
 from diglot.core.errors import DataError
 from diglot.files import write_json
 from diglot.measure.config import MeasureConfig
 from diglot.select.predictions import FITS
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
+from diglot.studies.encoder_data import StudyData
 from diglot.studies.encoder_sizes import StudySizes
 from diglot.studies.encoders import EncoderStudy
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
@@ -27,20 +30,32 @@ def run_study(
     seeds: tuple[int, ...],
     jobs: int | None,
     measure: MeasureConfig,
+    data: Path | None,
+    pairs: Path | None,
+    sft: FineTuningConfig | None,
+    evaluate: EvaluationConfig | None,
     json: Path | None,
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what."""
+    composes = data is None or pairs is None
     planned = EncoderStudy(
         out=out,
         settings=settings,
         recipe=recipe,
         result_recipe=result_recipe,
-        size=size,
+        data=StudyData(
+            out=out,
+            size=size,
+            data=data,
+            pairs=pairs,
+            pools=embedded_pools() if composes else [],
+            photos=embedded_backgrounds() if composes else [],
+        ),
         seeds=seeds,
         measure=measure,
         jobs=jobs,
-        pools=embedded_pools(),
-        photos=embedded_backgrounds(),
+        sft=sft,
+        evaluate=evaluate,
     )
     with show_progress() as report:
         record = planned.run(report)
@@ -50,6 +65,7 @@ def run_study(
         console.print(_scores_table(record["settings"], stem))
     for name, predictions in record["predictions"].items():
         console.print(_predictions_table(predictions, name))
+    show_refused(record["refused"], console)
     console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
     if json is not None:
         write_json(json, record)

@@ -1,7 +1,8 @@
 """Settings: the encoders under test, each with how its projector is trained or where it lies.
 
 A settings file is YAML: label -> {encoder, projector, preprocess}, which overrides the model of the
-recipe that all projectors are trained by, or label -> {checkpoint} of one that is trained already.
+recipe that all projectors are trained by, or label -> {checkpoint} of one that is trained already,
+or label -> {refused: reason} of one that cannot be built, which is named wherever the others are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,11 +52,32 @@ def read_settings(
     base = {} if recipe is None else read(recipe, option="--recipe")
     ours = {"data": str(data), "split": split, "probe_every": 0}
     common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
+    refused = refused_settings(name)
     settings = [
-        _read_setting(label, entry, common, recipe, out) for label, entry in entries.items()
+        _read_setting(label, entry, common, recipe, out)
+        for label, entry in entries.items()
+        if label not in refused
     ]
+    if not settings:
+        raise ConfigError("every setting is refused", got=", ".join(refused), where=name)
     _check_one_language(settings)
     return settings
+
+
+def refused_settings(name: str) -> dict[str, str]:
+    """Label -> reason of a file's settings that cannot be built; the others are read without them.
+
+    Raises ConfigError for a reason that is no text.
+    """
+    refused = {
+        str(label): entry["refused"]
+        for label, entry in read(name, option="--settings").items()
+        if isinstance(entry, Mapping) and "refused" in entry and len(entry) == 1
+    }
+    for label, reason in refused.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigError("a refusal without its reason", where=f"setting {label!r}")
+    return refused
 
 
 def _read_setting(

@@ -3,7 +3,8 @@
 After "Law of Vision Representation in MLLMs", section 5, with encoders that are at hand: each
 setting's projector is trained by captions, as the paper's stage 1, for its A score; its features
 are matched for its C score; and what it reaches is measured on held-out scenes, after training by a
-recipe of its own, in the place of the paper's fine-tuning. A study that was killed resumes.
+recipe of its own, and where one is given by the second stage, as in the paper. A study that was
+killed resumes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ import numpy as np
 from diglot.config.recipes import read
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Report, rename_stages
-from diglot.data.pair_folder import read_pairs
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text, write_json
@@ -28,21 +28,18 @@ from diglot.models.language import load_language
 from diglot.select.a_scores import score_settings
 from diglot.select.c_scores import parts_of, score_encoders
 from diglot.select.predictions import as_csv, predictions, study_rows
-from diglot.select.settings import Setting, encoder_of, read_settings, trained_setting
+from diglot.select.settings import (
+    Setting,
+    encoder_of,
+    read_settings,
+    refused_settings,
+    trained_setting,
+)
 from diglot.select.table import read_table
+from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.study import open_study
-from diglot.studies.encoder_sizes import StudySizes
-from diglot.synth.scene_pairs.compose import ScenePairMaker
-from diglot.synth.scene_pairs.config import ScenePairsConfig
-from diglot.synth.scene_pairs.write import write_pairs
-from diglot.synth.scenes.compose import SceneMaker
-from diglot.synth.scenes.config import ScenesConfig
-from diglot.synth.scenes.pools import Pool
-from diglot.synth.scenes.write import write_scenes
-
-# Seeds of what A and C are taken on: other pictures than the benchmark's.
-CAPTION_SEED, PAIR_SEED = 1001, 1002
+from diglot.studies.encoder_data import StudyData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +50,17 @@ class EncoderStudy:
     settings: str  # a settings file, as `diglot select a-score` takes it
     recipe: str  # trains the projectors that A is taken with
     result_recipe: str  # trains those whose results are predicted
-    size: StudySizes
+    data: StudyData
     seeds: Sequence[int]
     measure: MeasureConfig
     jobs: int | None
-    pools: list[Pool]
-    photos: list[Path]
+    sft: FineTuningConfig | None = None  # follows on the training by result_recipe
+    evaluate: EvaluationConfig | None = None  # asked of what result_recipe and sft end with
 
     def run(self, report: Report) -> dict[str, Any]:
         """All of it; returns what stands in study.json. Raises DataError where nothing trained."""
         recipes, tried = self._recipe_names, self._read_tried()
-        self._make_data(report)
+        self.data.make(report)
         done = {
             name: self._train_settings(name, recipe, tried, report)
             for name, recipe in recipes.items()
@@ -98,18 +95,6 @@ class EncoderStudy:
         return named
 
     @property
-    def _scenes_folder(self) -> Path:
-        return self.out / "scenes"
-
-    @property
-    def _captions_folder(self) -> Path:
-        return self.out / "captions"
-
-    @property
-    def _pairs_folder(self) -> Path:
-        return self.out / "pairs"
-
-    @property
     def _features_folder(self) -> Path:
         return self.out / "features"
 
@@ -117,7 +102,7 @@ class EncoderStudy:
         tried = read_settings(
             self.settings,
             self.recipe,
-            data=self._scenes_folder,
+            data=self.data.scenes,
             split="train",
             out=self.out / "a",
             features=self._features_folder,
@@ -132,44 +117,30 @@ class EncoderStudy:
             )
         return tried
 
-    def _make_data(self, report: Report) -> None:
-        """Scenes to train and to measure on, scenes for A, pairs for C; what is there stays."""
-        parts = (
-            (self._scenes_folder, "train", 0, self.size.scenes),
-            (self._scenes_folder, "test", 0, self.size.held_out),
-            (self._captions_folder, "test", CAPTION_SEED, self.size.images),
-        )
-        for folder, split, seed, count in parts:
-            maker = SceneMaker(
-                self.pools, ScenesConfig(), split=split, seed=seed, photos=self.photos
-            )
-            stage = f"make {folder.name}, {split}"
-            named = rename_stages(report, lambda _, stage=stage: stage)
-            write_scenes(maker, folder, count, report=named)
-        write_pairs(
-            ScenePairMaker(self.pools, ScenePairsConfig(), seed=PAIR_SEED, photos=self.photos),
-            self._pairs_folder,
-            self.size.pairs,
-            report=rename_stages(report, lambda _: "make pairs"),
-        )
-
     def _train_settings(
         self, name: str, recipe: str, tried: Sequence[Setting], report: Report
     ) -> dict[str, Any]:
         """Train and measure every setting by one recipe: a comparison whose rows are settings."""
         entries = read(self.settings)
         config = CompareConfig(
-            data=str(self._scenes_folder),
+            data=str(self.data.scenes),
             out=str(self.out / name),
             rows={s.label: _recipe_row(recipe, entries[s.label]) for s in tried},
-            samples=[self.size.scenes],
+            samples=[self.data.size.scenes],
             seeds=list(self.seeds),
             title=f"Settings trained by {recipe}",
             features=str(self._features_folder),
             jobs=self.jobs,
             measure=self.measure,
+            **self._chain(recipe),
         )
         return open_study(config).run(rename_stages(report, lambda stage: f"{name}: {stage}"))
+
+    def _chain(self, recipe: str) -> dict[str, Any]:
+        """What follows on the training by the recipe of the results, as the paper's stage 2."""
+        if recipe != self.result_recipe:
+            return {}
+        return {"sft": self.sft, "evaluate": self.evaluate}
 
     def _a_scores(
         self, tried: Sequence[Setting], report: Report
@@ -190,9 +161,9 @@ class EncoderStudy:
         ]
         language = load_language(checkpoints[0].stage.model.language)
         language.to(device())
-        config = AScoreConfig(images=self.size.images)
+        config = AScoreConfig(images=self.data.size.images)
         captions = choose_captions(
-            open_dataset(self._captions_folder, "test"),
+            open_dataset(self.data.captions, "test"),
             language.tokenizer,
             Rejected(self.out / "a" / "rejected.jsonl"),
             images=config.images,
@@ -207,11 +178,11 @@ class EncoderStudy:
 
     def _checkpoint_folder(self, setting: Setting, seed: int) -> Path:
         folder = self.out / Path(self.recipe).stem / "runs" / setting.label
-        return folder / f"{self.size.scenes}-{seed}" / "model"
+        return folder / f"{self.data.size.scenes}-{seed}" / "model"
 
     def _take_trained(self, name: str, checkpoint: Path) -> Setting:
         stage = {
-            "data": str(self._captions_folder),
+            "data": str(self.data.captions),
             "split": "test",
             "out": str(self.out / "a" / name),
             "features": {"folder": str(self._features_folder)},
@@ -219,8 +190,7 @@ class EncoderStudy:
         return trained_setting(name, checkpoint, stage)
 
     def _c_scores(self, tried: Sequence[Setting], report: Report) -> dict[str, dict[str, Any]]:
-        pairs = read_pairs(self._pairs_folder, Rejected(self.out / "pairs.rejected.jsonl"))
-        out = self.out / "c"
+        pairs, out = self.data.open_pairs(report), self.out / "c"
         return score_encoders(tried, pairs, out=out, features=self._features_folder, report=report)
 
     def _write_record(
@@ -234,10 +204,11 @@ class EncoderStudy:
             found["without encoders never trained"] = predictions(table.only(trained_K), higher)
         record = {
             "seeds": list(self.seeds),
-            "size": asdict(self.size),
+            "size": asdict(self.data.size),
             "recipe": self.recipe,
             "result_recipe": self.result_recipe,
             "settings": rows,
+            "refused": refused_settings(self.settings),
             "predictions": found,
         }
         write_json(self.out / "study.json", record)

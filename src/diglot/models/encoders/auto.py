@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
 from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
-from diglot.models.encoders._tower import Tower, TowerConfig
+from diglot.models.encoders._tower import HALF, Tower, TowerConfig
 from diglot.models.pretrained import reading
 
 FAMILIES = {
@@ -53,17 +53,30 @@ def find_family(config: Any, path: str) -> str:
     return FAMILIES[config.model_type]
 
 
+def _own_processing(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a folder states on how its pictures were prepared; empty where it does not."""
+    file = Path(settings["path"]) / "preprocessor_config.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
+def _build_clip(settings: dict[str, Any]) -> Tower:
+    """OpenAI's pixels, or those of .5 where the folder states it, as some of OpenCLIP's do."""
+    half = _own_processing(settings).get("image_mean") == list(HALF)
+    return clip.build(clip.Config(**settings, statistics="half" if half else "clip"))
+
+
 def _build_siglip(settings: dict[str, Any]) -> Tower:
     """SigLIP was trained on bicubic pictures, SigLIP2 on bilinear: its own files say which."""
-    file = Path(settings["path"]) / "preprocessor_config.json"
-    own = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    bilinear = own.get("resample") == BILINEAR or "siglip2" in settings["path"].lower()
+    bilinear = (
+        _own_processing(settings).get("resample") == BILINEAR
+        or "siglip2" in settings["path"].lower()
+    )
     resample = "bilinear" if bilinear else "bicubic"
     return siglip.build(siglip.Config(**settings, resample=resample))
 
 
 BUILD: dict[str, Callable[[dict[str, Any]], Tower]] = {
-    "clip": lambda settings: clip.build(clip.Config(**settings)),
+    "clip": _build_clip,
     "siglip": _build_siglip,
     "siglip2": lambda settings: siglip2.build(siglip2.Config(**settings)),
     "dinov2": lambda settings: dinov2.build(dinov2.Config(**settings)),
