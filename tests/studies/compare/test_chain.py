@@ -126,3 +126,14 @@ def test_what_the_study_sets_for_all_rows_is_refused_in_one(
     alone = chain_study(compare_world, chain_data, tmp_path, rows=rows, sft=None)
     with pytest.raises(ConfigError, match="there is no second stage"):
         read_rows(alone)
+
+
+def test_only_may_leave_the_baseline_out_and_the_first_row_takes_its_part(
+    compare_world: Path, chain_data: Path, tmp_path: Path
+) -> None:
+    part = {"only": ["untrained"], "baseline": "caption"}
+    study = open_study(chain_study(compare_world, chain_data, tmp_path, **part))
+    assert study.write()["baseline"] == "untrained"
+    unknown = chain_study(compare_world, chain_data, tmp_path, baseline="nobody")
+    with pytest.raises(ConfigError, match="no such row"):
+        read_rows(unknown)

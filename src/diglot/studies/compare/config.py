@@ -56,7 +56,7 @@ class CompareConfig:
     jobs: PositiveInt | None = None
     """How many trainings side by side; null: one a GPU, or one for every four processor cores."""
     baseline: str | None = None
-    """The row that the others are held against; null: the first."""
+    """The row that the others are held against; null, or left out by `only`: the first."""
 
     def __post_init__(self) -> None:
         expand_home(self, "data", "out", "features")

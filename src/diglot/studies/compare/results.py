@@ -32,7 +32,8 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         for key, entry in (measures or {}).items():
             if entry["results"][job.row]["n"]:  # a measure left out has no items
                 heads.setdefault(key, {k: v for k, v in entry.items() if k != "results"})
-    labels, baseline = [row.label for row in rows], config.baseline or rows[0].label
+    labels = [row.label for row in rows]
+    baseline = config.baseline if config.baseline in labels else labels[0]  # or left out
     entries = [_job_entry(job, measures, list(heads)) for job, measures in measured]
     return {
         "title": config.title,

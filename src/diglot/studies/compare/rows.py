@@ -48,8 +48,8 @@ def read_rows(config: CompareConfig) -> list[Row]:
     if not rows:
         raise ConfigError("nothing to compare", expected="label: recipe lines", where="rows")
     _check_apart(chosen)
-    if config.baseline is not None and config.baseline not in chosen:
-        expected = "one of " + ", ".join(chosen)
+    if config.baseline is not None and config.baseline not in entries:
+        expected = "one of " + ", ".join(entries)
         raise ConfigError("no such row", expected=expected, got=config.baseline, where="baseline")
     return rows
 
