@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from diglot import __version__
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeaturesConfig
 from diglot.models.language import LanguageConfig
@@ -20,10 +21,11 @@ def test_settings_and_surroundings_are_written_first(world, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     assert config["optim"]["lr"] == 3e-3
     assert config["model"]["encoder"]["name"] == "clip"
-    told = json.loads((folder / "environment.json").read_text())
-    assert told == environment()
-    assert told["packages"]["torch"]
-    assert told["python"].startswith("3.")
+    written = json.loads((folder / "environment.json").read_text())
+    assert written == environment()
+    assert written["packages"]["torch"]
+    assert written["packages"]["diglot"] == __version__  # of the code, not of an old install
+    assert written["python"].startswith("3.")
 
 
 def begin(config):

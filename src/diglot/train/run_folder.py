@@ -38,7 +38,7 @@ MAY_CHANGE = {
     *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
     "trackers",
 }
-PACKAGES = ("diglot", "torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
+PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
 def open_run(config: StageConfig, *, fingerprint: str) -> Path:
@@ -164,9 +164,11 @@ def _fields(settings: dict[str, Any]) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """Versions, the code's revision and the hardware, for whoever repeats the run."""
+    others = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        # of this code: a checkout may have moved on since it was installed
+        "packages": {"diglot": diglot.__version__, **others},
         "revision": _git_revision(),
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
