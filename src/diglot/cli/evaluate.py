@@ -7,8 +7,9 @@ from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile
-from diglot.evaluate.config import TASK_SCENES, AskSettings, LmmsSettings, TaskPart
+from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.text_scenes.config import TextScenesConfig
 
 _ASK = AskSettings()
 
@@ -37,6 +38,8 @@ def evaluate(
     split: str = "test",
     count: int = 64,
     scene: ScenesConfig = TASK_SCENES,
+    kind: Literal["objects", "words", "charts"] = "objects",
+    text: TextScenesConfig = TASK_TEXTS,
     labels: str | None = None,
     ask: AskSettings = _ASK,
     harness: Literal["diglot", "lmms"] = "diglot",
@@ -56,6 +59,7 @@ def evaluate(
     Examples:
         diglot evaluate runs/caption runs/mmcs --out eval --json eval/results.json
         diglot evaluate runs/mmcs --tasks counting,position --data data/scenes --out eval
+        diglot evaluate runs/mmcs --kind charts --tasks charts --out eval_charts
         diglot evaluate runs/mmcs --out eval --options '{presence: {limit: 50, length: pmi}}'
         diglot evaluate runs/a/model runs/b/model --tasks multiple_choice --out language \\
             --options '{multiple_choice: {path: mmlu.json}}' --labels step-0,step-100 \\
@@ -67,17 +71,21 @@ def evaluate(
         checkpoints: Run folders, model folders, or stock vision-language checkpoints.
         out: Folder of the questions, the answers, results.csv and answers.html.
         tasks: Tasks and groups with commas between. offline stands for referring, presence,
-            counting, colour, position, region_naming and description. multiple_choice (from a file
-            as MMLU's) and captioning (METEOR, ROUGE-L, CIDEr) are further ones, a task of your own
-            is named by its dotted path. grounding, perception, general and captions, or a task of
-            these by its name in lmms-eval, are run by lmms-eval on a checkpoint of stock
+            counting, colour, position, region_naming and description; words and charts for those
+            that pages of words and charts answer, reading and chart_values too. multiple_choice
+            (from a file as MMLU's) and captioning (METEOR, ROUGE-L, CIDEr) are further ones, a task
+            of your own is named by its dotted path. grounding, perception, general and captions, or
+            a task of these by its name in lmms-eval, are run by lmms-eval on a checkpoint of stock
             transformers.
         options: Settings by task: {counting: {limit: 50, ways: [generate]}}.
         data: A dataset of scenes whose regions name all that they show; composed where left out.
         split: Of the data, or of the scenes to compose: test, or test_names and test_combinations
-            with what scene.held_out_names and scene.held_out_pair_share hold out of training.
+            with what scene.held_out_names and scene.held_out_pair_share hold out of training;
+            test_words with text.held_out_words.
         count: Scenes: so many are composed, or the first so many of the data are taken.
         scene: How scenes are composed.
+        kind: What composed scenes show: objects, or pages of words or charts.
+        text: How pages of words and charts are composed.
         labels: Names of the checkpoints in tables, with commas between; their folders' if left out.
         ask: How questions are put.
         harness: What asks our own tasks: diglot, or lmms-eval with local tasks in OUT/lmms_tasks
@@ -100,6 +108,8 @@ def evaluate(
         split=split,
         count=count,
         scene=scene,
+        kind=kind,
+        text=text,
         labels=labels,
         ask=ask,
         harness=harness,

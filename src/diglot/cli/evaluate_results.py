@@ -15,7 +15,7 @@ from diglot.core.rng import check_seed
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
 from diglot.evaluate.page_data import list_questions
-from diglot.evaluate.question_scenes import Questions
+from diglot.evaluate.question_scenes import Questions, SceneKind
 from diglot.evaluate.run import Evaluated
 from diglot.evaluate.tables import write_csv
 from diglot.files import write_json
@@ -24,6 +24,7 @@ from diglot.report.checkpoint_curve import write_checkpoint_curve
 from diglot.report.thumbnails import jpeg_uri
 from diglot.select.add_columns import add_columns
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.text_scenes.config import TextScenesConfig
 
 
 def run_evaluate(
@@ -36,6 +37,8 @@ def run_evaluate(
     split: str,
     count: int,
     scene: ScenesConfig,
+    kind: SceneKind,
+    text: TextScenesConfig,
     labels: str | None,
     ask: AskSettings,
     harness: Literal["diglot", "lmms"],
@@ -50,7 +53,9 @@ def run_evaluate(
     began = time.perf_counter()
     check_seed(seed)
     plan = make_plan(checkpoints, labels, tasks, options or {}, lmms, local=harness == "lmms")
-    questions = Questions(data=data, split=split, count=count, scene=scene, seed=seed)
+    questions = Questions(
+        data=data, split=split, count=count, scene=scene, seed=seed, kind=kind, text=text
+    )
     console = Console()
     with show_progress() as report:
         done = run_plan(plan, questions, ask, lmms, out, report)

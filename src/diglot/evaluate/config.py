@@ -6,6 +6,7 @@ from diglot.config.parts import Part
 from diglot.core.errors import ConfigError
 from diglot.models.config import Frame
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.text_scenes.config import TextScenesConfig
 
 # Scenes on which every offline task finds something to ask.
 TASK_SCENES = ScenesConfig(
@@ -15,6 +16,10 @@ TASK_SCENES = ScenesConfig(
     size_probability=0.3,
     colour_probability=0.6,
 )
+
+
+# Pages and charts whose captions name all that is there, and state the values.
+TASK_TEXTS = TextScenesConfig(mentions=(99, 99), values=True)
 
 
 class TaskPart(Part):

@@ -36,6 +36,16 @@ class Thing:
         return next((word for word in words if word in COLOUR_NAMES), None)
 
 
+def is_text(region: Region) -> bool:
+    """Whether it is written text of a composed page or chart."""
+    return region.source.split("/")[0] in ("words", "charts") and region.source.endswith("/text")
+
+
+def name_thing(phrase: str, region: Region) -> str:
+    """What a question calls it: 'dog at the top left', 'text "coin"'."""
+    return f'text "{phrase}"' if is_text(region) else phrase
+
+
 def single_things(sample: Sample) -> list[Thing]:
     """The regions that a phrase singles out: their own phrase, with the place where it repeats."""
     bare = Counter(region.phrase for region in sample.regions)

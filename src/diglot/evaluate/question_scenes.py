@@ -3,18 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.data.samples import usable_samples
 from diglot.evaluate.benchmark import Benchmark, make_benchmark
+from diglot.evaluate.config import TASK_TEXTS
 from diglot.evaluate.task import ChosenTask
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
-from diglot.synth.scenes.write import write_scenes
+from diglot.synth.scenes.write import Maker, write_scenes
+from diglot.synth.text_pairs.fonts import find_families
+from diglot.synth.text_scenes.compose import TextSceneMaker
+from diglot.synth.text_scenes.config import TextScenesConfig
+
+SceneKind = Literal["objects", "words", "charts"]
+ABSENT = ("presence", "counting", "description")  # tasks that rely on regions naming everything
+ALL_NAMED = 99  # more than a page holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,8 @@ class Questions:
     count: int  # only the first so many
     scene: ScenesConfig
     seed: int
+    kind: SceneKind = "objects"
+    text: TextScenesConfig = TASK_TEXTS  # how pages and charts are composed
 
 
 def make_questions(
@@ -38,6 +50,7 @@ def make_questions(
     scenes, digest = list[Sample](), ""
     if any(one.task.needs_scenes for one in chosen):
         dataset = open_scenes(questions, out, report)
+        _check_named(dataset, chosen)
         rejected = Rejected(out / "rejected.jsonl")
         first = range(min(questions.count, len(dataset)))
         usable = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
@@ -50,8 +63,28 @@ def open_scenes(questions: Questions, out: Path, report: Report) -> Dataset:
     """The dataset of the scenes; composed into OUT/scenes where none is given."""
     if questions.data:
         return open_dataset(questions.data, questions.split)
-    scene, split, folder = questions.scene, questions.split, out / "scenes"
-    photos = embedded_backgrounds() if scene.texture_share < 1 else []
-    maker = SceneMaker(embedded_pools(), scene, split=split, seed=questions.seed, photos=photos)
-    write_scenes(maker, folder, questions.count, report=report)
-    return open_dataset(folder, split)
+    folder = out / ("scenes" if questions.kind == "objects" else f"scenes_{questions.kind}")
+    write_scenes(_open_maker(questions), folder, questions.count, report=report)
+    return open_dataset(folder, questions.split)
+
+
+def _open_maker(questions: Questions) -> Maker:
+    split, seed, kind = questions.split, questions.seed, questions.kind
+    if kind != "objects":
+        return TextSceneMaker(find_families(), questions.text, kind, split=split, seed=seed)
+    photos = embedded_backgrounds() if questions.scene.texture_share < 1 else []
+    return SceneMaker(embedded_pools(), questions.scene, split=split, seed=seed, photos=photos)
+
+
+def _check_named(dataset: Dataset, chosen: Sequence[ChosenTask]) -> None:
+    """Raises ConfigError where pages name some of their texts, and a task asks for absence."""
+    config = dataset.info.get("config") or {}
+    kind = str(dataset.info.get("made_by", "")).split(" ")[0]
+    partly = kind in ("words", "charts") and config.get("mentions", [99])[0] < ALL_NAMED
+    asking = [one.key for one in chosen if one.settings["name"] in ABSENT]
+    if partly and asking:
+        raise ConfigError(
+            f"{asking[0]} asks for what is absent, and these {kind} name only some of their texts",
+            where=str(dataset.folder),
+            fix=f"Compose them with --text.mentions '[{ALL_NAMED}, {ALL_NAMED}]'.",
+        )

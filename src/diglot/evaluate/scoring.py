@@ -118,6 +118,19 @@ def score_box(text: str, item: Mapping[str, Any]) -> dict[str, float]:
     return {"accuracy": float(iou >= 0.5), "mean IoU": iou}
 
 
+def score_text(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the words stand in the answer, whatever its case, as OCRBench counts."""
+    return {"accuracy": names_right(text, [item["answer"]], item["answer"])}
+
+
+def score_value(text: str, item: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the first number is within 5% of the right one: ChartQA's relaxed accuracy."""
+    found = re.search(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?", text)
+    value = float(found.group().replace(",", "")) if found else float("inf")
+    true = float(item["answer"])
+    return {"accuracy": float(abs(value - true) <= 0.05 * abs(true) * (1 + 1e-9))}
+
+
 def score_description(text: str, item: Mapping[str, Any]) -> dict[str, float]:
     """F1, recall and precision of the names."""
     return mention_scores(text, item["truth"]["names"], item["truth"]["absent"])

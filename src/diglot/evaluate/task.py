@@ -24,7 +24,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "offline": (
         *("referring", "presence", "counting", "colour", "position"),
         *("region_naming", "description"),
-    )
+    ),
+    "words": ("referring", "presence", "region_naming", "reading"),
+    "charts": ("referring", "presence", "region_naming", "reading", "chart_values"),
 }
 
 Make = Callable[[Sequence[Sample], np.random.Generator], Iterable[Item]]

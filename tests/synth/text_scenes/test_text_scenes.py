@@ -15,6 +15,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.data.images import decode_image
 from diglot.synth.text_pairs.fonts import Family, find_families
+from diglot.synth.text_pairs.words import Draw, is_held_out, list_words
 from diglot.synth.text_scenes.captions import write_caption
 from diglot.synth.text_scenes.compose import TextSceneMaker
 from diglot.synth.text_scenes.config import Kind, TextScenesConfig
@@ -32,9 +33,9 @@ def pages(kind: Kind, count: int) -> list[Page]:
     rng, found = Random(7), list[Page]()
     while len(found) < count:
         if kind == "words":
-            page = draw_words_page(families(), (4, 8), rng)
+            page = draw_words_page(families(), (4, 8), rng, Draw(rng))
         else:
-            page = draw_chart_page(families(), rng)
+            page = draw_chart_page(families(), rng, Draw(rng))
         found += [page] if page else []
     return found
 
@@ -127,3 +128,55 @@ def test_a_wrong_split_or_option_is_refused(tmp_path: Path, capsys) -> None:
         TextScenesConfig(texts=(5, 3))
     assert run_diglot("scenes", tmp_path / "o", "--kind", "words", "--instruct") == 2
     assert "--kind objects alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_held_out_words_stand_in_one_split_alone(kind: Kind) -> None:
+    config = TextScenesConfig(held_out_words=0.2, mentions=(99, 99))
+    held = {word for word in list_words() if is_held_out(word, 0.2)}
+    assert 0.15 < len(held) / len(list_words()) < 0.25
+    for split in ("train", "test", "test_words"):
+        maker = TextSceneMaker(families(), config, kind, split=split)
+        texts = {
+            word
+            for index in range(4)
+            for region in maker.scene(index).regions
+            if region.source.endswith("/text")
+            for word in region.phrase.split()
+            if word in list_words()
+        }
+        assert texts
+        assert texts <= held if split == "test_words" else not texts & held
+    with pytest.raises(ConfigError, match="held_out_words"):
+        TextSceneMaker(families(), TextScenesConfig(), kind, split="test_words")
+
+
+def test_scenes_of_the_defaults_are_told_as_before() -> None:
+    config = TextSceneMaker(families(), TextScenesConfig(), "words").info["config"]
+    assert not {"values", "held_out_words"} & set(config)
+
+
+def test_stated_values_are_the_charts() -> None:
+    found = 0
+    for sample in scenes("charts", 12, values=True, mentions=(99, 99)):
+        stated = re.findall(
+            r"The (bar|point) of (.+?) has the value ([\d.]+?)\.(?= |$)", sample.caption
+        )
+        if not re.match(r"A (bar|line) chart", sample.caption):
+            assert not stated
+            continue
+        found += len(stated)
+        assert len(stated) == sum(r.source == "charts/part" for r in sample.regions)
+        bars = [
+            (float(value), region)
+            for kind, name, value in stated
+            for region in sample.regions
+            if region.phrase == f"{kind} of {name}" and kind == "bar"
+        ]
+        sizes = [  # bars begin at the axis: the longest has the largest value
+            (value, max(r.box[2] - r.box[0], r.box[3] - r.box[1])) for value, r in bars
+        ]
+        top = max(sizes, default=None)
+        if top:
+            assert top[1] >= max(size for _, size in sizes) - 2
+    assert found

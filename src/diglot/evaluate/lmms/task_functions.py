@@ -5,7 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-SCORERS = ("score_choice", "score_yes_no", "score_count", "score_box", "score_description")
+SCORERS = (
+    *("score_choice", "score_yes_no", "score_count", "score_box"),
+    *("score_text", "score_value", "score_description"),
+)
 
 
 def doc_to_visual(doc: Mapping[str, Any]) -> list[Any]:

@@ -4,6 +4,7 @@ Source: Li et al. 2023, arXiv 2305.10355, whose absent objects follow the freque
 ones; here the match is exact (metrics/matched_negatives).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
+from diglot.evaluate.facts import is_text
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import PRESENCE
 from diglot.evaluate.task import AskConfig, Task
@@ -19,6 +21,7 @@ from diglot.metrics.matched_negatives import Asked, match_negatives
 from diglot.synth.scenes.words import article
 
 CANDIDATES = ("Yes", "No")
+TEXT = "text"  # the kind of what is written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +46,43 @@ def build(config: Config) -> Task:
 
 def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
     present = [ask for number, scene in enumerate(scenes) for ask in _present(number, scene)]
-    for count, ask in enumerate(match_negatives(present, generator).asked):
+    asked = match_negatives(present, generator).asked
+    for count, ask in enumerate(_drop_parts_of_texts(asked, scenes)):
+        called = f'the text "{ask.name}"' if ask.kind == TEXT else f"{article(ask.name)} {ask.name}"
         yield choice_item(
             scenes[ask.scene],
             count,
-            question=PRESENCE.format(f"{article(ask.name)} {ask.name}"),
+            question=PRESENCE.format(called),
             candidates=CANDIDATES,
             answer=CANDIDATES[0] if ask.present else CANDIDATES[1],
         )
 
 
 def _present(number: int, scene: Sample) -> list[Asked]:
-    kinds = {region.name: group_of(region.source) for region in reversed(scene.regions)}
+    kinds = {
+        region.name: TEXT if is_text(region) else group_of(region.source)
+        for region in reversed(scene.regions)
+    }
     return [Asked(number, name, kind, present=True) for name, kind in kinds.items()]
+
+
+def _drop_parts_of_texts(asked: Sequence[Asked], scenes: Sequence[Sample]) -> list[Asked]:
+    """Without texts that are called absent and stand within a longer one; as many present ones go.
+
+    "coin" is on a page that says "coin flip".
+    """
+    wrong = [
+        ask for ask in asked if not ask.present and _stands_within(ask.name, scenes[ask.scene])
+    ]
+    surplus = Counter(ask.name for ask in wrong)
+    kept = []
+    for ask in asked:
+        if ask.present and surplus[ask.name]:
+            surplus[ask.name] -= 1
+        elif ask not in wrong:
+            kept.append(ask)
+    return kept
+
+
+def _stands_within(name: str, scene: Sample) -> bool:
+    return any(name in region.phrase for region in scene.regions if is_text(region))

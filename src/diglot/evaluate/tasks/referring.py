@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from diglot.core.box_text import unit_box, write_box
 from diglot.core.types import Sample
-from diglot.evaluate.facts import single_things
+from diglot.evaluate.facts import name_thing, single_things
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import REFERRING
 from diglot.evaluate.scoring import box_iou, read_box
@@ -52,7 +52,7 @@ def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
             yield Item(
                 id=f"{scene.id}/{number}",
                 task="",
-                question=REFERRING.format(f"the {thing.phrase}"),
+                question=REFERRING.format(f"the {name_thing(thing.phrase, thing.region)}"),
                 answer=write_box(true),
                 scene=scene.id,
                 group=group_of(thing.region.source),

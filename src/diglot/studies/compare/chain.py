@@ -58,6 +58,8 @@ class Asked:
             count=config.count,
             scene=config.scene,
             seed=config.seed,
+            kind=config.kind,
+            text=config.text,
         )
 
     def prepare(self, report: Report) -> Benchmark:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from diglot.config.ranges import PositiveInt, Seed, check_ranges
 from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
-from diglot.evaluate.config import TASK_SCENES, AskSettings
+from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings
 from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.text_scenes.config import TextScenesConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,10 @@ class EvaluationConfig:
     """So many scenes are composed, or the first so many of the data are taken."""
     scene: ScenesConfig = TASK_SCENES
     """How scenes are composed."""
+    kind: Literal["objects", "words", "charts"] = "objects"
+    """What composed scenes show: objects, or pages of words or charts."""
+    text: TextScenesConfig = TASK_TEXTS
+    """How pages of words and charts are composed."""
     ask: AskSettings = field(default_factory=AskSettings)
     """How questions are put."""
     seed: Seed = 0

@@ -1,6 +1,7 @@
 """What stands on a page: words, phrases, prices and numbers, no two alike on one page."""
 
 import functools
+import hashlib
 from collections.abc import Callable
 from importlib.resources import files
 from random import Random
@@ -52,24 +53,35 @@ def _long_words(letters: int) -> tuple[str, ...]:
     return tuple(word for word in list_words() if len(word) >= letters)
 
 
-class Draw:
-    """Draws texts of which none repeats, or lies within, another drawn before."""
+@functools.cache
+def is_held_out(word: str, share: float) -> bool:
+    """Whether a word is among the share in [0, 1] that training does not show."""
+    return int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big") < share * 2**32
 
-    def __init__(self, rng: Random) -> None:
+
+class Draw:
+    """Draws texts of which none repeats, or lies within, another drawn before.
+
+    Of the share `held_out` of the words none is drawn, or with `only_held_out` those alone, and
+    neither phrases nor numbers.
+    """
+
+    def __init__(self, rng: Random, *, held_out: float = 0.0, only_held_out: bool = False) -> None:
         self._rng = rng
         self._taken: list[str] = []
+        self._held_out, self._only = held_out, only_held_out
 
     def word(self) -> str:
         """A word of the list."""
-        return self._draw_fresh(lambda: self._rng.choice(list_words()))
+        return self._draw_word(list_words())
 
     def short_word(self, letters: int) -> str:
         """A word of at most as many letters."""
-        return self._draw_fresh(lambda: self._rng.choice(_short_words(letters)))
+        return self._draw_word(_short_words(letters))
 
     def long_word(self, letters: int) -> str:
         """A word of at least as many letters."""
-        return self._draw_fresh(lambda: self._rng.choice(_long_words(letters)))
+        return self._draw_word(_long_words(letters))
 
     def phrase(self) -> str:
         """Two or three words that belong together."""
@@ -93,11 +105,19 @@ class Draw:
 
     def any(self) -> str:
         """Mostly words; every third something else."""
+        if self._only:
+            return self.word()
         return self._rng.choice((*[self.word] * 4, self.phrase, self.number))()
 
     def like(self, text: str) -> str:
         """`text`, which has no space, with one letter or digit replaced: easily taken for it."""
         return self._draw_fresh(lambda: _one_other(text, self._rng))
+
+    def _draw_word(self, words: tuple[str, ...]) -> str:
+        if not self._held_out:
+            return self._draw_fresh(lambda: self._rng.choice(words))
+        kept = [word for word in words if is_held_out(word, self._held_out) == self._only]
+        return self._draw_fresh(lambda: self._rng.choice(kept))
 
     def _draw_fresh(self, draw: Callable[[], str]) -> str:
         while True:

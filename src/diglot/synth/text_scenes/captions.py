@@ -10,6 +10,8 @@ from diglot.synth.text_scenes.page import Page, Thing
 
 # Parts whose values are nearer than this share are not compared: it could not be read.
 _CLEARLY = 0.1
+AXES = ("bar chart", "line chart")  # whose ticks give their parts' values
+STATES = "has the value"
 
 
 class _Text:
@@ -33,11 +35,12 @@ class _Text:
 
 
 def write_caption(
-    page: Page, named: Sequence[int], places: Sequence[str], rng: Random
+    page: Page, named: Sequence[int], places: Sequence[str], rng: Random, *, values: bool = False
 ) -> tuple[str, dict[int, Span]]:
     """A caption that names the things of the indices `named`, each once, and where they stand.
 
-    `places`: where each thing of the page is ("at the top left").
+    `places`: where each thing of the page is ("at the top left"). With `values` it states those
+    that an axis gives in place of comparing them.
     """
     text = _Text()
     text.append(f"{words.article(page.noun).capitalize()} {page.noun}")
@@ -46,11 +49,26 @@ def write_caption(
     if texts:
         _list_texts(text, page, texts)
     text.append(".")
-    _describe_parts(text, [pair for pair in things if not pair[1].is_text], places)
+    parts = [pair for pair in things if not pair[1].is_text]
+    if values and page.noun in AXES:
+        _state_values(text, parts)
+    else:
+        _describe_parts(text, parts, places)
     if len(texts) > 1 and rng.random() < 0.5:
         index, thing = rng.choice(texts)
         text.append(f' The text "{thing.phrase}" is {places[index]}.')
     return text.text, text.spans
+
+
+def _state_values(text: _Text, parts: Sequence[tuple[int, Thing]]) -> None:
+    for index, thing in parts:
+        assert thing.value is not None  # charts with axes have them
+        text.append(" The ").name(index, thing).append(f" {STATES} {round_value(thing.value)}.")
+
+
+def round_value(value: float) -> str:
+    """To three digits, as an axis can be read: 0.15, 53.4, 812."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def _list_texts(text: _Text, page: Page, texts: Sequence[tuple[int, Thing]]) -> None:

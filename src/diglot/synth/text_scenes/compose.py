@@ -20,6 +20,7 @@ from diglot.core.types import Lineage, Region, Sample
 from diglot.synth.scenes import words
 from diglot.synth.scenes.place import tight_box
 from diglot.synth.text_pairs.fonts import Family, fonts_digest
+from diglot.synth.text_pairs.words import Draw
 from diglot.synth.text_scenes.captions import write_caption
 from diglot.synth.text_scenes.config import SPLITS, VERSION, Kind, TextScenesConfig
 from diglot.synth.text_scenes.page import Page, draw_chart_page, draw_words_page
@@ -43,6 +44,8 @@ class TextSceneMaker:
         if split not in SPLITS:
             expected = " or ".join(SPLITS)
             raise ConfigError(f"no such split of {kind}", expected=expected, got=split)
+        if split == "test_words" and not config.held_out_words:
+            raise ConfigError("split test_words needs text.held_out_words")
         self.families, self.config, self.kind = families, config, kind
         self.split, self.seed = split, seed
         revision = f"{kind} v{VERSION} seed {seed}"
@@ -55,7 +58,7 @@ class TextSceneMaker:
             "made_by": f"{self.kind} v{VERSION}",
             "seed": self.seed,
             "split": self.split,
-            "config": asdict(self.config),
+            "config": _spell_config(self.config),
             "fonts": fonts_digest(self.families),
             "pillow": PIL.__version__,
         }
@@ -75,9 +78,14 @@ class TextSceneMaker:
         raise DataError("no drawing whose texts can be read", where=id)
 
     def _draw(self, rng: Random) -> Page | None:
+        draw = Draw(
+            rng,
+            held_out=self.config.held_out_words,
+            only_held_out=self.split == "test_words",
+        )
         if self.kind == "charts":
-            return draw_chart_page(self.families, rng)
-        return draw_words_page(self.families, self.config.texts, rng)
+            return draw_chart_page(self.families, rng, draw)
+        return draw_words_page(self.families, self.config.texts, rng, draw)
 
     def _compose(self, id: str, page: Page, rng: Random) -> Sample:
         side = self.config.image_px
@@ -87,7 +95,7 @@ class TextSceneMaker:
         places = [words.place(((x0 + x1) / 2, (y0 + y1) / 2), side) for x0, y0, x1, y1 in boxes]
         count = min(rng.randint(*self.config.mentions), len(page.things))
         named = sorted(rng.sample(range(len(page.things)), count))
-        caption, spans = write_caption(page, named, places, rng)
+        caption, spans = write_caption(page, named, places, rng, values=self.config.values)
         regions = tuple(
             Region(
                 phrase=thing.phrase,
@@ -110,6 +118,12 @@ class TextSceneMaker:
             regions=regions,
             lineage=self._lineage,
         )
+
+
+def _spell_config(config: TextScenesConfig) -> dict[str, Any]:
+    """All fields; what a first version had not only where it changes the scenes."""
+    fields, later = asdict(config), ("values", "held_out_words")
+    return {name: value for name, value in fields.items() if value or name not in later}
 
 
 def _fit(page: Image.Image, side: int, rng: Random) -> tuple[Image.Image, float, tuple[int, int]]:

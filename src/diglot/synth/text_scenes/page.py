@@ -42,10 +42,11 @@ class Page:
     title: str = ""
 
 
-def draw_words_page(families: Sequence[Family], texts: tuple[int, int], rng: Random) -> Page | None:
+def draw_words_page(
+    families: Sequence[Family], texts: tuple[int, int], rng: Random, draw: Draw
+) -> Page | None:
     """A page of texts of which none repeats; None where one lies on another."""
     style = rng.choice(list(STYLES))
-    draw = Draw(rng)
     written = [draw.any() for _ in range(rng.randint(*texts))]
     canvas = STYLES[style](written, _page_style(families, rng), rng)
     if is_covered(canvas):
@@ -54,10 +55,10 @@ def draw_words_page(families: Sequence[Family], texts: tuple[int, int], rng: Ran
     return Page(image=canvas.image, noun=noun, things=_texts_of(canvas, written))
 
 
-def draw_chart_page(families: Sequence[Family], rng: Random) -> Page | None:
+def draw_chart_page(families: Sequence[Family], rng: Random, draw: Draw) -> Page | None:
     """A chart with its title, labels and parts; None where a text lies on anything."""
     kind = rng.choice(list(KINDS))
-    data = draw_data(kind, Draw(rng), rng)
+    data = draw_data(kind, draw, rng)
     canvas = KINDS[kind](data, draw_plan(data, rng), _page_style(families, rng), rng)
     if is_covered(canvas):
         return None
