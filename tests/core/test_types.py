@@ -53,6 +53,12 @@ def test_empty_span(span) -> None:
         region(span=span)
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.5])
+def test_a_score_that_would_order_regions_by_chance(score: float) -> None:
+    with pytest.raises(DataError, match=r"score: score is not in \[0, 1\]"):
+        region(score=score)
+
+
 @pytest.mark.parametrize("phrase", ["", "  \n"])
 def test_empty_phrase(phrase: str) -> None:
     with pytest.raises(DataError, match="phrase is empty"):

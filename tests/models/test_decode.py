@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig, Qwen2Config
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import Packed, encode, pack
@@ -47,6 +48,34 @@ def test_the_form_that_the_model_honours_is_used_and_named(family, expected, cap
 def test_a_model_that_sees_the_future_is_refused() -> None:
     with pytest.raises(ConfigError, match="not causal"):
         choose_attention(Bare(tiny_family("bert")), "split")  # type: ignore[arg-type]
+
+
+PER_LAYER: dict[str, Any] = {
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 64,
+    "num_kv_shared_layers": 0,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+
+
+@pytest.mark.parametrize("family", ["gemma3n_text", "gemma4_text"])
+def test_a_model_that_reads_ids_beside_the_vectors_is_refused(family: str) -> None:
+    """Without ids Gemma 3n leaves its per-layer inputs out; Gemma 4 fails at visual tokens."""
+    sizes = {name: SIZES[name] for name in PLAIN_SIZES if name != "head_dim"} | PER_LAYER
+    if family == "gemma3n_text":
+        sizes |= {
+            "laurel_rank": 4,
+            "altup_num_inputs": 2,
+            "activation_sparsity_pattern": [0.0, 0.0],
+        }
+        sizes |= {"intermediate_size": [48, 48], "head_dim": 8}
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[family](**sizes)).float().eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in model.parameters():  # some start at zero, and would leave the inputs out
+            torch.nn.init.normal_(parameter, std=0.2)
+    with pytest.raises(ConfigError, match=r"path: .*reads ids of words.*per-layer inputs"):
+        choose_attention(Bare(model), "split")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

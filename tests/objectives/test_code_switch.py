@@ -1,5 +1,6 @@
 """Code-switching equals MMCS's definition, loss and gradient, however it is packed."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -203,6 +204,44 @@ def test_the_sequence_reads_as_the_caption_with_entities_switched():
     said = text_of(prepare(code_switch.Config(), sample_with("repeated", 0), vlm), vlm)
     assert said.replace("[", "").replace("]", "").removesuffix("<|eos|>") == CAPTION
     assert [part.split("]")[0].strip() for part in said.split("[")[1:]] == ["dog", "dog"]
+
+
+def with_regions(caption: str, *regions: Region) -> Sample:
+    picture = tiny_sample(0, objects=1, size_hw=(48, 48))
+    return Sample.captioned(
+        id="s", image=picture.image, size_hw=(48, 48), caption=caption, regions=regions
+    )
+
+
+def test_regions_of_the_same_words_are_one_object() -> None:
+    """Of "two dogs" with a box each, v_object is the union of both, each token once, in order."""
+    vlm = tiny_vlm(image_px=48)
+    boxes = ((32.0, 30.0, 47.0, 47.0), (0.0, 0.0, 20.0, 14.0), (4.0, 4.0, 15.0, 20.0))
+    scores = (0.2, 0.9, 0.5)
+    dogs = [
+        Region(phrase="two dogs", span=(0, 8), box=box, score=score)
+        for box, score in zip(boxes, scores, strict=True)
+    ]
+    sample = with_regions("two dogs beside a cat", *dogs)
+    grid = vlm.token_grid(sample.size_hw)
+    prepared = prepare(code_switch.Config(), sample, vlm)
+    (patches,) = [s for s in prepared.sequence if isinstance(s, Patches)]
+    assert patches.index == tuple(np.flatnonzero(sum(grid.overlapping(box) for box in boxes)))
+    assert len([s for s in prepared.sequence if isinstance(s, Branch)]) == 1
+    assert not +Counter(prepared.notes)  # none was left out
+    alone = prepare(code_switch.Config(), with_regions(sample.caption, dogs[1]), vlm)
+    assert text_of(alone, vlm) == text_of(prepared, vlm)
+
+
+@pytest.mark.parametrize("phrase", ["red dog ", " red dog", " red dog  "])
+def test_a_blank_at_the_end_of_a_span_takes_no_other_word(phrase: str) -> None:
+    vlm, caption = tiny_vlm(), "a small  red dog  cat"
+    start = caption.index(phrase)
+    box = (0.0, 0.0, 20.0, 20.0)
+    region = Region(phrase=phrase, span=(start, start + len(phrase)), box=box)
+    prepared = prepare(code_switch.Config(), with_regions(caption, region), vlm)
+    (branch,) = [s for s in prepared.sequence if isinstance(s, Branch)]
+    assert vlm.language.tokenizer.decode(branch.ids).strip() == "red dog"
 
 
 def test_of_overlapping_entities_the_better_grounded_stays():

@@ -52,6 +52,14 @@ class Region:
         """The label, or the phrase where no label is known."""
         return self.label if self.label and self.label.strip() else self.phrase
 
+    @property
+    def word_span(self) -> Span | None:
+        """The span without blanks at its ends, which tokens share with the next word."""
+        if self.span is None:
+            return None
+        phrase, start = self.phrase, self.span[0]
+        return start + len(phrase) - len(phrase.lstrip()), start + len(phrase.rstrip())
+
 
 def check_pair(value: object, *, where: str) -> None:
     """Raises DataError unless `value` is two integers."""
@@ -84,6 +92,10 @@ def _check_region(region: Region) -> None:
             )
     check_type(region.label, (str, type(None)), "a string or None", where="label")
     check_type(region.score, Real, "a number", where="score")
+    if not 0.0 <= region.score <= 1.0:  # NaN too: it would order regions by chance
+        raise DataError(
+            "score is not in [0, 1]", expected="0 <= score <= 1", got=region.score, where="score"
+        )
     check_type(region.source, str, "a string", where="source")
     check_type(region.image, int, "an image's index", where="image")
     check_type(region.turn, (int, type(None)), "a turn's index or None", where="turn")

@@ -34,7 +34,8 @@ class RawRegion:
     label: str | None = None
     mask: Any = None
     """COCO's segmentation: polygons, or RLE compressed or not."""
-    score: float = 1.0
+    score: float | None = None
+    """In 0 to 1; None, where the file gives none, counts as 1."""
     source: str = ""
     image: int = 0
     turn: int | None = None
@@ -94,8 +95,12 @@ def _make_region(
     if box is None and mask is not None:
         box = mask_box(mask)
     box = _clip_box(box, raw_hw, lost)
+    score = 1.0 if raw.score is None else raw.score
     if box is None or not raw.phrase.strip():
         lost["regions without a phrase"] += box is not None
+        return None
+    if not 0.0 <= score <= 1.0:
+        lost["regions whose score is not in 0 to 1"] += 1
         return None
     return Region(
         phrase=raw.phrase,
@@ -103,7 +108,7 @@ def _make_region(
         span=raw.span,
         label=raw.label,
         mask=None if mask is None else turn_mask(mask, orientation),
-        score=raw.score,
+        score=score,
         source=raw.source,
         image=raw.image,
         turn=raw.turn,

@@ -67,7 +67,7 @@ def _read_region(region: dict[str, Any]) -> RawRegion:
         box=region.get("box"),
         span=None if span is None else (int(span[0]), int(span[1])),
         mask=region.get("mask"),
-        score=1.0 if score is None else float(score),
+        score=None if score is None else float(score),
         source=region.get("source") or "",
         image=region.get("image") or 0,
         turn=region.get("turn"),

@@ -77,7 +77,8 @@ def _open_query(
     first, objects = len(encoded) - len(text.ids), []
     for region in sample.regions:
         if asker == "entity":
-            found = token_slice(text.offsets_T2, region.span) if captioned and region.span else None
+            span = region.word_span if captioned else None
+            found = token_slice(text.offsets_T2, span) if span else None
         else:
             found = (0 if asker == "instruction" else len(text.ids) - 1, len(text.ids))
         if found:

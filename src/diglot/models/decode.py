@@ -164,6 +164,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
         set_attention(language, "separate")
         want_BTD = _try_decode(language, packed, embeds_BTD, "separate", strict=True)
         _check_causal(language, embeds_BTD)
+        _check_no_ids(language, packed.token_BT[:1])
         for form in _forms_from(wanted):
             set_attention(language, form)
             if _agrees(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
@@ -231,6 +232,30 @@ def _check_causal(language: Language, embeds_BTD: torch.Tensor) -> None:
             expected="a decoder",
             where="model.language.path",
             fix="Choose a causal language model.",
+        )
+
+
+def _check_no_ids(language: Language, token_BT: torch.Tensor) -> None:
+    """Raises ConfigError where word vectors are not all that the decoder reads of its words.
+
+    Gemma 3n leaves its per-layer inputs out where it is given no ids; Gemma 4 finds the ids of
+    the vectors, which visual tokens have none of.
+    """
+    embeds_BTD = language.input_embeddings(token_BT)
+    want = language.model.base_model(input_ids=token_BT, use_cache=False).last_hidden_state
+    got = language.decode(embeds_BTD).last_hidden_state
+    try:
+        language.decode(embeds_BTD.roll(1, dims=-1))  # vectors of no word, as visual tokens are
+        suffice = _is_near(got.float(), want.float(), want.dtype)
+    except RuntimeError:
+        suffice = False
+    if not suffice:
+        raise ConfigError(
+            f"{type(language.model).__name__} reads ids of words beside their vectors, and visual "
+            "tokens have none",
+            expected="a decoder that reads embeddings alone",
+            where="model.language.path",
+            fix="Choose a language model without per-layer inputs.",
         )
 
 

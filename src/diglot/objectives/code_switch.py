@@ -87,13 +87,13 @@ class Config:
 
 @dataclass(frozen=True)
 class Switch:
-    """One entity to switch: its tokens [start, stop), and its object's visual tokens."""
+    """One entity to switch: its tokens [start, stop), and its objects' visual tokens."""
 
     start: int
     stop: int
-    patches: tuple[int, ...]
+    objects: tuple[Patches, ...]
+    """Of each image that shows it."""
     score: float
-    image: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ class CodeSwitchObjective:
         return Text(
             offsets_T2=caption.offsets_T2,
             cut=lambda start, stop: (Tokens(caption.ids[start:stop], learn),),
-            span_of=lambda region: region.span,
+            span_of=lambda region: region.word_span,
             before=tuple(opening(frame, tokenizer, image=self.config.image_prefix)),
             after=tuple(ending(frame, tokenizer, learn)),
         )
@@ -181,9 +181,10 @@ class CodeSwitchObjective:
             return tuple(s for s in made if self.config.image_prefix or not isinstance(s, Image))
 
         def span_of(region: Region) -> Span | None:
-            if region.span is None or region.turn is None or not sample.turns[region.turn].learn:
+            span, turn = region.word_span, region.turn
+            if span is None or turn is None or not sample.turns[turn].learn:
                 return None
-            return chat.locate_span(sample.turns, region.turn, region.span)
+            return chat.locate_span(sample.turns, turn, span)
 
         return Text(offsets_T2=chat.offsets_T2, cut=cut, span_of=span_of)
 
@@ -192,7 +193,7 @@ class CodeSwitchObjective:
         body: list[Segment] = list(text.before)
         at = 0
         for switch in switches:
-            body += [*text.cut(at, switch.start), Patches(switch.patches, switch.image)]
+            body += [*text.cut(at, switch.start), *switch.objects]
             if self.config.entity_weight:
                 ids = [s.ids for s in text.cut(switch.start, switch.stop) if isinstance(s, Tokens)]
                 body.append(Branch(tuple(chain(*ids)), "entity"))
@@ -207,21 +208,38 @@ class CodeSwitchObjective:
 def find_switches(
     sample: Sample, grids: Seq[TokenGrid], text: Text, config: Config, notes: Counter[str]
 ) -> list[Switch]:
-    """Every region that has a place in the text and tokens on its grid (Eq. 1), as a Switch."""
-    found = []
+    """Every entity with its words in the text and tokens on the grids (Eq. 1), as a Switch.
+
+    Regions of the same words ("two dogs", a box each) are one entity: v_object is their union.
+    """
+    found: dict[Span, list[tuple[Region, np.ndarray]]] = {}
     for region in sample.regions:
         grid, span = grids[region.image], text.span_of(region)
         words = token_slice(text.offsets_T2, span) if span else None
         allowed = grid.in_views(OBJECT_VIEWS[config.object_tokens])
-        patches = np.flatnonzero(grid.overlapping(region.box) & allowed)
+        inside_P = grid.overlapping(region.box) & allowed
         if words is None:
             kind = "a learned answer" if sample.is_conversation else "the caption"
             notes[f"entity not in {kind}"] += 1
-        elif not len(patches):
+        elif not inside_P.any():
             notes["object outside the views"] += 1
         else:
-            found.append(Switch(*words, tuple(patches.tolist()), region.score, region.image))
-    return found
+            found.setdefault(words, []).append((region, inside_P))
+    return [
+        Switch(*words, _unite_objects(members), max(region.score for region, _ in members))
+        for words, members in found.items()
+    ]
+
+
+def _unite_objects(members: list[tuple[Region, np.ndarray]]) -> tuple[Patches, ...]:
+    """The visual tokens of any of the regions, image by image, each once."""
+    united: dict[int, np.ndarray] = {}
+    for region, inside_P in members:
+        united[region.image] = united.get(region.image, False) | inside_P
+    return tuple(
+        Patches(tuple(np.flatnonzero(inside_P).tolist()), image)
+        for image, inside_P in sorted(united.items())
+    )
 
 
 def build(config: Config) -> CodeSwitchObjective:

@@ -110,6 +110,13 @@ def test_boxes_outside_or_without_area(coco: Any) -> None:
     }
 
 
+def test_regions_of_impossible_scores_are_counted(coco: Any) -> None:
+    scores = [0.25, None, 1.5, -1]
+    [sample], done, _ = coco([DOG | {"score": score} for score in scores])
+    assert [r.score for r in sample.regions] == [0.25, 1.0]
+    assert done.as_json()["lost"] == {"regions whose score is not in 0 to 1": 2}
+
+
 def test_a_box_in_another_unit_is_refused(coco: Any) -> None:
     _, _, [rejection] = coco([DOG | {"bbox": [3, 2, 9, 10], "segmentation": POLYGON}])
     assert rejection.reason == "box looks like xyxy"

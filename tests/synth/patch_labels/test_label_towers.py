@@ -78,6 +78,14 @@ def test_words_are_the_models_own_text_features(tmp_path, family):
     assert torch.allclose(vectors[:1], normalize(features, dim=-1), atol=1e-5)
 
 
+@torch.no_grad()
+def test_siglip_reads_lower_case_whatever_its_tokenizer_does(tmp_path):
+    """SigLIP2 of fixed resolution is a siglip with Gemma's tokenizer, which keeps capitals."""
+    pair = load_towers("siglip", str(save_pair(tmp_path, "siglip")), template="A photo of {}")
+    assert len({tuple(pair.tokenizer(text)["input_ids"]) for text in ("Dog", "dog")}) == 2
+    assert torch.equal(pair.words(["Dog", "RED Car"]), pair.words(["dog", "red car"]))
+
+
 def test_another_family_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="'clip' checkpoint"):
         load_towers("siglip", str(save_pair(tmp_path, "clip")))

@@ -105,7 +105,7 @@ class Coco:
                 label=name,
                 box=annotation.get("bbox"),
                 mask=annotation.get("segmentation"),
-                score=annotation.get("score", 1.0),
+                score=annotation.get("score"),
             )
 
     @contextmanager

@@ -43,6 +43,11 @@ class Towers:
         return next(self.model.parameters()).device
 
     @property
+    def lower_case(self) -> bool:
+        """Was the text tower trained on lower-cased text alone? CLIP's tokenizer does it itself."""
+        return self.family != "clip"
+
+    @property
     def width(self) -> int:
         """C, channels of the joint space."""
         if self.family == "clip":
@@ -71,6 +76,8 @@ class Towers:
     def words(self, words: list[str]) -> torch.Tensor:
         """Unit vectors of the words, float32 (W, C)."""
         texts = [self.template.replace("{}", word) for word in words]
+        if self.lower_case:  # not every tokenizer of theirs does it itself (SigLIP2's is Gemma's)
+            texts = [text.lower() for text in texts]
         max_length = self.model.config.text_config.max_position_embeddings
         # SigLIP was trained on texts padded to full length, and reads the padding
         padding = True if self.family == "clip" else "max_length"

@@ -57,10 +57,12 @@ def label_by_towers(
     )
     towers.model.to(choose_device())
     key = f"{path} {config.revision} {towers.encoder.revision} {config.template}"
+    key += " lower-cased" if towers.lower_case else ""
     vectors = WordVectors(folder / "vectors", listed, towers.width, key=key)
     vectors.build(towers.words, report)
     about = {"labeller": family, "path": path, "revision": towers.encoder.revision}
     about |= {"template": config.template, "patch": config.patch, "keep": config.keep}
+    about |= {"text": "lower-cased"} if towers.lower_case else {}
     labeller = WordLabeller(
         encoder=towers.encoder,
         patches=towers.patches,
