@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from diglot.core.progress import Progress, ignore_progress
 from diglot.data.records import write_dataset
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.study import open_study
+from diglot.studies.compare.worker import serve
 from diglot.train.trackers import read_metrics
 from tests.studies.compare.small_study import found, small_study, study_settings
 from tests.tiny_folders import tiny_samples
@@ -197,6 +199,35 @@ def test_interrupted_killed_and_gone_on_with(compare_world, tmp_path, one_by_one
     for job, other in zip(study.jobs, whole, strict=True):
         ours, theirs = (j.folder / "model" / "projector.safetensors" for j in (job, other))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "ended_by", ["the study is gone", pytest.param("SIGTERM", marks=pytest.mark.slow)]
+)
+def test_a_worker_that_is_stopped_saves_how_far_it_is(compare_world, tmp_path, ended_by):
+    long = {"epochs": 500, "checkpoint_every": 10_000}
+    rows = {"caption": str(compare_world / "recipe.yaml")}
+    once = {"samples": [8], "seeds": [0], "rows": rows, "set": long}
+    (job,) = open_study(small_study(compare_world, tmp_path / "study", **once)).jobs
+    job.folder.mkdir(parents=True)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=serve, args=(theirs, 1, None))
+    worker.start()
+    theirs.close()
+    ours.send(job)
+    deadline = time.monotonic() + 300
+    while not read_metrics(job.folder / "metrics.jsonl"):
+        assert worker.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if ended_by == "the study is gone":
+        ours.close()
+    else:
+        worker.terminate()
+    worker.join(300)
+    assert worker.exitcode == 128 + signal.SIGTERM
+    assert list((job.folder / "state").iterdir())
 
 
 def test_other_settings_in_the_same_folder_are_refused(compare_world, one_by_one):

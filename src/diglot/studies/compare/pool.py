@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -108,6 +108,15 @@ def _keep_workers() -> Iterator[list[_Worker]]:
     finally:
         for worker in workers:
             worker.process.terminate()
-            worker.pipe.close()
         for worker in workers:
-            worker.process.join()
+            _await_end(worker)
+
+
+def _await_end(worker: _Worker) -> None:
+    """Wait until the process has saved its state; what it still sends must not hold it up."""
+    while worker.process.is_alive():
+        with suppress(EOFError, OSError):
+            if worker.pipe.poll(0.05):
+                worker.pipe.recv()
+        worker.process.join(0.05)
+    worker.pipe.close()

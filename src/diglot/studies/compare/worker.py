@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from diglot.core.errors import DiglotError
+from diglot.core.progress import Progress, Report
 from diglot.files import replace_text
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.jobs import FAILED, Job
@@ -42,20 +43,38 @@ def _visible_gpu(gpu: int) -> str:
 
 
 def _do_job(job: Job, pipe: Connection) -> tuple[str, Any]:
-    """Do one job; messages go to its log. Raises BrokenPipeError where the parent is gone."""
+    """Do one job; messages go to its log."""
     job.folder.mkdir(parents=True, exist_ok=True)
     _redirect_output(job)
     try:
-        run_job(job, lambda progress: pipe.send(("progress", progress)))
+        run_job(job, _report_to(pipe))
         return "done", None
-    except BrokenPipeError:
-        raise
     except Exception as error:  # whatever ends one job, the others run
         known = isinstance(error, DiglotError)
         traceback.print_exc()
         reason = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
         note_failure(job, reason)
         return "failed", reason
+
+
+def _report_to(pipe: Connection) -> Report:
+    """Progress goes to the study. Where that is gone, this process is asked to stop, once.
+
+    It is asked by a signal, so that a training lets its step end and saves its state.
+    """
+    alone = False
+
+    def report(progress: Progress) -> None:
+        nonlocal alone
+        if alone:
+            return
+        try:
+            pipe.send(("progress", progress))
+        except OSError:
+            alone = True
+            signal.raise_signal(signal.SIGTERM)
+
+    return report
 
 
 def note_failure(job: Job, reason: str) -> None:
