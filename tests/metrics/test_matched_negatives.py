@@ -1,6 +1,9 @@
+import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +58,48 @@ def test_images_are_balanced_too_and_nothing_is_left_out_with_names_enough():
     assert result.left_out == 0
     assert Counter((a.scene, a.kind) for a in result.asked if a.present) == Counter(
         (a.scene, a.kind) for a in result.asked if not a.present
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_score_of_the_image_alone_gets_half_of_few_names(seed):
+    """6 names in 14 images: one who knows how often each image is answered yes gains nothing."""
+    rng = np.random.default_rng(seed)
+    names = [f"n{i}" for i in range(6)]
+    counts = rng.integers(1, 6, 14)
+    scenes = [dict.fromkeys(rng.choice(names, n, replace=False), "photo") for n in counts]
+    result = matched(scenes, seed)
+    assert result.asked
+    assert result.left_out
+    for key in ("scene", "name"):
+        yes, no = (
+            Counter(getattr(a, key) for a in result.asked if a.present is present)
+            for present in (True, False)
+        )
+        assert yes == no
+        best = [yes[getattr(a, key)] for a in result.asked]
+        assert auc(best, [a.present for a in result.asked]) == 0.5
+
+
+@settings(max_examples=30)
+@given(SCENES.filter(lambda scenes: sum(map(len, scenes)) <= 7))
+def test_as_many_are_asked_as_can_be_balanced(scenes):
+    """No larger part of the present names has counterparts: every subset is tried."""
+    present = [replace(ask, kind="photo") for ask in asked(scenes)]
+    scenes = [dict.fromkeys(names, "photo") for names in scenes]
+    kept = sum(a.present for a in matched(scenes).asked)
+    missing = {(s, n) for s, names in enumerate(scenes) for n in set("abcdefgh") - set(names)}
+    larger = itertools.combinations(present, kept + 1)
+    assert not any(has_counterparts(part, missing) for part in larger)
+
+
+def has_counterparts(part, missing):
+    """Can every image ask for as many missing names, and every name be asked as often?"""
+    slots = [ask.scene for ask in part]
+    return any(
+        len(set(pairs := list(zip(slots, names, strict=True)))) == len(pairs)
+        and missing.issuperset(pairs)
+        for names in itertools.permutations([ask.name for ask in part])
     )
 
 

@@ -4,16 +4,19 @@ Source: POPE (Li et al. 2023, arXiv 2305.10355) matches absent objects by how fr
 Here the present names of all images are shuffled anew among the images, within their kind: every
 name is asked as often where it is absent as where it is present, and every image has as many absent
 as present names of each kind. A score that ignores the image then has an AUC of exactly one half,
-and so has one that ignores the name.
+and so has one that ignores the name. Where names are too few to shuffle so, what is asked is a
+largest balanced part: present questions as edges from image to name and absent ones from name to
+image are a largest circulation, which passes every name and every image as often in as out.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
 
-SWEEPS = 50  # passes of swapping before a name is left out
+SWEEPS = 50  # passes of swapping before questions are left out
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,13 @@ def match_negatives(present: Sequence[Asked], generator: np.random.Generator) ->
     for kind in sorted({ask.kind for ask in present}):
         slots = [ask for ask in present if ask.kind == kind]
         names = _shuffle_names(slots, shown, generator)
-        bad = _find_conflicts(slots, names, shown)
-        shuffled = [
-            Asked(slot.scene, name, kind, present=False)
-            for i, (slot, name) in enumerate(zip(slots, names, strict=True))
-            if i not in bad
-        ]
-        absent += shuffled
-        shown |= {(ask.scene, ask.name) for ask in shuffled}  # not asked again under another kind
-        kept += _drop_unmatched(slots, [(slots[i].scene, names[i]) for i in sorted(bad)])
+        if _find_conflicts(slots, names, shown):
+            slots, found = _find_circulation(slots, shown, generator)
+        else:
+            found = [(slot.scene, name) for slot, name in zip(slots, names, strict=True)]
+        kept += slots
+        absent += [Asked(scene, name, kind, present=False) for scene, name in found]
+        shown |= set(found)  # not asked again under another kind
     return Matched((*kept, *absent), left_out=len(present) - len(kept))
 
 
@@ -93,17 +94,29 @@ def _find_conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, 
     return bad
 
 
-def _drop_unmatched(slots: list[Asked], unmatched: list[tuple[int, str]]) -> list[Asked]:
-    """Present questions less one for each unmatched name: the same image's where it shows it."""
-    kept = list(slots)
-    surplus: Counter[str] = Counter()
-    for scene, name in unmatched:
-        same = next((ask for ask in kept if (ask.scene, ask.name) == (scene, name)), None)
-        if same is None:
-            surplus[name] += 1
-        else:
-            kept.remove(same)
-    for name, count in surplus.items():
-        for ask in [ask for ask in kept if ask.name == name][:count]:
-            kept.remove(ask)
-    return kept
+def _find_circulation(
+    slots: list[Asked], shown: set[tuple[int, str]], generator: np.random.Generator
+) -> tuple[list[Asked], list[tuple[int, str]]]:
+    """As many of the slots as can be balanced, and as many absent (image, name) pairs.
+
+    Every image and every name has as many of one as of the other. Of several largest choices the
+    generator draws one.
+    """
+    scenes = sorted({slot.scene for slot in slots})
+    names = sorted({slot.name for slot in slots})
+    missing = [(s, n) for s in scenes for n in names if (s, n) not in shown]
+    pairs = [*((slot.scene, slot.name) for slot in slots), *missing]
+    # one row an image and a name, one column a pair: +1 present, -1 absent
+    nodes = {node: row for row, node in enumerate((*scenes, *names))}
+    sign = np.repeat([1.0, -1.0], [len(slots), len(missing)])
+    rows = [nodes[end] for pair in pairs for end in pair]
+    columns = np.repeat(np.arange(len(pairs)), 2)
+    balance = csr_array((np.repeat(sign, 2), (rows, columns)), shape=(len(nodes), len(pairs)))
+    # the draw moves no sum of present pairs by a whole pair, so the choice stays a largest one
+    draw = generator.random(len(pairs)) / (2 * len(pairs))
+    found = linprog(
+        draw - (sign > 0), A_eq=balance, b_eq=np.zeros(len(nodes)), bounds=(0, 1), method="highs-ds"
+    )
+    chosen = found.x > 0.5  # a vertex of a network's flows is whole
+    present = [slot for slot, take in zip(slots, chosen, strict=False) if take]
+    return present, [pair for pair, take in zip(missing, chosen[len(slots) :], strict=True) if take]
