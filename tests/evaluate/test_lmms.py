@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.paper_tables import MMCS, group_means, plain_mean
 from diglot.evaluate.benchmark import make_benchmark
 from diglot.evaluate.lmms.bridge import LmmsTasks, list_measures
 from diglot.evaluate.lmms.figures import FIGURES, figures_of
 from diglot.evaluate.lmms.local_tasks import write_local_tasks
-from diglot.evaluate.lmms.paper_tables import MMCS, group_means, plain_mean
 from diglot.evaluate.lmms.run import LmmsSettings, build_command, check_installed, read_results
 from diglot.evaluate.task import load_tasks
 from diglot.models.checkpoint import save_vlm

@@ -41,6 +41,7 @@ def evaluate(
     kind: Literal["objects", "words", "charts"] = "objects",
     text: TextScenesConfig = TASK_TEXTS,
     labels: str | None = None,
+    kept: bool = False,
     ask: AskSettings = _ASK,
     harness: Literal["diglot", "lmms"] = "diglot",
     lmms: LmmsSettings = _LMMS,
@@ -61,9 +62,8 @@ def evaluate(
         diglot evaluate runs/mmcs --tasks counting,position --data data/scenes --out eval
         diglot evaluate runs/mmcs --kind charts --tasks charts --out eval_charts
         diglot evaluate runs/mmcs --out eval --options '{presence: {limit: 50, length: pmi}}'
-        diglot evaluate runs/a/model runs/b/model --tasks multiple_choice --out language \\
-            --options '{multiple_choice: {path: mmlu.json}}' --labels step-0,step-100 \\
-            --curve language.png
+        diglot evaluate runs/sft --kept true --tasks multiple_choice --out language \\
+            --options '{multiple_choice: {path: mmlu.json}}' --curve language.png
         diglot evaluate exported/mmcs --tasks grounding,gqa --out eval \\
             --lmms.python lmms/bin/python --lmms.device cuda
 
@@ -87,6 +87,8 @@ def evaluate(
         kind: What composed scenes show: objects, or pages of words or charts.
         text: How pages of words and charts are composed.
         labels: Names of the checkpoints in tables, with commas between; their folders' if left out.
+        kept: Also the models that each run kept on its way (`diglot train --keep_every 50`), as
+            NAME-STEP: scores over training, on the page and by --curve.
         ask: How questions are put.
         harness: What asks our own tasks: diglot, or lmms-eval with local tasks in OUT/lmms_tasks
             (written answers alone).
@@ -111,6 +113,7 @@ def evaluate(
         kind=kind,
         text=text,
         labels=labels,
+        kept=kept,
         ask=ask,
         harness=harness,
         lmms=lmms,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.evaluate_run import make_plan, run_plan
+from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile
 from diglot.core.rng import check_seed
@@ -40,6 +41,7 @@ def run_evaluate(
     kind: SceneKind,
     text: TextScenesConfig,
     labels: str | None,
+    kept: bool,
     ask: AskSettings,
     harness: Literal["diglot", "lmms"],
     lmms: LmmsSettings,
@@ -52,6 +54,8 @@ def run_evaluate(
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer."""
     began = time.perf_counter()
     check_seed(seed)
+    if kept:
+        checkpoints, labels = list_kept(checkpoints, labels)
     plan = make_plan(checkpoints, labels, tasks, options or {}, lmms, local=harness == "lmms")
     questions = Questions(
         data=data, split=split, count=count, scene=scene, seed=seed, kind=kind, text=text

@@ -69,7 +69,7 @@ def make_plan(
     folders = [checkpoint_folder(path) for path in checkpoints]
     return Plan(
         folders=folders,
-        labels=_labels(checkpoints, labels),
+        labels=name_checkpoints(checkpoints, labels),
         own=own,
         lmms=LmmsTasks(figures=tuple(figures)),
         local=local,
@@ -123,7 +123,7 @@ def _run_lmms(
     return join_runs(runs)
 
 
-def _labels(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
+def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
     """One name for each checkpoint, all different. Raises ConfigError."""
     names = [_name(path.resolve()) for path in checkpoints]
     if labels is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from diglot.report.answers_schema import AnswersPage, Question, read_answers_page
 from diglot.report.render import render, write_page
+from diglot.report.score_summary import view_summary
 
 RIGHT = 0.5  # a score of at least this counts as right
 
@@ -53,6 +54,7 @@ def render_answers_page(page: AnswersPage) -> str:
             "filters": list(zip(filters, counts, strict=True)),
             "tasks": tasks,
             "pictures": pictures,
+            **view_summary(page.measures, page.runs),
         },
     )
 

@@ -10,6 +10,7 @@ from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import read_script, render, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, Measure, Report, read_report
+from diglot.report.score_summary import view_summary
 from diglot.report.significance import mark_significance
 from diglot.report.token_maps import view_token_map
 from diglot.report.token_views import script_data, view_details
@@ -39,6 +40,7 @@ def render_report(report: Report) -> str:
             "planes": [view_plane(p, report.runs.index(run)) for run, p in report.planes.items()],
             "examples": [_view_example(e, report.runs) for e in report.examples],
             "token_data": script_data(report.examples, report.runs) if detailed else None,
+            **view_summary(report.measures, report.runs),
             **(read_script() if detailed else {}),
         },
     )

@@ -172,6 +172,9 @@ class StageConfig:
     """Keep a frozen encoder's features, so that each image is encoded once."""
     checkpoint_every: PositiveInt = 100
     """Optimizer steps between saved states."""
+    keep_every: NonNegativeInt = 0
+    """Optimizer steps between models that stay in kept/, the first at the start, for `diglot
+    evaluate --kept`; 0 = none."""
     trackers: list[str] = field(default_factory=list)
     """Accelerate's trackers that the figures go to beside metrics.jsonl and TensorBoard: wandb,
     trackio, mlflow, ...; each package installed and logged in to."""

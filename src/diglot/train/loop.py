@@ -41,7 +41,7 @@ from diglot.train.mixture import build_mixture
 from diglot.train.optim import make_optimizer, set_rates
 from diglot.train.order import make_order
 from diglot.train.probing import Probing
-from diglot.train.run_folder import lock_run, open_run
+from diglot.train.run_folder import KEPT, lock_run, open_run
 from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
@@ -203,6 +203,8 @@ class _Run:
     ) -> None:
         config, steps = self.config, self.order.steps
         batches = self.batches.from_step(start)
+        if not start:
+            self._keep_model(0)
         for step in range(start, steps):
             began = time.perf_counter()
             rates = set_rates(optimizer, step, steps, config.optim)
@@ -224,6 +226,7 @@ class _Run:
             rate = count_tokens(step_batches) * self.accelerator.num_processes / seconds
             note = f"loss {result.loss:.3f}, {rate:,.0f} tokens/s"
             self.report(Progress("train", done, total, note))
+            self._keep_model(step + 1)
             if figures := probing.after_step(step + 1, seconds):
                 tracker.log(step, figures)
             if probing.is_enough:
@@ -279,6 +282,17 @@ class _Run:
         )
         probing.resume(self.folder / METRICS)
         return probing
+
+    def _keep_model(self, step: int) -> None:
+        """Write the model after `step` steps into kept/, where it is due and not the last."""
+        every = self.config.keep_every
+        if not every or step % every or step == self.order.steps:
+            return
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            target = self.folder / KEPT / f"step-{step:08d}"
+            target.parent.mkdir(exist_ok=True)
+            save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
 
     def _write_result(self) -> Path:
         target = self.folder / "model"

@@ -6,6 +6,7 @@ metrics.jsonl      one line a step
 rejected.jsonl     records that could not be used, with the reason
 state/             where to resume after a kill
 model/             the result: a VLM checkpoint
+kept/              models on the way there, of keep_every
 finished.json      that the run has come to its end, with the digests of its files
 """
 
@@ -36,8 +37,9 @@ BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.j
 # Settings that may differ when a run resumes: they change no figure.
 MAY_CHANGE = {
     *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
-    "trackers",
+    *("trackers", "keep_every"),
 }
+KEPT = "kept"
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diglot.core.paper_tables import group_means
 from diglot.core.result import Estimate, Measure, side_by_side
 from diglot.evaluate.lmms.figures import Figure
-from diglot.evaluate.lmms.paper_tables import group_means
 from diglot.evaluate.lmms.run import SAMPLES, LmmsSettings, run_tasks
 from diglot.measure.kept import checkpoint_digest
 
