@@ -19,7 +19,7 @@ from diglot.files import (
     replacing_folder,
     reuse,
 )
-from tests.spoil import WAYS
+from tests.damage import WAYS
 
 
 def test_a_folder_appears_whole_and_left_overs_go(tmp_path):
@@ -73,7 +73,7 @@ def test_what_was_made_the_same_way_is_reused(tmp_path):
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_a_kept_result_that_is_spoiled_is_made_again(tmp_path, how):
+def test_a_kept_result_that_is_damaged_is_made_again(tmp_path, how):
     path = tmp_path / "kept.json"
     reuse(path, 1, lambda: [1.5, "text"])
     whole = path.read_bytes()

@@ -21,7 +21,7 @@ from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.loop import train
-from tests.spoil import contents
+from tests.damage import contents
 from tests.synth.scene_pairs.test_scene_pairs import maker as pair_maker
 from tests.synth.scenes.shapes import pools
 from tests.tiny_folders import save_world, tiny_samples, tiny_stage

@@ -1,6 +1,6 @@
 """A catalogue of users' mistakes: each is one message that says what is wrong, where, what to do.
 
-None ends in a traceback, none is silent, and none is found out after the work that it spoils.
+None ends in a traceback, none is silent, and none is found out after the work that it ruins.
 """
 
 import re
@@ -65,7 +65,7 @@ MEASURE = "measure W/model --data W/data --json W/m.json "
 SYNTH = "synth W/photos --out W/y --config synth/embedded "
 # The command (W is the world above), then what its message must match, in this order.
 MISTAKES = [
-    # paths: not there, of another kind, empty; a like name is told
+    # paths: not there, of another kind, empty; a like name is offered
     (TRAIN + "--data W/dta", r"W/dta: no such dataset folder: .*has 'data'.*diglot scenes"),
     (TRAIN + "--data W/text.txt", r"W/text\.txt: no such dataset folder: a file"),
     (TRAIN + "--data W/empty", r"W/empty: no dataset here.*diglot scenes"),

@@ -1,4 +1,4 @@
-"""Tiny checkpoints and datasets on disk, so that a run can be told by its settings alone."""
+"""Tiny checkpoints and datasets on disk, so that settings alone describe a run."""
 
 from pathlib import Path
 from typing import Any

@@ -25,14 +25,14 @@ class ToyIndex:
 
 def write_wheel(folder: Path, members: dict[str, bytes]) -> Path:
     info = "toy-1.0.dist-info"
-    told = {
+    metadata = {
         f"{info}/METADATA": b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": b"",
     }
     wheel = folder / "toy-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in {**members, **told}.items():
+        for name, content in {**members, **metadata}.items():
             archive.writestr(name, content)
     return wheel
 

@@ -57,11 +57,11 @@ def test_greedy_answer_is_the_likeliest_next_token_each_time(checkpoint: Path, p
 
 
 def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
-    told, overlay = tmp_path / "told.json", tmp_path / "map.png"
+    result_path, overlay = tmp_path / "answer.json", tmp_path / "map.png"
     command = ["chat", str(checkpoint), str(photo), "--point", "dog", "--map", str(overlay)]
-    assert run_diglot(*command, "--max_tokens", "4", "--json", told) == 0
+    assert run_diglot(*command, "--max_tokens", "4", "--json", result_path) == 0
     assert "nearest token" in capsys.readouterr().out
-    found = json.loads(told.read_text())
+    found = json.loads(result_path.read_text())
     assert len(found["cosine"]) == len(found["cells_xyxy"]) == 16
     best = int(np.argmax(found["cosine"]))
     assert found["nearest_xyxy"] == pytest.approx(found["cells_xyxy"][best], abs=0.1)

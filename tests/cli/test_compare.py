@@ -17,9 +17,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folders, recipe.yaml, and study.yaml: two rows, one size, one seed."""
     world = save_world(tmp_path_factory.mktemp("world"))
     write_recipe(world)
-    told = study_settings(world, world / "unused", samples=[4], seeds=[0])
-    del told["out"]
-    (world / "study.yaml").write_text(json.dumps(told))
+    settings = study_settings(world, world / "unused", samples=[4], seeds=[0])
+    del settings["out"]
+    (world / "study.yaml").write_text(json.dumps(settings))
     return world
 
 
@@ -62,7 +62,7 @@ def test_two_files_run_to_the_end_and_again_at_once(world, tmp_path, capsys):
     stamp = measures.stat().st_mtime_ns
     assert run(world, out, *args) == 0
     assert capsys.readouterr().out == shown.out
-    assert run_diglot("compare", "--config", f"{out}/compare.yaml") == 0  # as the page tells it
+    assert run_diglot("compare", "--config", f"{out}/compare.yaml") == 0  # as the page has it
     assert capsys.readouterr().out == shown.out
     assert measures.stat().st_mtime_ns == stamp
 
@@ -81,21 +81,21 @@ def test_a_failed_run_is_counted_and_the_reason_stands_in_the_page(world, tmp_pa
     out = tmp_path / "study"
     assert run(world, out, f"--config={tmp_path}/changes.yaml") == 2
     shown = capsys.readouterr()
-    told = " ".join(shown.err.split())
-    assert "error: diverges, 4 samples, seed 0: 1 of 1 runs failed; the first: " in told
+    complaints = " ".join(shown.err.split())
+    assert "error: diverges, 4 samples, seed 0: 1 of 1 runs failed; the first: " in complaints
     assert shown.out.splitlines()[0] == "runs      0 of 1 done, 1 failed"
     assert "loss is not finite" in (out / "report.html").read_text()
 
 
-def row(**told: object) -> str:
-    return "--rows=" + json.dumps({"a": {"config": "{recipe}", **told}})
+def row(**fields: object) -> str:
+    return "--rows=" + json.dumps({"a": {"config": "{recipe}", **fields}})
 
 
 SEA = {"plus.token_contrastive.weight": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         # rows
         ([row(config="embedded/captoin")], "rows.a: --config: no recipe 'embedded/captoin'"),
@@ -145,7 +145,7 @@ SEA = {"plus.token_contrastive.weight": 1.0}
         (["--config=embedded/caption"], "is a row: {rows: {LABEL: embedded/caption}}"),
     ],
 )
-def test_mistakes_are_one_line_and_nothing_is_trained(world, tmp_path, capsys, args, told):
+def test_mistakes_are_one_line_and_nothing_is_trained(world, tmp_path, capsys, args, message):
     for name, text in {"list": "- a\n", "broken": "a: [1", "unknown": "sampels: [4]"}.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     recipe = f"{world}/recipe.yaml"
@@ -155,15 +155,15 @@ def test_mistakes_are_one_line_and_nothing_is_trained(world, tmp_path, capsys, a
     errors = [line for line in shown.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert shown.err.rstrip("\n").endswith(errors[0])
-    assert told in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in shown.err
     assert not shown.out
     assert not (tmp_path / "study" / "runs").exists()
 
 
 def test_a_file_may_name_rows_by_numbers_and_titles_by_dates(world, tmp_path):
-    told = "title: 2026-01-31\nrows: {1: RECIPE, 0.5: RECIPE, caption: null, mmcs: null}\n"
-    (tmp_path / "numbers.yaml").write_text(told.replace("RECIPE", f"{world}/recipe.yaml"))
+    recipe = "title: 2026-01-31\nrows: {1: RECIPE, 0.5: RECIPE, caption: null, mmcs: null}\n"
+    (tmp_path / "numbers.yaml").write_text(recipe.replace("RECIPE", f"{world}/recipe.yaml"))
     out = tmp_path / "study"
     out.mkdir()
     assert run(world, out, f"--config={tmp_path}/numbers.yaml", "--report_only") == 0

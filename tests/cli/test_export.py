@@ -53,10 +53,14 @@ def checkpoint(tower: Path, language: str) -> Path:
 @pytest.mark.embedded
 def test_the_embedded_language_model_goes_out_and_is_checked(tower: Path, capsys) -> None:
     """SmolLM2 with a small tower: stock transformers alone gives the same logits."""
-    model, out, told = checkpoint(tower, "embedded"), tower.parent / "out", tower.parent / "c.json"
+    model, out, result_path = (
+        checkpoint(tower, "embedded"),
+        tower.parent / "out",
+        tower.parent / "c.json",
+    )
     command = ["export", str(model), "--to", "aya_vision", "--out", str(out), "--check"]
-    assert run_diglot(*command, "--json", told) == 0
-    found = json.loads(told.read_text())
+    assert run_diglot(*command, "--json", result_path) == 0
+    found = json.loads(result_path.read_text())
     assert found["passed"]
     assert found["same_tokens"]
     assert found["largest_difference"] < 1e-3
@@ -76,12 +80,12 @@ def tiny_language_folder(tmp_path: Path) -> str:
 
 
 def test_list_says_which_hold_a_checkpoint(tower: Path, tiny_language_folder: str, capsys) -> None:
-    model, told = checkpoint(tower, tiny_language_folder), tower.parent / "list.json"
-    assert run_diglot("export", "--list", model, "--json", told) == 0
+    model, list_path = checkpoint(tower, tiny_language_folder), tower.parent / "list.json"
+    assert run_diglot("export", "--list", model, "--json", list_path) == 0
     out = capsys.readouterr().out
     assert "aya_vision       holds it" in out
     assert "merges no tokens" in out
-    assert json.loads(told.read_text())["containers"]["aya_vision"] == []
+    assert json.loads(list_path.read_text())["containers"]["aya_vision"] == []
 
 
 def test_what_cannot_be_exported_is_one_message(

@@ -34,9 +34,9 @@ def test_towers_label_a_dataset(world, tmp_path, capsys, caplog):
     assert found
     assert found <= {"dog", "red car", "guitar"}
     assert max(len(row) for row in labels[0].words) <= 2
-    told = json.loads((tmp_path / "x.json").read_text())
-    assert told["samples"] == 6
-    assert told["sign"] == 1
+    summary = json.loads((tmp_path / "x.json").read_text())
+    assert summary["samples"] == 6
+    assert summary["sign"] == 1
     assert "sign" in capsys.readouterr().out
     assert run(world, tmp_path / "labels", *args, "--keep=2") == 0  # again: nothing to do
     assert run(world, tmp_path / "labels", *args, "--keep=1") == 2
@@ -55,7 +55,7 @@ def test_regions_label_a_dataset(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["--labeller=clip"], "needs a checkpoint and a word list"),
         (["--labeller=clip", "--path=/no/such", "--words={world}/words.tsv"], "/no/such"),
@@ -68,10 +68,10 @@ def test_regions_label_a_dataset(world, tmp_path):
         (["--labeller=regions", "--split=nosuch"], "nosuch"),
     ],
 )
-def test_mistakes_are_told_in_one_line(world, tmp_path, capsys, args, told):
+def test_mistakes_are_one_line(world, tmp_path, capsys, args, message):
     assert run(world, tmp_path / "labels", *(a.format(world=world) for a in args)) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
 
 
@@ -107,8 +107,11 @@ def build_encoder(world):
 def test_a_recipe_whose_patches_are_others_is_refused(world, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
     args = ["--labeller=clip", f"--path={world}/clip", f"--words={world}/words.tsv", "--sign=1"]
-    for mode, px, told in (("squash", 448, "of another size"), ("tiles", 448, "one view an image")):
+    for mode, px, message in (
+        ("squash", 448, "of another size"),
+        ("tiles", 448, "one view an image"),
+    ):
         text = RECIPE.replace("PATH", f"{world}/clip").replace("MODE", mode)
         recipe.write_text(text.replace("PX", str(px)))
         assert run(world, tmp_path / mode, *args, f"--like=[{recipe}]") == 2
-        assert told in " ".join(capsys.readouterr().err.split())
+        assert message in " ".join(capsys.readouterr().err.split())

@@ -53,11 +53,11 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("word", "told"), [("nosuch", "no verb 'nosuch'; see"), ("trian", "did you mean 'train'?")]
+    ("word", "message"), [("nosuch", "no verb 'nosuch'; see"), ("trian", "did you mean 'train'?")]
 )
-def test_an_unknown_verb(capsys, word, told):
+def test_an_unknown_verb(capsys, word, message):
     assert run_diglot(word) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(cli.VERBS))
@@ -81,9 +81,9 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys, verb):
 
     verb(fetch)
     assert run_diglot("fetch") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: sample 'x': box [1, 2] is [red]odd[/red]. Look.")
-    assert told.count("\n") == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: sample 'x': box [1, 2] is [red]odd[/red]. Look.")
+    assert complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize("args", [["--nmae=a"], ["--count=x"], ["stray"], ["--count"]])
@@ -93,14 +93,14 @@ def test_wrong_arguments_are_one_line_and_status_2(capsys, verb, args):
 
     verb(fetch)
     assert run_diglot("fetch", *args) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-    assert args[0].lstrip("-").partition("=")[0] in told.err
-    assert not told.out
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert args[0].lstrip("-").partition("=")[0] in printed.err
+    assert not printed.out
 
 
-def test_ctrl_c_says_how_to_go_on(capsys, verb):
+def test_ctrl_c_says_how_to_resume(capsys, verb):
     def fetch():
         """Do."""
         raise KeyboardInterrupt
@@ -111,10 +111,10 @@ def test_ctrl_c_says_how_to_go_on(capsys, verb):
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [(errno.ENOSPC, "No space left on device: a/b"), (errno.EACCES, "Permission denied: a/b")],
 )
-def test_a_disk_that_is_full_or_closed(capsys, verb, number, told):
+def test_a_disk_that_is_full_or_closed(capsys, verb, number, message):
     import os
 
     def fetch():
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_or_closed(capsys, verb, number, told):
 
     verb(fetch)
     assert run_diglot("fetch") == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_our_own_mistakes_are_not_hidden(verb):

@@ -38,19 +38,19 @@ def recipes(tmp_path):
 
 
 def test_later_recipes_lie_over_earlier_ones_field_by_field(merged, recipes):
-    told = merged(f"--config={recipes}/a.yaml", "--config", f"{recipes}/b.yaml")
-    assert told["objective"] == {
+    recipe = merged(f"--config={recipes}/a.yaml", "--config", f"{recipes}/b.yaml")
+    assert recipe["objective"] == {
         "name": "code_switch",
         "text_weight": 0.5,
         "frame": {"bos": False},
         "entity_weight": 2,
     }
-    assert told["optim"] == {"lr": 2e-3, "warmup": 0.1}
-    assert told["precision"] == "no"
+    assert recipe["optim"] == {"lr": 2e-3, "warmup": 0.1}
+    assert recipe["precision"] == "no"
 
 
 def test_options_of_parts_lie_over_all_recipes(merged, recipes):
-    told = merged(
+    recipe = merged(
         "--objective.entity_weight",
         "0",
         f"--config={recipes}/a.yaml",
@@ -60,14 +60,14 @@ def test_options_of_parts_lie_over_all_recipes(merged, recipes):
         "256",
         f"--config={recipes}/b.yaml",
     )
-    assert told["objective"]["entity_weight"] == 0
-    assert told["objective"]["frame"] == {"bos": False, "eos": False}
-    assert told["model"]["projector"] == {"name": "mlp", "hidden": 16, "unshuffle": 2}
-    assert told["model"]["encoder"] == {"name": "efficientnet_lite0", "image_px": 256}
+    assert recipe["objective"]["entity_weight"] == 0
+    assert recipe["objective"]["frame"] == {"bos": False, "eos": False}
+    assert recipe["model"]["projector"] == {"name": "mlp", "hidden": 16, "unshuffle": 2}
+    assert recipe["model"]["encoder"] == {"name": "efficientnet_lite0", "image_px": 256}
 
 
 def test_added_objectives_are_set_field_by_field(merged, recipes):
-    told = merged(
+    recipe = merged(
         f"--config={recipes}/a.yaml",
         "--plus.patch_aligned.weight.schedule=linear",
         "--plus.patch_aligned.weight.end",
@@ -75,16 +75,16 @@ def test_added_objectives_are_set_field_by_field(merged, recipes):
         "--mix.reconstruction.share=0.5",
     )
     weight = {"schedule": "linear", "end": 5}
-    assert told["plus"] == {"patch_aligned": {"weight": weight}}
-    assert told["mix"] == {"reconstruction": {"share": 0.5}}
+    assert recipe["plus"] == {"patch_aligned": {"weight": weight}}
+    assert recipe["mix"] == {"reconstruction": {"share": 0.5}}
 
 
-def test_another_name_starts_anew_and_the_same_name_goes_on(merged, recipes):
+def test_another_name_starts_anew_and_the_same_name_resumes(merged, recipes):
     start = [f"--config={recipes}/a.yaml"]
     assert merged(*start, "--objective", "caption")["objective"] == {"name": "caption"}
     assert merged(*start, "--objective=code_switch")["objective"]["text_weight"] == 0.5
-    told = merged(*start, "--model.projector", '{"name": "own.part", "hidden": 1}')
-    assert told["model"]["projector"] == {"name": "own.part", "hidden": 1}
+    recipe = merged(*start, "--model.projector", '{"name": "own.part", "hidden": 1}')
+    assert recipe["model"]["projector"] == {"name": "own.part", "hidden": 1}
 
 
 def test_a_field_of_a_part_that_no_recipe_names(merged, recipes):
@@ -95,11 +95,11 @@ def test_a_field_of_a_part_that_no_recipe_names(merged, recipes):
 
 
 def test_other_options_keep_their_words_until_their_type_is_known(merged):
-    told = merged("--data", "d", "--optim.lr", "1", "--features.folder=f", "--max_samples=null")
-    assert told["data"] == "d"
-    assert told["optim"] == {"lr": "1"}
-    assert told["features"] == {"folder": "f"}
-    assert told["max_samples"] == "null"
+    recipe = merged("--data", "d", "--optim.lr", "1", "--features.folder=f", "--max_samples=null")
+    assert recipe["data"] == "d"
+    assert recipe["optim"] == {"lr": "1"}
+    assert recipe["features"] == {"folder": "f"}
+    assert recipe["max_samples"] == "null"
 
 
 def test_recipes_and_options_are_read_once_into_typed_settings(parser, recipes):
@@ -143,13 +143,13 @@ def test_a_number_given_as_a_word_of_another_trainer_is_answered_with_ours(parse
     ],
 )
 def test_plain_values_are_read_as_people_mean_them(merged, text, value):
-    told = merged(f"--objective.x={text}")["objective"]["x"]
-    assert told == value
-    assert type(told) is type(value)
+    parsed = merged(f"--objective.x={text}")["objective"]["x"]
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("a: [1, 2", "not valid YAML: .*line 1"),
         ("a: b: c", "not valid YAML"),
@@ -166,9 +166,9 @@ def test_plain_values_are_read_as_people_mean_them(merged, text, value):
         ("model: null", "model: expected fields"),
     ],
 )
-def test_recipes_that_are_none(parser, tmp_path, content, told):
+def test_recipes_that_are_none(parser, tmp_path, content, message):
     (tmp_path / "bad.yaml").write_text(content)
-    with pytest.raises(ConfigError, match=told) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         read_arguments(parser, ["--config", str(tmp_path / "bad.yaml")])
     assert "\n" not in str(error.value)
 

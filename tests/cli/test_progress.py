@@ -50,7 +50,7 @@ def test_a_failure_leaves_what_was_shown(capsys):
     assert "1/2" in capsys.readouterr().err
 
 
-def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
+def test_names_like_markup_are_shown_as_they_are(capsys):
     with show_progress() as report:
         report(Progress("r[/b]", 1, 2, "[red]x[/]"))
     assert "r[/b]" in capsys.readouterr().err

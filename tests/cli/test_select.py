@@ -108,9 +108,9 @@ def test_each_mistake_is_named(scores, monkeypatch, capsys, message):
     (scores.parent / "alike.csv").write_text("setting,A,C,R\na,1,2,3\nb,1,2,\nc,1,2,\n")
     for args in MISTAKES[message]:
         assert run(*args) == 2
-        told = capsys.readouterr().err
-        assert message in told
-        assert "Traceback" not in told
+        complaint = capsys.readouterr().err
+        assert message in complaint
+        assert "Traceback" not in complaint
 
 
 def test_help_shows_examples(capsys):

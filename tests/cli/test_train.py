@@ -60,15 +60,15 @@ def test_recipe_overlay_and_options(world, tmp_path, capsys, caplog):
     args += ["--out", str(tmp_path / "run"), "--max_samples=8", "--objective.text_weight", "0.25"]
     args += ["--model.projector.hidden", "16", "--model.encoder.layer=-1", "--optim.lr", "4e-3"]
     assert run_diglot(*args) == 0
-    told = settings(tmp_path / "run")
-    objective, projector = told["objective"], told["model"]["projector"]
+    stage = settings(tmp_path / "run")
+    objective, projector = stage["objective"], stage["model"]["projector"]
     assert (objective["name"], objective["text_weight"]) == ("code_switch", 0.25)
     assert objective["entity_weight"] == 2
     assert (projector["name"], projector["hidden"], projector["unshuffle"]) == ("mlp", 16, 1)
-    assert told["model"]["encoder"]["layer"] == -1
-    assert told["optim"]["lr"] == 4e-3
-    assert told["optim"]["warmup"] == 0.1
-    assert load_config(tmp_path / "run" / "model").projector == told["model"]["projector"]
+    assert stage["model"]["encoder"]["layer"] == -1
+    assert stage["optim"]["lr"] == 4e-3
+    assert stage["optim"]["warmup"] == 0.1
+    assert load_config(tmp_path / "run" / "model").projector == stage["model"]["projector"]
     shown = capsys.readouterr()
     lines = figures(tmp_path / "run")
     assert len(lines) == 2
@@ -98,7 +98,7 @@ def test_probe_and_features_by_options(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["--objektive=caption"], "--objektive"),
         (["--optim.lrr=1"], "optim.lrr"),
@@ -133,7 +133,7 @@ def test_probe_and_features_by_options(world, tmp_path):
         (["--out=/dev/null/x"], "/dev/null/x"),
     ],
 )
-def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, told):
+def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, message):
     (tmp_path / "bad.yaml").write_text("a: [1")
     (tmp_path / "unknown.yaml").write_text("optim: {lrr: 1}")
     paths = {"bad": tmp_path / "bad.yaml", "unknown": tmp_path / "unknown.yaml"}
@@ -144,7 +144,7 @@ def test_mistakes_are_one_line_that_names_them(world, tmp_path, capsys, args, to
     errors = [line for line in shown.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert shown.err.rstrip("\n").endswith(errors[0])
-    assert told in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in shown.err
     assert not shown.out
 

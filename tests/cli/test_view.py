@@ -85,7 +85,7 @@ def test_one_sample_by_its_id(dataset: Path, tmp_path: Path) -> None:
         view(dataset, only="s99")
 
 
-def test_a_sample_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+def test_a_sample_that_cannot_be_drawn_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     whole = io.BytesIO()
     Image.fromarray(noise).save(whole, "JPEG", quality=95)

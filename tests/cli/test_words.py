@@ -14,17 +14,17 @@ def test_words_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     write_dataset(tiny_samples(6), tmp_path / "data")
     out, summary = tmp_path / "made" / "words.tsv", tmp_path / "summary.json"
     assert run_diglot("words", tmp_path / "data", "--out", out, "--json", summary) == 0
-    told = json.loads(summary.read_text())
+    counts = json.loads(summary.read_text())
     lines = out.read_text().splitlines()
-    assert told["words"] == len(lines) > 5
-    assert told["first"][0] == lines[0].split("\t")[0]
+    assert counts["words"] == len(lines) > 5
+    assert counts["first"][0] == lines[0].split("\t")[0]
     captured = capsys.readouterr()
     assert f"{len(lines)} words in" in captured.out
     assert "captions data" in captured.err
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["nowhere"], "no captions here"),
         (["captions.txt", "--min_count", "0"], "must be at least 1"),
@@ -36,10 +36,10 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     args: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("captions.txt").write_text("a fox\n")
     assert run_diglot("words", *args, "--out", "words.tsv") == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not Path("words.tsv").exists()

@@ -12,13 +12,13 @@ def mistake(*args: str) -> str:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(StageConfig, as_group=False)
-    with pytest.raises(ArgumentError) as told:
+    with pytest.raises(ArgumentError) as error:
         parser.parse_args([*GOOD, *args])
-    return one_line(str(told.value), KNOWN)
+    return one_line(str(error.value), KNOWN)
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["--optim.lr", "abc"], "optim.lr: expected number above 0, got abc"),
         (["--epochs", "1.5"], "epochs: expected whole number from 1 to 1,000,000, got 1.5"),
@@ -46,22 +46,22 @@ def mistake(*args: str) -> str:
         (["stray"], "unknown argument 'stray'"),
     ],
 )
-def test_a_parsers_complaint_in_one_line_that_names_the_field(args, told):
-    assert mistake(*args) == told
+def test_a_parsers_complaint_in_one_line_that_names_the_field(args, message):
+    assert mistake(*args) == message
 
 
-def test_lists_are_told_as_they_are_written():
+def test_lists_are_named_as_they_are_written():
     def function(*, alpha: float | tuple[float, ...] = 0.1, names: tuple[str, ...] = ()): ...
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(function, as_group=False)
-    for args, told in (
+    for args, message in (
         (["--alpha", "x"], "alpha: expected number or [number, ...], got x"),
         (["--names", "A"], "names: expected a list in brackets, got A"),
     ):
         with pytest.raises(ArgumentError) as error:
             parser.parse_args(args)
-        assert one_line(str(error.value)) == told
+        assert one_line(str(error.value)) == message
 
 
 def test_whatever_else_it_says_comes_in_one_line():

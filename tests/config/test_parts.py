@@ -93,7 +93,7 @@ def test_module_that_is_no_part(own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"size": 1, "sise": 2}, "unknown field 'sise'.*size, rate, kind"),
         ({"size": "big"}, "size"),
@@ -105,9 +105,9 @@ def test_module_that_is_no_part(own: str) -> None:
         ({"size": 0}, "size.*at least 1"),
     ],
 )
-def test_bad_settings_name_place_and_field(own: str, settings: dict, told: str) -> None:
+def test_bad_settings_name_place_and_field(own: str, settings: dict, message: str) -> None:
     module = load_part("diglot.models.encoders", own)
-    with pytest.raises(ConfigError, match=f"(?s){told}") as error:
+    with pytest.raises(ConfigError, match=f"(?s){message}") as error:
         part_config(module, settings, where="encoder")
     assert "encoder" in str(error.value)
 

@@ -50,32 +50,32 @@ def test_visible_is_the_stated_rule(packed: Packed) -> None:
 @MANY
 @given(packs())
 def test_the_three_forms_agree(packed: Packed) -> None:
-    seen = visible(packed)
+    visible_BTT = visible(packed)
     mask = additive_mask(packed)
-    assert mask.shape == (len(seen), 1, *seen.shape[1:])
+    assert mask.shape == (len(visible_BTT), 1, *visible_BTT.shape[1:])
     assert mask.dtype == torch.float32
-    assert (mask[:, 0] == 0).equal(seen)
-    assert (mask[:, 0][~seen] == torch.finfo(torch.float32).min).all()
+    assert (mask[:, 0] == 0).equal(visible_BTT)
+    assert (mask[:, 0][~visible_BTT] == torch.finfo(torch.float32).min).all()
     rows, width = packed.token_BT.shape
     b, q, k = torch.meshgrid(*(torch.arange(n) for n in (rows, width, width)), indexing="ij")
-    assert mask_rule(packed)(b, 0, q, k).equal(seen)
+    assert mask_rule(packed)(b, 0, q, k).equal(visible_BTT)
 
 
 @MANY
 @given(packs())
 def test_the_trunk_never_sees_a_branch_nor_a_branch_another(packed: Packed) -> None:
-    seen, branch = visible(packed), packed.branch_BT
-    key_on_branch = (branch > 0)[:, None, :].expand_as(seen)
+    visible_BTT, branch = visible(packed), packed.branch_BT
+    key_on_branch = (branch > 0)[:, None, :].expand_as(visible_BTT)
     own = branch[:, :, None] == branch[:, None, :]
-    assert not seen[key_on_branch & ~own].any()
+    assert not visible_BTT[key_on_branch & ~own].any()
 
 
 @MANY
 @given(packs())
 def test_padding_and_documents_keep_apart(packed: Packed) -> None:
-    seen, document = visible(packed), packed.document_BT
-    assert not seen[document[:, :, None] != document[:, None, :]].any()
-    assert seen.any(dim=-1).all()  # an empty row would be a softmax over nothing: NaN
+    visible_BTT, document = visible(packed), packed.document_BT
+    assert not visible_BTT[document[:, :, None] != document[:, None, :]].any()
+    assert visible_BTT.any(dim=-1).all()  # an empty row would be a softmax over nothing: NaN
 
 
 def test_a_document_by_hand() -> None:

@@ -11,7 +11,7 @@ def test_the_whole_message() -> None:
     assert (error.what, error.where) == ("bad box", "sample 'a'")
 
 
-def test_what_is_not_told_leaves_no_trace() -> None:
+def test_what_is_not_given_leaves_no_trace() -> None:
     assert str(ConfigError("bad")) == "bad"
     assert str(ConfigError("bad", got=0)) == "bad; got 0"
     assert str(ConfigError("bad", fix="Do so.")) == "bad. Do so."

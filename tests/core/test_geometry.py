@@ -23,10 +23,10 @@ sizes = st.tuples(sides, sides)
 def grids(draw: st.DrawFn, modes: tuple[str, ...] = MODES, remainder: bool = True) -> TokenGrid:
     patch = draw(st.sampled_from([3, 4]))
     factor = draw(st.integers(1, 2))
-    spare = draw(st.integers(0, patch - 1)) if remainder else 0
+    extra_px = draw(st.integers(0, patch - 1)) if remainder else 0
     preprocess = Preprocess(
         mode=draw(st.sampled_from(modes)),
-        image_px=patch * factor * draw(st.integers(1, 3)) + spare,
+        image_px=patch * factor * draw(st.integers(1, 3)) + extra_px,
         max_tiles=draw(st.integers(1, 5)),
         thumbnail=draw(st.booleans()),
         min_pixels=draw(st.integers(1, 100)),

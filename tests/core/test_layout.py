@@ -13,7 +13,7 @@ TERMS = ("text", "entity")
 BLANK = {"token": 0, "visual": -1, "position": 0, "document": -1, "branch": 0}
 
 
-def laid(*segments, visual_count: int = 0) -> Encoded:
+def encode_segments(*segments, visual_count: int = 0) -> Encoded:
     return encode(segments, visual_counts=[visual_count], terms=TERMS)
 
 
@@ -23,7 +23,7 @@ def triples(encoded: Encoded) -> list[tuple[int, int, str]]:
 
 
 def test_no_entity_is_plain_next_word_prediction() -> None:
-    got = laid(Tokens((1,)), Image(), Tokens((7, 8, 9), "text"), visual_count=2)
+    got = encode_segments(Tokens((1,)), Image(), Tokens((7, 8, 9), "text"), visual_count=2)
     assert got.token_T.tolist() == [1, 0, 0, 7, 8, 9]
     assert got.visual_T.tolist() == [-1, 0, 1, -1, -1, -1]
     assert got.position_T.tolist() == got.fork_T.tolist() == [0, 1, 2, 3, 4, 5]
@@ -34,7 +34,7 @@ def test_no_entity_is_plain_next_word_prediction() -> None:
 
 
 def test_one_entity_in_the_middle() -> None:
-    got = laid(
+    got = encode_segments(
         Tokens((1,)),
         Tokens((5,), "text"),
         Patches((3, 1)),
@@ -45,7 +45,7 @@ def test_one_entity_in_the_middle() -> None:
     #                  bos  5  patches  6 | 20 21
     assert got.token_T.tolist() == [1, 5, 0, 0, 6, 20, 21]
     assert got.visual_T.tolist() == [-1, -1, 3, 1, -1, -1, -1]
-    assert got.position_T.tolist() == [0, 1, 2, 3, 4, 4, 5]  # the branch goes on from its fork
+    assert got.position_T.tolist() == [0, 1, 2, 3, 4, 4, 5]  # the branch counts on from its fork
     assert got.branch_T.tolist() == [0, 0, 0, 0, 0, 1, 1]
     assert got.fork_T.tolist() == [0, 1, 2, 3, 4, 3, 3]
     assert triples(got) == [
@@ -55,13 +55,13 @@ def test_one_entity_in_the_middle() -> None:
 
 
 def test_entity_of_one_token_takes_no_position() -> None:
-    got = laid(Tokens((1,)), Patches((0,)), Branch((9,), "entity"), visual_count=1)
+    got = encode_segments(Tokens((1,)), Patches((0,)), Branch((9,), "entity"), visual_count=1)
     assert got.token_T.tolist() == [1, 0]
     assert triples(got) == [(1, 9, "entity")]
 
 
 def test_entity_first_and_last_and_adjacent() -> None:
-    got = laid(
+    got = encode_segments(
         Patches((0,)),
         Branch((9, 8), "entity"),
         Patches((1, 2)),
@@ -79,7 +79,7 @@ def test_entity_first_and_last_and_adjacent() -> None:
 
 
 def test_repeated_entity_has_a_branch_each_time() -> None:
-    got = laid(
+    got = encode_segments(
         Tokens((1,)),
         Patches((0,)),
         Branch((9, 8), "entity"),
@@ -94,20 +94,20 @@ def test_repeated_entity_has_a_branch_each_time() -> None:
 
 
 def test_two_branches_may_fork_at_one_place() -> None:
-    got = laid(Tokens((1,)), Branch((4, 5), "entity"), Branch((6, 7), "entity"))
+    got = encode_segments(Tokens((1,)), Branch((4, 5), "entity"), Branch((6, 7), "entity"))
     assert got.fork_T.tolist() == [0, 0, 0]
     assert got.branch_T.tolist() == [0, 1, 2]
     assert [q for q, *_ in triples(got)] == [0, 1, 0, 2]
 
 
 def test_text_that_is_not_learned_has_no_triples() -> None:
-    got = laid(Tokens((1, 2, 3)), Patches((0,)), Tokens((4,)), visual_count=1)
+    got = encode_segments(Tokens((1, 2, 3)), Patches((0,)), Tokens((4,)), visual_count=1)
     assert triples(got) == []
     assert got.term_S.dtype == got.query_S.dtype == torch.int64
 
 
 def test_nothing_at_all() -> None:
-    got = laid(visual_count=3)
+    got = encode_segments(visual_count=3)
     assert len(got) == 0
     assert got.visual_count == 3
 
@@ -115,19 +115,19 @@ def test_nothing_at_all() -> None:
 @pytest.mark.parametrize("segment", [Tokens((4,), "text"), Branch((4,), "entity")])
 def test_nothing_to_predict_the_first_token_from(segment) -> None:
     with pytest.raises(ValueError, match="nothing before it"):
-        laid(segment)
+        encode_segments(segment)
 
 
 @pytest.mark.parametrize("index", [(2,), (0, 5), (-1,)])
 def test_patch_the_image_does_not_have(index: tuple[int, ...]) -> None:
     """It would be another document's visual token once packed."""
     with pytest.raises(ValueError, match="visual token"):
-        laid(Tokens((1,)), Patches(index), visual_count=2)
+        encode_segments(Tokens((1,)), Patches(index), visual_count=2)
 
 
 def test_unknown_term() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
-        laid(Tokens((1,)), Tokens((2,), "other"))
+        encode_segments(Tokens((1,)), Tokens((2,), "other"))
 
 
 @st.composite
@@ -142,7 +142,7 @@ def documents(draw: st.DrawFn) -> Encoded:
         st.just(Image()),
     )
     body = draw(st.lists(segment, max_size=6))
-    return laid(Tokens((1,)), *body, visual_count=visual_count)
+    return encode_segments(Tokens((1,)), *body, visual_count=visual_count)
 
 
 @MANY
@@ -223,23 +223,26 @@ def test_branch_numbers_are_unique_in_a_row(docs: list[Encoded], row_tokens: int
 
 
 def test_documents_may_share_an_image() -> None:
-    one = laid(Tokens((1,)), Patches((0, 1)), visual_count=2)
-    other = laid(Tokens((1,)), Patches((2,)), visual_count=3)
+    one = encode_segments(Tokens((1,)), Patches((0, 1)), visual_count=2)
+    other = encode_segments(Tokens((1,)), Patches((2,)), visual_count=3)
     packed = pack([one, other, one], row_tokens=3, image_of=[0, 1, 0])
     assert packed.visual_BT.tolist() == [[-1, 0, 1], [-1, 0, 1], [-1, 4, -1]]
 
 
 def test_sharing_documents_must_agree_on_their_image() -> None:
-    docs = [laid(Tokens((1,)), Image(), visual_count=n) for n in (2, 3)]
+    docs = [encode_segments(Tokens((1,)), Image(), visual_count=n) for n in (2, 3)]
     with pytest.raises(ValueError, match="image 0"):
         pack(docs, row_tokens=9, image_of=[0, 0])
 
 
 def test_documents_without_a_sequence_still_pack() -> None:
-    packed = pack([laid(visual_count=2), laid(visual_count=3)], row_tokens=8)
+    packed = pack([encode_segments(visual_count=2), encode_segments(visual_count=3)], row_tokens=8)
     assert packed.token_BT.shape == (1, 0)
     assert len(packed.query_S) == 0
-    mixed = pack([laid(visual_count=2), laid(Tokens((1,)), Image(), visual_count=1)], row_tokens=8)
+    mixed = pack(
+        [encode_segments(visual_count=2), encode_segments(Tokens((1,)), Image(), visual_count=1)],
+        row_tokens=8,
+    )
     assert mixed.visual_BT.tolist() == [[-1, 2]]
 
 
@@ -269,7 +272,7 @@ def test_several_images_and_separators() -> None:
     assert got.position_T.tolist() == list(range(11))
     assert (got.query_S.tolist(), got.target_S.tolist()) == ([9], [9])
     assert got.visual_count == 5
-    packed = pack([got, laid(Tokens((1,)), Image(), visual_count=1)], row_tokens=16)
+    packed = pack([got, encode_segments(Tokens((1,)), Image(), visual_count=1)], row_tokens=16)
     assert packed.visual_BT.max() == 5
     assert packed.separator_BT.flatten().tolist() == [-1, -1, 2, *[-1] * 10]
 
@@ -277,7 +280,7 @@ def test_several_images_and_separators() -> None:
 def test_images_that_are_not_there() -> None:
     for segment in (Image(1), Patches((0,), image=1), Image(-1)):
         with pytest.raises(ValueError, match="no image"):
-            laid(Tokens((1,)), segment, visual_count=2)
+            encode_segments(Tokens((1,)), segment, visual_count=2)
     assert len(encode((Tokens((1, 2)),), visual_counts=[], terms=TERMS)) == 2
     for wrong in ({}, {"vector": 0, "ids": (1,)}):
         with pytest.raises(ValueError, match="a vector or tokens"):

@@ -1,4 +1,4 @@
-"""Labels carried from grid to grid, against counting the sub-pixels that token and patch share."""
+"""Labels brought from grid to grid, against counting the sub-pixels that token and patch share."""
 
 import math
 from collections import defaultdict

@@ -24,9 +24,9 @@ def test_runs_stand_side_by_side_as_the_report_reads_them():
         "caption": {"a": measure("a", 0.3), "b": measure("b", 0.4)},
         "code_switch": {"a": measure("a", 0.6)},
     }
-    told = [{k: m.to_json(run) for k, m in measures.items()} for run, measures in runs.items()]
-    merged = side_by_side(told)
-    assert set(told[0]["a"]["results"]) == {"caption"}  # what came in stays as it was
+    results = [{k: m.to_json(run) for k, m in measures.items()} for run, measures in runs.items()]
+    merged = side_by_side(results)
+    assert set(results[0]["a"]["results"]) == {"caption"}  # what came in stays as it was
     entries = json.loads(json.dumps(list(merged.values()), allow_nan=False))
     assert [entry["key"] for entry in entries] == ["a", "b"]
     assert set(entries[0]["results"]) == {"caption", "code_switch"}

@@ -15,8 +15,8 @@ def region(**fields) -> Region:
 
 
 def sample(*regions: Region, **fields) -> Sample:
-    told = {"id": "s1", "image": b"", "size_hw": (10, 20), "caption": CAPTION}
-    return Sample.captioned(**{**told, "regions": regions, **fields})
+    defaults = {"id": "s1", "image": b"", "size_hw": (10, 20), "caption": CAPTION}
+    return Sample.captioned(**{**defaults, "regions": regions, **fields})
 
 
 def test_a_good_sample() -> None:

@@ -11,7 +11,7 @@ VLM = tiny_vlm()
 OBJECTIVE = code_switch.build(code_switch.Config())
 
 
-def laid(seed, **changes):
+def encode_tiny(seed, **changes):
     sample = tiny_sample(seed, objects=1 + seed % 4)
     grid = VLM.token_grid(sample.size_hw)
     rng = torch.Generator().manual_seed(0)
@@ -25,7 +25,7 @@ def laid(seed, **changes):
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=6), st.sampled_from([1, 64, 256]))
 def test_nothing_is_lost_or_mixed(seeds, row_tokens):
-    samples = [laid(seed) for seed in seeds]
+    samples = [encode_tiny(seed) for seed in seeds]
     batch = collate(samples, row_tokens=row_tokens)
     assert batch.ids == tuple(s.id for s in samples)
     assert len(batch.views) == sum(len(s.views) for s in samples)
@@ -43,19 +43,19 @@ def test_a_batch_gives_the_losses_of_its_samples_one_by_one():
     def loss(batch):
         return OBJECTIVE.loss(VLM(batch, OBJECTIVE.reads), batch).sums
 
-    samples = [laid(seed) for seed in range(4)]
+    samples = [encode_tiny(seed) for seed in range(4)]
     together = loss(collate(samples, row_tokens=256))
     alone = [loss(collate([s], row_tokens=256)) for s in samples]
     for term in OBJECTIVE.terms:
         assert together[term].item() == pytest.approx(sum(a[term].item() for a in alone), rel=1e-5)
 
 
-def test_an_image_without_a_sequence_is_laid_out_alone():
+def test_an_image_without_a_sequence_is_encoded_alone():
     sample = tiny_sample(0)
     grid = VLM.token_grid(sample.size_hw)
-    told = {"views_are": "pixels", "terms": ("match",), "targets": "mine"}
+    settings = {"views_are": "pixels", "terms": ("match",), "targets": "mine"}
     batch = collate(
-        [encode_sample("a", None, (grid,), tiny_views(sample, VLM), **told)], row_tokens=8
+        [encode_sample("a", None, (grid,), tiny_views(sample, VLM), **settings)], row_tokens=8
     )
     assert batch.packed.query_S.numel() == 0
     assert batch.targets == ("mine",)

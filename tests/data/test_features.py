@@ -53,11 +53,11 @@ SPEC = FeatureSpec(key="k", grid_of=grid_of, width=WIDTH, dtype="float32")
 @pytest.fixture
 def dataset(tmp_path):
     sizes = [(24, 32), (48, 16), (16, 16)]
-    told = []
+    samples = []
     for i in range(11):
         h, w = sizes[i % 3]
-        told.append(sample(i, image=jpeg(i, h, w), size_hw=(h, w), regions=()))
-    write_dataset(told, tmp_path / "data")
+        samples.append(sample(i, image=jpeg(i, h, w), size_hw=(h, w), regions=()))
+    write_dataset(samples, tmp_path / "data")
     return open_dataset(tmp_path / "data")
 
 
@@ -76,11 +76,11 @@ def test_what_is_encoded_comes_back(dataset, tmp_path, dtype):
     assert not len(rejected)
     assert cache.missing() == []
     for i in (0, 1, 2, 10):
-        told = encode([sample_picture(dataset[i])])[0]
+        encoded = encode([sample_picture(dataset[i])])[0]
         views = cache.views(i)
-        assert [v.shape for v in views] == [v.shape for v in told]
+        assert [v.shape for v in views] == [v.shape for v in encoded]
         assert all(v.dtype == torch.float32 for v in views)
-        for view, wanted in zip(views, told, strict=True):
+        for view, wanted in zip(views, encoded, strict=True):
             exact = wanted if dtype == "float32" else wanted.half().float()
             assert torch.equal(view, exact)
 
@@ -103,11 +103,11 @@ def test_views_are_not_windows_on_the_file(dataset, tmp_path):
     assert cache.views(0)[0].abs().sum() > 0
 
 
-def test_a_killed_build_goes_on(dataset, tmp_path):
-    seen = []
+def test_a_killed_build_is_resumed(dataset, tmp_path):
+    encoded_counts = []
 
     def counting(pictures):
-        seen.append(len(pictures))
+        encoded_counts.append(len(pictures))
         return encode(pictures)
 
     cache = FeatureCache(tmp_path / "cache", dataset, SPEC)
@@ -120,10 +120,10 @@ def test_a_killed_build_goes_on(dataset, tmp_path):
     again = FeatureCache(tmp_path / "cache", dataset, SPEC)
     assert again.missing() == [8, 9, 10]
     done, _ = fill(again, tmp_path, counting)
-    assert done == seen == [3]
+    assert done == encoded_counts == [3]
     for i in range(11):
-        told = encode([sample_picture(dataset[i])])[0]
-        assert all(torch.equal(a, b) for a, b in zip(again.views(i), told, strict=True))
+        encoded = encode([sample_picture(dataset[i])])[0]
+        assert all(torch.equal(a, b) for a, b in zip(again.views(i), encoded, strict=True))
 
 
 def test_a_build_that_fails_leaves_no_mark(dataset, tmp_path):
@@ -170,9 +170,9 @@ def test_no_room_on_the_disk(dataset, tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path / "cache", dataset, SPEC)
     free = cache.size_bytes - 1
     monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage(0, 0, free))
-    with pytest.raises(ConfigError, match="does not fit on the disk") as told:
+    with pytest.raises(ConfigError, match="does not fit on the disk") as error:
         cache.make_room()
-    assert str(tmp_path / "cache") in str(told.value)
+    assert str(tmp_path / "cache") in str(error.value)
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -202,7 +202,7 @@ def flipped(content, at):
     return bytes(changed)
 
 
-SPOILED = {
+DAMAGES = {
     "empty": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
     "zeroed": lambda content: bytes(len(content)),
@@ -211,12 +211,12 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("how", SPOILED)
+@pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("name", ["features.bin", "marks.bin"])
-def test_what_is_spoiled_is_made_again_bit_by_bit(dataset, tmp_path, name, how):
+def test_what_is_damaged_is_made_again_bit_by_bit(dataset, tmp_path, name, how):
     cache, files = whole_cache(dataset, tmp_path)
     path = cache.folder / name
-    path.write_bytes(SPOILED[how](files[path]))
+    path.write_bytes(DAMAGES[how](files[path]))
     again = FeatureCache(tmp_path / "cache", dataset, SPEC)
     assert 0 < len(again.missing()) <= 11
     fill(again, tmp_path)
@@ -238,17 +238,17 @@ def test_in_a_large_cache_the_sample_is_named_when_it_is_read(dataset, tmp_path,
     assert path.read_bytes() == files[path]
 
 
-def test_bad_pictures_are_set_aside_and_told_again(tmp_path):
+def test_bad_pictures_are_rejected_and_reported_again(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told = [to_row(sample(i, regions=())) for i in range(6)]
-    told[1]["images"] = [{"bytes": b"no picture"}]
-    told[2]["sizes_hw"] = [[16, 16]]
-    told[3]["sizes_hw"] = None
-    told[4]["sizes_hw"] = [[0, 5]]
+    payloads = [to_row(sample(i, regions=())) for i in range(6)]
+    payloads[1]["images"] = [{"bytes": b"no picture"}]
+    payloads[2]["sizes_hw"] = [[16, 16]]
+    payloads[3]["sizes_hw"] = None
+    payloads[4]["sizes_hw"] = [[0, 5]]
     (tmp_path / "data").mkdir()
-    table = pa.Table.from_pylist(told, schema=arrow_schema())
+    table = pa.Table.from_pylist(payloads, schema=arrow_schema())
     pq.write_table(table, tmp_path / "data" / "train-00000.parquet")
     dataset = open_dataset(tmp_path / "data")
     assert dataset.sizes_hw[3] == ((0, 0),)

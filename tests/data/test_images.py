@@ -68,7 +68,7 @@ def test_orientation_is_applied_as_datasets_does(orientation):
     assert image_size(image) == (theirs.height, theirs.width)
 
 
-def test_transparency_is_laid_over_white():
+def test_transparency_is_drawn_over_white():
     picture = Image.new("RGBA", (3, 1), (200, 0, 0, 255))
     picture.putpixel((1, 0), (200, 0, 0, 0))
     picture.putpixel((2, 0), (0, 0, 0, 128))
@@ -79,7 +79,7 @@ def test_transparency_is_laid_over_white():
     assert decode_rgba(encoded(picture)).mode == "RGBA"
 
 
-def test_a_palette_with_a_transparent_colour_is_laid_over_white():
+def test_a_palette_with_a_transparent_colour_is_drawn_over_white():
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 40, 50, 60])
     picture.putpixel((1, 0), 1)

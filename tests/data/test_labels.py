@@ -57,7 +57,7 @@ def test_what_is_written_is_read(tmp_path, dataset):
     ]
 
 
-def test_a_stopped_writer_goes_on_after_its_whole_shards(tmp_path, dataset):
+def test_a_stopped_writer_resumes_after_its_whole_shards(tmp_path, dataset):
     with writer(tmp_path, dataset) as opened:
         fill(opened, 6)  # leaves the block with a shard and a half
     with pytest.raises(ConfigError, match="unfinished labels of split 'train'"):
@@ -137,7 +137,7 @@ def test_mistakes_are_named(tmp_path, dataset):
         open_labels(tmp_path, dataset)
 
 
-def spoil(path, how):
+def damage(path, how):
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
     path.unlink()
@@ -146,29 +146,29 @@ def spoil(path, how):
 
 
 @pytest.mark.parametrize("how", ["lost", "empty", "flipped"])
-def test_a_spoiled_shard_is_not_sealed(tmp_path, dataset, how):
+def test_a_damaged_shard_is_not_sealed(tmp_path, dataset, how):
     with writer(tmp_path, dataset) as opened:
         fill(opened, 9)
-    spoil(tmp_path / "train-00000.parquet", how)
+    damage(tmp_path / "train-00000.parquet", how)
     opened = writer(tmp_path, dataset)
     with pytest.raises(DataError, match="train-00000"), opened:
         pass
     assert not json.loads((tmp_path / "labels.json").read_text())["splits"]["train"]["complete"]
 
 
-def test_a_lost_last_shard_and_spoiled_words_are_made_again(tmp_path, dataset):
+def test_a_lost_last_shard_and_damaged_words_are_made_again(tmp_path, dataset):
     with writer(tmp_path, dataset) as opened:
         fill(opened, 11)
     names = ("train-00002.parquet", "words.txt", "labels.json")
     contents = [(tmp_path / name).read_bytes() for name in names]
     for name in names[:2]:
-        spoil(tmp_path / name, "lost")
+        damage(tmp_path / name, "lost")
     with writer(tmp_path, dataset) as opened:
         assert opened.done == 8
         fill(opened, 11)
     assert [(tmp_path / name).read_bytes() for name in names] == contents
     for how in ("empty", "flipped"):
-        spoil(tmp_path / "words.txt", how)
+        damage(tmp_path / "words.txt", how)
         with pytest.raises(DataError, match=r"words\.txt"):
             open_labels(tmp_path, dataset)
         with writer(tmp_path, dataset):
@@ -176,7 +176,7 @@ def test_a_lost_last_shard_and_spoiled_words_are_made_again(tmp_path, dataset):
         assert (tmp_path / "words.txt").read_bytes() == contents[1]
 
 
-def test_labels_that_were_spoiled_later_are_not_opened(tmp_path, dataset):
+def test_labels_that_were_damaged_later_are_not_opened(tmp_path, dataset):
     with writer(tmp_path, dataset) as opened:
         fill(opened, 11)
     path = tmp_path / "train-00001.parquet"

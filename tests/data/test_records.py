@@ -239,7 +239,7 @@ def test_a_bad_record_names_its_sample_and_field(tmp_path, changes, message):
     assert dataset[3] == sample(3)
 
 
-def test_missing_folders_and_splits_are_told(folder, tmp_path):
+def test_missing_folders_and_splits_are_named(folder, tmp_path):
     with pytest.raises(ConfigError, match="no such dataset folder"):
         open_dataset(tmp_path / "gone")
     with pytest.raises(ConfigError, match=r"no split 'test'.*one of: train"):
@@ -249,7 +249,7 @@ def test_missing_folders_and_splits_are_told(folder, tmp_path):
         open_dataset(empty)
 
 
-def test_other_columns_are_told(tmp_path):
+def test_other_columns_are_named(tmp_path):
     path = tmp_path / "train-00000.parquet"
     pq.write_table(pa.table({"image": ["a"], "text": ["b"]}), path)
     with pytest.raises(DataError, match=r"no column 'id'.*got image, text"):
@@ -260,7 +260,7 @@ def test_other_columns_are_told(tmp_path):
         open_dataset(tmp_path)
 
 
-def test_a_damaged_shard_is_told(folder):
+def test_a_damaged_shard_is_named(folder):
     path = folder / "train-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])

@@ -21,7 +21,7 @@ def test_a_rejection_is_on_disk_at_once_and_once(tmp_path):
     assert len(lines(path)) == len(rejected) == 2
 
 
-def test_counts_go_on_after_a_restart(tmp_path):
+def test_counts_continue_after_a_restart(tmp_path):
     path = tmp_path / "rejected.jsonl"
     first = Rejected(path)
     for id in "abc":
@@ -64,6 +64,6 @@ def test_the_whole_message_is_kept_beside_the_reason(tmp_path):
     path = tmp_path / "rejected.jsonl"
     rejected = Rejected(path)
     assert rejected.add("a", "box is empty", where="box", detail="box is empty; got (1, 1, 1, 1)")
-    assert not rejected.add("a", "box is empty", detail="told otherwise")
+    assert not rejected.add("a", "box is empty", detail="another detail")
     assert lines(path)[0]["detail"] == "box is empty; got (1, 1, 1, 1)"
     assert Rejected(path).counts == {"box is empty": 1}

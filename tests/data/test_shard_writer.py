@@ -72,19 +72,19 @@ def test_a_file_that_was_not_recorded_is_taken_up_if_it_is_whole(tmp_path):
         writer(tmp_path).resume({})
 
 
-@pytest.mark.parametrize("spoil", [b"", b"\0" * 700, "flip", "swap"])
-def test_a_spoiled_file_is_named(tmp_path, spoil):
+@pytest.mark.parametrize("damage", [b"", b"\0" * 700, "flip", "swap"])
+def test_a_damaged_file_is_named(tmp_path, damage):
     digests = begin(tmp_path, 9).digests
     path = tmp_path / "part-00001.parquet"
     content = bytearray(path.read_bytes())
-    if spoil == "flip":
+    if damage == "flip":
         content[20] ^= 1
     path.write_bytes(
         (tmp_path / "part-00000.parquet").read_bytes()
-        if spoil == "swap"
+        if damage == "swap"
         else content
-        if spoil == "flip"
-        else spoil
+        if damage == "flip"
+        else damage
     )
     with pytest.raises(DataError, match=r"part-00001\.parquet"):
         writer(tmp_path).resume(digests)

@@ -15,7 +15,7 @@ NAME = "000001-2008_000001-2008_000002:cat"
 
 def record(**changes):
     """A record as published; None takes a key away."""
-    told = {
+    payload = {
         "pair_id": 1,
         "filename": NAME,
         "src_imname": "2008_000001.jpg",
@@ -36,7 +36,7 @@ def record(**changes):
         "truncation": 2,
         "occlusion": 3,
     }
-    return {key: value for key, value in (told | changes).items() if value is not None}
+    return {key: value for key, value in (payload | changes).items() if value is not None}
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def spair(tmp_path):
 
 
 def write(root, records, *, layout=True):
-    for name, told in records.items():
-        text = told if isinstance(told, str) else json.dumps(told)
+    for name, payload in records.items():
+        text = payload if isinstance(payload, str) else json.dumps(payload)
         (root / "PairAnnotation" / "test" / f"{name}.json").write_text(text)
     if layout:
         (root / "Layout" / "large" / "test.txt").write_text("".join(f"{n}\n" for n in records))
@@ -94,8 +94,8 @@ BROKEN = {
 }
 
 
-def test_broken_records_are_set_aside_with_their_reason(spair, tmp_path):
-    records = {f"{n:06d}-a-b:cat": told for n, told in enumerate(BROKEN.values())}
+def test_broken_records_are_rejected_with_their_reason(spair, tmp_path):
+    records = {f"{n:06d}-a-b:cat": payload for n, payload in enumerate(BROKEN.values())}
     write(spair, {**records, NAME: record()})
     with open(spair / "Layout" / "large" / "test.txt", "a") as layout:
         layout.write("000099-a-b:cat\n../../../elsewhere\n")
@@ -133,7 +133,7 @@ def test_a_colon_that_became_an_underscore_is_found(spair, tmp_path):
     assert [pair.id for pair in read(spair, tmp_path)[0]] == [NAME]
 
 
-def test_a_missing_split_is_told(spair, tmp_path):
+def test_a_missing_split_is_named(spair, tmp_path):
     write(spair, {NAME: record()})
     with pytest.raises(ConfigError, match="no split 'val' of layout 'large'"):
         read(spair, tmp_path, split="val")

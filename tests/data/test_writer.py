@@ -42,7 +42,7 @@ def test_the_manifest_says_how_it_was_made(tmp_path):
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_a_killed_writer_goes_on_to_the_identical_dataset(tmp_path):
+def test_a_killed_writer_resumes_to_the_identical_dataset(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     script = (
         "import os, signal, sys; from pathlib import Path; from tests.data.pictures import sample\n"
@@ -150,7 +150,7 @@ def test_two_writers_of_one_split_are_refused(tmp_path):
     assert all(entry["complete"] for entry in manifest(tmp_path).values())
 
 
-def test_bad_samples_are_refused_and_the_writer_goes_on(tmp_path):
+def test_bad_samples_are_refused_and_the_writer_resumes(tmp_path):
     with DatasetWriter(tmp_path) as writer:
         writer.add(sample(0))
         with pytest.raises(DataError, match="'s-0000': two records with the same id"):

@@ -6,7 +6,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded.catalog import ASSETS, find_assets
 
 
-def test_every_entry_is_pinned_and_told() -> None:
+def test_every_entry_is_pinned_and_described() -> None:
     assert len({a.name for a in ASSETS}) == len(ASSETS)
     for asset in ASSETS:
         assert re.fullmatch(r"[0-9a-f]{64}", asset.sha256), asset.name

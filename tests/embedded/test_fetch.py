@@ -62,7 +62,7 @@ def test_a_cut_download_keeps_nothing(
     assert left_over(cache) == []
 
 
-def test_too_little_room_is_told_before_the_download(
+def test_too_little_room_stops_before_the_download(
     toy: ToyIndex, no_client: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "free")
@@ -112,9 +112,7 @@ def test_an_error_of_ours_is_not_disguised(toy: ToyIndex) -> None:
         ensure(toy.asset_with(convert=convert))
 
 
-def test_a_missing_python_package_is_told_before_the_download(
-    toy: ToyIndex, no_client: None
-) -> None:
+def test_a_missing_python_package_stops_before_the_download(toy: ToyIndex, no_client: None) -> None:
     with pytest.raises(ConfigError, match=r"no_such_module.*diglot\[demo\]"):
         ensure(toy.asset_with(modules=("no_such_module",)))
 
@@ -169,8 +167,8 @@ def test_two_processes_at_once_do_the_work_once(toy: ToyIndex, tmp_path: Path) -
         subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE)
         for _ in range(3)
     ]
-    told = [r.communicate(timeout=60)[1].decode() for r in racers]
-    assert [r.returncode for r in racers] == [0, 0, 0], told
+    printed = [r.communicate(timeout=60)[1].decode() for r in racers]
+    assert [r.returncode for r in racers] == [0, 0, 0], printed
     assert log.read_text() == "converted\n"
     assert is_cached(toy.asset)
     assert sorted(p.name for p in asset_folder(toy.asset).iterdir()) == [

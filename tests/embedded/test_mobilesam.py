@@ -1,4 +1,4 @@
-"""A source distribution is fetched with its hash told to pip, which runs nothing of another one."""
+"""A source distribution is fetched with its hash given to pip, which runs nothing of another."""
 
 import hashlib
 import io

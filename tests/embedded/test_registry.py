@@ -22,7 +22,7 @@ def test_a_version_the_index_has_not_is_named(toy: ToyIndex, tmp_path: Path) -> 
         registry.download(toy.asset_with(version="9.9"), tmp_path)
 
 
-def test_no_network_is_told_apart_for_pip(
+def test_no_network_is_recognised_for_pip(
     toy: ToyIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
@@ -35,7 +35,7 @@ def test_no_network_is_told_apart_for_pip(
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="no npm here")
-def test_no_network_is_told_apart_for_npm(
+def test_no_network_is_recognised_for_npm(
     toy: ToyIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")

@@ -48,11 +48,11 @@ def test_loads_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) ->
             warnings.simplefilter("error")
             AutoTokenizer.from_pretrained(folder)
             loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-            model, told = loaded
+            model, info = loaded
     finally:
         root.removeHandler(caplog.handler)
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
-    assert not any(told.values()), told
+    assert not any(info.values()), info
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 

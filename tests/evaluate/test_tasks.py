@@ -57,13 +57,13 @@ def test_colours_are_those_of_the_phrases():
         assert region.phrase.split()[0] == item.answer
         assert item.answer in item.candidates
         assert item.group == group_of(region.source)
-    told = sum(
+    stated = sum(
         r.phrase.split()[0] in ("red", "green", "blue") and "red" not in r.name
         for s in SCENES
         for r in s.regions
         if Counter(o.name for o in s.regions)[r.name] == 1
     )
-    assert len(items) >= told > 0
+    assert len(items) >= stated > 0
     assert "grey" in COLOURS  # is no colour of scenes, so it is not asked
 
 

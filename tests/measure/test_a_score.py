@@ -43,16 +43,16 @@ def slow_log_probs(vlm: VLM, sample: Sample, *, end: bool) -> list[float]:
     tokenizer, model = vlm.language.tokenizer, vlm.language.model
     (view,) = tiny_views(sample, vlm)
     visual = vlm.projector(vlm.encoder(view[None])).flatten(0, 2)
-    told = tokenizer(sample.caption)["input_ids"]
-    told += [tokenizer.eos_token_id] if end else []
+    caption_ids = tokenizer(sample.caption)["input_ids"]
+    caption_ids += [tokenizer.eos_token_id] if end else []
     before = model.get_input_embeddings()(torch.tensor([tokenizer.bos_token_id]))
-    after = model.get_input_embeddings()(torch.tensor(tokenizer("\n")["input_ids"] + told))
+    after = model.get_input_embeddings()(torch.tensor(tokenizer("\n")["input_ids"] + caption_ids))
     embeds = torch.cat([before, visual, after])
     model.set_attn_implementation("eager")
     logits = model(inputs_embeds=embeds[None], use_cache=False).logits[0]
     found = []
-    for t, token in enumerate(told):
-        row = logits[len(embeds) - len(told) + t - 1]
+    for t, token in enumerate(caption_ids):
+        row = logits[len(embeds) - len(caption_ids) + t - 1]
         found.append(float(row[token] - torch.logsumexp(row, 0)))
     return found
 
@@ -149,15 +149,15 @@ def test_images_are_drawn_by_seed(world: Path, tmp_path: Path) -> None:
     assert not rejected.exists()
 
 
-def test_captions_that_are_too_long_are_set_aside_and_others_drawn(
+def test_captions_that_are_too_long_are_rejected_and_others_drawn(
     world: Path, tmp_path: Path
 ) -> None:
     rejected = tmp_path / "rejected.jsonl"
     lengths = [len(tokens) for tokens in choose(world, rejected, images=100).tokens]
-    longest = sorted(lengths)[6]
-    kept = choose(world, rejected, max_length=longest)
+    limit = sorted(lengths)[6]
+    kept = choose(world, rejected, max_length=limit)
     assert len(kept) == 5
-    assert all(len(tokens) < longest for tokens in kept.tokens)
+    assert all(len(tokens) < limit for tokens in kept.tokens)
     assert "longer than the language model reads" in rejected.read_text()
     with pytest.raises(DataError, match="no usable image"):
         choose(world, rejected, max_length=1)
@@ -200,16 +200,16 @@ def run(files: dict[str, Path], *more: str, without: str = "") -> int:
 
 def test_missing_projectors_are_trained_and_kept(files, capsys) -> None:
     assert run(files, "--images", "3") == 0
-    told = json.loads(files["json"].read_text())
-    assert list(told["settings"]) == ["last", "early"]
-    last, early = told["settings"].values()
-    assert (told["images"], last["n"]) == (3, 3)
+    scores = json.loads(files["json"].read_text())
+    assert list(scores["settings"]) == ["last", "early"]
+    last, early = scores["settings"].values()
+    assert (scores["images"], last["n"]) == (3, 3)
     assert (last["visual_tokens"], early["visual_tokens"]) == (16, 4)
     assert last["tokens"] == early["tokens"] > 0
     assert all(score["low"] <= score["value"] <= score["high"] < 0 for score in (last, early))
     shown = capsys.readouterr().out
     assert "differ in visual tokens" in shown
-    assert told["refused"] == {"SD1.5": "there is no diffusion encoder"}
+    assert scores["refused"] == {"SD1.5": "there is no diffusion encoder"}
     assert "refused  SD1.5: there is no diffusion encoder" in " ".join(shown.split("\n"))
     # the score is that of the checkpoint, taken as anyone would
     vlm = load_vlm(files["out"] / "early" / "model")
@@ -238,14 +238,14 @@ def test_c_scores_stand_beside_in_the_table_that_fit_reads(files, world, tmp_pat
     assert table.settings == ("last", "early")
     assert (scores[:, 0] < 0).all()
     assert ((scores[:, 1] >= 0) & (scores[:, 1] <= 1)).all()
-    told = json.loads(files["json"].read_text())
+    results = json.loads(files["json"].read_text())
     alone = tmp_path / "c.json"
     encoder = json.dumps({"name": "clip", "path": str(world / "clip"), "layer": 0})
     arguments = ["--pairs", f"{tmp_path}/pairs", "--encoder", encoder, "--alpha", "0.1"]
     kept = [*arguments, "--features", f"{tmp_path}/other", "--json", str(alone)]
     assert run_diglot("select", "c-score", *kept) == 0
     same = json.loads(alone.read_text())["overall"]["0.1"]["pooled"]["value"]
-    assert told["c_scores"]["early"]["value"] == pytest.approx(same)
+    assert results["c_scores"]["early"]["value"] == pytest.approx(same)
     assert f"{same:.3f}" in shown
     assert run(files, f"--pairs={tmp_path}/none") == 2
 
@@ -273,8 +273,8 @@ def test_a_checkpoint_is_taken_as_it_is(files, tmp_path: Path) -> None:
     files["settings"].write_text(f"mine: {{checkpoint: {files['out'] / 'last/model'}}}")
     files["out"] = tmp_path / "other"
     assert run(files, without="recipe") == 0
-    told = json.loads(files["json"].read_text())["settings"]["mine"]
-    assert told["value"] == pytest.approx(trained["value"], rel=1e-6)
+    score = json.loads(files["json"].read_text())["settings"]["mine"]
+    assert score["value"] == pytest.approx(trained["value"], rel=1e-6)
     assert not (tmp_path / "other/mine/model").exists()
 
 
@@ -290,9 +290,9 @@ def test_one_that_fails_stops_no_other(files, monkeypatch, capsys) -> None:
 
     monkeypatch.setattr(a_scores, "train", train)
     assert run(files) == 2
-    told = json.loads(files["json"].read_text())["settings"]
-    assert told["last"] == {"error": "RuntimeError: out of memory"}
-    assert told["early"]["value"] < 0
+    scores = json.loads(files["json"].read_text())["settings"]
+    assert scores["last"] == {"error": "RuntimeError: out of memory"}
+    assert scores["early"]["value"] < 0
     said = " ".join(capsys.readouterr().err.split())
     assert "1 of 2 settings have no score; got last" in said
 
@@ -310,7 +310,7 @@ def test_one_that_fails_stops_no_other(files, monkeypatch, capsys) -> None:
         ("x: {{refused: 3}}", r"without its reason.*setting 'x'|setting 'x'.*without its reason"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_trained(
+def test_mistakes_stop_before_anything_is_trained(
     files, world: Path, text: str, match: str, capsys
 ) -> None:
     good = "good: {{encoder: {{name: clip, path: {clip}}}}}\n" if text else ""
@@ -326,9 +326,9 @@ def test_settings_under_unlike_language_models_are_refused(
 ) -> None:
     assert run(files) == 0
     checkpoint = files["out"] / "last/model"
-    told = json.loads((checkpoint / "vlm.json").read_text())
-    told["language"]["path"] = "elsewhere"
-    (checkpoint / "vlm.json").write_text(json.dumps(told))
+    payload = json.loads((checkpoint / "vlm.json").read_text())
+    payload["language"]["path"] = "elsewhere"
+    (checkpoint / "vlm.json").write_text(json.dumps(payload))
     files["settings"].write_text(
         f"new: {{encoder: {{name: clip, path: {world / 'clip'}}}}}\n"
         f"old: {{checkpoint: {checkpoint}}}"

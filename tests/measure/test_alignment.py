@@ -58,8 +58,8 @@ def test_all_measures_are_there_and_plain_json(vlm, data):
     measures = run(vlm, data)
     assert list(measures) == KEYS
     for key, measure in measures.items():
-        told = json.loads(json.dumps(measure.to_json(), allow_nan=False))
-        assert told["key"] == key
+        payload = json.loads(json.dumps(measure.to_json(), allow_nan=False))
+        assert payload["key"] == key
         assert measure.estimate.low <= measure.estimate.value <= measure.estimate.high
         assert measure.estimate.n > 0
         assert len(measure.what) > 200
@@ -86,11 +86,11 @@ def test_the_model_is_left_as_it_was(vlm, data):
 
 
 def test_progress_ends_complete(vlm, data):
-    told = []
-    run(vlm, data, report=told.append)
-    assert told[-1] == Progress("measure", 6, 6, "caption loss")
-    assert [event.done for event in told] == sorted(event.done for event in told)
-    assert len({event.note for event in told}) == 5
+    events = []
+    run(vlm, data, report=events.append)
+    assert events[-1] == Progress("measure", 6, 6, "caption loss")
+    assert [event.done for event in events] == sorted(event.done for event in events)
+    assert len({event.note for event in events}) == 5
 
 
 def test_the_same_measure_twice_needs_keys_apart_and_null_leaves_one_out(vlm, data):
@@ -114,7 +114,7 @@ def test_probe_is_a_cheap_part_of_the_same(vlm, data):
         assert got[key] == pytest.approx(whole[key].estimate.value, rel=1e-5)
 
 
-def test_mistakes_are_told(vlm, data):
+def test_mistakes_are_named(vlm, data):
     held_out, training = data
     with pytest.raises(DataError, match="nothing to measure"):
         run(vlm, ([], training))

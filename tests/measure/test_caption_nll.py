@@ -28,15 +28,15 @@ def test_is_the_loss_of_the_caption_objective():
     vlm = tiny_vlm()
     samples = [tiny_sample(i, objects=1 + i % 3) for i in range(5)]
     objective = caption.build(caption.Config())
-    laid = []
+    encoded = []
     for sample in samples:
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
         prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, rng)
         options = {"views_are": "pixels", "terms": ("text",), "counts": dict(prepared.counts)}
-        laid.append(
+        encoded.append(
             encode_sample(sample.id, prepared.sequence, (grid,), tiny_views(sample, vlm), **options)
         )
-    batch = collate(laid, row_tokens=256)
+    batch = collate(encoded, row_tokens=256)
     loss = objective.loss(vlm(batch, objective.reads), batch)
     measure = nll(vlm, samples)
     assert measure.estimate.value == pytest.approx(

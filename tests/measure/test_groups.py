@@ -33,7 +33,7 @@ def test_groups_are_sorted_and_hold_every_item_once():
     assert by_group([], counted) == {}
 
 
-def test_a_held_out_picture_in_training_is_told():
+def test_a_held_out_picture_in_training_is_named():
     held_out = [tiny_sample(1), tiny_sample(2)]
     check_apart(held_out, [tiny_sample(3)])
     check_apart(held_out, [tiny_sample(3, sources=("emoji/all/{name}",))])

@@ -11,7 +11,7 @@ from diglot.models.words import label_ids
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
 
-def seen_by(vlm, count=3):
+def project_samples_of(vlm, count=3):
     samples = [tiny_sample(i, objects=3) for i in range(count)]
     return project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
 
@@ -60,7 +60,7 @@ def naive(vlm, question):
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 def test_equals_one_forward_per_candidate(kind):
     vlm = tiny_vlm(kind)
-    questions = questions_of(vlm, seen_by(vlm))
+    questions = questions_of(vlm, project_samples_of(vlm))
     answers = log_likelihoods(vlm, questions, row_tokens=128, batch_tokens=400)
     for question, answer in zip(questions, answers, strict=True):
         np.testing.assert_allclose(answer, naive(vlm, question), rtol=1e-5, atol=1e-5)
@@ -69,7 +69,7 @@ def test_equals_one_forward_per_candidate(kind):
 @pytest.mark.parametrize(("row_tokens", "batch_tokens"), [(1, 1), (64, 200), (4096, 100_000)])
 def test_packing_changes_nothing(row_tokens, batch_tokens):
     vlm = tiny_vlm()
-    questions = questions_of(vlm, seen_by(vlm, 2))
+    questions = questions_of(vlm, project_samples_of(vlm, 2))
     want = log_likelihoods(vlm, questions, row_tokens=128, batch_tokens=400)
     got = log_likelihoods(vlm, questions, row_tokens=row_tokens, batch_tokens=batch_tokens)
     for one, other in zip(got, want, strict=True):
@@ -78,7 +78,7 @@ def test_packing_changes_nothing(row_tokens, batch_tokens):
 
 def test_images_matter_and_are_not_mixed_up():
     vlm = tiny_vlm()
-    projected = seen_by(vlm, 2)
+    projected = project_samples_of(vlm, 2)
     questions = questions_of(vlm, projected)
     swapped = [
         Question(q.trunk, q.candidates, projected[1])
@@ -92,13 +92,13 @@ def test_images_matter_and_are_not_mixed_up():
     assert all(not np.allclose(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_counts_its_tokens_and_tells_them():
+def test_counts_its_tokens_and_reports_them():
     vlm = tiny_vlm()
-    questions = questions_of(vlm, seen_by(vlm))
-    told = []
-    log_likelihoods(vlm, questions, row_tokens=128, batch_tokens=100, done=told.append)
-    assert len(told) > 1
-    assert sum(told) == sum(question.tokens for question in questions)
+    questions = questions_of(vlm, project_samples_of(vlm))
+    done_tokens = []
+    log_likelihoods(vlm, questions, row_tokens=128, batch_tokens=100, done=done_tokens.append)
+    assert len(done_tokens) > 1
+    assert sum(done_tokens) == sum(question.tokens for question in questions)
     one_token = Question((Tokens((0, 5)),), ((7,), (8,), (9,)))
     assert one_token.tokens == 2  # candidates of one token cost nothing
     assert Question((Tokens((0, 5)),), ((7, 8, 9),)).tokens == 4

@@ -17,12 +17,12 @@ COUNT = 12
 def overflow(module: torch.nn.Module) -> None:
     """The module's output becomes infinite."""
 
-    def spoil(module, args, out):
+    def replace_output(module, args, out):
         whole = out if torch.is_tensor(out) else out[0]
         full = torch.full_like(whole, torch.inf)
         return full if torch.is_tensor(out) else (full, *out[1:])
 
-    module.register_forward_hook(spoil)
+    module.register_forward_hook(replace_output)
 
 
 def measure(vlm, chosen):

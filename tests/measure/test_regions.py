@@ -69,8 +69,8 @@ def test_unseen_prompt_has_the_image_and_the_sentence(vlm, projected):
     kinds = [type(segment) for segment in plan.questions[0].trunk]
     assert kinds == [Tokens, Image, Tokens, Tokens, Patches, Tokens]
     text = [s.ids for s in plan.questions[-1].trunk if isinstance(s, Tokens)]
-    told = vlm.language.tokenizer.decode([token for ids in text for token in ids])
-    assert told == "<|bos|>\nHere is one part of the picture: It shows a"
+    prompt = vlm.language.tokenizer.decode([token for ids in text for token in ids])
+    assert prompt == "<|bos|>\nHere is one part of the picture: It shows a"
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -44,7 +44,7 @@ def test_tokens_that_are_the_object_give_one_and_the_others_zero(rule):
     assert align_iou(-on, target, rule) == 0.0
 
 
-def test_rules_choose_what_they_say():
+def test_rules_choose_by_their_names():
     rng = np.random.default_rng(0)
     cosine, target = rng.normal(size=16), target_of(block())
     assert chosen_tokens(cosine, target, "oracle_area").sum() == 4

@@ -32,7 +32,7 @@ def test_order_of_candidates_does_not_matter(choices, random):
 
 
 @given(CHOICES)
-def test_a_scorer_that_cannot_tell_gets_exactly_chance(choices):
+def test_a_scorer_that_knows_nothing_gets_exactly_chance(choices):
     right = np.array([r for _, r in choices])
     assert choice_credit(np.zeros(len(right)), right) == choice_chance(right)
 

@@ -99,23 +99,23 @@ def test_a_write_that_fails_leaves_the_old_one(
 
 
 def damage(folder: Path, how: str) -> None:
-    told, weights = folder / "vlm.json", folder / "projector.safetensors"
+    config_path, weights = folder / "vlm.json", folder / "projector.safetensors"
     state = load_file(weights)
     match how:
         case "no config":
-            told.unlink()
+            config_path.unlink()
         case "cut config":
-            told.write_text(told.read_text()[:-20])
+            config_path.write_text(config_path.read_text()[:-20])
         case "no text":
-            told.write_bytes(b"\x80\x81\xff")
+            config_path.write_bytes(b"\x80\x81\xff")
         case "a list":
-            told.write_text("[1, 2]")
+            config_path.write_text("[1, 2]")
         case "unknown field":
-            told.write_text(json.dumps({**json.loads(told.read_text()), "encodr": 1}))
+            config_path.write_text(json.dumps({**json.loads(config_path.read_text()), "encodr": 1}))
         case "impossible value":
-            config = json.loads(told.read_text())
+            config = json.loads(config_path.read_text())
             config["preprocess"]["image_px"] = 0
-            told.write_text(json.dumps(config))
+            config_path.write_text(json.dumps(config))
         case "no projector":
             weights.unlink()
         case "cut weights":
@@ -132,7 +132,7 @@ def damage(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ("no config", "vlm.json.*diglot train"),
         ("cut config", "vlm.json"),
@@ -149,11 +149,11 @@ def damage(folder: Path, how: str) -> None:
     ],
 )
 def test_damaged_checkpoint_is_a_config_error(
-    vlm: VLM, config: VLMConfig, tmp_path: Path, how: str, told: str
+    vlm: VLM, config: VLMConfig, tmp_path: Path, how: str, message: str
 ) -> None:
     folder = saved(vlm, config, tmp_path)
     damage(folder, how)
-    with pytest.raises(ConfigError, match=f"(?s){told}") as error:
+    with pytest.raises(ConfigError, match=f"(?s){message}") as error:
         load_vlm(folder)
     assert str(folder) in str(error.value)
 

@@ -172,7 +172,7 @@ def windowed(kind: str) -> Any:
 @pytest.mark.parametrize("form", ["split", "sdpa"])
 @pytest.mark.parametrize("kind", ["mistral", "gemma3", "qwen2"])
 def test_a_window_is_the_model_s_own_in_documents_beyond_it(kind: str, form) -> None:
-    """The window counts attended distance: a branch goes on from its fork."""
+    """The window counts attended distance: a branch continues from its fork."""
     language: Any = Bare(windowed(kind))
     assert choose_attention(language, form) == form
     assert_equals_plain(language, form)

@@ -89,8 +89,8 @@ def broken(folder: Path, how: str) -> None:
         case "no causal LM":
             config.write_text(json.dumps({"model_type": "clip_vision_model"}))
         case "more layers":
-            told = json.loads(config.read_text())
-            config.write_text(json.dumps({**told, "num_hidden_layers": 3, "layer_types": None}))
+            payload = json.loads(config.read_text())
+            config.write_text(json.dumps({**payload, "num_hidden_layers": 3, "layer_types": None}))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_saved_by_themselves_and_read_again(
     again = load_vlm(tmp_path / "run")
     assert again.language.lora == SMALL
     assert logits(again).equal(logits(vlm.eval()))
-    set_trainable(again, Trainable(lora=SMALL))  # goes on with them
+    set_trainable(again, Trainable(lora=SMALL))  # trains the same adapters further
     assert logits(again).equal(logits(vlm))
     set_trainable(again, Trainable(language=True))  # learns in full: merged first
     torch.testing.assert_close(logits(again), logits(vlm), rtol=1e-5, atol=1e-5)

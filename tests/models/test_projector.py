@@ -67,7 +67,7 @@ def test_it_is_linear_activation_linear(name: str, function, norm: bool) -> None
     assert mlp.fc2.weight.shape == (10, 7)
 
 
-def test_the_middle_is_as_wide_as_the_llm_unless_told() -> None:
+def test_the_middle_is_as_wide_as_the_llm_by_default() -> None:
     assert build().fc1.out_features == 10
     assert build(hidden=3).fc1.out_features == 3
 
@@ -88,7 +88,7 @@ def test_the_start_is_the_global_generators_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"unshuffle": 0}, r"projector.*unshuffle.*got 0"),
         ({"hidden": 0}, r"projector.*hidden"),
@@ -96,6 +96,6 @@ def test_the_start_is_the_global_generators_alone() -> None:
         ({"unshufle": 2}, r"projector: unknown field 'unshufle'.*unshuffle"),
     ],
 )
-def test_bad_settings(settings: dict, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"(?s){told}"):
+def test_bad_settings(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
         build(**settings)

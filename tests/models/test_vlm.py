@@ -68,7 +68,7 @@ def test_the_grid_counts_the_tokens_that_are_made(
 @pytest.mark.parametrize("mode", ["squash", "tiles", "native"])
 @pytest.mark.parametrize("unshuffle", [1, 2])
 @torch.no_grad()
-def test_a_token_looks_at_its_own_cell(mode: str, unshuffle: int) -> None:
+def test_a_token_is_of_its_own_cell(mode: str, unshuffle: int) -> None:
     """Painting one cell of the picture moves the tokens that the grid says it covers, no others."""
     preprocess = Preprocess(mode=mode, image_px=32, min_pixels=1000, max_pixels=5000)
     vlm = tiny_vlm(preprocess=preprocess, unshuffle=unshuffle)
@@ -140,11 +140,11 @@ def test_visual_tokens_stand_where_the_layout_says() -> None:
 
 
 def config(towers: dict[str, Path], language_folder: Path, **fields) -> VLMConfig:
-    told = {
+    defaults = {
         "encoder": {"name": "clip", "path": str(towers["clip"])},
         "language": LanguageConfig(path=str(language_folder)),
     }
-    return VLMConfig(**{**told, **fields})
+    return VLMConfig(**{**defaults, **fields})
 
 
 def test_build_joins_parts_that_fit(towers, language_folder: Path) -> None:
@@ -187,14 +187,14 @@ def build(config, *, encoder_width, llm_width, embeddings_rms):
 
 
 @pytest.mark.parametrize(
-    ("misfit", "told"),
+    ("misfit", "message"),
     [
         ({"takes": 1}, r"projector: encoder and projector do not fit.*features of 32 channels"),
         ({"gives": 1}, r"projector: projector and language model do not fit.*width 32.*33\)"),
     ],
 )
 def test_own_projector_that_does_not_fit(
-    towers, language_folder: Path, tmp_path: Path, monkeypatch, misfit: dict, told: str
+    towers, language_folder: Path, tmp_path: Path, monkeypatch, misfit: dict, message: str
 ) -> None:
     (tmp_path / "own_projector.py").write_text(OWN)
     (tmp_path / "own").mkdir()
@@ -203,7 +203,7 @@ def test_own_projector_that_does_not_fit(
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own", raising=False)
     monkeypatch.delitem(sys.modules, "own.linear", raising=False)
-    with pytest.raises(ConfigError, match=f"(?s){told}"):
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
         build_vlm(config(towers, language_folder, projector={"name": "own.linear", **misfit}))
 
 

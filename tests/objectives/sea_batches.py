@@ -22,13 +22,13 @@ WORDS = ("dog", "red car", "guitar", "frog", "hot air balloon", "cat", "green", 
 
 def batch_of(targets: list[Any]) -> Batch:
     """One image of 16 visual tokens for each entry."""
-    laid = [
+    encoded = [
         encode_sample(
             f"s{i}", None, (GRID,), (), views_are="features", terms=("contrast",), targets=pairs
         )
         for i, pairs in enumerate(targets)
     ]
-    return collate(laid, row_tokens=64)
+    return collate(encoded, row_tokens=64)
 
 
 def pair(visual: int, label: str, key: int) -> Pair:
@@ -36,8 +36,8 @@ def pair(visual: int, label: str, key: int) -> Pair:
     return Pair(visual, label, ids, key)
 
 
-def alone(told: Any) -> list[Any]:
-    return [told]
+def alone(payload: Any) -> list[Any]:
+    return [payload]
 
 
 def labelled(sample: Sample, *, seed: int = 0, labels: int = 3) -> Sample:

@@ -53,11 +53,11 @@ def sample_with(case: str, seed: int) -> Sample:
 
 
 def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
-    laid = []
+    encoded = []
     for sample in samples:
         grid = vlm.token_grid(sample.size_hw)
         prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
-        laid.append(
+        encoded.append(
             encode_sample(
                 sample.id,
                 prepared.sequence,
@@ -68,7 +68,7 @@ def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
                 counts=dict(prepared.counts),
             )
         )
-    return collate(laid, row_tokens=row_tokens)
+    return collate(encoded, row_tokens=row_tokens)
 
 
 def views_of(sample: Sample, vlm: VLM) -> tuple[torch.Tensor, ...]:
@@ -301,7 +301,7 @@ def test_an_object_outside_the_crop_stays_text():
     assert not any(isinstance(s, Patches) for s in prepared.sequence)
 
 
-def test_nothing_to_learn_is_told():
+def test_nothing_to_learn_is_reported():
     vlm = tiny_vlm()
     with pytest.raises(DataError, match=r"none/0.*nothing to learn"):
         prepare(code_switch.Config(text_weight=0), sample_with("none", 0), vlm)

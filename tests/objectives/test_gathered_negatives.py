@@ -56,8 +56,8 @@ def of_process(rank: int, shares: tuple[int, int]) -> Answer:
 def of_one(pairs: int) -> Answer:
     """The same by the slow loop, all pairs in one batch."""
     projector, words, log_scale = parameters()
-    told = [(0, Pair(i, str(i), ids, i)) for i, ids in enumerate(labels(pairs))]
-    losses = naive_losses(told, features(pairs) @ projector, words, log_scale)
+    numbered = [(0, Pair(i, str(i), ids, i)) for i, ids in enumerate(labels(pairs))]
+    losses = naive_losses(numbered, features(pairs) @ projector, words, log_scale)
     total = sum(losses, 0.0 * (projector.sum() + words.sum() + log_scale.sum()))
     grads = torch.autograd.grad(total, [projector, words, log_scale])
     return total.item(), [grad.numpy() for grad in grads]
@@ -66,8 +66,8 @@ def of_one(pairs: int) -> Answer:
 def select_from(rank: int) -> tuple[int, ...]:
     """Which labels a process keeps: both have the same ones, their keys lower by turns."""
     words = ("dog", "cat", "frog", "guitar")
-    told = [pair(i, word, 2 * i + (rank + i) % 2) for i, word in enumerate(words)]
-    told.append(pair(9, "left", 99))  # one sample that both have: the first process's stays
+    own_pairs = [pair(i, word, 2 * i + (rank + i) % 2) for i, word in enumerate(words)]
+    own_pairs.append(pair(9, "left", 99))  # one sample that both have: the first process's stays
 
     def gather(own: Any) -> list[Any]:
         everyone: list[Any] = [None, None]
@@ -75,7 +75,7 @@ def select_from(rank: int) -> tuple[int, ...]:
         return everyone
 
     objective = build(Config(negatives="gathered"))
-    batch = objective.select(batch_of([tuple(told)]), gather)
+    batch = objective.select(batch_of([tuple(own_pairs)]), gather)
     assert batch.counts == {"contrast": len(batch.targets[0])}
     return tuple(kept.visual for kept in batch.targets[0])
 
@@ -108,17 +108,17 @@ def by_two(work: Callable[[int], Any], *, timeout_s: float = TIMEOUT_S) -> list[
     ]
     for process in processes:
         process.start()
-    told = {}
+    answer_of = {}
     try:
         for _ in processes:
-            rank, told[rank], error = answers.get(timeout=timeout_s)
+            rank, answer_of[rank], error = answers.get(timeout=timeout_s)
             assert not error, error
         for process in processes:
             process.join(timeout_s)
     finally:
         for process in processes:
             process.kill()
-    return [told[0], told[1]]
+    return [answer_of[0], answer_of[1]]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def assert_same(value: float, grads: list[np.ndarray], pairs: int) -> None:
 
 @pytest.mark.parametrize("case", range(len(SHARES)), ids=map(str, SHARES))
 def test_two_processes_give_the_gradients_of_one_batch(answers, case):
-    (value_0, grads_0), (value_1, grads_1) = (told[0][case] for told in answers)
+    (value_0, grads_0), (value_1, grads_1) = (answer[0][case] for answer in answers)
     summed = [a + b for a, b in zip(grads_0, grads_1, strict=True)]
     assert_same(value_0 + value_1, summed, sum(SHARES[case]))
 
@@ -150,7 +150,7 @@ def test_a_process_without_pairs_could_be_left_out(answers, rank):
 
 
 def test_a_label_stays_in_one_of_the_processes(answers):
-    assert [told[1] for told in answers] == [(0, 2, 9), (1, 3)]
+    assert [answer[1] for answer in answers] == [(0, 2, 9), (1, 3)]
 
 
 def test_alone_nothing_is_gathered():

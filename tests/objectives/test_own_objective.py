@@ -33,9 +33,9 @@ def test_a_run_with_it_logs_its_loss_and_lowers_it(tmp_path):
         "epochs": 25,
     }
     train(tiny_stage(world, tmp_path / "run", **settings))
-    told = [line["loss/loudness"] for line in steps(tmp_path / "run")]
-    assert len(told) == 25
-    assert told[-1] < 0.2 * told[0]
+    loudness = [line["loss/loudness"] for line in steps(tmp_path / "run")]
+    assert len(loudness) == 25
+    assert loudness[-1] < 0.2 * loudness[0]
     first = steps(tmp_path / "run")[0]
     assert first["items/loudness"] == 4 * 16
     assert losses(tmp_path / "run")[0] == pytest.approx(
@@ -48,8 +48,10 @@ def test_its_loss_is_that_of_its_own_documents():
     sample = tiny_sample(0)
     grid = vlm.token_grid(sample.size_hw)
     made = objective.prepare(sample, (grid,), tiny_tokenizer(), torch.Generator())
-    laid = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=made.targets)
-    batch = collate([laid, replace(laid, targets=None)], row_tokens=64)
+    encoded = encode_sample(
+        "x", None, (grid,), (), views_are="pixels", terms=(), targets=made.targets
+    )
+    batch = collate([encoded, replace(encoded, targets=None)], row_tokens=64)
     words = torch.randn(9, 5)
     rms = words.square().mean().sqrt().item()
     factor = torch.cat([torch.full((16, 1), 1.5), torch.full((16, 1), 7.0)])
@@ -61,10 +63,10 @@ def test_a_silent_token_has_a_gradient_that_is_a_number():
     objective, vlm = build_part("diglot.objectives", OWN, where="plus.loudness"), tiny_vlm()
     sample = tiny_sample(0)
     grid = vlm.token_grid(sample.size_hw)
-    laid = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=True)
+    encoded = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=True)
     visual = torch.zeros(len(grid), 5, requires_grad=True)
     out = ForwardOutput(visual_ND=visual, words_VD=torch.randn(9, 5))
-    objective.loss(out, collate([laid], row_tokens=64)).sums["loudness"].backward()
+    objective.loss(out, collate([encoded], row_tokens=64)).sums["loudness"].backward()
     assert visual.grad is not None
     assert not visual.grad.any()
 

@@ -60,10 +60,10 @@ def mixed_samples(seed: int) -> list[Sample]:
 
 
 def batch_of(objective: PatchAlignedObjective, samples, grids, views=None) -> Batch:
-    laid = []
+    encoded = []
     for i, (sample, grid) in enumerate(zip(samples, grids, strict=True)):
         made = objective.prepare(sample, (grid,), tiny_tokenizer(), torch.Generator())
-        laid.append(
+        encoded.append(
             encode_sample(
                 sample.id,
                 made.sequence,
@@ -75,7 +75,7 @@ def batch_of(objective: PatchAlignedObjective, samples, grids, views=None) -> Ba
                 counts=dict(made.counts),
             )
         )
-    return collate(laid, row_tokens=64)
+    return collate(encoded, row_tokens=64)
 
 
 def random_output(batch: Batch, seed: int = 0, dtype=torch.float64) -> ForwardOutput:
@@ -191,7 +191,7 @@ def prepare(config: Config, sample: Sample, mode: str = "squash"):
     return objective.prepare(sample, (grid_of(sample, mode),), tiny_tokenizer(), torch.Generator())
 
 
-def test_what_is_left_out_is_told():
+def test_what_is_left_out_is_noted():
     sample = with_regions(
         region(rectangle(0, 0, 3, 3)),  # less than half of a cell
         region(np.zeros((32, 32), bool)),
@@ -254,7 +254,7 @@ def test_a_document_of_another_objective_adds_nothing():
     torch.testing.assert_close(loss, naive_total(samples[1:], grids[1:], rest)[0])
 
 
-def test_a_broken_mask_is_told_with_its_place():
+def test_a_broken_mask_is_named_with_its_region():
     broken = replace(region(rectangle(0, 0, 8, 8)), mask=Rle(size_hw=(32, 32), counts="0"))
     with pytest.raises(DataError, match=r"sample 'tiny/0', regions\[0\]\.mask: mask runs"):
         prepare(Config(), with_regions(broken))

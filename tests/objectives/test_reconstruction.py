@@ -49,12 +49,12 @@ def views_of(vlm: VLM, sample) -> tuple[torch.Tensor, ...]:
 
 def batch_of(vlm: VLM, turns, *, row_tokens: int = 4096) -> Batch:
     """(objective, sample) pairs as one batch, as reconstruction knows it: captions are not its."""
-    laid = []
+    encoded = []
     for objective, sample in turns:
         grid = vlm.token_grid(sample.size_hw)
         prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
         mine = not isinstance(objective, caption.CaptionObjective)
-        laid.append(
+        encoded.append(
             encode_sample(
                 sample.id,
                 prepared.sequence,
@@ -66,7 +66,7 @@ def batch_of(vlm: VLM, turns, *, row_tokens: int = 4096) -> Batch:
                 counts=dict(prepared.counts) if mine else {},
             )
         )
-    return collate(laid, row_tokens=row_tokens)
+    return collate(encoded, row_tokens=row_tokens)
 
 
 def ours(vlm: VLM, objective, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, dict]:
@@ -88,10 +88,10 @@ def naive(vlm: VLM, config: Config, samples) -> tuple[torch.Tensor, list[torch.T
     images = [pairs(vlm, visual_PD, **options) for visual_PD in visual]
     loss = naive_image_loss(images, **dataclasses.asdict(config))
     loss.backward()
-    told = [pair for image in images for pair in image]
+    every_pair = [pair for image in images for pair in image]
     logs = {
-        "visual_norm": sum(x.norm().item() for x, _ in told) / len(told),
-        "hidden_norm": sum(h.norm().item() for _, h in told) / len(told),
+        "visual_norm": sum(x.norm().item() for x, _ in every_pair) / len(every_pair),
+        "hidden_norm": sum(h.norm().item() for _, h in every_pair) / len(every_pair),
     }
     return loss, [visual_PD.grad for visual_PD in visual], logs
 
@@ -158,7 +158,7 @@ def test_with_text_the_caption_is_learned_and_the_image_is_as_before():
 
 
 @pytest.mark.parametrize("with_text", [False, True])
-def test_only_what_is_learned_is_laid_out(with_text):
+def test_only_what_is_learned_is_encoded(with_text):
     vlm = tiny_vlm()
     frame = Frame(before="see ", after=" so ", eos=with_text)
     objective = reconstruction.build(Config(frame=frame, with_text=with_text))

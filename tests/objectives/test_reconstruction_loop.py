@@ -61,8 +61,8 @@ def test_two_processes_train_as_one(world, tmp_path, options):
     # 7 documents in text mode, 4 in image mode, one a pass: every pass has one mode alone
     settings = {"max_samples": 7, "micro_batch": 1, "share": 0.6, "options": options}
     train(stage(world, tmp_path / "one", **settings))
-    told = train_by_two(stage(world, tmp_path / "two", **settings))
-    assert [error for _, error in told.values()] == ["", ""]
+    outcomes = train_by_two(stage(world, tmp_path / "two", **settings))
+    assert [error for _, error in outcomes.values()] == ["", ""]
     for a, b in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
         assert a == pytest.approx(b, rel=1e-5)
     ours, theirs = weights(tmp_path / "two"), weights(tmp_path / "one")

@@ -67,11 +67,11 @@ def test_one_labelled_token_of_every_window_with_labels(grid_hws, side, seed, de
 
 @pytest.mark.parametrize("scores", [(0.3, 0.2, 0.1), (1e-4, 3e-4), (5.0,) * 10])
 def test_labels_are_drawn_by_their_share_of_the_scores(scores):
-    told: Labels = tuple((f"word {i}", s) for i, s in enumerate(scores))
-    drawn = draw_pairs([told] * 3600, grid_of((60, 60)), window=1, rng=rng())
+    scored: Labels = tuple((f"word {i}", s) for i, s in enumerate(scores))
+    drawn = draw_pairs([scored] * 3600, grid_of((60, 60)), window=1, rng=rng())
     counts = Counter(d.label for d in drawn)
     expected = [3600 * p for p in shares(scores)]
-    assert chisquare([counts[word] for word, _ in told], expected).pvalue > UNLIKELY
+    assert chisquare([counts[word] for word, _ in scored], expected).pvalue > UNLIKELY
 
 
 def test_every_labelled_token_of_a_window_is_as_likely():

@@ -1,4 +1,4 @@
-"""SEA's contrast equals the slow loop; one pair a label; mistakes told; it can be learned."""
+"""SEA's contrast equals the slow loop; one pair a label; mistakes are named; it can be learned."""
 
 import math
 from dataclasses import replace
@@ -167,14 +167,14 @@ def test_the_scale_learns_up_to_its_maximum():
         for token in batch.targets[0][visual].ids:
             out.words_VD[token, visual] = 1.0
     optimizer = torch.optim.SGD(objective.heads.parameters(), lr=1e5)
-    told = []
+    scales = []
     for _ in range(3):
         terms = objective.loss(out, batch)
-        told.append(terms.logs["logit_scale"])
+        scales.append(terms.logs["logit_scale"])
         optimizer.zero_grad()
         terms.sums["contrast"].backward()
         optimizer.step()
-    assert told == [pytest.approx(9.9), pytest.approx(10.0), pytest.approx(10.0)]
+    assert scales == [pytest.approx(9.9), pytest.approx(10.0), pytest.approx(10.0)]
 
 
 def test_a_fixed_scale_does_not_learn():
@@ -187,14 +187,14 @@ def test_a_fixed_scale_does_not_learn():
 
 def test_two_samples_can_be_learned():
     vlm, objective = tiny_vlm(), build(Config(window=1))
-    laid = []
+    encoded = []
     for seed in (0, 1):
         sample = labelled(tiny_sample(seed), seed=seed)
         grid = vlm.token_grid(sample.size_hw)
         rng = torch.Generator().manual_seed(seed)
         prepared = objective.prepare(sample, (grid,), vlm.language.tokenizer, rng)
         views = tiny_views(sample, vlm)
-        laid.append(
+        encoded.append(
             encode_sample(
                 sample.id,
                 None,
@@ -205,7 +205,7 @@ def test_two_samples_can_be_learned():
                 targets=prepared.targets,
             )
         )
-    batch = objective.select(collate(laid, row_tokens=64), alone)
+    batch = objective.select(collate(encoded, row_tokens=64), alone)
     pairs = batch.counts["contrast"]
     assert pairs > 4
     vlm.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""SEA in the training loop: processes change nothing, no LLM pass of its own, mistakes told."""
+"""SEA in the training loop: processes change nothing, no LLM pass of its own, mistakes named."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,8 +45,8 @@ def test_gathered_negatives_are_those_of_one_large_batch(world, tmp_path, learns
         "trainable": learns,
     }
     train(tiny_stage(world, tmp_path / "one", **settings, micro_batch=4))
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings, micro_batch=2))
-    assert told == {0: (3, ""), 1: (0, "")}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings, micro_batch=2))
+    assert outcomes == {0: (3, ""), 1: (0, "")}
     assert_near(tmp_path / "two", tmp_path / "one")
     scales = [line["logit_scale"] for line in steps(tmp_path / "one")]
     assert scales[0] == 1.0
@@ -61,10 +61,10 @@ def test_negatives_of_a_process_are_those_of_a_micro_batch(world, tmp_path):
 
 
 def test_gathered_with_a_process_that_has_nothing(world, tmp_path):
-    spoilt = rows(SAMPLES)
-    for row in spoilt[::2]:
+    damaged = rows(SAMPLES)
+    for row in damaged[::2]:
         row["images"] = [{"bytes": b"x"}]
-    data = str(write_rows(tmp_path / "data", spoilt))
+    data = str(write_rows(tmp_path / "data", damaged))
     options = contrast(Path(data), negatives="gathered")
     settings = {**options, "data": data, "global_batch": 2}
     train(tiny_stage(world, tmp_path / "one", **settings, micro_batch=2))
@@ -86,8 +86,8 @@ def test_alone_it_learns_without_the_language_model(world, tmp_path, monkeypatch
     vlm = loop.build_vlm(stage.model)
     monkeypatch.setattr(Language, "decode", never)
     train(stage, vlm=vlm)
-    told = losses(tmp_path / "run")
-    assert told[-1] < 0.9 * told[0]
+    logged = losses(tmp_path / "run")
+    assert logged[-1] < 0.9 * logged[0]
     assert all(line["items/contrast"] > 0 for line in figures(tmp_path / "run"))
 
 

@@ -62,7 +62,7 @@ Answer = tuple[dict[str, float], dict[str, np.ndarray]]  # arrays: tensors canno
 
 def documents(vlm: VLM, mixture: Mixture) -> list[EncodedSample | None]:
     """Every sample once in every turn; None where it has nothing to learn."""
-    laid: list[EncodedSample | None] = []
+    encoded: list[EncodedSample | None] = []
     for number, objects in enumerate(OBJECTS):
         sample = labelled(tiny_sample(number, objects=objects), seed=number)
         grid = vlm.token_grid(sample.size_hw)
@@ -71,23 +71,23 @@ def documents(vlm: VLM, mixture: Mixture) -> list[EncodedSample | None]:
             try:
                 made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, stream=turn)
             except DataError:
-                laid.append(None)
+                encoded.append(None)
                 continue
             views = [view.double() for view in tiny_views(sample, vlm)]
-            told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
-            laid.append(
+            settings = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
+            encoded.append(
                 encode_sample(
-                    sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told
+                    sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **settings
                 )
             )
-    return laid
+    return encoded
 
 
 def passes(
-    told: Sequence[EncodedSample | None], rank: int, processes: int, size: int
+    encoded: Sequence[EncodedSample | None], rank: int, processes: int, size: int
 ) -> list[Batch | None]:
     """A process's forward passes of one step, as the loop deals them out."""
-    sharded = shard_for_rank(list(told), max(1, size // processes), rank, processes)
+    sharded = shard_for_rank(list(encoded), max(1, size // processes), rank, processes)
     cut = [[one for one in part if one] for part in sharded]
     return [collate(part, row_tokens=96) if part else None for part in cut]
 
@@ -103,13 +103,13 @@ def step(rank: int, processes: int, name: str) -> Answer:
     set_trainable(vlm, Trainable(encoder=True, language=True))
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == processes
-    laid = documents(vlm, mixture)
-    first = next(one for one in laid if one)
+    encoded = documents(vlm, mixture)
+    first = next(one for one in encoded if one)
     optimizer = torch.optim.SGD([p for p in vlm.parameters() if p.requires_grad], lr=0.0)
     model, optimizer = accelerator.prepare(vlm, optimizer)
     result: StepResult = train_step(
         model,
-        passes(laid, rank, processes, size),
+        passes(encoded, rank, processes, size),
         mixture,
         optimizer,
         accelerator,
@@ -117,16 +117,16 @@ def step(rank: int, processes: int, name: str) -> Answer:
         clip=0.0,
         dummy=collate([first], row_tokens=96),
     )
-    told = {"loss": result.loss, "norm": result.grad_norm, **result.terms}
-    told |= {f"items/{term}": count for term, count in result.counts.items()}
+    logged = {"loss": result.loss, "norm": result.grad_norm, **result.terms}
+    logged |= {f"items/{term}": count for term, count in result.counts.items()}
     grads = {n: p.grad for n, p in vlm.named_parameters() if p.grad is not None}
-    return told, {n: grad.numpy() for n, grad in grads.items()}
+    return logged, {n: grad.numpy() for n, grad in grads.items()}
 
 
 def steps_of_two(rank: int) -> dict[str, Answer]:
-    told = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     # accelerate asks where the processes meet, though they have met
-    os.environ |= {**told, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    os.environ |= {**variables, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     for state in (AcceleratorState, PartialState, GradientState):
         state._reset_state()
     return {name: step(rank, 2, name) for name in STAGES}
@@ -139,10 +139,10 @@ def by_both() -> list[dict[str, Answer]]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_every_objective(by_both, name):
-    told, grads = step(0, 1, name)
-    assert told["norm"] > 0
+    alone, grads = step(0, 1, name)
+    assert alone["norm"] > 0
     for two, theirs in (process[name] for process in by_both):
-        assert two == pytest.approx(told, rel=1e-6)
+        assert two == pytest.approx(alone, rel=1e-6)
         assert grads.keys() <= theirs.keys()
         assert not any(theirs[name].any() for name in theirs.keys() - grads.keys())
         for parameter, grad in grads.items():

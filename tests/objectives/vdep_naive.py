@@ -48,23 +48,23 @@ def pairs(
     return found
 
 
-def naive_image_loss(images: list[list[Pair]], **told: Any) -> torch.Tensor:
+def naive_image_loss(images: list[list[Pair]], **config: Any) -> torch.Tensor:
     """L_i of a batch: by the config's `loss`, `reduction`, `channels` and `eps`."""
     tokens_of = []  # of every image, the L2 of every token
     for image in images:
         l2 = [(x - h) @ (x - h) for x, h in image]
-        tokens_of.append([d / len(image[0][0]) if told["channels"] == "mean" else d for d in l2])
-    if told["loss"] == "l2" and told["reduction"] == "mean":
+        tokens_of.append([d / len(image[0][0]) if config["channels"] == "mean" else d for d in l2])
+    if config["loss"] == "l2" and config["reduction"] == "mean":
         every = [d for tokens in tokens_of for d in tokens]
         return sum(every, torch.zeros(())) / len(every)
     total = torch.zeros(())
     for tokens in tokens_of:
         l2 = sum(tokens, torch.zeros(()))
-        if told["reduction"] == "mean":
+        if config["reduction"] == "mean":
             l2 = l2 / len(tokens)
-        if told["loss"] == "inverse_l2":
-            l2 = 1 / (l2 + told["eps"])
-        elif told["loss"] == "sigmoid_l2":
+        if config["loss"] == "inverse_l2":
+            l2 = 1 / (l2 + config["eps"])
+        elif config["loss"] == "sigmoid_l2":
             l2 = 1 / (1 + torch.exp(-l2))
         total = total + l2
     return total / len(tokens_of)

@@ -48,13 +48,13 @@ def test_boxes_and_words_share_colours(
 ) -> None:
     page = open_page(report_data, scheme=scheme)
     scene = ".scene >> nth=0 >> "
-    seen = set()
+    box_colours = set()
     for number in range(1, 5):
         (box,) = style(page, f"{scene}g[data-entity='{number}'] .box", "stroke")
         (word,) = style(page, f"{scene}mark[data-entity='{number}']", "border-bottom-color")
         assert box == word
-        seen.add(box)
-    assert len(seen) == 4
+        box_colours.add(box)
+    assert len(box_colours) == 4
 
 
 def test_pictures_are_drawn_in_every_map(open_page: Opener, report_data: dict[str, Any]) -> None:
@@ -171,9 +171,9 @@ def write_made_up(results: dict[str, Any], out: Path) -> Path:
 def test_a_comparison_fits_its_window(
     open_page: Opener, results: dict[str, Any], width: int, scheme: str
 ) -> None:
-    told = made_up(**results)
-    told["title"] = told["about"] = told["rows"]["caption"]["set"]["y" * 120] = "x" * 200
-    page = open_page(told, width=width, scheme=scheme, write=write_made_up)
+    payload = made_up(**results)
+    payload["title"] = payload["about"] = payload["rows"]["caption"]["set"]["y" * 120] = "x" * 200
+    page = open_page(payload, width=width, scheme=scheme, write=write_made_up)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("svg[role=img]:not([aria-label])").count() == 0
     assert page.locator("table:not(:has(th[scope]))").count() == 0

@@ -109,7 +109,7 @@ def test_no_best_in_a_tie_or_alone() -> None:
     assert not any(v.best for v in mark_significance(measure({"a": 0.4})).values())
 
 
-def test_meeting_intervals_and_chance_are_told() -> None:
+def test_overlapping_intervals_and_chance_are_noted() -> None:
     marks = mark_significance(measure({"a": 0.26, "b": 0.33}))
     assert marks["b"].overlaps
     assert not marks["b"].at_chance

@@ -10,7 +10,7 @@ from diglot.core.paper_tables import PAPER_TABLES, difference, mean_gain
 from diglot.report.answers_page import render_answers_page
 from diglot.report.answers_schema import read_answers_page
 from diglot.report.checkpoints import checkpoint_charts, group_checkpoints
-from diglot.report.paper_layout import lay_out_tables
+from diglot.report.paper_layout import arrange_tables
 from diglot.report.radar import MIDDLE, RADIUS, draw_radar
 from diglot.report.schema import Measure, Result
 
@@ -75,7 +75,7 @@ def test_vdeps_changes_are_plain_differences(rows) -> None:
 def test_vdeps_table_has_a_row_of_changes() -> None:
     first, other, printed = (a + b for a, b in zip(VDEP, VDEP_MORE, strict=True))
     measures = paper_rows("VDEP Tables 1 and 2", first, other)
-    table = next(t for t in lay_out_tables(measures, ("run0", "run1")) if "VDEP" in t.title)
+    table = next(t for t in arrange_tables(measures, ("run0", "run1")) if "VDEP" in t.title)
     assert table.rows == (first, other)
     assert table.changes[0] == pytest.approx(printed, abs=0.0051)
     assert not table.missing
@@ -91,7 +91,7 @@ def test_seas_gain_is_the_mean_of_relative_gains() -> None:
     for first, other, printed in zip(*FINE, strict=True):
         assert mean_gain([first], [other]) == pytest.approx(printed, abs=0.06)
     measures = paper_rows("SEA Tables 1 and 2", GEMMA, GEMMA_SEA)
-    table = next(t for t in lay_out_tables(measures, ("run0", "run1")) if "SEA" in t.title)
+    table = next(t for t in arrange_tables(measures, ("run0", "run1")) if "SEA" in t.title)
     assert table.columns[-1] == "mean gain, %"
     assert table.rows[0][-1] is None
     assert table.rows[1][-1] == pytest.approx(7.61, abs=0.005)
@@ -100,12 +100,12 @@ def test_seas_gain_is_the_mean_of_relative_gains() -> None:
 
 def test_a_mean_needs_all_columns_of_its_group() -> None:
     measures = [measure(c, {"a": 50.0}) for c in BY_TITLE["MMCS Tables 1 to 4"].columns[:6]]
-    (table, *_) = lay_out_tables(measures, ("a",))
+    (table, *_) = arrange_tables(measures, ("a",))
     means = dict(zip(table.columns, table.rows[0], strict=True))
     assert table.rows[0][6] == 50.0  # General is whole
     assert means["All"] is None
     assert "ChartQA" in table.missing
-    assert not lay_out_tables(measures[:1], ("a",))
+    assert not arrange_tables(measures[:1], ("a",))
 
 
 def test_the_radar_reaches_the_rim_where_a_run_is_best() -> None:

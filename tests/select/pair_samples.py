@@ -16,9 +16,16 @@ def side(size_hw, xy) -> PairImage:
 def pair(source, target, *, box=(0, 0, 10, 10), id="p", visible=None, **more) -> Pair:
     """A pair of (size_hw, xy) sides."""
     first, second = side(*source), side(*target)
-    seen = np.ones(len(first.points_K2), bool) if visible is None else np.asarray(visible, bool)
+    visible_K = (
+        np.ones(len(first.points_K2), bool) if visible is None else np.asarray(visible, bool)
+    )
     return Pair(
-        id=id, source=first, target=second, box=box, visible_K=seen, **{"category": "c", **more}
+        id=id,
+        source=first,
+        target=second,
+        box=box,
+        visible_K=visible_K,
+        **{"category": "c", **more},
     )
 
 

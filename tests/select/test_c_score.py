@@ -18,7 +18,7 @@ from diglot.measure.correspondence.features import Features, Pictures
 from diglot.measure.correspondence.run import score_pairs, split_parts
 from tests.cli_runner import run_diglot
 
-# Each 8-px square's mean colour: a feature that tells the cells of the pictures below apart.
+# Each 8-px square's mean colour: a feature by which the cells of the pictures below differ.
 ENCODER = """
 from dataclasses import dataclass
 import torch
@@ -115,13 +115,13 @@ def test_what_is_plain_is_found(encoder, tmp_path, capsys, size_hw):
     write_pairs(tmp_path / "pairs", size_hw=size_hw)
     out = tmp_path / "out.json"
     assert run("--pairs", tmp_path / "pairs", "--encoder", MODULE, "--json", out) == 0
-    told = json.loads(out.read_text())
-    whole = told["overall"]["0.1"]
+    scores = json.loads(out.read_text())
+    whole = scores["overall"]["0.1"]
     assert (whole["pooled"]["value"], whole["pair_mean"]["value"], whole["ceiling"]) == (1, 1, 1)
     assert whole["pooled"]["n"] == 5 * size_hw[0] * size_hw[1] // 64
-    assert set(told["categories"]) == {"even", "odd"}
-    assert told["encoders"] == [{"name": MODULE, "image_px": 32, "patch_px": 8}]
-    assert told["settings"]["geometry"] == "letterbox"
+    assert set(scores["categories"]) == {"even", "odd"}
+    assert scores["encoders"] == [{"name": MODULE, "image_px": 32, "patch_px": 8}]
+    assert scores["settings"]["geometry"] == "letterbox"
     printed = capsys.readouterr().out
     assert "PCK@0.1" in printed
     assert "pooled" in printed
@@ -173,9 +173,9 @@ def test_encoders_are_combined(encoder, tmp_path):
     out = tmp_path / "out.json"
     two = f"[{MODULE}, {{name: {MODULE}, image_px: 64, patch_px: 8}}]"
     assert run("--pairs", tmp_path / "pairs", "--encoder", two, "--json", out) == 0
-    told = json.loads(out.read_text())
-    assert [part["image_px"] for part in told["encoders"]] == [32, 64]
-    assert told["overall"]["0.1"]["pooled"]["value"] > 0.9
+    scores = json.loads(out.read_text())
+    assert [part["image_px"] for part in scores["encoders"]] == [32, 64]
+    assert scores["overall"]["0.1"]["pooled"]["value"] > 0.9
     assert split_parts("clip, dinov2") == ["clip", "dinov2"]
     assert split_parts({"name": "clip"}) == [{"name": "clip"}]
     with pytest.raises(ConfigError, match="no encoder"):
@@ -192,11 +192,11 @@ def test_a_broken_picture_takes_only_its_pairs_along(encoder, tmp_path, capsys):
     out = tmp_path / "out.json"
     for _ in range(2):  # what was rejected once stays so
         assert run("--pairs", folder, "--encoder", MODULE, "--json", out) == 0
-        told = json.loads(out.read_text())
-        assert told["pairs"] == 2  # digests betray a picture that is another one's
-        assert told["rejected"]["line is no JSON"] == 1
-        assert told["rejected"]["no such picture"] == 1
-        assert told["rejected"]["the line or a picture of it was changed"] == 2
+        scores = json.loads(out.read_text())
+        assert scores["pairs"] == 2  # digests betray a picture that is another one's
+        assert scores["rejected"]["line is no JSON"] == 1
+        assert scores["rejected"]["no such picture"] == 1
+        assert scores["rejected"]["the line or a picture of it was changed"] == 2
     assert "rejected:" in capsys.readouterr().out
 
 
@@ -221,10 +221,10 @@ def test_spair_is_scored_from_its_folders(encoder, tmp_path):
     out = tmp_path / "out.json"
     own = f"{{name: {MODULE}, image_px: 40}}"
     assert run("--pairs", root, "--encoder", own, "--json", out) == 0
-    told = json.loads(out.read_text())
-    assert told["overall"]["0.1"]["pooled"]["value"] == 1
-    assert set(told["categories"]) == {"cat"}
-    assert "occlusion 1" in told["groups"]
+    scores = json.loads(out.read_text())
+    assert scores["overall"]["0.1"]["pooled"]["value"] == 1
+    assert set(scores["categories"]) == {"cat"}
+    assert "occlusion 1" in scores["groups"]
     assert run("--pairs", root, "--encoder", own, "--split", "val") == 2
 
 

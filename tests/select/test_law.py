@@ -51,7 +51,7 @@ def test_an_exact_quadratic_is_recovered():
     assert [row.term for row in fit.coefficients] == ["1", "A", "C", "A·A", "A·C", "C·C"]
 
 
-def test_intervals_hold_the_true_weight_as_often_as_they_say():
+def test_intervals_hold_the_true_weight_at_their_level():
     rng = np.random.default_rng(1)
     score_K1 = np.linspace(0, 1, 20)[:, None]
     inside = 0

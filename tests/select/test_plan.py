@@ -70,12 +70,12 @@ def test_measured_settings_are_certain():
     assert ranking.low_PK is not None
     assert ranking.high_PK is not None
     assert ranking.best_PK is not None
-    seen_K = ~np.isnan(made.results_K)
-    np.testing.assert_allclose(ranking.low_PK[0, seen_K], made.results_K[seen_K])
-    np.testing.assert_allclose(ranking.high_PK[0, seen_K], made.results_K[seen_K])
-    assert (ranking.low_PK[0, ~seen_K] < ranking.high_PK[0, ~seen_K]).all()
+    measured_K = ~np.isnan(made.results_K)
+    np.testing.assert_allclose(ranking.low_PK[0, measured_K], made.results_K[measured_K])
+    np.testing.assert_allclose(ranking.high_PK[0, measured_K], made.results_K[measured_K])
+    assert (ranking.low_PK[0, ~measured_K] < ranking.high_PK[0, ~measured_K]).all()
     assert ranking.best_PK[0].sum() == pytest.approx(1)
-    assert (ranking.best_PK[0, seen_K] > 0).sum() <= 1
+    assert (ranking.best_PK[0, measured_K] > 0).sum() <= 1
 
 
 def test_the_budget_and_the_table_can_be_exhausted():
@@ -90,7 +90,7 @@ def test_a_budget_beyond_the_settings_is_that_of_the_settings():
     assert made.reason == "fine-tune 1 of 15"
 
 
-def test_a_score_that_is_alike_everywhere_is_told_and_all_of_them_are_refused():
+def test_a_constant_score_is_noted_and_constant_scores_alone_are_refused():
     table = ScoreTable(
         settings=("a", "b", "c"),
         cells={"A": ("1", "1", "1"), "C": ("3", "2", "1"), "y": ("", "", "")},
@@ -101,7 +101,7 @@ def test_a_score_that_is_alike_everywhere_is_told_and_all_of_them_are_refused():
         make_plan(table, results="y", columns=("A",), budget=3)
 
 
-def test_warnings_say_what_the_ranking_rests_on():
+def test_warnings_name_what_the_ranking_rests_on():
     none = make_plan(table_with({}), results="y", columns=("A", "C"), budget=3)
     assert "fewer than two results" in none.warnings[0]
     paper = make_plan(

@@ -92,7 +92,7 @@ def test_regions_with_a_sample_are_left_out():
     results_PK[:, 0] = 1.0
     drawn_P = sample_region(state_of(CORNERS, results_PK), choices, np.random.default_rng(0))
     assert set(drawn_P.tolist()) == {2, 3}
-    results_PK[:, 2:] = 1.0  # level 1 is used up: one level deeper tells 0 and 1 apart at 16 x 16
+    results_PK[:, 2:] = 1.0  # level 1 is used up: one level deeper separates 0 and 1 at 16 x 16
     drawn_P = sample_region(state_of(CORNERS, results_PK), choices, np.random.default_rng(0))
     assert set(drawn_P.tolist()) == {1}
 

@@ -30,16 +30,17 @@ def slow_mean(mean_K, covariance_KK, rows, values):
     place, spread = values.mean(), values.std()
     standard_N = (values - place) / spread
     placed_KK = covariance_KK + FLAT
-    seen_NN = placed_KK[np.ix_(rows, rows)]
+    covariance_NN = placed_KK[np.ix_(rows, rows)]
     weights = []
     for inverse in INVERSE_SCALES:
         left_N = standard_N * inverse - mean_K[rows]
         # density of the results given the scale, times d place (one factor of the scale back)
         weights.append(
-            np.exp(-0.5 * left_N @ np.linalg.solve(seen_NN, left_N)) * inverse ** (len(rows) - 1)
+            np.exp(-0.5 * left_N @ np.linalg.solve(covariance_NN, left_N))
+            * inverse ** (len(rows) - 1)
         )
     inverse = np.average(INVERSE_SCALES, weights=weights)
-    gain_KN = np.linalg.solve(seen_NN, placed_KK[rows]).T
+    gain_KN = np.linalg.solve(covariance_NN, placed_KK[rows]).T
     expected_K = (gain_KN @ (standard_N * inverse - mean_K[rows]) + mean_K) / inverse
     return place + spread * expected_K
 

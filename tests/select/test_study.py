@@ -21,11 +21,11 @@ def curves():
 
 def test_the_choice_for_a_benchmark_never_reads_its_results(monkeypatch):
     monkeypatch.setattr("diglot.select.choose.candidates", lambda: candidates()[:3:2])
-    spoiled_BK = LAW.results_BK.copy()
-    spoiled_BK[2] = np.nan
+    incomplete_BK = LAW.results_BK.copy()
+    incomplete_BK[2] = np.nan
     steps = []
     first = choose_for(2, LAW.scores_K2, LAW.results_BK, pools=4)
-    again = choose_for(2, LAW.scores_K2, spoiled_BK, pools=4, report=steps.append)
+    again = choose_for(2, LAW.scores_K2, incomplete_BK, pools=4, report=steps.append)
     assert first == again
     assert len(steps) == 2
 

@@ -49,7 +49,7 @@ def test_a_broken_cell_is_named(tmp_path):
         table.column("D")
 
 
-def test_no_file_and_no_text_are_told(tmp_path):
+def test_no_file_and_no_text_are_named(tmp_path):
     with pytest.raises(DataError, match="cannot read the table"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "b.csv").write_bytes(b"s,A\n\xff\xfe,1\n")

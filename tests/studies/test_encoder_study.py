@@ -1,4 +1,4 @@
-"""The study of encoders from scenes to fits, small: every column is there, and it goes on."""
+"""The study of encoders from scenes to fits, small: every column is there, and it resumes."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def world(tmp_path_factory) -> Path:
 
 
 def planned(world: Path, out: Path, **changes) -> EncoderStudy:
-    told = {
+    defaults = {
         "settings": str(world / "settings.yaml"),
         "recipe": str(world / "caption.yaml"),
         "result_recipe": str(world / "code_switch.yaml"),
@@ -63,7 +63,7 @@ def planned(world: Path, out: Path, **changes) -> EncoderStudy:
         "jobs": 1,
         "data": StudyData(out=out, size=SIZE, pools=pools(), photos=[]),
     }
-    return EncoderStudy(out=out, **told | changes)
+    return EncoderStudy(out=out, **defaults | changes)
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_predictions_with_and_without_the_untrained(finished):
     _, record = finished
     everything = record["predictions"]["all settings"]
     assert list(everything) == COLUMNS
-    told = everything["code_switch.caption_nll"]
-    assert told["settings"] == 4
-    assert set(told["fits"]) >= {"A linear", "AC quadratic"}
+    prediction = everything["code_switch.caption_nll"]
+    assert prediction["settings"] == 4
+    assert set(prediction["fits"]) >= {"A linear", "AC quadratic"}
     trained = record["predictions"]["without encoders never trained"]["code_switch.caption_nll"]
     assert trained["settings"] == 3
 
@@ -109,18 +109,18 @@ def test_one_recipe_for_both_trains_once(world, tmp_path):
     assert [c for c in record["settings"][0] if "." in c] == COLUMNS[:5]
 
 
-def test_what_cannot_work_is_told_before_any_training(world, tmp_path):
+def test_what_cannot_work_is_refused_before_any_training(world, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "caption.yaml").write_text("{}")
     broken = {"a": {"encoder": {"name": "clip", "path": str(tmp_path / "none")}}}
     (tmp_path / "broken.yaml").write_text(json.dumps(broken))
     out = tmp_path / "law"
-    for changes, told in (
+    for changes, message in (
         ({"result_recipe": str(tmp_path / "other" / "caption.yaml")}, "two recipes of one name"),
         ({"settings": str(tmp_path / "broken.yaml")}, "rows.a"),
         ({"settings": str(tmp_path / "none.yaml")}, "none.yaml"),
     ):
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=message):
             planned(world, out, **changes).run(ignore_progress)
     assert not list(tmp_path.rglob("*.safetensors"))
     with pytest.raises(ConfigError, match=r"size\.pairs"):

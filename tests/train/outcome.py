@@ -1,4 +1,4 @@
-"""What a run left behind, and rows to spoil a dataset with."""
+"""What a run left behind, and rows to damage a dataset with."""
 
 import json
 from pathlib import Path
@@ -40,14 +40,14 @@ def rejected(out: Path) -> list[dict[str, str]]:
 
 
 def rows(count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Good records as rows, to be spoiled."""
+    """Good records as rows, to be damaged."""
     return [to_row(sample) for sample in tiny_samples(count, seed=seed)]
 
 
-def write_rows(folder: Path, told: list[dict[str, Any]]) -> Path:
+def write_rows(folder: Path, payloads: list[dict[str, Any]]) -> Path:
     """A dataset folder of these rows as they are, unchecked."""
     folder.mkdir(parents=True)
     pq.write_table(
-        pa.Table.from_pylist(told, schema=arrow_schema()), folder / "train-00000.parquet"
+        pa.Table.from_pylist(payloads, schema=arrow_schema()), folder / "train-00000.parquet"
     )
     return folder

@@ -35,10 +35,10 @@ def test_micro_batches_of_any_size_give_the_same_step(world, tmp_path, objective
             assert torch.allclose(weight, weights_cut[name], rtol=1e-6, atol=3e-6), name
 
 
-def test_a_run_ignores_what_accelerate_is_told_of_accumulation(world, tmp_path, monkeypatch):
+def test_a_run_ignores_what_accelerate_is_given_of_accumulation(world, tmp_path, monkeypatch):
     plain, _ = run(world, tmp_path / "plain")
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    assert run(world, tmp_path / "told")[0] == plain
+    assert run(world, tmp_path / "set")[0] == plain
 
 
 def test_sum_and_mean_differ_by_the_count(world, tmp_path):

@@ -19,8 +19,8 @@ def png(width: int, height: int) -> bytes:
     """A PNG that claims this size, and has no pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
-        told = name + body
-        return struct.pack(">I", len(body)) + told + struct.pack(">I", zlib.crc32(told))
+        content = name + body
+        return struct.pack(">I", len(body)) + content + struct.pack(">I", zlib.crc32(content))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b""))
@@ -36,7 +36,7 @@ def with_region(row, **changes):
     return {**row, "regions": [{**row["regions"][0], **changes}]}
 
 
-SPOILT = {
+DAMAGED = {
     "unreadable": (lambda r: {**r, "images": [{"bytes": b"not a picture"}]}, "not a picture"),
     "cut": (
         lambda r: {**r, "images": [{"bytes": r["images"][0]["bytes"][:200]}]},
@@ -81,36 +81,36 @@ SPOILT = {
 
 
 @pytest.fixture(params=["pixels", "features"])
-def spoilt_run(world, tmp_path, request):
+def damaged_run(world, tmp_path, request):
     """A run on all kinds of bad records between good ones."""
-    told = []
-    for row, (name, (spoil, _)) in zip(rows(len(SPOILT)), SPOILT.items(), strict=True):
-        told.append({**spoil({**row, "id": name})})
+    bad = []
+    for row, (name, (damage, _)) in zip(rows(len(DAMAGED)), DAMAGED.items(), strict=True):
+        bad.append({**damage({**row, "id": name})})
     good = rows(6, seed=100)
-    data = write_rows(tmp_path / "data", told[:8] + good + told[8:])
+    data = write_rows(tmp_path / "data", bad[:8] + good + bad[8:])
     features = FeaturesConfig(folder=str(tmp_path / "cache"), dtype="float32")
     changes = {"features": features} if request.param == "features" else {}
     return tiny_stage(world, tmp_path / "run", data=str(data), epochs=2, **changes), good
 
 
-def test_bad_records_are_set_aside_and_counted(spoilt_run, tmp_path, caplog):
-    config, good = spoilt_run
+def test_bad_records_are_rejected_and_counted(damaged_run, tmp_path, caplog):
+    config, good = damaged_run
     with caplog.at_level(logging.INFO, logger="diglot"):
         train(config)
     out = tmp_path / "run"
     assert len(steps(out)) == 12
-    told = {line["id"]: line for line in rejected(out)}
-    assert len(told) == len(rejected(out)) == len(SPOILT)
-    assert not {row["id"] for row in good} & set(told)
-    for name, (_, reason) in SPOILT.items():
-        line = told["#21" if name == "no_id" else name]
+    noted = {line["id"]: line for line in rejected(out)}
+    assert len(noted) == len(rejected(out)) == len(DAMAGED)
+    assert not {row["id"] for row in good} & set(noted)
+    for name, (_, reason) in DAMAGED.items():
+        line = noted["#21" if name == "no_id" else name]
         assert line["reason"].startswith(reason or "i"), line
         assert line["reason"] in line["detail"]
         if name != "no_id":
             assert name in line["detail"]
     counted = [r.getMessage() for r in caplog.records if r.getMessage().startswith("rejected:")]
     assert "rejected: box is empty or not finite, 2 records (see rejected.jsonl)" in counted
-    assert len(counted) == len({line["reason"] for line in told.values()})
+    assert len(counted) == len({line["reason"] for line in noted.values()})
 
 
 def test_the_good_records_train_as_if_alone(world, tmp_path):
@@ -128,10 +128,10 @@ def test_a_step_without_a_usable_record_changes_nothing(world, tmp_path):
     good, bad = rows(1), [{**r, "images": [{"bytes": b"x"}]} for r in rows(3, seed=10)]
     data = write_rows(tmp_path / "data", good + bad)
     train(tiny_stage(world, tmp_path / "run", data=str(data), global_batch=1, micro_batch=1))
-    told = steps(tmp_path / "run")
-    assert sorted(line["items/text"] > 0 for line in told) == [False, False, False, True]
-    assert sorted("loss" in line for line in told) == [False, False, False, True]
-    assert all(line["grad_norm"] == 0.0 for line in told if "loss" not in line)
+    logged = steps(tmp_path / "run")
+    assert sorted(line["items/text"] > 0 for line in logged) == [False, False, False, True]
+    assert sorted("loss" in line for line in logged) == [False, False, False, True]
+    assert all(line["grad_norm"] == 0.0 for line in logged if "loss" not in line)
     assert len(rejected(tmp_path / "run")) == 3
 
 
@@ -140,9 +140,9 @@ def test_no_usable_record_at_all_stops_before_step_0(world, tmp_path, features):
     bad = [{**r, "images": [{"bytes": b"x"}]} for r in rows(20)]
     data = write_rows(tmp_path / "data", bad)
     cache = FeaturesConfig(folder=str(tmp_path / "cache")) if features else None
-    with pytest.raises(DataError, match="none of the first 20 records can be used") as told:
+    with pytest.raises(DataError, match="none of the first 20 records can be used") as error:
         train(tiny_stage(world, tmp_path / "run", data=str(data), features=cache))
-    assert "not a picture" in str(told.value)
+    assert "not a picture" in str(error.value)
     assert len(rejected(tmp_path / "run")) == 20
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
@@ -155,8 +155,8 @@ def test_sizes_of_no_record_at_all(world, tmp_path):
         train(tiny_stage(world, tmp_path / "run", data=str(data), features=cache))
 
 
-def test_a_run_that_goes_on_does_not_tell_twice(spoilt_run, tmp_path):
-    config, _ = spoilt_run
+def test_a_resumed_run_reports_no_record_twice(damaged_run, tmp_path):
+    config, _ = damaged_run
     train(config)
     first = rejected(tmp_path / "run")
     model = tmp_path / "run" / "model"
@@ -168,10 +168,10 @@ def test_a_run_that_goes_on_does_not_tell_twice(spoilt_run, tmp_path):
 
 
 def test_a_checkpoint_before_the_first_update_changes_nothing(world, tmp_path):
-    told = rows(8)
-    for row in told[:6]:
+    payloads = rows(8)
+    for row in payloads[:6]:
         row["images"] = [{"bytes": b"x"}]
-    data = write_rows(tmp_path / "data", told)
+    data = write_rows(tmp_path / "data", payloads)
     for every in (1, 100):
         settings = {"data": str(data), "global_batch": 1, "checkpoint_every": every}
         train(tiny_stage(world, tmp_path / str(every), **settings))

@@ -43,17 +43,17 @@ RISING = {"schedule": "linear", "start": 0, "end": 5}
 
 @cache
 def stage(*names: str) -> StageConfig:
-    told: Any = {}
+    recipe: Any = {}
     for name in names:
-        told = merge_stage(told, read(name))
-    return resolve_stage(stage_config({**told, "data": "d", "out": "o"}))
+        recipe = merge_stage(recipe, read(name))
+    return resolve_stage(stage_config({**recipe, "data": "d", "out": "o"}))
 
 
 def bases(overlay: str) -> list[str]:
     """What the comment of an overlay says it lies over."""
     lines = (FOLDER / f"{overlay}.yaml").read_text("utf-8").splitlines()
-    (told,) = [line.removeprefix("# Over: ") for line in lines if line.startswith("# Over: ")]
-    return told.split(", ")
+    (names,) = [line.removeprefix("# Over: ") for line in lines if line.startswith("# Over: ")]
+    return names.split(", ")
 
 
 PAIRS = [(base, overlay) for overlay in ABLATIONS for base in bases(overlay)]
@@ -65,7 +65,7 @@ def test_a_recipe_resolves(name):
 
 
 @pytest.mark.parametrize(("base", "overlay"), PAIRS)
-def test_an_ablation_changes_its_base_and_nothing_but_what_it_tells(base, overlay):
+def test_an_ablation_changes_its_base_in_what_it_names_alone(base, overlay):
     below, above = stage(base), stage(base, overlay)
     assert (above == below) == (overlay.removeprefix("ablations/") in OWN_ROWS)
     for field in StageConfig.__dataclass_fields__:
@@ -91,11 +91,11 @@ def test_an_ablation_says_its_paper_or_that_it_is_ours(overlay):
 
 def members(name: str) -> dict[str, dict[str, Any]]:
     """Every objective of a recipe with its settings."""
-    told = stage(name)
-    return {told.objective.name: told.objective, **told.plus, **told.mix}
+    resolved = stage(name)
+    return {resolved.objective.name: resolved.objective, **resolved.plus, **resolved.mix}
 
 
-def test_the_recipes_of_each_objective_do_what_their_names_say():
+def test_the_recipes_of_each_objective_do_what_their_names_promise():
     assert set(members("embedded/caption")) == {"caption"}
     assert set(members("embedded/code_switch")) == {"code_switch"}
     switch = members("embedded/code_switch")["code_switch"]
@@ -105,14 +105,14 @@ def test_the_recipes_of_each_objective_do_what_their_names_say():
         assert members(name)["patch_aligned"]["weight"] == RISING
     for name in ("embedded/sea", "full/llava15_7b_sea"):
         assert set(members(name)) == {"caption", "token_contrastive"}
-        told = members(name)["token_contrastive"]
-        assert (told["labels_kept"], told["window"], told["logit_scale_init"]) == (10, 2, 0.0)
-        assert told["weight"] == 1.0
+        config = members(name)["token_contrastive"]
+        assert (config["labels_kept"], config["window"], config["logit_scale_init"]) == (10, 2, 0.0)
+        assert config["weight"] == 1.0
         assert stage(name).labels == "data/labels"
     for name in ("embedded/vdep", "full/llava15_7b_vdep", "full/tinyllava_3b_vdep"):
         assert set(members(name)) == {"caption", "reconstruction"}
-        told = members(name)["reconstruction"]
-        assert (told["share"], told["weight"], told["loss"]) == (1.0, 0.001, "l2")
+        config = members(name)["reconstruction"]
+        assert (config["share"], config["weight"], config["loss"]) == (1.0, 0.001, "l2")
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_the_recipes_of_each_objective_do_what_their_names_say():
 )
 def test_a_row_of_an_ablation(overlay, base, objective, fields):
     above = stage(f"embedded/{base}", f"ablations/{overlay}")
-    told = {above.objective["name"]: above.objective, **above.plus, **above.mix}[objective]
-    assert {field: told[field] for field in fields} == fields
+    config = {above.objective["name"]: above.objective, **above.plus, **above.mix}[objective]
+    assert {field: config[field] for field in fields} == fields
 
 
 def test_recipes_that_are_compared_differ_in_the_objective_alone():
@@ -168,16 +168,24 @@ def test_an_image_has_the_paper_s_number_of_tokens(names, tokens):
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_full_size_recipes_train_as_the_papers_say(name):
-    told = stage(name)
-    assert (told.optim.lr, told.optim.warmup, told.optim.weight_decay) == (1e-3, 0.03, 0.0)
-    assert (told.epochs, told.precision, told.model.language.dtype) == (1, "bf16", "bfloat16")
-    assert told.global_batch == (128 if "mmcs" in name else 256)
-    assert told.global_batch % (8 * told.micro_batch) == 0  # on the papers' eight GPUs
+def test_full_size_recipes_train_by_the_papers(name):
+    resolved = stage(name)
+    assert (resolved.optim.lr, resolved.optim.warmup, resolved.optim.weight_decay) == (
+        1e-3,
+        0.03,
+        0.0,
+    )
+    assert (resolved.epochs, resolved.precision, resolved.model.language.dtype) == (
+        1,
+        "bf16",
+        "bfloat16",
+    )
+    assert resolved.global_batch == (128 if "mmcs" in name else 256)
+    assert resolved.global_batch % (8 * resolved.micro_batch) == 0  # on the papers' eight GPUs
 
 
 @pytest.mark.parametrize("name", SFT)
-def test_sft_recipes_train_as_the_papers_say(name):
+def test_sft_recipes_train_by_the_papers(name):
     recipe = stage(name)
     assert recipe.objective.name == "instruct"
     assert (recipe.epochs, recipe.optim.warmup, recipe.optim.weight_decay) == (1, 0.03, 0.0)

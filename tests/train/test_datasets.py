@@ -247,7 +247,7 @@ def test_dry_run_shows_what_each_dataset_gives(world, mixed, tmp_path, capsys):
     assert (summary["records"], summary["usable"], summary["rejected"]) == (18, 18, {})
 
 
-def test_probes_of_several_datasets_say_that_they_are_of_the_first(mixed, tmp_path, caplog):
+def test_probes_of_several_datasets_are_named_as_of_the_first(mixed, tmp_path, caplog):
     config = stage_config({**mixed, "out": str(tmp_path / "run"), "probe_every": 1})
     first = config.sources[0].path
     with caplog.at_level(logging.INFO):

@@ -37,7 +37,7 @@ def test_lora_and_projector_learn_and_go_out_merged(world, stock: Path, tmp_path
     AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
 
 
-def test_a_second_round_goes_on_with_the_adapters(world, stock: Path, tmp_path: Path) -> None:
+def test_a_second_round_starts_from_the_adapters(world, stock: Path, tmp_path: Path) -> None:
     learns = Trainable(lora=LoraConfig(rank=2, dropout=0.0))
     first = tiny_stage(world, tmp_path / "a", start_from=str(stock), trainable=learns)
     checkpoint = train(first)

@@ -16,8 +16,8 @@ def test_two_samples_are_learned_by_heart(world, tmp_path):
     settings = {"max_samples": 2, "epochs": 40, "optim": OptimConfig(lr=1e-2), "global_batch": 2}
     learns = Trainable(language=True)
     train(tiny_stage(world, tmp_path / "run", trainable=learns, **settings))
-    told = losses(tmp_path / "run")
-    assert told[-1] < 0.2 * told[0]
+    logged = losses(tmp_path / "run")
+    assert logged[-1] < 0.2 * logged[0]
 
 
 def test_workers_change_no_figure(world, tmp_path):
@@ -66,15 +66,15 @@ def test_a_probe_leaves_the_modes_as_training_wants_them(world, tmp_path):
 
 
 def test_progress_counts_samples(world, tmp_path):
-    seen = []
+    events = []
     stage = tiny_stage(world, tmp_path / "run", max_samples=6, epochs=2)
-    train(stage, report=lambda p: seen.append((p.stage, p.done, p.total)))
-    assert seen[-1] == ("train", 12, 12)
-    assert [done for _, done, _ in seen] == [4, 6, 10, 12]
+    train(stage, report=lambda p: events.append((p.stage, p.done, p.total)))
+    assert events[-1] == ("train", 12, 12)
+    assert [done for _, done, _ in events] == [4, 6, 10, 12]
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"data": "nowhere"}, "no such dataset folder"),
         ({"split": "nosuch"}, "no split 'nosuch'"),
@@ -84,8 +84,8 @@ def test_progress_counts_samples(world, tmp_path):
         ({"start_from": "nowhere"}, "no checkpoint here"),
     ],
 )
-def test_settings_that_cannot_work_stop_before_step_0(world, tmp_path, changes, told):
-    with pytest.raises(ConfigError, match=told):
+def test_settings_that_cannot_work_stop_before_step_0(world, tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
         train(tiny_stage(world, tmp_path / "run", **changes))
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
@@ -118,10 +118,10 @@ def test_a_precision_that_cannot_be_had(world, tmp_path):
         train(tiny_stage(world, tmp_path / "b", precision="fp16"))
 
 
-def test_progress_tells_the_loss_and_the_tokens_a_second(world, tmp_path):
+def test_progress_names_the_loss_and_the_tokens_a_second(world, tmp_path):
     notes = []
     train(tiny_stage(world, tmp_path / "run", max_samples=8), report=lambda p: notes.append(p.note))
     shown = [note for note in notes if "tokens/s" in note]
     assert len(shown) == 2
-    told = [float(note.split(",")[0].removeprefix("loss ")) for note in shown]
-    assert told == pytest.approx(losses(tmp_path / "run"), abs=5e-4)
+    noted = [float(note.split(",")[0].removeprefix("loss ")) for note in shown]
+    assert noted == pytest.approx(losses(tmp_path / "run"), abs=5e-4)

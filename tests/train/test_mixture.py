@@ -64,19 +64,19 @@ def own(tmp_path, monkeypatch):
 
 
 def batch_of(vlm, mixture, turns, sample_of=tiny_sample):
-    laid = []
+    encoded = []
     for seed, turn in enumerate(turns):
         sample = sample_of(seed)
         grid, rng = vlm.token_grid(sample.size_hw), torch.Generator()
         made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, rng, stream=turn)
         views = tiny_views(sample, vlm)
-        told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
-        laid.append(
+        settings = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
+        encoded.append(
             encode_sample(
-                sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told
+                sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **settings
             )
         )
-    return mixture.select(collate(laid, row_tokens=512), lambda told: [told])
+    return mixture.select(collate(encoded, row_tokens=512), lambda settings: [settings])
 
 
 def test_a_sum_is_the_sum_of_what_each_gives_alone(own):
@@ -107,11 +107,11 @@ def test_a_sum_is_the_sum_of_what_each_gives_alone(own):
 def test_what_reads_embeddings_alone_adds_no_pass_through_the_llm(
     monkeypatch, objective, plus, passes
 ):
-    vlm, seen = tiny_vlm(), []
+    vlm, passes_made = tiny_vlm(), []
     decode = vlm.language.decode
 
     def counted(*args, **kwargs):
-        seen.append(1)
+        passes_made.append(1)
         return decode(*args, **kwargs)
 
     monkeypatch.setattr(vlm.language, "decode", counted)
@@ -119,7 +119,7 @@ def test_what_reads_embeddings_alone_adds_no_pass_through_the_llm(
     batch = batch_of(vlm, mixture, [0, 0], sample_of=lambda seed: labelled(tiny_sample(seed)))
     sums = mixture.loss(vlm(batch, mixture.reads), batch).sums
     assert all(sums[term].requires_grad and batch.counts[term] for term in mixture.terms)
-    assert len(seen) == passes
+    assert len(passes_made) == passes
 
 
 def test_turns_share_a_batch_and_terms_of_one_name_stay_apart():
@@ -145,21 +145,25 @@ def batch_of_seed(vlm, mixture, seed):
     sample = tiny_sample(seed)
     grid = vlm.token_grid(sample.size_hw)
     made = mixture.prepare(sample, (grid,), vlm.language.tokenizer, torch.Generator())
-    told = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
+    settings = {"views_are": "pixels", "terms": mixture.terms, "targets": made.targets}
     views = tiny_views(sample, vlm)
-    laid = encode_sample(sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **told)
-    return collate([laid], row_tokens=512)
+    encoded = encode_sample(
+        sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **settings
+    )
+    return collate([encoded], row_tokens=512)
 
 
-def test_a_spare_batch_teaches_nothing(own):
+def test_a_dummy_batch_teaches_nothing(own):
     from dataclasses import replace
 
     vlm = tiny_vlm()
     mixture = build_mixture("caption", {"size": own}, {})
     batch = batch_of(vlm, mixture, [0, 0])
-    spare = mixture.select(replace(batch, targets=(None, None), counts={}), lambda told: [told])
-    assert spare.counts == {"size": 0.0}
-    assert mixture.loss(vlm(spare, mixture.reads), spare).sums["size"] == 0
+    dummy = mixture.select(
+        replace(batch, targets=(None, None), counts={}), lambda payload: [payload]
+    )
+    assert dummy.counts == {"size": 0.0}
+    assert mixture.loss(vlm(dummy, mixture.reads), dummy).sums["size"] == 0
 
 
 def test_schedules_move_each_weight():

@@ -29,10 +29,10 @@ class Poisoned(caption.CaptionObjective):
     def loss(self, out, batch):
         terms = super().loss(out, batch)
         if self.poison.poisoned in batch.ids:
-            terms.sums["text"] = self.spoil(terms.sums["text"])
+            terms.sums["text"] = self.break_total(terms.sums["text"])
         return terms
 
-    def spoil(self, total):
+    def break_total(self, total):
         return total * float(self.poison.value)
 
 def build(config):
@@ -46,7 +46,7 @@ from own import poisoned
 Config = poisoned.Config
 
 class Steep(poisoned.Poisoned):
-    def spoil(self, total):
+    def break_total(self, total):
         return total + (total - total.detach()).abs().sqrt()
 
 def build(config):
@@ -79,9 +79,9 @@ def ids_of(message: str) -> set[str]:
 
 def stopped(world, out, objective, **changes) -> tuple[str, list]:
     stage = tiny_stage(world, out, objective=objective, **changes)
-    with pytest.raises(NonFiniteLossError, match="is not finite") as told:
+    with pytest.raises(NonFiniteLossError, match="is not finite") as error:
         train(stage)
-    return str(told.value), figures(out)
+    return str(error.value), figures(out)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])

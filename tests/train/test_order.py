@@ -64,9 +64,9 @@ def test_one_process_or_many_see_the_same_steps():
         assert alone == order.step(step)
 
 
-def test_generators_differ_by_all_they_are_told():
-    def draw(*told):
-        return generator(*told).initial_seed()
+def test_generators_differ_by_every_part_of_their_key():
+    def draw(*key):
+        return generator(*key).initial_seed()
 
     draws = [draw(0, "sample", 1, 11), draw(0, "sample", 11, 1), draw(0, "order", 1), draw(1)]
     assert len(set(draws)) == len(draws)

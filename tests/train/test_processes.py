@@ -56,14 +56,14 @@ def train_by_two(config: StageConfig) -> dict[int, tuple[int, str]]:
     for process in processes:
         process.start()
     try:
-        told = [messages.get(timeout=TIMEOUT_S) for _ in processes]
+        messages_of = [messages.get(timeout=TIMEOUT_S) for _ in processes]
         for process in processes:
             process.join(TIMEOUT_S)
             assert process.exitcode == 0
     finally:
         for process in processes:
             process.kill()
-    return {rank: (reports, error) for rank, reports, error in told}
+    return {rank: (reports, error) for rank, reports, error in messages_of}
 
 
 def assert_near(out: Path, alone: Path, part: str = "projector") -> None:
@@ -96,26 +96,26 @@ def test_two_processes_train_as_one(world, tmp_path, objectives):
     # 11 documents in steps of 4, 4 and 3; the second process makes a smaller last pass
     settings = {"max_samples": 11, "micro_batch": 1, **objectives}
     train(tiny_stage(world, tmp_path / "one", **settings))
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
-    assert told == {0: (3, ""), 1: (0, "")}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert outcomes == {0: (3, ""), 1: (0, "")}
     assert_near(tmp_path / "two", tmp_path / "one")
 
 
 def test_a_step_with_fewer_samples_than_processes(world, tmp_path):
     settings = {"max_samples": 5, "global_batch": 2, "trainable": Trainable(language=True)}
     train(tiny_stage(world, tmp_path / "one", **settings))
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
-    assert told == {0: (3, ""), 1: (0, "")}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert outcomes == {0: (3, ""), 1: (0, "")}
     assert_near(tmp_path / "two", tmp_path / "one")
     assert_near(tmp_path / "two", tmp_path / "one", "language")
 
 
 @pytest.mark.parametrize("features", [False, True])
 def test_one_process_has_only_bad_records(world, tmp_path, features):
-    told = rows(10)
-    for row in told[::2] + told[1:4:2]:
+    payloads = rows(10)
+    for row in payloads[::2] + payloads[1:4:2]:
         row["images"] = [{"bytes": b"x"}]
-    data = write_rows(tmp_path / "data", told)
+    data = write_rows(tmp_path / "data", payloads)
     for name, run in (("one", train), ("two", train_by_two)):
         cache = FeaturesConfig(folder=str(tmp_path / f"cache {name}"), dtype="float32")
         settings = {"data": str(data), "global_batch": 2, "features": cache if features else None}
@@ -126,7 +126,7 @@ def test_one_process_has_only_bad_records(world, tmp_path, features):
     assert_near(tmp_path / "two", tmp_path / "one")
     for name in ("one", "two"):
         assert {line["id"] for line in rejected(tmp_path / name)} == {
-            row["id"] for row in told if row["images"] == [{"bytes": b"x"}]
+            row["id"] for row in payloads if row["images"] == [{"bytes": b"x"}]
         }
 
 
@@ -148,8 +148,8 @@ def test_a_process_may_have_text_alone(world, tmp_path):
         "micro_batch": 1,
     }
     train(tiny_stage(world, tmp_path / "one", **settings))
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
-    assert told == {0: (4, ""), 1: (0, "")}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings))
+    assert outcomes == {0: (4, ""), 1: (0, "")}
     assert_near(tmp_path / "two", tmp_path / "one")
     assert_near(tmp_path / "two", tmp_path / "one", "language")
 
@@ -157,14 +157,14 @@ def test_a_process_may_have_text_alone(world, tmp_path):
 def test_no_usable_record_stops_both(world, tmp_path):
     bad = [{**r, "images": [{"bytes": b"x"}]} for r in rows(4)]
     data = write_rows(tmp_path / "data", bad)
-    told = train_by_two(tiny_stage(world, tmp_path / "run", data=str(data)))
-    assert "DataError" in told[0][1]
-    assert "none of the first 4 records" in told[0][1]
-    assert told[0] == told[1]
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "run", data=str(data)))
+    assert "DataError" in outcomes[0][1]
+    assert "none of the first 4 records" in outcomes[0][1]
+    assert outcomes[0] == outcomes[1]
     assert len(rejected(tmp_path / "run")) == 4
 
 
-def test_what_two_processes_left_one_goes_on_with(world, tmp_path):
+def test_what_two_processes_left_one_resumes(world, tmp_path):
     settings = {"max_samples": 8, "checkpoint_every": 1}
     train_by_two(tiny_stage(world, tmp_path / "run", **settings))
     before = (tmp_path / "run" / "model" / "projector.safetensors").read_bytes()

@@ -1,4 +1,4 @@
-"""The carried recipes mean what they meant before parts were read by types.
+"""The bundled recipes mean what they meant before parts were read by types.
 
 recipes_resolved.json was written by the code before: embedded/caption in full; the other recipes by
 what differs from it, overlays by what differs from the recipe they lie over ("-": fields that are

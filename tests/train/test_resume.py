@@ -1,4 +1,4 @@
-"""A killed run, started again with the same command, goes on to the same figures and weights."""
+"""A killed run, started again with the same command, ends with the same figures and weights."""
 
 import json
 import multiprocessing
@@ -141,7 +141,7 @@ def test_killed_between_the_last_state_and_the_result(world, tmp_path, undisturb
     assert_same(tmp_path / "run", undisturbed)
 
 
-def test_what_may_change_when_a_run_goes_on(world, tmp_path, undisturbed):
+def test_what_may_change_when_a_run_resumes(world, tmp_path, undisturbed):
     process = start(tiny_stage(world, tmp_path / "run", **HARD), around_the_rename(True))
     process.join()
     changed = {"workers": 1, "checkpoint_every": 3}
@@ -159,22 +159,22 @@ def test_a_finished_run_returns_at_once(world, tmp_path):
     assert (first / "projector.safetensors").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("spoil", ["state.json", "weights.safetensors", "optimizer.safetensors"])
+@pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "optimizer.safetensors"])
 @pytest.mark.parametrize("how", ["cut", "gone"])
-def test_a_corrupt_state_says_what_to_do(world, tmp_path, undisturbed, spoil, how):
+def test_a_corrupt_state_says_what_to_do(world, tmp_path, undisturbed, name, how):
     config = tiny_stage(world, tmp_path / "run", **HARD)
     process = start(config, around_the_rename(True))
     process.join()
     newest = tmp_path / "run" / "state" / "step-00000004"
-    file = newest / spoil
+    file = newest / name
     if how == "gone":
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:20])
-    with pytest.raises(ConfigError, match="Delete the folder") as told:
+    with pytest.raises(ConfigError, match="Delete the folder") as error:
         train(config)
-    assert str(newest) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(newest) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_states_hold_the_step_and_only_what_learns(world, tmp_path):

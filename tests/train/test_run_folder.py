@@ -63,11 +63,11 @@ def test_a_run_that_stopped_before_step_0_binds_nothing(world, tmp_path):
 def test_other_settings_are_refused_by_name(world, tmp_path, field, change):
     config = tiny_stage(world, tmp_path)
     begin(config)
-    with pytest.raises(ConfigError, match="another") as told:
+    with pytest.raises(ConfigError, match="another") as error:
         open_run(replace(config, **change), fingerprint="f")
-    assert f"a run with another {field};" in str(told.value)
-    assert str(tmp_path) in str(told.value)
-    assert "Give another --out" in str(told.value)
+    assert f"a run with another {field};" in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert "Give another --out" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from diglot.core.errors import ConfigError
 from diglot.train.schedule import Schedule, read_schedule
 
 
-def at(told, *points):
-    schedule = read_schedule(told, where="w")
+def at(payload, *points):
+    schedule = read_schedule(payload, where="w")
     return [round(schedule.at(p), 6) for p in points]
 
 
@@ -23,23 +23,23 @@ def test_linear_rises_from_start_to_end():
 
 
 def test_cosine_is_half_way_in_the_middle_and_flat_at_the_ends():
-    told = {"schedule": "cosine", "start": 4, "end": 0}
-    assert at(told, 0, 0.5, 1) == [4, 2, 0]
-    assert at(told, 0.25) == [round(2 + 2 * math.cos(math.pi / 4), 6)]
+    payload = {"schedule": "cosine", "start": 4, "end": 0}
+    assert at(payload, 0, 0.5, 1) == [4, 2, 0]
+    assert at(payload, 0.25) == [round(2 + 2 * math.cos(math.pi / 4), 6)]
 
 
 def test_step_changes_at_once():
-    told = {"schedule": "step", "start": 0, "end": 1, "until": 0.4}
-    assert at(told, 0, 0.399, 0.4, 1) == [0, 0, 1, 1]
+    payload = {"schedule": "step", "start": 0, "end": 1, "until": 0.4}
+    assert at(payload, 0, 0.399, 0.4, 1) == [0, 0, 1, 1]
 
 
 def test_a_length_of_nothing_is_a_step():
-    told = {"schedule": "linear", "start": 0, "end": 1, "begin": 0.5, "until": 0.5}
-    assert at(told, 0.49, 0.5) == [0, 1]
+    payload = {"schedule": "linear", "start": 0, "end": 1, "begin": 0.5, "until": 0.5}
+    assert at(payload, 0.49, 0.5) == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("payload", "message"),
     [
         ("much", "not a weight"),
         (True, "not a weight"),
@@ -52,9 +52,9 @@ def test_a_length_of_nothing_is_a_step():
         (math.inf, "0 or more"),
     ],
 )
-def test_mistakes_are_named(told, message):
+def test_mistakes_are_named(payload, message):
     with pytest.raises(ConfigError, match=message) as error:
-        read_schedule(told, where="plus.patch_aligned.weight")
+        read_schedule(payload, where="plus.patch_aligned.weight")
     assert str(error.value).startswith("plus.patch_aligned.weight")
 
 

@@ -44,8 +44,8 @@ def test_optimizer_settings_out_of_range(field, value):
 
 def test_a_resolved_stage_spells_out_every_field_of_its_parts(world, tmp_path):
     bare = resolve_stage(tiny_stage(world, tmp_path, objective="code_switch"))
-    told = resolve_stage(tiny_stage(world, tmp_path, objective={"name": "code_switch"}))
-    assert bare == told == resolve_stage(told)
+    resolved = resolve_stage(tiny_stage(world, tmp_path, objective={"name": "code_switch"}))
+    assert bare == resolved == resolve_stage(resolved)
     assert bare.objective["entity_weight"] == 1.0
     assert bare.model.projector["activation"] == "gelu"
     with pytest.raises(ConfigError, match="unknown field 'wieght'"):

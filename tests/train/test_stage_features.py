@@ -36,20 +36,20 @@ def test_float16_features_are_near(world, tmp_path):
     assert losses(tmp_path / "cached") != near
 
 
-def test_the_size_is_told_before_the_features_are_made(world, tmp_path, caplog):
-    seen = []
+def test_the_size_is_reported_before_the_features_are_made(world, tmp_path, caplog):
+    events = []
 
     def report(progress):
         if progress.stage == "features":
             assert "features of 20 images, 20 of them to make: 0.000 GB" in caplog.text
-            seen.append((progress.done, progress.total))
+            events.append((progress.done, progress.total))
 
     with caplog.at_level(logging.INFO, logger="diglot"):
         train(tiny_stage(world, tmp_path / "run", features=cached(tmp_path)), report=report)
-    assert seen == [(8, 20), (16, 20), (20, 20)]
+    assert events == [(8, 20), (16, 20), (20, 20)]
 
 
-def test_what_no_record_can_work_with_is_told_before_the_features_are_made(
+def test_what_no_record_can_work_with_stops_before_the_features_are_made(
     world, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(FeatureCache, "_encode_missing", lambda *args: pytest.fail("encoded"))
@@ -80,12 +80,12 @@ def test_features_want_a_frozen_encoder(world, tmp_path):
 
 
 def test_only_the_samples_of_the_run_are_encoded(world, tmp_path):
-    seen = []
+    events = []
     stage = tiny_stage(world, tmp_path / "a", features=cached(tmp_path), max_samples=3)
-    train(stage, report=lambda p: seen.append((p.stage, p.done, p.total)))
-    assert seen[0] == ("features", 3, 3)
+    train(stage, report=lambda p: events.append((p.stage, p.done, p.total)))
+    assert events[0] == ("features", 3, 3)
     train(tiny_stage(world, tmp_path / "b", max_samples=3))
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
     whole = tiny_stage(world, tmp_path / "c", features=cached(tmp_path))
-    train(whole, report=lambda p: seen.append((p.stage, p.done, p.total)))
-    assert ("features", 20, 20) in seen
+    train(whole, report=lambda p: events.append((p.stage, p.done, p.total)))
+    assert ("features", 20, 20) in events

@@ -42,8 +42,8 @@ def test_figures_go_to_the_users_own_trackers_too(world, tmp_path):
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
     board = EventAccumulator(str(tmp_path / "run" / "diglot"))
     board.Reload()
-    told = {event.step: event.value for event in board.Scalars("loss")}
-    assert told == {line["step"]: pytest.approx(line["loss"], rel=1e-6) for line in lines}
+    tracked = {event.step: event.value for event in board.Scalars("loss")}
+    assert tracked == {line["step"]: pytest.approx(line["loss"], rel=1e-6) for line in lines}
 
 
 @pytest.mark.parametrize(

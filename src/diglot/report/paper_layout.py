@@ -16,7 +16,7 @@ Cells = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaidOut:
+class ArrangedTable:
     """A table as a page shows it; None is not measured."""
 
     title: str
@@ -27,17 +27,17 @@ class LaidOut:
     missing: tuple[str, ...]  # columns of the paper that no run has
 
 
-def lay_out_tables(measures: Sequence[Measure], runs: Sequence[str]) -> list[LaidOut]:
+def arrange_tables(measures: Sequence[Measure], runs: Sequence[str]) -> list[ArrangedTable]:
     """The papers' tables of which a run has two columns at least."""
     by_title = {measure.title: measure for measure in measures if measure.key.startswith("lmms.")}
     return [
-        _lay_out(table, by_title, runs)
+        _arrange(table, by_title, runs)
         for table in PAPER_TABLES
         if sum(column in by_title for column in table.columns) > 1
     ]
 
 
-def _lay_out(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str]) -> LaidOut:
+def _arrange(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str]) -> ArrangedTable:
     shown = {
         group: [column for column in columns if column in by_title]
         for group, columns in table.groups.items()
@@ -53,7 +53,7 @@ def _lay_out(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str
     heads += [("", ["mean gain, %"])] if relative else []
     if relative:
         rows = [(*row, mean_gain(rows[0], row) if n else None) for n, row in enumerate(rows)]
-    return LaidOut(
+    return ArrangedTable(
         title=table.title,
         groups=tuple((group, len(columns)) for group, columns in heads),
         columns=tuple(column for _, columns in heads for column in columns),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diglot.report.checkpoints import checkpoint_charts, group_checkpoints
-from diglot.report.paper_layout import lay_out_tables
+from diglot.report.paper_layout import arrange_tables
 from diglot.report.radar import WAYS, draw_radar
 from diglot.report.schema import Measure
 
@@ -14,7 +14,7 @@ def view_summary(measures: Sequence[Measure], runs: Sequence[str]) -> dict[str, 
     stepped = group_checkpoints(runs)
     kept = [measure for measure in measures if _stands_alone(measure)]
     return {
-        "papers": lay_out_tables(measures, runs),
+        "papers": arrange_tables(measures, runs),
         "radar": None if stepped else draw_radar(measures, runs),
         "over_steps": checkpoint_charts(kept, runs),
         "stepped_runs": tuple(stepped),

@@ -105,10 +105,10 @@ def make_sample(number: int) -> Sample:
 
 def make_conversation(number: int, images: int = 2) -> Sample:
     """A conversation about several images, with a region in its second turn."""
-    seen = " and ".join(["<image>"] * images)
+    markers = " and ".join(["<image>"] * images)
     turns = (
         Turn(role="system", text="Be brief."),
-        Turn(role="user", text=f"{seen} What is it?"),
+        Turn(role="user", text=f"{markers} What is it?"),
         Turn(role="assistant", text="A small dog.", learn=True),
     )
     region = Region(phrase="small dog", span=(2, 11), turn=2, image=images - 1, box=(1, 2, 9, 10))

@@ -23,7 +23,7 @@ def test_every_encoder_counts_alike():
 
 
 def test_the_finest_grid_is_kept_and_others_are_read_at_its_cells():
-    """A coarse map whose channels are its cells' centres: read at fine cells, it tells theirs."""
+    """A coarse map whose channels are its cells' centres: read at fine cells, it gives theirs."""
     coarse, fine = view(32, 8), view(48, 6)
     assert common([coarse, fine]) == 1
     where = torch.tensor([[[x + 10.0, y + 10.0] for x in range(4)] for y in range(4)])

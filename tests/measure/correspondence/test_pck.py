@@ -213,12 +213,12 @@ def test_random_features_score_about_chance():
 
 
 @pytest.mark.parametrize("alphas", [(), (0.0,), (-1.0,), (float("nan"),)])
-def test_wrong_alphas_are_told(alphas):
+def test_wrong_alphas_are_refused(alphas):
     with pytest.raises(ConfigError, match="alpha must be above 0"):
         matches([], match_letterbox, alphas)
 
 
-def test_wrong_pairs_are_told():
+def test_wrong_pairs_are_refused():
     with pytest.raises(DataError, match="pair 'p': target points do not fit"):
         pair(((9, 9), [(1, 1)]), ((9, 9), []))
     with pytest.raises(DataError, match="box is empty"):

@@ -13,7 +13,7 @@ from tests.tiny import TinyEncoder
 TWO: list = ["efficientnet_lite0", "mobilesam"]
 
 
-class OwnLook(TinyEncoder):
+class OtherEncoder(TinyEncoder):
     """The tiny encoder with other statistics and size."""
 
     mean, std = (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)
@@ -30,7 +30,7 @@ def pixels(side: int = 32) -> torch.Tensor:
 
 @torch.no_grad()
 def test_parts_of_one_size_stand_side_by_side() -> None:
-    one, other = TinyEncoder(), OwnLook(seed=1)
+    one, other = TinyEncoder(), OtherEncoder(seed=1)
     joined: Encoder = join(one, other)
     x = pixels()
     features = joined(x)
@@ -77,7 +77,7 @@ def test_normalised_parts_are_as_loud_as_one_another() -> None:
 
 
 def test_the_cache_key_knows_parts_and_settings() -> None:
-    parts = TinyEncoder(), OwnLook()
+    parts = TinyEncoder(), OtherEncoder()
     revisions = {
         join(*parts).revision,
         join(*reversed(parts)).revision,
@@ -89,10 +89,10 @@ def test_the_cache_key_knows_parts_and_settings() -> None:
 
 
 def test_members_are_spelled_out_and_their_mistakes_named() -> None:
-    told = resolved_part(
+    resolved = resolved_part(
         "diglot.models.encoders", {"name": "combined", "encoders": TWO}, where="encoder"
     )
-    assert told["encoders"][1] == {"name": "mobilesam", "image_px": 448, "layer": "neck"}
+    assert resolved["encoders"][1] == {"name": "mobilesam", "image_px": 448, "layer": "neck"}
     for wrong, match in (
         ([TWO[0]], "at least two"),
         ([TWO[0], "nope"], r"no part 'nope'.*mobilesam"),
@@ -102,7 +102,7 @@ def test_members_are_spelled_out_and_their_mistakes_named() -> None:
         with pytest.raises(ConfigError, match=match):
             part_config(combined, {"encoders": wrong}, where="encoder")
     with pytest.raises(ConfigError, match=r"multiple of 5.*got 32"):
-        join(TinyEncoder(), OwnLook(), patch_px=5)
+        join(TinyEncoder(), OtherEncoder(), patch_px=5)
 
 
 @pytest.mark.embedded

@@ -131,7 +131,7 @@ def test_bad_weights_are_named(tmp_path: Path) -> None:
 def test_earlier_layers_are_the_networks_own_maps(
     encoder: EfficientNetLite0, layer: Layer, stride: int, width: int
 ) -> None:
-    """The last block before the next stride: hooks on every block tell which that is."""
+    """The last block before the next stride: hooks on every block find which that is."""
     early = build(Config(image_px=64, layer=layer))
     assert (early.patch_px, early.width) == (stride, width)
     pixels = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -171,11 +171,11 @@ def broken(towers: dict[str, Path], tmp_path: Path, how: str) -> Path:
         case "garbage weights":
             weights.write_bytes(b"not safetensors at all")
         case "other shape":
-            told = json.loads(config.read_text())
-            config.write_text(json.dumps({**told, "hidden_size": 64}))
+            payload = json.loads(config.read_text())
+            config.write_text(json.dumps({**payload, "hidden_size": 64}))
         case "more layers":
-            told = json.loads(config.read_text())
-            config.write_text(json.dumps({**told, "num_hidden_layers": 4}))
+            payload = json.loads(config.read_text())
+            config.write_text(json.dumps({**payload, "num_hidden_layers": 4}))
     return folder
 
 

@@ -131,9 +131,9 @@ def test_efficientnet_by_timms_names(language_folder: Path, tmp_path: Path) -> N
     )
     vlm = build_vlm(config).eval()
     out = export(vlm, config, "fast_vlm", tmp_path / "out")
-    told = json.loads((out / "config.json").read_text())
-    assert told["vision_config"]["architecture"] == "tf_efficientnet_lite0"
-    assert told["architectures"] == ["FastVlmForConditionalGeneration"]
+    payload = json.loads((out / "config.json").read_text())
+    assert payload["vision_config"]["architecture"] == "tf_efficientnet_lite0"
+    assert payload["architectures"] == ["FastVlmForConditionalGeneration"]
     state = load_file(out / "model.safetensors")
     tower = {n: v for n, v in state.items() if n.startswith("model.vision_tower.timm_model.")}
     assert len(tower) == 294  # as timm 1.0.31 has them without its classifier
@@ -183,8 +183,8 @@ def test_the_folder_has_all_that_a_stock_checkpoint_has(
     assert {"config.json", "generation_config.json", "processor_config.json", "README.md"} <= names
     assert {"tokenizer.json", "chat_template.jinja", "model.safetensors.index.json"} <= names
     assert json.loads((out / "config.json").read_text())["tie_word_embeddings"] is True
-    told = json.loads((out / "generation_config.json").read_text())
-    assert told["suppress_tokens"] == [320]  # <image>: its row is no word
+    payload = json.loads((out / "generation_config.json").read_text())
+    assert payload["suppress_tokens"] == [320]  # <image>: its row is no word
     assert json.loads((out / ORIGIN).read_text())["container"] == "llava"
     assert not list(tmp_path.glob(".out*"))
 

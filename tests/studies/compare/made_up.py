@@ -22,7 +22,7 @@ def smooth(key: str, row: int, samples: int, seed: int) -> float | None:
 
 def job(row: int, samples: int, seed: int, state: str, score=smooth) -> dict[str, Any]:
     """One entry of `jobs`; only a job that is done has scores."""
-    told = {key: score(key, row, samples, seed) for key in HEADS if state == "done"}
+    scores = {key: score(key, row, samples, seed) for key in HEADS if state == "done"}
     return {
         "row": ROWS[row],
         "samples": samples,
@@ -35,7 +35,7 @@ def job(row: int, samples: int, seed: int, state: str, score=smooth) -> dict[str
             "documents": samples * (2 if row == 2 else 1),
             "learned": {"text": samples * 31.0},
         },
-        "scores": {key: interval(value) for key, value in told.items()},
+        "scores": {key: interval(value) for key, value in scores.items()},
     }
 
 
@@ -57,7 +57,7 @@ def made_up(
         for samples in sizes
         for row in range(rows)
     ]
-    heads = {key: head(key) for key in HEADS if any(told["scores"] for told in jobs)}
+    heads = {key: head(key) for key in HEADS if any(job_record["scores"] for job_record in jobs)}
     labels = list(ROWS[:rows])
     return {
         "title": "Data efficiency & <more>",

@@ -36,7 +36,7 @@ def write_recipe(world: Path) -> Path:
 def study_settings(world: Path, out: Path, **changes: Any) -> dict[str, Any]:
     """Caption and MMCS, two sizes, two seeds."""
     recipe = str(world / "recipe.yaml")
-    told = {
+    defaults = {
         "data": str(world / "data"),
         "out": str(out),
         "rows": {
@@ -47,13 +47,13 @@ def study_settings(world: Path, out: Path, **changes: Any) -> dict[str, Any]:
         "seeds": [0, 1],
         "measure": dict(CHEAP),
     }
-    return told | changes
+    return defaults | changes
 
 
 def small_study(world: Path, out: Path, **changes: Any) -> CompareConfig:
     """The same as a checked configuration."""
-    told = study_settings(world, out, **changes)
-    return CompareConfig(**told | {"measure": MeasureConfig(**told["measure"])})
+    settings = study_settings(world, out, **changes)
+    return CompareConfig(**settings | {"measure": MeasureConfig(**settings["measure"])})
 
 
 def found(results: dict[str, Any]) -> dict[tuple[str, int, int], Any]:

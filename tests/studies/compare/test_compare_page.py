@@ -54,13 +54,13 @@ class Page(HTMLParser):
         self.feed(self.html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.tags.append((tag, told))
-        if tag in ("section", "article", "table") and told.get("id"):
-            self._section = told["id"]
-        self._row = told.get("data-row") or self._row
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if tag in ("section", "article", "table") and attributes.get("id"):
+            self._section = attributes["id"]
+        self._row = attributes.get("data-row") or self._row
         if tag in ("td", "th"):
-            what = told.get("data-samples") or told.get("data-measure")
+            what = attributes.get("data-samples") or attributes.get("data-measure")
             self._cell = (self._section, self._row, what) if what else ""
 
     def handle_endtag(self, tag: str) -> None:
@@ -72,8 +72,8 @@ class Page(HTMLParser):
             return
         self.texts.append(data)
         if self._cell:
-            told = f"{self.cells.get(self._cell, '')} {data}"
-            self.cells[self._cell] = " ".join(told.split())
+            text = f"{self.cells.get(self._cell, '')} {data}"
+            self.cells[self._cell] = " ".join(text.split())
 
     @property
     def text(self) -> str:
@@ -84,9 +84,9 @@ class Page(HTMLParser):
 def about(results: dict[str, Any], row: str, samples: int, key: str) -> dict[str, Any]:
     """One entry of the table."""
     return next(
-        told
-        for told in results["table"]
-        if (told["row"], told["samples"], told["measure"]) == (row, samples, key)
+        result
+        for result in results["table"]
+        if (result["row"], result["samples"], result["measure"]) == (row, samples, key)
     )
 
 
@@ -100,8 +100,8 @@ def test_every_state_is_a_page_that_asks_for_nothing(state):
             assert not name.startswith("on")
             if name in {"href", "src", "srcset", "action"}:
                 assert (value or "").startswith(("#", "data:"))
-    targets = {told["id"] for _, told in page.tags if told.get("id")}
-    links = {told["href"][1:] for tag, told in page.tags if tag == "a"}  # type: ignore[index]
+    targets = {found["id"] for _, found in page.tags if found.get("id")}
+    links = {found["href"][1:] for tag, found in page.tags if tag == "a"}  # type: ignore[index]
     assert links <= targets
     assert not re.search(r"https?://|@import|url\(", page.html)
     assert not re.search(r"\b(nan|inf|None|undefined)\b", page.text)
@@ -113,9 +113,9 @@ def test_every_state_is_a_page_that_asks_for_nothing(state):
 def test_every_score_stands_with_the_spread_of_its_seeds():
     results = made_up()
     page = Page(results)
-    for told in results["table"]:
-        key, row, samples = told["measure"], told["row"], told["samples"]
-        expected = f"{told['mean']:.2f} {told['min']:.2f} to {told['max']:.2f}"
+    for result in results["table"]:
+        key, row, samples = result["measure"], result["row"], result["samples"]
+        expected = f"{result['mean']:.2f} {result['min']:.2f} to {result['max']:.2f}"
         assert page.cells[f"measure-{key}", row, str(samples)] == expected
         if samples == max(SIZES):
             shown = page.cells["results", row, key]
@@ -150,7 +150,7 @@ def test_one_size_is_drawn_side_by_side_with_a_legend():
     assert 'id="ratio"' not in page.html
 
 
-def test_one_seed_is_told_once_and_has_no_spread():
+def test_one_seed_is_stated_once_and_has_no_spread():
     page = Page(made_up(seeds=(0,), rows=2))
     assert "Of one seed: how far seeds lie apart is not known." in page.text
     assert "Mean over seeds" not in page.text
@@ -174,13 +174,13 @@ def test_an_unfinished_study_is_compared_where_every_row_was_measured():
     assert page.text.count("the loss is not finite <script>alert(1)</script>") == 2
 
 
-def test_two_of_three_seeds_are_told_with_their_spread():
+def test_two_of_three_seeds_stand_with_their_spread():
     page = Page(made_up(seeds=(0, 1, 2), states={(1, 1024, 2): "waiting"}))
     shown = page.cells["results", "patch_aligned", "caption_nll"]
     assert re.fullmatch(r"\d\.\d\d \d\.\d\d to \d\.\d\d, 2 of 3 seeds", shown)
 
 
-def test_scores_near_chance_are_told_and_nothing_is_held_against_them():
+def test_scores_near_chance_are_noted_and_not_compared():
     def by_row(key: str, row: int, samples: int, seed: int) -> float:
         at_chance, good = (2.6, 2.2) if key == "caption_nll" else (0.26, 0.5)
         return good if row == 1 and samples > 64 else at_chance + 0.001 * row
@@ -202,19 +202,19 @@ def test_no_row_is_best_near_chance():
     assert page.cells["results", "patch_aligned", "region_matching"].startswith("0.25 near chance")
 
 
-def test_the_best_row_has_ranges_that_meet_where_another_reaches_its_only_seed():
+def test_the_best_row_has_overlapping_ranges_where_another_reaches_its_only_seed():
     scores = {(0, 0): 0.6, (0, 1): 0.8, (1, 0): 0.75}
-    told = made_up(
+    payload = made_up(
         rows=2,
         sizes=(64,),
         states={(1, 64, 1): "waiting"},
         score=lambda key, row, samples, seed: scores[row, seed],
     )
-    shown = Page(told).cells["results", "patch_aligned", "pointing"]
+    shown = Page(payload).cells["results", "patch_aligned", "pointing"]
     assert shown == "0.75 best so far, ranges meet 1 of 2 seeds"
 
 
-def test_meetings_are_told_both_ways():
+def test_crossovers_are_given_both_ways():
     """Row 1 is at its smallest size as good as caption at its largest, which is never as good."""
 
     def ahead(key: str, row: int, samples: int, seed: int) -> float:
@@ -230,13 +230,13 @@ def test_meetings_are_told_both_ways():
 
 
 def met(**changes: Any) -> RowCrossover:
-    told = {"samples": 128.0, "ratio": 8.0, "at_least": False, "seeds": 2}
-    told |= {"lowest": 2.0, "lowest_at_least": False, "highest": 8.0, "highest_at_least": False}
-    return RowCrossover(measure="m", row="a", other="b", **told | changes)  # type: ignore[arg-type]
+    fields = {"samples": 128.0, "ratio": 8.0, "at_least": False, "seeds": 2}
+    fields |= {"lowest": 2.0, "lowest_at_least": False, "highest": 8.0, "highest_at_least": False}
+    return RowCrossover(measure="m", row="a", other="b", **fields | changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("crossover", "told"),
+    ("crossover", "text"),
     [
         (met(), "2× to 8×"),
         (met(highest_at_least=True), "2× to at least 8×"),
@@ -254,8 +254,8 @@ def met(**changes: Any) -> RowCrossover:
         (met(seeds=0, lowest=None, highest=None), ""),
     ],
 )
-def test_ratios_of_seeds_in_words(crossover, told):
-    assert range_text(crossover, 2) == told
+def test_ratios_of_seeds_in_words(crossover, text):
+    assert range_text(crossover, 2) == text
     assert range_text(crossover, 1) == ""
 
 
@@ -298,7 +298,7 @@ def test_hostile_text_stays_text():
     assert sum(HOSTILE in text for text in poisoned.texts) > 50
 
 
-def test_rows_settings_and_the_command_are_told():
+def test_rows_settings_and_the_command_stand_on_the_page():
     page = Page(made_up(rows=2))
     for text in ("embedded/caption", "a.b: 1", '{"optim.lr": 0.001}', "diglot compare", "<2>"):
         assert text in page.texts

@@ -69,16 +69,16 @@ def test_seeds_rows_and_sizes_differ_and_questions_do_not(one_by_one):
 def test_the_table_is_the_mean_over_seeds_with_its_spread(one_by_one):
     results = one_by_one[1]
     row = next(
-        told
-        for told in results["table"]
-        if (told["row"], told["samples"], told["measure"]) == ("mmcs", 8, "caption_nll")
+        line
+        for line in results["table"]
+        if (line["row"], line["samples"], line["measure"]) == ("mmcs", 8, "caption_nll")
     )
     values = [found(results)["mmcs", 8, s][1]["caption_nll"]["value"] for s in (0, 1)]
     assert row["mean"] == pytest.approx(sum(values) / 2)
     assert (row["min"], row["max"], row["seeds"]) == (min(values), max(values), 2)
 
 
-def test_costs_tell_what_was_learned_from(one_by_one):
+def test_costs_name_what_was_learned_from(one_by_one):
     costs = {(c["row"], c["samples"]): c for c in one_by_one[1]["costs"]}
     assert costs["mmcs", 8]["documents"] == 8
     assert set(costs["mmcs", 8]["learned"]) == {"text", "entity"}
@@ -112,8 +112,8 @@ def test_side_by_side_is_the_same_and_a_row_that_fails_stops_no_other(
     study = open_study(small_study(compare_world, tmp_path / "study", rows=rows, jobs=2))
     events: list[Progress] = []
     results = study.run(events.append)
-    told = found(results)
-    assert {key: told[key] for key in found(one_by_one[1])} == found(one_by_one[1])
+    scores = found(results)
+    assert {key: scores[key] for key in found(one_by_one[1])} == found(one_by_one[1])
     assert {event.stage for event in events} == {"study", "job 1", "job 2"}
     assert Progress("study", 16, 16) in events
     reasons = {job["row"]: job["reason"] for job in results["jobs"] if job["state"] == "failed"}
@@ -160,10 +160,10 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are read off /proc")
-def test_interrupted_killed_and_gone_on_with(compare_world, tmp_path, one_by_one):
+def test_interrupted_killed_and_resumed(compare_world, tmp_path, one_by_one):
     out = tmp_path / "study"
-    told = study_settings(compare_world, out)
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(told))
+    settings = study_settings(compare_world, out)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(settings))
     whole = one_by_one[0].jobs
 
     first = subprocess.Popen(
@@ -253,8 +253,8 @@ def test_a_held_out_picture_in_training_is_found_before_any_job(compare_world, t
     samples = tiny_samples(6)
     write_dataset(samples, tmp_path / "data")
     write_dataset(samples[:2], tmp_path / "data", split="test")
-    told = {"data": str(tmp_path / "data"), "samples": [4]}
-    study = open_study(small_study(compare_world, tmp_path / "study", **told))
+    settings = {"data": str(tmp_path / "data"), "samples": [4]}
+    study = open_study(small_study(compare_world, tmp_path / "study", **settings))
     with pytest.raises(DataError, match="held out, and in a training scene"):
         study.run(ignore_progress)
     assert not (study.out / "runs").exists()

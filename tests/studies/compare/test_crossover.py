@@ -48,7 +48,7 @@ def test_lower_may_be_better():
     assert find_crossover({100: 2.0, 400: 1.6}, {400: 1.5}, higher_is_better=False) == NEVER
 
 
-def test_a_row_meets_itself_at_its_largest_size_or_before():
+def test_a_row_crosses_itself_at_its_largest_size_or_before():
     assert find_crossover(CAPTION, CAPTION, higher_is_better=True).ratio == pytest.approx(1)
 
 
@@ -57,7 +57,7 @@ def test_a_row_meets_itself_at_its_largest_size_or_before():
     st.dictionaries(st.integers(1, 10**6), st.floats(-5, 5), min_size=1, max_size=6),
     st.booleans(),
 )
-def test_a_meeting_lies_within_the_sizes_and_no_size_before_it_is_as_good(one, other, higher):
+def test_a_crossover_lies_within_the_sizes_and_no_size_before_it_is_as_good(one, other, higher):
     met = find_crossover(one, other, higher_is_better=higher)
     goal, sign = other[max(other)], 1 if higher else -1
     as_good = [size for size, score in one.items() if sign * score >= sign * goal]
@@ -67,7 +67,7 @@ def test_a_meeting_lies_within_the_sizes_and_no_size_before_it_is_as_good(one, o
         assert all(size >= met.samples * (1 - 1e-9) for size in as_good)
 
 
-def test_over_seeds_the_means_meet_and_each_seed_alone():
+def test_over_seeds_the_means_cross_and_each_seed_alone():
     mmcs = {0: {64: 0.5, 256: 0.7}, 1: {64: 0.7, 256: 0.9}}
     caption = {0: {64: 0.2, 256: 0.6}, 1: {64: 0.3, 256: 0.8}}
     met = find_crossovers(mmcs, caption, higher_is_better=True)
@@ -77,7 +77,7 @@ def test_over_seeds_the_means_meet_and_each_seed_alone():
     assert met.spread == (pytest.approx(2), pytest.approx(2))
 
 
-def test_a_seed_that_never_meets_leaves_the_lower_end_open():
+def test_a_seed_that_never_crosses_leaves_the_lower_end_open():
     mmcs = {0: {64: 0.5, 256: 0.7}, 1: {64: 0.1, 256: 0.2}}
     caption = {0: {256: 0.6}, 1: {256: 0.6}}
     met = find_crossovers(mmcs, caption, higher_is_better=True)
@@ -85,7 +85,7 @@ def test_a_seed_that_never_meets_leaves_the_lower_end_open():
     assert met.spread == (None, pytest.approx(2))
 
 
-def test_a_seed_still_without_the_largest_size_has_no_meeting_of_its_own():
+def test_a_seed_still_without_the_largest_size_has_no_crossover_of_its_own():
     mmcs = {0: {64: 0.5, 256: 0.7}, 1: {64: 0.9}}
     caption = {0: {64: 0.2, 256: 0.6}, 1: {64: 0.3}}
     met = find_crossovers(mmcs, caption, higher_is_better=True)

@@ -13,17 +13,17 @@ def test_lines_are_the_means_and_bands_the_spread():
     assert [axes.get_title() for axes in panels] == [
         head["title"] for head in results["measures"].values()
     ]
-    told = {(t["measure"], t["row"]): [] for t in results["table"]}
+    lines_of = {(t["measure"], t["row"]): [] for t in results["table"]}
     for line in results["table"]:
-        told[line["measure"], line["row"]].append(line)
+        lines_of[line["measure"], line["row"]].append(line)
     for axes, key in zip(panels, results["measures"], strict=True):
         drawn = [line for line in axes.lines if len(line.get_xdata()) == len(results["samples"])]
         assert len(drawn) == len(axes.collections) == len(results["rows"])
         for line, band, row in zip(drawn, axes.collections, results["rows"], strict=True):
-            assert list(line.get_ydata()) == [t["mean"] for t in told[key, row]]
+            assert list(line.get_ydata()) == [t["mean"] for t in lines_of[key, row]]
             corners = band.get_paths()[0].vertices[:, 1]
-            assert np.isclose(corners.min(), min(t["min"] for t in told[key, row]))
-            assert np.isclose(corners.max(), max(t["max"] for t in told[key, row]))
+            assert np.isclose(corners.min(), min(t["min"] for t in lines_of[key, row]))
+            assert np.isclose(corners.max(), max(t["max"] for t in lines_of[key, row]))
 
 
 def test_labels_are_shown_as_they_stand():

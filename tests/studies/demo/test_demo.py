@@ -46,14 +46,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     first.communicate()
     before = (out / "caption" / "metrics.jsonl").read_bytes()
     second = start(out)
-    told, complaints = second.communicate(timeout=600)
+    printed, complaints = second.communicate(timeout=600)
     assert second.returncode == 0, complaints
     assert (out / "caption" / "metrics.jsonl").read_bytes() == before  # not trained again
-    return out, told
+    return out, printed
 
 
 def test_results_hold_every_measure_of_both_runs(finished):
-    out, told = finished
+    out, printed = finished
     results = json.loads((out / "results.json").read_text())
     assert set(results) == RUNS
     for run in RUNS:
@@ -62,8 +62,8 @@ def test_results_hold_every_measure_of_both_runs(finished):
             assert 0.0 <= results[run][key] <= 1.0, (run, key)
         assert 0.5 < results[run]["caption_nll"] < 12.0
     assert results["caption"] != results["code_switch"]
-    assert str(out / "report.html") in told.replace("\n", "")
-    assert "Region matching" in told
+    assert str(out / "report.html") in printed.replace("\n", "")
+    assert "Region matching" in printed
 
 
 def test_the_report_shows_both_runs(finished):

@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _say(self, text: Any, finish: str = "stop") -> None:
+    def _send_answer(self, text: Any, finish: str = "stop") -> None:
         choice = {
             "index": 0,
             "finish_reason": finish,
@@ -68,10 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, json.dumps({**completion, "choices": [choice]}).encode())
 
     def _good(self) -> None:
-        self._say(json.dumps(GOOD))
+        self._send_answer(json.dumps(GOOD))
 
     def _around(self) -> None:
-        self._say(
+        self._send_answer(
             f"Of course! {{not this}} Here:\n```json\n{json.dumps(GOOD)}\n```\nAnything else?"
         )
 
@@ -89,10 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(503, b"<html>no backend</html>", "text/html")
 
     def _misfit(self) -> None:
-        self._say('{"labels": ["dog"]}')
+        self._send_answer('{"labels": ["dog"]}')
 
     def _prose(self) -> None:
-        self._say("I see a dog and a cat.")
+        self._send_answer("I see a dog and a cat.")
 
     def _html(self) -> None:
         self._reply(200, b"<html><body>Please log in</body></html>", "text/html")
@@ -105,10 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _reasoning(self) -> None:
-        self._say(None)
+        self._send_answer(None)
 
     def _long(self) -> None:
-        self._say('{"tags": ["dog", "ca', finish="length")
+        self._send_answer('{"tags": ["dog", "ca', finish="length")
 
     def _toolarge(self) -> None:
         self._reply(413, b'{"error": {"message": "image too large"}}')

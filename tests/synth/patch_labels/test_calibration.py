@@ -23,7 +23,7 @@ def never():
     raise AssertionError("the images are read again")
 
 
-def test_a_sign_as_told_reads_no_image(tmp_path):
+def test_a_given_sign_reads_no_image(tmp_path):
     labeller = word_labeller()
     calibrate(labeller, tmp_path / "labels", never, sign=-1, centre=False)
     assert (labeller.sign, labeller.centre) == (-1, None)
@@ -85,7 +85,7 @@ def test_what_an_earlier_version_kept_is_taken_over(images, tmp_path, name):
     assert again.about == first.about
 
 
-def test_the_reason_of_the_sign_is_told(images, tmp_path):
+def test_the_reason_of_the_sign_is_given(images, tmp_path):
     labeller = word_labeller()
     calibrate(labeller, tmp_path, lambda: images, sign=None, centre=False)
     assert "regions" in labeller.about["why"]

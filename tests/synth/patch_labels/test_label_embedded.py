@@ -40,6 +40,6 @@ def test_vectors_of_a_list_are_means_of_rows():
 
 
 @pytest.mark.embedded
-def test_a_list_without_any_class_is_told():
+def test_a_list_without_any_class_is_refused():
     with pytest.raises(ConfigError, match="no class of ImageNet"):
         EmbeddedTowers(known=["unheard-of"], image_px=64)

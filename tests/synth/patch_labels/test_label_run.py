@@ -70,7 +70,7 @@ def test_regions_name_what_they_cover_by_half(dataset, tmp_path):
             assert len(words) == min(2, len(cover))
 
 
-def test_a_stopped_run_goes_on_to_the_same_labels(dataset, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_labels(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "BATCH_IMAGES", 3)
     whole = labelled(dataset, word_labeller(), tmp_path / "whole")
     stopping = word_labeller()
@@ -89,10 +89,10 @@ def test_a_stopped_run_goes_on_to_the_same_labels(dataset, tmp_path, monkeypatch
     assert [labels.words for labels in again] == [labels.words for labels in whole]
 
 
-def test_a_bad_image_is_set_aside(tmp_path):
-    told = rows(6)
-    told[2]["images"] = [{"bytes": b"x"}]
-    dataset = open_dataset(write_rows(tmp_path / "data", told))
+def test_a_bad_image_is_rejected(tmp_path):
+    payloads = rows(6)
+    payloads[2]["images"] = [{"bytes": b"x"}]
+    dataset = open_dataset(write_rows(tmp_path / "data", payloads))
     labels = labelled(dataset, word_labeller(), tmp_path / "labels")
     assert Rejected(tmp_path / "labels" / "rejected.jsonl").counts == {"not a picture": 1}
     with pytest.raises(ValueError, match="could not be labelled"):

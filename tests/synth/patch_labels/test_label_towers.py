@@ -19,17 +19,17 @@ WORDS = ["dog", "red car", "hot air balloon", "guitar"]
 def test_vectors_are_those_of_the_published_model(tmp_path, family):
     pair = load_towers(family, str(save_pair(tmp_path, family)))
     pixels = torch.randn(2, 3, 32, 32)
-    told = pair.model.vision_model(pixel_values=pixels)
+    output = pair.model.vision_model(pixel_values=pixels)
     if family == "clip":
         # the class token's way into the joint space, taken by the patches
-        projected = pair.model.visual_projection(told.pooler_output)
-        whole = pair.model.vision_model.post_layernorm(told.last_hidden_state)
+        projected = pair.model.visual_projection(output.pooler_output)
+        whole = pair.model.vision_model.post_layernorm(output.last_hidden_state)
         assert torch.allclose(pair.model.visual_projection(whole[:, 0]), projected, atol=1e-5)
         expected = pair.model.visual_projection(whole[:, 1:])
     else:
         # attention over one token is its value: what the whole image's vector is made of
-        alone = told.last_hidden_state.flatten(0, 1)[:, None]
-        expected = pair.model.vision_model.head(alone).view_as(told.last_hidden_state)
+        alone = output.last_hidden_state.flatten(0, 1)[:, None]
+        expected = pair.model.vision_model.head(alone).view_as(output.last_hidden_state)
     found = pair.patches(pixels)
     assert found.shape == (2, 4, 4, pair.width)
     assert torch.allclose(found.flatten(1, 2), normalize(expected, dim=-1), atol=1e-5)
@@ -41,9 +41,9 @@ def test_a_value_is_what_the_patch_alone_would_attend_to(tmp_path, family):
     pair = load_towers(family, str(save_pair(tmp_path, family)), patch="value")
     pixels = torch.randn(2, 3, 32, 32)
     vision = pair.model.vision_model
-    told = vision(pixel_values=pixels, output_hidden_states=True)
+    output = vision(pixel_values=pixels, output_hidden_states=True)
     last = vision.encoder.layers[-1]
-    normed = last.layer_norm1(told.hidden_states[-2])
+    normed = last.layer_norm1(output.hidden_states[-2])
     alone, _ = last.self_attn(normed.flatten(0, 1)[:, None], attention_mask=None)
     features = vision.post_layernorm(alone.view_as(normed))
     if family == "clip":
@@ -69,11 +69,11 @@ def test_words_are_the_models_own_text_features(tmp_path, family):
     alone = torch.cat([pair.words([word]) for word in WORDS])
     assert torch.allclose(vectors, alone, atol=1e-5)  # padding changes nothing
     padding = {"padding": True} if family == "clip" else {"padding": "max_length", "max_length": 24}
-    told = pair.tokenizer(["a dog"], return_tensors="pt", **padding)
+    tokens = pair.tokenizer(["a dog"], return_tensors="pt", **padding)
     if family != "clip":
-        told.pop("attention_mask")
-    told.pop("token_type_ids", None)
-    out = pair.model.get_text_features(**told)
+        tokens.pop("attention_mask")
+    tokens.pop("token_type_ids", None)
+    out = pair.model.get_text_features(**tokens)
     features = out if isinstance(out, torch.Tensor) else out.pooler_output
     assert torch.allclose(vectors[:1], normalize(features, dim=-1), atol=1e-5)
 
@@ -91,25 +91,25 @@ def test_another_family_is_refused(tmp_path):
         load_towers("siglip", str(save_pair(tmp_path, "clip")))
 
 
-def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
+def test_vectors_of_a_list_resume_after_a_stop(tmp_path, monkeypatch):
     monkeypatch.setattr("diglot.synth.patch_labels.word_vectors.BATCH_WORDS", 2)
     monkeypatch.setattr("diglot.synth.patch_labels.word_vectors.BLOCK_WORDS", 32)
     words = Listed(pa.array([f"word {i}" for i in range(70)]))
-    seen: list[str] = []
+    embedded: list[str] = []
 
     def embed(part: list[str]) -> torch.Tensor:
-        if len(seen) == 50:
+        if len(embedded) == 50:
             raise KeyboardInterrupt
-        seen.extend(part)
+        embedded.extend(part)
         return torch.tensor([[float(word.split()[1]), 1.0] for word in part])
 
     first = WordVectors(tmp_path, words, 2, key="tower")
     with pytest.raises(KeyboardInterrupt):
         first.build(embed, ignore_progress)
-    seen = []
+    embedded = []
     again = WordVectors(tmp_path, words, 2, key="tower")
     again.build(embed, ignore_progress)
-    assert seen[0] == "word 32"  # the last that were safe on the disk
+    assert embedded[0] == "word 32"  # the last that were safe on the disk
     assert columns(again) == list(range(70))
     assert again.pieces(CPU) is not again.pieces(CPU)
     assert next(again.pieces(CPU))[1] is next(again.pieces(CPU))[1]  # read once
@@ -118,7 +118,7 @@ def test_vectors_of_a_list_go_on_after_a_stop(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("how", ["empty", "cut", "zeroed", "flipped"])
 @pytest.mark.parametrize("suffix", [".f16", ".done"])
-def test_spoiled_vectors_are_made_again(tmp_path, suffix, how):
+def test_damaged_vectors_are_made_again(tmp_path, suffix, how):
     words = Listed(pa.array([f"word {i}" for i in range(9)]))
 
     def embed(part):

@@ -1,4 +1,4 @@
-"""Pairs of composed scenes: points correspond exactly, seeds repeat, a killed run goes on."""
+"""Pairs of composed scenes: points correspond exactly, seeds repeat, a killed run resumes."""
 
 import io
 import json
@@ -24,7 +24,7 @@ SMALL = ScenePairsConfig(
 
 
 def gradient():
-    """A picture whose red tells the column and green the row, so that a colour tells its place."""
+    """A picture whose red is the column and green the row, so that a colour gives its position."""
     y, x = np.mgrid[0:32, 0:32]
     return np.stack([20 + 6 * x, 20 + 6 * y, np.full_like(x, 128)], axis=-1).astype(np.uint8)
 
@@ -43,10 +43,10 @@ def pixels(side):
     return np.asarray(Image.open(io.BytesIO(side.image)).convert("RGB"), np.float64)
 
 
-def colours(side, seen_K):
+def colours(side, visible_K):
     """The picture's colour at each seen point, mixed from the four pixels around it."""
     image, out = np.pad(pixels(side), ((1, 1), (1, 1), (0, 0)), mode="edge"), []
-    for x, y in side.points_K2[seen_K] + 0.5:  # of the padded picture, from pixel centres
+    for x, y in side.points_K2[visible_K] + 0.5:  # of the padded picture, from pixel centres
         column, row = int(x), int(y)
         a, b = x - column, y - row
         top = image[row, column] * (1 - a) + image[row, column + 1] * a
@@ -63,7 +63,7 @@ def pairs():
 
 
 def test_corresponding_points_show_the_same_place(pairs):
-    """Red and green tell where on the object a pixel is: 6 levels a 32nd of its side."""
+    """Red and green give where on the object a pixel is: 6 levels a 32nd of its side."""
     gaps = []
     for pair in pairs:
         gap = np.abs(colours(pair.source, pair.visible_K) - colours(pair.target, pair.visible_K))
@@ -82,7 +82,7 @@ def affine(pair):
     return solved[:2].T, np.abs(source @ solved - pair.target.points_K2).max()
 
 
-def test_levels_do_what_they_say(pairs):
+def test_levels_do_what_their_names_promise(pairs):
     """Every fourth pair of a level; its map is a scale, a turn, a mirrored turn, exactly."""
     for index, pair in enumerate(pairs):
         level = index % 4
@@ -121,7 +121,7 @@ def test_boxes_hold_the_points_that_show(pairs):
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_pasted_picture_lies_where_its_points_say(mirrored):
+def test_a_pasted_picture_lies_where_its_points_are(mirrored):
     """A bright dot of the picture stands on the canvas where the placement maps it."""
     array = np.zeros((40, 60, 4), np.uint8)
     array[..., 3] = 255
@@ -143,18 +143,18 @@ def test_a_picture_beyond_the_canvas_leaves_it_alone():
     assert not paste(canvas, picture, Placement(size_wh=(8, 8), center_xy=(-30, 5))).any()
 
 
-def told(pair):
+def pair_fields(pair):
     sides = [(side.image, side.points_K2.tolist()) for side in (pair.source, pair.target)]
     return pair.id, pair.category, pair.box, pair.visible_K.tolist(), sides
 
 
 def test_a_seed_repeats_and_another_differs(pairs):
     again = maker().pair(7)
-    assert told(again) == told(pairs[7])
-    assert told(maker(seed=1).pair(7))[2:] != told(pairs[7])[2:]
+    assert pair_fields(again) == pair_fields(pairs[7])
+    assert pair_fields(maker(seed=1).pair(7))[2:] != pair_fields(pairs[7])[2:]
 
 
-def test_a_folder_reads_back_and_a_killed_run_goes_on(pairs, tmp_path):
+def test_a_folder_reads_back_and_a_killed_run_resumes(pairs, tmp_path):
     folder = tmp_path / "pairs"
     write_pairs(maker(), folder, 3)
     with open(folder / LINES, "ab") as lines:
@@ -168,7 +168,13 @@ def test_a_folder_reads_back_and_a_killed_run_goes_on(pairs, tmp_path):
             (side.image.read_bytes(), side.points_K2.tolist())
             for side in (read.source, read.target)
         ]
-        assert (read.id, read.category, read.box, read.visible_K.tolist(), with_bytes) == told(made)
+        assert (
+            read.id,
+            read.category,
+            read.box,
+            read.visible_K.tolist(),
+            with_bytes,
+        ) == pair_fields(made)
         assert read.groups == made.groups
     assert len(rejected) == 0
     assert read_info(folder)["seed"] == 0
@@ -180,7 +186,7 @@ def test_another_seed_does_not_mix_into_a_folder(tmp_path):
         write_pairs(maker(seed=1), tmp_path / "pairs", 2)
 
 
-def test_broken_lines_are_set_aside(tmp_path):
+def test_broken_lines_are_rejected(tmp_path):
     folder = tmp_path / "pairs"
     write_pairs(maker(), folder, 1)
     line = json.loads((folder / LINES).read_text())
@@ -201,7 +207,7 @@ def test_a_writer_takes_ids_that_name_files(pairs, tmp_path):
         writer.add(replace(pairs[0], id="../a"))
 
 
-def test_settings_that_cannot_work_are_told(tmp_path):
+def test_settings_that_cannot_work_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="object_px is out of range"):
         ScenePairsConfig(object_px=(600, 700))
     with pytest.raises(ConfigError, match="too few kinds"):

@@ -60,15 +60,15 @@ def test_every_object_stays_half_visible(scenes):
 
 
 def test_places_in_the_caption_are_where_the_boxes_are(scenes):
-    told = 0
+    matched = 0
     for scene in scenes:
         for region in scene.regions:
             x0, y0, x1, y1 = region.box
             place = words.place(((x0 + x1) / 2, (y0 + y1) / 2), 96)
             after = scene.caption[region.span[1] :]
             for where in (f" {place}", f" is {place}"):
-                told += after.startswith(where)
-    assert told > 40
+                matched += after.startswith(where)
+    assert matched > 40
 
 
 def test_pixels_are_the_objects():
@@ -96,7 +96,7 @@ def test_a_scene_depends_on_seed_split_and_index_alone():
     assert len(images) == 8
 
 
-def test_ids_say_which_scene():
+def test_ids_name_the_scene():
     maker = SceneMaker(pools(), CROWDED, seed=5, split="test")
     assert maker.scene(12).id == "scene-test-5-000012"
     assert scene_index(maker.scene_id(1234567)) == 1234567
@@ -115,7 +115,7 @@ def test_sources_of_train_and_test_share_no_photograph():
     assert all(source.startswith("photos/test/") for source in test)
 
 
-def test_a_kind_apart_by_place_is_told_at_two_places():
+def test_a_kind_apart_by_position_is_named_at_two_positions():
     config = ScenesConfig(
         **SMALL, repeat_probability=1.0, repeat_by=("place",), styles=("list",), objects=(2, 3)
     )
@@ -165,7 +165,7 @@ def test_a_broken_background_is_named(tmp_path):
         SceneMaker(pools(), config, photos=[path]).scene(0)
 
 
-def test_unknown_splits_are_told():
+def test_unknown_splits_are_named():
     with pytest.raises(ConfigError, match="train, test, test_names, test_combinations"):
         SceneMaker(pools(), CROWDED, split="validation")
 

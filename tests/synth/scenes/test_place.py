@@ -38,7 +38,7 @@ def test_places_keep_their_promises(seed, count, max_overlap, min_visible):
         assert covered.max() <= 1
 
 
-def test_what_does_not_fit_is_told():
+def test_what_does_not_fit_is_refused():
     solids = [np.ones((30, 30), bool)] * 3
     rng = np.random.default_rng(0)
     assert find_places(solids, 40, rng, max_overlap=0.1, min_visible=0.5) is None

@@ -128,7 +128,7 @@ def test_colour_alone_needs_a_drawing():
         (ScenesConfig(objects=(2, 13)), "train", "too few kinds.*at least 13; got 12"),
     ],
 )
-def test_what_cannot_work_is_told_at_once(config, split, message):
+def test_what_cannot_work_is_refused_at_once(config, split, message):
     with pytest.raises(ConfigError, match=message):
         Planner(pools(), config, split)
 

@@ -106,7 +106,7 @@ def test_own_transparency_is_kept(tmp_path):
     assert rendered.getpixel((10, 40)) == (0, 0, 255, 255)
 
 
-def test_unreadable_pictures_are_set_aside(tmp_path):
+def test_unreadable_pictures_are_rejected(tmp_path):
     picture(tmp_path / "cup.png")
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     pool = FolderPool(tmp_path)

@@ -46,7 +46,7 @@ def test_scenes_are_written_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [SceneMaker, Picky])
-def test_a_stopped_run_goes_on_to_the_same_files(tmp_path, kind):
+def test_a_stopped_run_resumes_to_the_same_files(tmp_path, kind):
     maker = kind(pools(), CONFIG)
     with pytest.raises(Stops):
         write_scenes(maker, tmp_path / "cut", 11, shard_samples=4, report=stop_at(6))

@@ -18,9 +18,9 @@ def chart(kind, seed, **chosen):
     rng = Random(seed)
     data = draw_data(kind, Draw(rng), rng)
     plan = replace(draw_plan(data, rng), **chosen)
-    look = draw_page_style(FAMILIES[seed % len(FAMILIES)], rng, dark=seed % 2 == 0, hue=0.3)
-    look = replace(look, ground="flat")
-    return data, plan, look, KINDS[kind](data, plan, look, rng)
+    style = draw_page_style(FAMILIES[seed % len(FAMILIES)], rng, dark=seed % 2 == 0, hue=0.3)
+    style = replace(style, ground="flat")
+    return data, plan, style, KINDS[kind](data, plan, style, rng)
 
 
 def marks(canvas, what):
@@ -31,10 +31,10 @@ def marks(canvas, what):
 def test_every_drawing_of_the_data_names_the_same(kind):
     rng = Random(5)
     data = draw_data(kind, Draw(rng), rng)
-    look = draw_page_style(FAMILIES[0], rng, dark=False, hue=0.0)
+    style = draw_page_style(FAMILIES[0], rng, dark=False, hue=0.0)
     named = []
     for _ in range(6):
-        canvas = KINDS[kind](data, draw_plan(data, rng), look, rng)
+        canvas = KINDS[kind](data, draw_plan(data, rng), style, rng)
         ticks = {mark.key for mark in canvas.marks if mark.key.replace(".", "").isdigit()}
         named.append({mark.key for mark in canvas.marks} - ticks)
     assert all(keys == named[0] for keys in named)
@@ -43,7 +43,7 @@ def test_every_drawing_of_the_data_names_the_same(kind):
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_bars_end_at_their_marks(turned):
-    data, plan, look, canvas = chart("bar", 3, turned=turned)
+    data, plan, style, canvas = chart("bar", 3, turned=turned)
     step = np.array([-3, 0]) if turned else np.array([0, 3])  # towards the bar's foot
     found = marks(canvas, "bar")
     assert len(found) == len(data.categories) * len(data.series)
@@ -51,8 +51,8 @@ def test_bars_end_at_their_marks(turned):
         for category in data.categories:
             point = np.array(found[f"bar {category} {series}"].point)
             inside, beyond = (tuple(map(int, point + sign * step)) for sign in (1, -1))
-            assert canvas.image.getpixel(inside) == look.parts[plan.colours[s]]
-            assert canvas.image.getpixel(beyond) != look.parts[plan.colours[s]]
+            assert canvas.image.getpixel(inside) == style.parts[plan.colours[s]]
+            assert canvas.image.getpixel(beyond) != style.parts[plan.colours[s]]
 
 
 def test_bars_are_as_long_as_their_values():
@@ -74,14 +74,14 @@ def test_bars_are_as_long_as_their_values():
 )
 def test_points_and_slices_have_their_colour_at_their_marks(kind, what):
     for seed in range(6):
-        data, plan, look, canvas = chart(kind, seed)
+        data, plan, style, canvas = chart(kind, seed)
         for key, mark in marks(canvas, "slice" if kind == "pie" else "point").items():
             names = key.split(" ")[1:]
             if kind == "pie":
                 part = plan.colours[data.categories.index(names[0])]
             else:
                 part = plan.colours[data.series.index(names[1]) if kind == "line" else 0]
-            assert canvas.image.getpixel(tuple(map(int, mark.point))) == look.parts[part]
+            assert canvas.image.getpixel(tuple(map(int, mark.point))) == style.parts[part]
 
 
 def test_turning_a_scatter_swaps_its_axes():

@@ -1,4 +1,4 @@
-"""Fonts for pairs of text: found, told from symbols, and the same wherever they lie."""
+"""Fonts for pairs of text: found, separated from symbols, and the same wherever they lie."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def test_fonts_of_symbols_are_no_latin_fonts(name):
     assert not draws_latin(bundled_folder() / f"{name}.ttf")
 
 
-def test_bold_is_told_by_the_style(three):
+def test_bold_is_recognised_by_the_style(three):
     shutil.copy(bundled_folder() / "DejaVuSans-Bold.ttf", three)
     sans = next(family for family in find_families([three]) if family.name == "DejaVu Sans")
     assert [face.bold for face in sans.faces] == [True, False]
@@ -46,7 +46,7 @@ def test_the_digest_is_of_the_fonts_not_of_their_folder(three, tmp_path_factory)
     assert fonts_digest(families) != fonts_digest(find_families([other]))
 
 
-def test_too_few_families_tell_what_to_install(three):
+def test_too_few_families_name_what_to_install(three):
     (three / "STIXGeneral.ttf").write_bytes(b"no font")
     with pytest.raises(ConfigError, match=r"got DejaVu Sans, DejaVu Serif.*fonts-liberation"):
         find_families([three])

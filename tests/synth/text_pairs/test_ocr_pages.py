@@ -55,9 +55,9 @@ def test_a_style_lays_out_every_text_once_apart_and_on_the_page(style):
         draw = Draw(rng)
         texts = [draw.price() for _ in range(3)] + [draw.any() for _ in range(10 + seed)]
         rng.shuffle(texts)
-        look = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
-        look = replace(look, capitals=seed % 3 == 0)
-        canvas = STYLES[style](texts, look, rng)
+        page_style = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
+        page_style = replace(page_style, capitals=seed % 3 == 0)
+        canvas = STYLES[style](texts, page_style, rng)
         assert sorted(mark.key for mark in canvas.marks) == sorted(texts)
         for i, mark in enumerate(canvas.marks):
             x0, y0, x1, y1 = mark.box
@@ -67,13 +67,13 @@ def test_a_style_lays_out_every_text_once_apart_and_on_the_page(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_all_text_can_be_told_from_its_ground(style):
+def test_all_text_stands_out_from_its_ground(style):
     for seed in range(4):
         rng = Random(100 + seed)
         draw = Draw(rng)
         texts = [draw.any() for _ in range(10)]
-        look = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
-        canvas = STYLES[style](texts, look, rng)
+        page_style = draw_page_style(rng.choice(FAMILIES), rng, dark=seed % 2 == 0, hue=0.1)
+        canvas = STYLES[style](texts, page_style, rng)
         grey_HW = np.asarray(canvas.image.convert("L"), int)
         for mark in canvas.marks:
             x0, y0, x1, y1 = map(int, mark.box)

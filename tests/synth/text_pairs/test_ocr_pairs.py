@@ -104,7 +104,7 @@ class DotMaker(OcrPairMaker):
 
 
 @pytest.mark.parametrize("level", range(len(LEVELS)))
-def test_points_of_written_pictures_lie_where_the_pixels_say(level):
+def test_points_of_written_pictures_lie_on_their_pixels(level):
     config = OcrPairsConfig(what=("words",))
     for repeat in range(4):
         index = level * len(list_categories(config)) + repeat
@@ -165,7 +165,7 @@ def test_random_features_find_about_chance(made):
     assert score.pooled.value == pytest.approx(score.chance, abs=0.015)
 
 
-def test_a_stopped_set_goes_on_and_ends_the_same(tmp_path):
+def test_a_stopped_set_resumes_and_ends_the_same(tmp_path):
     class Stop(Exception):
         pass
 
@@ -207,15 +207,15 @@ def test_a_preview_of_few_pairs_shows_every_level_and_category(made):
     assert _spread_pairs(made[:3], 12) == made[:3]
 
 
-def test_a_folder_without_fonts_is_told(tmp_path, capsys):
+def test_a_folder_without_fonts_is_refused(tmp_path, capsys):
     (tmp_path / "none").mkdir()
     for folder in ("none", "nowhere"):
         out = str(tmp_path / "pairs")
         assert run_diglot("select", "ocr-pairs", out, "--fonts", tmp_path / folder) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert "too few font families" in told
-    assert "Install the Debian packages" in told
-    assert "no such folder of fonts" in told
+    complaints = " ".join(capsys.readouterr().err.split())
+    assert "too few font families" in complaints
+    assert "Install the Debian packages" in complaints
+    assert "no such folder of fonts" in complaints
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def test_the_picture_holds_the_page_unless_it_is_cropped(level):
     for seed in range(30):
         warp = drawn(seed, strength=level.strength)
         height, width = warp.image_hw
-        spare = level.strength.crop_share * 320 + 2
+        margin_px = level.strength.crop_share * 320 + 2
         moved_42 = warp.forward(corners_42)
-        assert (moved_42 > -spare).all()
-        assert (moved_42 < np.array([width, height]) + spare).all()
+        assert (moved_42 > -margin_px).all()
+        assert (moved_42 < np.array([width, height]) + margin_px).all()
 
 
 def test_a_boxs_extent_holds_all_its_points():

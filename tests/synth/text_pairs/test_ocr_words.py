@@ -29,7 +29,7 @@ def test_no_text_repeats_or_lies_within_another(seed):
             assert not set(text.split()) & set(other.split())
 
 
-def test_a_look_alike_differs_in_one_character():
+def test_a_near_copy_differs_in_one_character():
     draw = Draw(Random(0))
     for text in [draw.long_word(5), draw.price(), draw.number()]:
         other = draw.like(text)

@@ -151,7 +151,7 @@ def test_held_out_words_stand_in_one_split_alone(kind: Kind) -> None:
         TextSceneMaker(families(), TextScenesConfig(), kind, split="test_words")
 
 
-def test_scenes_of_the_defaults_are_told_as_before() -> None:
+def test_scenes_of_the_defaults_are_described_as_before() -> None:
     config = TextSceneMaker(families(), TextScenesConfig(), "words").info["config"]
     assert not {"values", "held_out_words"} & set(config)
 

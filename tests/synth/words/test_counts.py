@@ -35,7 +35,7 @@ def test_small_memory_goes_to_the_disk() -> None:
         assert list(counts.commonest()) == expected(whole)
 
 
-def test_a_word_may_be_known_and_never_seen() -> None:
+def test_a_word_may_be_known_and_never_counted() -> None:
     with WordCounts() as counts:
         counts.add(["dog", "the"], times=0)
         counts.add(["dog"])

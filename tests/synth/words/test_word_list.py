@@ -40,7 +40,7 @@ def expected(captions: list[str]) -> list[tuple[str, int]]:
     return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def spoil(shard: Path, column: str) -> None:
+def damage_shard(shard: Path, column: str) -> None:
     """Zeros where a column's values are; the footer stays whole."""
     group = pq.read_metadata(shard).row_group(0)
     columns = [group.column(index) for index in range(group.num_columns)]
@@ -90,7 +90,7 @@ def test_common_words_are_nouns_and_adjectives(tmp_path: Path) -> None:
     assert not {"the", "of", "is", "and"} & set(words)
 
 
-def test_lines_that_are_no_records_are_set_aside(tmp_path: Path) -> None:
+def test_lines_that_are_no_records_are_rejected(tmp_path: Path) -> None:
     source = tmp_path / "captions.jsonl"
     source.write_bytes(b'{"caption": "a fox"}\nnot json\n{"caption": 3}\n[]\n{"caption": "\xff"}\n')
     rejected = Rejected(tmp_path / "rejected.jsonl")
@@ -101,7 +101,7 @@ def test_lines_that_are_no_records_are_set_aside(tmp_path: Path) -> None:
 def test_a_failed_build_leaves_the_old_list(tmp_path: Path) -> None:
     write_dataset(tiny_samples(4), tmp_path / "data")
     before = build([tmp_path / "data"], tmp_path / "out.tsv")
-    spoil(next((tmp_path / "data").glob("*.parquet")), "caption")
+    damage_shard(next((tmp_path / "data").glob("*.parquet")), "caption")
     with pytest.raises(DataError, match="shard cannot be read"):
         build([tmp_path / "data"], tmp_path / "out.tsv")
     assert len((tmp_path / "out.tsv").read_text().splitlines()) == len(before)

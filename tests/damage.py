@@ -1,4 +1,4 @@
-"""Spoiling files of an output folder, one at a time: what a crash, a disk or a user may do."""
+"""Damage to files of an output folder, one at a time: what a crash, a disk or a user may do."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ def contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]
     }
 
 
-def spoil_each(
+def damage_each(
     whole: Path, copy: Path, ways: tuple[str, ...], *, without: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    """Bring `copy` to a copy of `whole` with one file spoiled; yields that file's name."""
+    """Bring `copy` to a copy of `whole` with one file damaged; yields that file's name."""
     for name, content in contents(whole, without=without).items():
         for way in ways:
             if WAYS[way](content) == content:
@@ -45,7 +45,7 @@ def spoil_each(
 
 
 def check_mended_or_named(
-    run: Callable[[], None], spoiled: str, check_whole: Callable[[], None], names: set[str]
+    run: Callable[[], None], damaged: str, check_whole: Callable[[], None], names: set[str]
 ) -> None:
     """`run` must bring the folder back as it was, or refuse naming one of its files."""
     refusal = ""
@@ -54,9 +54,9 @@ def check_mended_or_named(
     except DiglotError as error:
         refusal = str(error)
     if refusal:
-        assert any(Path(name).name in refusal for name in names), (spoiled, refusal)
+        assert any(Path(name).name in refusal for name in names), (damaged, refusal)
         return
     try:
         check_whole()
     except AssertionError as error:
-        raise AssertionError(f"silently wrong: {spoiled}") from error
+        raise AssertionError(f"silently wrong: {damaged}") from error

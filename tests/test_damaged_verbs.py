@@ -1,7 +1,7 @@
-"""Any one file that a verb wrote spoiled: the same command mends it, or refuses and names it.
+"""Any one file that a verb wrote, damaged: the same command mends it, or refuses and names it.
 
 Each command runs as a user types it, in this process. Training, datasets, and labels as a library
-are in tests/test_spoiled.py; features are in tests/data/test_features.py.
+are in tests/test_damaged.py; features are in tests/data/test_features.py.
 """
 
 import shutil
@@ -13,8 +13,8 @@ import pytest
 from diglot.core.errors import DiglotError
 from diglot.synth.scene_pairs.write import write_pairs
 from tests.cli_runner import USER_ERROR, run_diglot
+from tests.damage import WAYS, contents
 from tests.data.formats.foreign import save_image, save_json
-from tests.spoil import WAYS, contents
 from tests.synth.scene_pairs.test_scene_pairs import maker as pair_maker
 from tests.tiny_folders import save_world
 
@@ -23,7 +23,7 @@ Command = Callable[[Path], int]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = save_world(tmp_path_factory.mktemp("spoiled"))
+    root = save_world(tmp_path_factory.mktemp("damaged"))
     rows = []
     for number in range(3):
         save_image(root / f"val/{number}.jpg", seed=number)
@@ -67,7 +67,7 @@ VOLATILE = ("README.md",)
         *(pytest.param(v, tuple(WAYS), marks=pytest.mark.slow) for v in (*QUICK, *SLOW)),
     ],
 )
-def test_a_spoiled_file_is_mended_or_named(
+def test_a_damaged_file_is_mended_or_named(
     world: Path, capsys: pytest.CaptureFixture[str], verb: Command, ways: tuple[str, ...]
 ) -> None:
     out = world / verb.__name__
@@ -96,7 +96,7 @@ def find_problem(
     expected: dict[str, bytes],
     capsys: pytest.CaptureFixture[str],
 ) -> str:
-    """What is wrong with the answer to the spoiled file; "" where it was mended or named."""
+    """What is wrong with the answer to the damaged file; "" where it was mended or named."""
     capsys.readouterr()
     try:
         status = verb(world)

@@ -1,4 +1,4 @@
-"""Any one file of an output folder spoiled: the same command mends it, or refuses and names it.
+"""Any one file of an output folder damaged: the same command mends it, or refuses and names it.
 
 Features are in tests/data/test_features.py, vectors of words in tests/synth/patch_labels.
 """
@@ -11,8 +11,8 @@ from diglot.core.preprocess import Preprocess
 from diglot.data.labels import LabelWriter, open_labels
 from diglot.data.records import open_dataset, write_dataset
 from diglot.train.loop import train
+from tests.damage import WAYS, check_mended_or_named, contents, damage_each
 from tests.data.pictures import sample
-from tests.spoil import WAYS, check_mended_or_named, contents, spoil_each
 from tests.tiny_folders import save_world, tiny_samples, tiny_stage
 from tests.train.outcome import figures
 
@@ -31,10 +31,10 @@ def test_of_a_dataset(tmp_path: Path, ways: tuple[str, ...]) -> None:
         assert contents(copy) == expected
         assert list(open_dataset(copy)) == samples
 
-    for spoiled in spoil_each(whole, copy, ways, without=("README.md",)):
+    for damaged in damage_each(whole, copy, ways, without=("README.md",)):
         check_mended_or_named(
             lambda: write_dataset(samples, copy, shard_samples=2, info={"seed": 1}),
-            spoiled,
+            damaged,
             same,
             set(expected),
         )
@@ -66,8 +66,8 @@ def test_of_labels(tmp_path: Path, ways: tuple[str, ...]) -> None:
         assert contents(copy) == expected
         assert len(list(open_labels(copy, dataset))) == 6
 
-    for spoiled in spoil_each(whole, copy, ways):
-        check_mended_or_named(lambda: label(copy), spoiled, same, set(expected))
+    for damaged in damage_each(whole, copy, ways):
+        check_mended_or_named(lambda: label(copy), damaged, same, set(expected))
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -87,7 +87,7 @@ def test_of_a_run(tmp_path: Path, ways: tuple[str, ...], finished: bool) -> None
         assert (copy / "model" / "projector.safetensors").read_bytes() == expected[0]
         assert figures(copy) == expected[1]
 
-    for spoiled in spoil_each(whole, copy, ways, without=("tensorboard",)):
+    for damaged in damage_each(whole, copy, ways, without=("tensorboard",)):
         check_mended_or_named(
-            lambda: train(tiny_stage(world, copy, **settings)) and None, spoiled, same, names
+            lambda: train(tiny_stage(world, copy, **settings)) and None, damaged, same, names
         )
