@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class SizedMeasure:
     scores: Mapping[str, Mapping[int, Score]]
     """Row -> samples -> mean over seeds; low and high = worst and best seed; n = seeds."""
     half_width: float | None  # of the 95% interval that held-out items leave a single run
+    items: int | None = None  # held-out items of a single run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ def render_comparison(comparison: Comparison) -> str:
                 row for row, (_, given) in comparison.rows.items() if "pretrain" in given
             ],
             "fine_tuned": any(cost.sft_seconds is not None for cost in comparison.costs),
+            "cost_lines": _list_costs(comparison),
             "costs": {(cost.row, cost.samples): cost for cost in comparison.costs},
             "met": {(m.measure, m.row): m for m in comparison.crossovers if m.other == base},
             "met_by": {(m.measure, m.other): m for m in comparison.crossovers if m.row == base},
@@ -118,6 +120,19 @@ def render_comparison(comparison: Comparison) -> str:
             "range_text": range_text,
         },
     )
+
+
+def _list_costs(comparison: Comparison) -> list[RowCost]:
+    """Row by row with rising sizes; a row without a first stage costs the same at each, so once."""
+    order = list(comparison.rows)
+    ordered = sorted(comparison.costs, key=lambda cost: (order.index(cost.row), cost.samples))
+    listed = set[str]()
+    lines = []
+    for cost in ordered:
+        if cost.documents or cost.row not in listed:
+            lines.append(cost if cost.documents else replace(cost, samples=0))
+        listed.add(cost.row)
+    return lines
 
 
 def _find_failed(comparison: Comparison) -> set[tuple[str, int]]:

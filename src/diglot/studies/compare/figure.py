@@ -45,7 +45,9 @@ def sizes_figure(results: Mapping[str, Any]) -> Figure:
     for axes in panels[len(measures) :]:
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    seeds = len(results["seeds"])
+    title = f"mean over {seeds} seeds; bands: lowest to highest" if seeds > 1 else None
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, title=title)
     return figure
 
 

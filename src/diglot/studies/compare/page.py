@@ -12,6 +12,7 @@ from diglot.report.schema import Measure, Score
 from diglot.studies.compare.summary import at_every_size
 
 Results = Mapping[str, Any]  # results.json
+DETAILS = ("scene", "text", "ask")  # of the questions: too long for the page, in results.json
 
 
 def comparison(results: Results, environment: Mapping[str, str], command: str) -> Comparison:
@@ -54,6 +55,9 @@ def _list_row_settings(row: Mapping[str, Any]) -> dict[str, str]:
 def _list_settings(results: Results, command: str) -> dict[str, str]:
     settings = {"command": command, "data": results["data"]}
     settings |= {name: _setting_text(results[name]) for name in ("samples", "seeds")}
+    for name in ("sft", "evaluate"):
+        chosen = {k: v for k, v in results.get(name, {}).items() if k not in DETAILS}
+        settings |= {name: _setting_text(chosen)} if chosen else {}
     return settings | (
         {"over every row's recipes": _setting_text(results["set"])} if results["set"] else {}
     )
@@ -71,7 +75,14 @@ def _sized_measure(results: Results, key: str) -> SizedMeasure:
         measure=Measure(**{name: head[name] for name in HEAD}, results={}),
         scores=scores,
         half_width=mean(widths) if widths else None,
+        items=_count_items(results, key),
     )
+
+
+def _count_items(results: Results, key: str) -> int | None:
+    """Held-out items of a run; the most, where some were left out of one."""
+    counts = [job["scores"][key]["n"] for job in results["jobs"] if key in job["scores"]]
+    return max(counts, default=None)
 
 
 def _row_score(entry: Mapping[str, Any]) -> Score:

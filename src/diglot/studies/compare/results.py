@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diglot.config.parts import as_plain
 from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
@@ -40,6 +41,7 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         "about": config.about,
         "data": config.data,
         "set": config.set,
+        **_chain_entry(config),
         "baseline": baseline,
         "rows": {row.label: _row_entry(row) for row in rows},
         "samples": sorted({job.samples for job in jobs if job.pretrain}) or [0],
@@ -50,6 +52,12 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         "costs": costs(entries),
         "jobs": entries,
     }
+
+
+def _chain_entry(config: CompareConfig) -> dict[str, Any]:
+    """What follows on every row's first stage, where anything does."""
+    chain = {"sft": config.sft, "evaluate": config.evaluate}
+    return {name: as_plain(what) for name, what in chain.items() if what is not None}
 
 
 def _job_entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
