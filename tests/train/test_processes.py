@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from diglot.data.config import FeaturesConfig
 from diglot.data.records import write_dataset
 from diglot.models.trainable import Trainable
 from diglot.train.config import StageConfig
-from diglot.train.loop import train
+from diglot.train.loop import Probe, train
 from tests.models.test_chat_template import CHATML
 from tests.objectives.test_instruct import conversation
 from tests.tiny_folders import tiny_stage
@@ -23,7 +24,9 @@ from tests.train.outcome import figures, rejected, rows, steps, weights, write_r
 TIMEOUT_S = 60
 
 
-def one_of_two(rank: int, port: int, config: StageConfig, messages) -> None:
+def one_of_two(
+    rank: int, port: int, config: StageConfig, messages, prepare: Callable[[], None], probe
+) -> None:
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -36,22 +39,28 @@ def one_of_two(rank: int, port: int, config: StageConfig, messages) -> None:
         state._reset_state()
     events = []
     try:
-        train(config, report=events.append)
+        prepare()
+        train(config, report=events.append, probe=probe)
         messages.put((rank, len(events), ""))
     except Exception as error:
         messages.put((rank, len(events), f"{type(error).__name__} {error}"))
     torch.distributed.destroy_process_group()
 
 
-def train_by_two(config: StageConfig) -> dict[int, tuple[int, str]]:
-    """Per process: how often it reported, and its error if any."""
+def train_by_two(
+    config: StageConfig,
+    prepare: Callable[[], None] = lambda: None,
+    probe: Probe | None = None,
+) -> dict[int, tuple[int, str]]:
+    """Per process: how often it reported, and its error if any. Each begins by `prepare`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("fork")
     messages = context.Queue()
     processes = [
-        context.Process(target=one_of_two, args=(rank, port, config, messages)) for rank in (0, 1)
+        context.Process(target=one_of_two, args=(rank, port, config, messages, prepare, probe))
+        for rank in (0, 1)
     ]
     for process in processes:
         process.start()

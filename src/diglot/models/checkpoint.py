@@ -9,10 +9,12 @@ Frozen parts are named by their own checkpoints and not copied.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.distributed.tensor import DTensor
 
 from diglot.config.parts import as_plain
 from diglot.config.read import read_dataclass
@@ -29,35 +31,57 @@ LORA, LORA_WEIGHTS = "lora.json", "lora.safetensors"
 TEMPLATE = "chat_template.jinja"
 
 
-def save_vlm(vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...]) -> None:
-    """Write the configuration and the named parts' weights; the folder appears whole."""
+def save_vlm(
+    vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...], write: bool = True
+) -> None:
+    """Write the configuration and the named parts' weights; the folder appears whole.
+
+    Weights that are sharded over processes are gathered, so every process calls it, and one of
+    them with `write`.
+    """
+    states = {f"{part}.safetensors": _whole_state(vlm, part, write) for part in parts}
+    if vlm.language.lora:
+        states[LORA_WEIGHTS] = _unique(lora_state(vlm.language), write)
+    if not write:
+        return
     with replacing_folder(folder) as staging:
-        _write(vlm, config, staging, parts)
+        for name, state in states.items():
+            save_file(state, staging / name)
+        _write_settings(vlm, config, staging)
 
 
-def _write(vlm: VLM, config: VLMConfig, folder: Path, parts: tuple[str, ...]) -> None:
+def _write_settings(vlm: VLM, config: VLMConfig, folder: Path) -> None:
     (folder / CONFIG).write_text(json.dumps(as_plain(config), indent=2) + "\n", encoding="utf-8")
-    for part in parts:
-        module = getattr(vlm, part)
-        state = base_state(vlm.language) if part == "language" else module.state_dict()
-        save_file(_unique(state), folder / f"{part}.safetensors")
     if vlm.language.learned_template:
         (folder / TEMPLATE).write_text(vlm.language.learned_template, "utf-8")
     if vlm.language.lora:
-        save_file(_unique(lora_state(vlm.language)), folder / LORA_WEIGHTS)
         (folder / LORA).write_text(
             json.dumps(as_plain(vlm.language.lora), indent=2) + "\n", "utf-8"
         )
 
 
-def _unique(state: dict[str, Any]) -> dict[str, Any]:
-    """Tied weights once, all contiguous: safetensors refuses shared storage."""
-    pointers: set[int] = set()
+def _whole_state(vlm: VLM, part: str, keep: bool) -> dict[str, torch.Tensor]:
+    module: nn.Module = getattr(vlm, part)
+    state = base_state(vlm.language) if part == "language" else module.state_dict(keep_vars=True)
+    return _unique(state, keep)
+
+
+def _unique(state: dict[str, torch.Tensor], keep: bool) -> dict[str, torch.Tensor]:
+    """Tied weights once, all whole and contiguous: safetensors refuses shared storage.
+
+    Sharded ones are gathered by all processes together; those that do not `keep` get none.
+    """
+    known: set[int] = set()
     kept = {}
     for name, value in state.items():
-        if value.data_ptr() not in pointers or not value.numel():
-            pointers.add(value.data_ptr())
-            kept[name] = value.detach().cpu().contiguous()
+        # an empty shard has no storage to tell it by, and all processes must go the same way
+        identity = id(value) if isinstance(value, DTensor) else value.data_ptr()
+        if identity in known and value.numel():
+            continue
+        known.add(identity)
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        if keep:
+            kept[name] = whole.detach().cpu().contiguous()
     return kept
 
 

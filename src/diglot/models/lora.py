@@ -69,7 +69,7 @@ def lora_state(language: Language) -> dict[str, torch.Tensor]:
 
 def base_state(language: Language) -> dict[str, torch.Tensor]:
     """The language model's own weights under their own names, whether adapters sit in it or not."""
-    state = language.state_dict()
+    state = language.state_dict(keep_vars=True)
     return {n.replace(".base_layer.", "."): v for n, v in state.items() if "lora_" not in n}
 
 

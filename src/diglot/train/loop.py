@@ -43,6 +43,7 @@ from diglot.train.order import make_order
 from diglot.train.probing import Probing
 from diglot.train.run_folder import KEPT, lock_run, open_run
 from diglot.train.samples import PreparedSamples, try_records
+from diglot.train.sharding import blank_views, check_sharding, read_sharding, whole_weights
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
@@ -163,6 +164,8 @@ class _Run:
         """Train to the end and write the checkpoint."""
         config = self.config
         optimizer = make_optimizer(self.vlm, config.optim)
+        check_sharding(self.accelerator, self.vlm)
+        self.blank = self._blank_views()
         model, optimizer = self.accelerator.prepare(self.vlm, optimizer)
         start = load_state(self.folder / "state", model, optimizer, self.accelerator)
         log.info("steps %d to %d of %s", start, self.order.steps, self.folder)
@@ -179,6 +182,12 @@ class _Run:
             probing.log_cost()
         watch.close()
         return self._write_result()
+
+    def _blank_views(self) -> tuple[torch.Tensor, ...]:
+        """For passes of text alone, which processes need that share a sharded model."""
+        if not self.accelerator.is_fsdp2:
+            return ()
+        return blank_views(self.vlm, "features" if self.config.features else "pixels")
 
     @contextmanager
     def _others(self) -> Iterator[Callable[..., None] | None]:
@@ -218,6 +227,7 @@ class _Run:
                 weights=self.objective.weights_at(self.order.progress(step)),
                 clip=config.optim.clip,
                 dummy=self.dummy,
+                blank=self.blank,
             )
             watch.check()
             seconds = time.perf_counter() - began
@@ -267,7 +277,8 @@ class _Run:
         def on_model() -> Mapping[str, float]:
             assert probe is not None
             self.vlm.eval()
-            figures = probe(self.vlm)
+            with whole_weights(self.vlm, self.accelerator):
+                figures = probe(self.vlm)
             train_mode(self.vlm)
             return figures
 
@@ -297,8 +308,9 @@ class _Run:
     def _write_result(self) -> Path:
         target = self.folder / "model"
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
+        main = self.accelerator.is_main_process
+        save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep(), write=main)
+        if main:
             mark_finished(self.folder)
         for reason, count in self.batches.notes.most_common():
             if count:
@@ -341,6 +353,7 @@ def _log_parts(counts: list[PartCount]) -> None:
 
 def _accelerator(config: StageConfig) -> Accelerator:
     check_trackers(config.trackers)
+    read_sharding()
     try:
         return Accelerator(
             mixed_precision=config.precision,

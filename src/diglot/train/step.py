@@ -11,11 +11,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DiglotError
 from diglot.core.objective import Gather
 from diglot.train.mixture import Mixture
+from diglot.train.sharding import is_sharded, touch_everything
 
 
 class NonFiniteLossError(DiglotError):
@@ -43,16 +45,19 @@ def train_step(
     weights: Mapping[str, float],
     clip: float,
     dummy: Batch | None = None,
+    blank: tuple[torch.Tensor, ...] = (),
 ) -> StepResult:
     """Forward and backward over the micro-batches, one update.
 
     Each term is a mean over the supervised items of the whole step, as one large batch would give.
     A None is a micro-batch whose samples were all rejected; of several processes every one must
-    make as many passes, so `dummy` is passed in its place with weight 0. Raises NonFiniteLossError.
+    make as many passes, so `dummy` is passed in its place with weight 0; a pass of text alone gets
+    the views `blank`, which no document reads. Raises NonFiniteLossError.
     """
     several = accelerator.num_processes > 1
     passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
     passes = [batch and objective.select(batch, _gather(accelerator)) for batch in passes]
+    passes = [replace(b, views=blank) if b and not b.views else b for b in passes]
     counts = _global_counts(passes, objective, accelerator)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
     logs: list[Mapping[str, float]] = []
@@ -164,7 +169,9 @@ def _backward(
     """
     sums = torch.zeros(len(objective.terms), dtype=torch.float64)
     batch = batch.to(accelerator.device)
-    out = model(batch, objective.reads)
+    # Accelerate wraps a model's forward in autocast unless FSDP2 shards it
+    with accelerator.autocast() if is_sharded(model) else contextlib.nullcontext():
+        out = model(batch, objective.reads)
     terms = objective.loss(out, batch)
     loss = torch.zeros((), device=accelerator.device)
     for index, term in enumerate(objective.terms):
@@ -175,7 +182,7 @@ def _backward(
             sums[index] = value.item()
             loss = loss + weight * value
     if accelerator.num_processes > 1:  # all that learns must get a gradient on every process
-        loss = loss + 0.0 * sum(p.sum() for p in model.parameters() if p.requires_grad)
+        loss = loss + touch_everything(model, out).to(loss.device)
     if loss.requires_grad:
         # data parallelism averages gradients over processes; the mean is already over all of them
         accelerator.backward(loss * accelerator.num_processes)
@@ -198,4 +205,6 @@ def _means(sums: torch.Tensor, objective: Mixture, counts: Mapping[str, float]) 
 def _grad_norm(model: nn.Module, accelerator: Accelerator, clip: float) -> float:
     learn = [p for p in model.parameters() if p.requires_grad]
     norm = accelerator.clip_grad_norm_(learn, clip if clip > 0 else float("inf"))
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     return float(norm) if norm is not None else 0.0
