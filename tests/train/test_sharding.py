@@ -19,6 +19,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.data.config import FeaturesConfig
 from diglot.data.records import write_dataset
+from diglot.models.checkpoint import load_vlm
 from diglot.models.config import LoraConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLM
@@ -210,12 +211,14 @@ def test_half_precision_computes_as_unsharded(world, tmp_path):
 
 @pytest.mark.slow
 def test_what_two_wrote_goes_out_to_stock_transformers(world, tmp_path):
-    stage = tiny_stage(world, tmp_path / "two", max_samples=8, trainable=EVERYTHING)
+    settings = {"max_samples": 8, "keep_every": 1, "trainable": EVERYTHING}
+    stage = tiny_stage(world, tmp_path / "two", **settings)
     projector = {"name": "mlp", "hidden": 32}  # a Llava's is as wide as its language model
     model = replace(stage.model, projector=projector, preprocess=Preprocess(image_px=32))
     told = train_by_two(replace(stage, model=model), sharded())
     assert told[0][1] == ""
     command = ["export", tmp_path / "two" / "model", "--to", "llava", "--out", tmp_path / "out"]
+    assert load_vlm(tmp_path / "two" / "kept" / "step-00000001")
     assert run_diglot(*command, "--check") == 0
 
 

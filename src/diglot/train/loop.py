@@ -299,18 +299,19 @@ class _Run:
         every = self.config.keep_every
         if not every or step % every or step == self.order.steps:
             return
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            target = self.folder / KEPT / f"step-{step:08d}"
-            target.parent.mkdir(exist_ok=True)
-            save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep())
+        target = self.folder / KEPT / f"step-{step:08d}"
+        target.parent.mkdir(exist_ok=True)
+        self._save_model(target)
 
-    def _write_result(self) -> Path:
-        target = self.folder / "model"
+    def _save_model(self, target: Path) -> None:
         self.accelerator.wait_for_everyone()
         main = self.accelerator.is_main_process
         save_vlm(self.vlm, self.config.model, target, parts=self._parts_to_keep(), write=main)
-        if main:
+
+    def _write_result(self) -> Path:
+        target = self.folder / "model"
+        self._save_model(target)
+        if self.accelerator.is_main_process:
             mark_finished(self.folder)
         for reason, count in self.batches.notes.most_common():
             if count:
