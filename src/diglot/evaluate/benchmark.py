@@ -127,14 +127,23 @@ def _write(
     lines = []
     for chosen in tasks:
         for item in make_items(chosen, scenes, seed=seed):
-            if item.image is None and item.scene in pictures:
-                name = written.get(item.scene) or _write_picture(folder, pictures[item.scene])
-                written[item.scene] = name
-                item = replace(item, image=name)
+            picture = _find_picture(item, chosen, pictures)
+            if item.image is None and picture is not None:
+                place = f"{chosen.key if chosen.task.picture_of else ''} {item.scene}"
+                written[place] = written.get(place) or _write_picture(folder, picture)
+                item = replace(item, image=written[place])
             lines.append(json.dumps(item.to_json(), ensure_ascii=False, sort_keys=True) + "\n")
     (folder / ITEMS).write_text("".join(lines), "utf-8")
     content = {"about": about, "items": len(lines), "items_sha256": file_sha256(folder / ITEMS)}
     (folder / ABOUT).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _find_picture(
+    item: Item, chosen: ChosenTask, pictures: Mapping[str, Picture]
+) -> Picture | None:
+    """That of the item's scene, or of its task's own data."""
+    own = chosen.task.picture_of
+    return own(item) if own else pictures.get(item.scene)
 
 
 def make_items(chosen: ChosenTask, scenes: Sequence[Sample], *, seed: int) -> Iterator[Item]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from diglot.config.parts import as_plain, load_part, part_config, split_part
 from diglot.core.errors import ConfigError
-from diglot.core.types import Sample
+from diglot.core.types import Picture, Sample
 from diglot.evaluate import scoring
 from diglot.evaluate.items import Item
 
@@ -75,6 +75,8 @@ class Task:
     """The metric of its scorer that stands for the task."""
     needs_scenes: bool = True
     """Makes its items of scenes."""
+    picture_of: Callable[[Item], Picture] | None = None
+    """The picture of an item that is of no scene, its bytes or its file."""
 
     def score(self, items: Sequence[Item], answers: Sequence[str]) -> Scores:
         """By metric the value of every item's answer."""

@@ -1,10 +1,12 @@
-"""Captions against references: METEOR, ROUGE-L and CIDEr, also of checkpoints after pretraining.
+"""Captions against references: METEOR, ROUGE-L, CIDEr and SPICE, also after pretraining alone.
 
 By pycocoevalcap, the scorers of COCO's captions (Chen et al. 2015, arXiv 1504.00325), which
 lmms-eval uses too. METEOR and COCO's tokenizer are Java programs inside it. METEOR is the mean over
 pictures here; the whole set's own figure differs a little, as it sums its parts before it divides.
+SPICE is a Java program too, over Stanford CoreNLP's models, which pycocoevalcap fetches apart.
 """
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,7 +23,7 @@ from diglot.core.types import Sample
 from diglot.evaluate.items import Item
 from diglot.evaluate.task import AskConfig, Scores, Task, Way
 
-Metric = Literal["METEOR", "ROUGE-L", "CIDEr"]
+Metric = Literal["METEOR", "ROUGE-L", "CIDEr", "SPICE"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class Config(AskConfig):
     references: str = ""
     """A JSON file {sample id: [captions]} in place of the records' own captions."""
     metrics: tuple[Metric, ...] = ("METEOR", "ROUGE-L", "CIDEr")
-    """Of METEOR, ROUGE-L, CIDEr; the first stands for the task."""
+    """Of METEOR, ROUGE-L, CIDEr, SPICE; the first stands for the task."""
     tokens: Literal["ptb", "plain"] = "ptb"
     """COCO's tokenizer (ptb, needs Java), or lower-case words (plain), whose figures compare with
     nobody else's."""
@@ -54,6 +56,8 @@ class Config(AskConfig):
                 fix="Install it, or set metrics: [ROUGE-L, CIDEr] and tokens: plain.",
                 where="options.captioning",
             )
+        if "SPICE" in self.metrics:
+            check_spice()
 
 
 def build(config: Config) -> Task:
@@ -67,6 +71,26 @@ def build(config: Config) -> Task:
         asked=config,
         metric=config.metrics[0],
     )
+
+
+def check_spice() -> None:
+    """Raises ConfigError where Java or the models that SPICE parses with are not there."""
+    if shutil.which("java") is None:
+        raise ConfigError(
+            "SPICE is a Java program, and there is no java here", where="options.captioning"
+        )
+    found = importlib.util.find_spec("pycocoevalcap")
+    places = list(found.submodule_search_locations or ()) if found else []
+    folder = Path(places[0]) / "spice" if places else None
+    if folder is None or not list(folder.glob("lib/stanford-corenlp-*-models.jar")):
+        raise ConfigError(
+            "SPICE parses with Stanford CoreNLP's models (400 MB), and they are not here",
+            expected=f"stanford-corenlp-*-models.jar in {folder / 'lib' if folder else 'its lib'}",
+            fix="pip install 'diglot[captions]', then python -c 'from pycocoevalcap.spice."
+            "get_stanford_models import get_stanford_models; get_stanford_models()'; "
+            "or leave SPICE out of metrics.",
+            where="options.captioning",
+        )
 
 
 def _make(scenes: Sequence[Sample], config: Config) -> Iterator[Item]:
@@ -123,15 +147,28 @@ def _score(metric: Metric, truth: Any, made: Any) -> Sequence[float]:
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.meteor.meteor import Meteor
         from pycocoevalcap.rouge.rouge import Rouge
+        from pycocoevalcap.spice.spice import Spice
     except ImportError as error:
         raise ConfigError(
             "captions need pycocoevalcap", fix="pip install 'diglot[captions]'"
         ) from error
     scorers: dict[Metric, Any] = {"METEOR": Meteor, "ROUGE-L": Rouge, "CIDEr": Cider}
+    scorers["SPICE"] = Spice
     _, values = scorers[metric]().compute_score(truth, made)
+    if metric == "SPICE":
+        values = read_spice(values, list(made))
     if len(values) != len(made):
         raise DataError(f"{metric} gave {len(values)} scores for {len(made)} captions")
     return np.asarray(values, np.float64).tolist()
+
+
+def read_spice(values: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[float]:
+    """The F-score over all tuples of the caption of each name; 0 where it is undefined.
+
+    SPICE gives its values in the order of the sorted names.
+    """
+    scores = {n: float(v["All"]["f"]) for n, v in zip(sorted(names), values, strict=True)}
+    return [scores[name] if np.isfinite(scores[name]) else 0.0 for name in names]
 
 
 def _ptb_tokens(captions: Mapping[str, list[str]]) -> dict[str, list[str]]:

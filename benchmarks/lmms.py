@@ -1,0 +1,105 @@
+"""Written answers by our own harness and by lmms-eval's class: same checkpoint, questions, batch.
+
+Needs lmms-eval in an environment of its own (`make lmms`, or DIGLOT_LMMS_PYTHON). Whole commands
+are timed, few questions and many: the difference is what questions cost, without the start.
+The checkpoint is a random CLIP tower (256 patches) before the embedded language model, as stock
+Llava; both harnesses write the same answers (tests/evaluate/test_lmms.py).
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from diglot.models.checkpoint import save_vlm
+from diglot.models.vlm import VLMConfig, build_vlm
+
+PYTHON = os.environ.get("DIGLOT_LMMS_PYTHON", "build/lmms/bin/python")
+FEW, MANY, TOKENS, ROUNDS = 4, 28, 12, 2
+BATCH = 1  # the most that its class for Llava takes
+TOWER = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+}
+
+
+def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
+    """Seconds a question of both; nothing where lmms-eval is not there."""
+    if not Path(PYTHON).exists():
+        console.print(f"lmms: no lmms-eval at {PYTHON} (make lmms)")
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        took = _time_harnesses(Path(folder))
+    figures = {name: _summarise(by_count) for name, by_count in took.items()}
+    table = Table("harness", "s a question", "s a command of few", title=f"batch {BATCH}")
+    for name, figure in figures.items():
+        table.add_row(name, f"{figure['s_per_question']:.3f}", f"{figure['s_few']:.1f}")
+    console.print(table)
+    ratio = figures["lmms"]["s_per_question"] / figures["diglot"]["s_per_question"]
+    console.print(f"lmms-eval takes {ratio:.2f} times as long a question")
+    return {**figures, "ratio": ratio, "batch": BATCH, "questions": [FEW, MANY]}
+
+
+def _time_harnesses(root: Path) -> dict[str, dict[int, list[float]]]:
+    """By harness and number of questions the clock seconds of every round."""
+    checkpoint = _export_checkpoint(root)
+    took: dict[str, dict[int, list[float]]] = {"diglot": {}, "lmms": {}}
+    for count in (FEW, MANY):  # questions are made before anything is timed
+        _evaluate(checkpoint, root, count, "diglot")
+    for _ in range(ROUNDS):
+        for count in (FEW, MANY):
+            for name, by_count in took.items():
+                for kept in ("answers", "lmms"):
+                    shutil.rmtree(root / str(count) / kept, ignore_errors=True)
+                began = time.perf_counter()
+                _evaluate(checkpoint, root, count, name)
+                by_count.setdefault(count, []).append(time.perf_counter() - began)
+    return took
+
+
+def _summarise(by_count: dict[int, list[float]]) -> dict[str, Any]:
+    few, many = (statistics.median(by_count[count]) for count in (FEW, MANY))
+    return {"s_per_question": (many - few) / (MANY - FEW), "s_few": few, "all_s": by_count}
+
+
+def _export_checkpoint(root: Path) -> Path:
+    torch.manual_seed(0)
+    tower = CLIPVisionModel(CLIPVisionConfig(patch_size=14, image_size=224, **TOWER))
+    tower.save_pretrained(root / "clip")
+    config = VLMConfig(
+        encoder={"name": "clip", "path": str(root / "clip")},
+        projector={"name": "mlp", "activation": "gelu", "match_words": False},
+    )
+    save_vlm(build_vlm(config, seed=0), config, root / "model", parts=("projector",))
+    _call("export", str(root / "model"), "--to", "llava", "--out", str(root / "exported"))
+    return root / "exported"
+
+
+def _evaluate(checkpoint: Path, root: Path, count: int, harness: str) -> None:
+    task = {"limit": count, "max_tokens": TOKENS, "ways": ["generate"]}
+    options = json.dumps({"description": task})
+    out = root / str(count)
+    args = ["--tasks", "description", "--options", options, "--out", str(out)]
+    args += ["--count", str(MANY), "--ask.batch", str(BATCH), "--pictures", "1"]
+    if harness == "lmms":
+        args += ["--harness", "lmms", "--lmms.python", PYTHON, "--lmms.batch_size", str(BATCH)]
+    _call("evaluate", str(checkpoint), *args)
+
+
+def _call(*args: str) -> None:
+    made = subprocess.run([sys.executable, "-m", "diglot", *args], capture_output=True, text=True)
+    if made.returncode:
+        raise SystemExit(f"diglot {args[0]} failed: {made.stderr[-2000:]}")
