@@ -122,3 +122,16 @@ def test_the_page_in_a_browser_fits_a_phone_and_asks_for_nothing(
     assert page.locator("[data-measure=cka] [data-run=g]").is_visible()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     page.close()
+
+
+def test_one_checkpoint_in_two_records_is_one_run() -> None:
+    """As our own harness and lmms-eval score it, each with its own form of the weights."""
+    other = record(
+        "a", measures=[entry("lmms.gqa", "a", 50.0)], weights="cd" * 32, data="lmms-eval"
+    )
+    report = read_report(joined(record("a"), other))
+    assert report.runs == ("a",)
+    assert [measure.key for measure in report.measures] == ["cka", "entropy", "lmms.gqa"]
+    assert {"weights of a", "weights of a, lmms-eval"} <= set(report.settings)
+    with pytest.raises(DataError, match="two runs are called 'a'"):
+        joined(record("a"), other, record("a", measures=[entry("lmms.gqa", "a", 60.0)]))

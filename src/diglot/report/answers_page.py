@@ -10,6 +10,7 @@ from diglot.report.answers_schema import AnswersPage, Question, read_answers_pag
 from diglot.report.render import render, write_page
 from diglot.report.score_summary import view_summary
 
+MOST_PAIRED = 4  # of more runs only neighbours are paired: checkpoints of a run in order
 RIGHT = 0.5  # a score of at least this counts as right
 
 
@@ -67,6 +68,7 @@ def list_filters(runs: tuple[str, ...]) -> list[Filter]:
     pairs = [
         Filter(title=f"{runs[a]} right, {runs[b]} wrong", right=(a,), wrong=(b,))
         for a, b in permutations(numbers, 2)
+        if len(runs) <= MOST_PAIRED or abs(a - b) == 1
     ]
     return pairs + own
 

@@ -25,6 +25,7 @@ class ArrangedTable:
     rows: tuple[Cells, ...]  # by run
     changes: tuple[Cells, ...]  # of the further runs against the first
     missing: tuple[str, ...]  # columns of the paper that no run has
+    means: bool
 
 
 def arrange_tables(measures: Sequence[Measure], runs: Sequence[str]) -> list[ArrangedTable]:
@@ -46,9 +47,10 @@ def _arrange(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str
     heads = [
         (group, [*columns, *(["mean"] if table.means else [])])
         for group, columns in shown.items()
-        if columns or table.means
+        if columns
     ]
-    heads += [("", ["All"])] if table.means else []
+    whole = table.means and all(shown.values())  # without a group there is nothing to average
+    heads += [("", ["All"])] if whole else []
     relative = table.change == "relative"
     heads += [("", ["mean gain, %"])] if relative else []
     if relative:
@@ -61,6 +63,7 @@ def _arrange(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str
         changes=tuple(_subtract(rows[0], row) for row in rows[1:])
         if table.change == "difference"
         else (),
+        means=table.means,
         missing=tuple(column for column in table.columns if column not in by_title),
     )
 
@@ -76,11 +79,14 @@ def _write_row(
     }
     cells, means = list[float | None](), list[float | None]()
     for group, columns in shown.items():
+        if not columns:
+            continue
         cells += [values[column] for column in columns]
         if table.means:
             means.append(plain_mean([values.get(column) for column in table.groups[group]]))
             cells.append(means[-1])
-    return tuple(cells) + ((plain_mean(means),) if table.means else ())
+    whole = table.means and all(shown.values())
+    return tuple(cells) + ((plain_mean(means),) if whole else ())
 
 
 def _subtract(first: Cells, other: Cells) -> Cells:

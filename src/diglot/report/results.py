@@ -58,14 +58,11 @@ def read_result(path: Path) -> Record:
 def join_results(records: Sequence[Record], *, title: str, command: str) -> dict[str, Any]:
     """Several records as the data of one page (`schema.Report`).
 
-    Raises DataError where two runs have one label.
+    A run of one label in several records is one run with the measures of all: the same checkpoint
+    by our own harness and by lmms-eval. Raises DataError where both measured the same.
     """
-    runs = [run for record in records for run in record.runs]
-    twice = next((run for run in runs if runs.count(run) > 1), None)
-    if twice is not None:
-        raise DataError(
-            f"two runs are called {twice!r}", fix="Measure one of them with another --label."
-        )
+    _check_labels(records)
+    runs = list(dict.fromkeys(run for record in records for run in record.runs))
     by_key = [{str(entry.get("key")): entry for entry in record.measures} for record in records]
     measures = side_by_side(by_key)
     return {
@@ -88,6 +85,21 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
     }
 
 
+def _check_labels(records: Sequence[Record]) -> None:
+    """Raises DataError where a label has a measure, or a training's curves, in two records."""
+    taken: set[tuple[str, str]] = set()
+    for record in records:
+        for run in record.runs:
+            own = {str(e.get("key")) for e in record.measures if run in e.get("results", {})}
+            own |= {f"curve {curve.get('title')}" for curve in record.curves} or set()
+            found = {(run, key) for key in own or {""}}
+            if found & taken:
+                raise DataError(
+                    f"two runs are called {run!r}", fix="Measure one of them with another --label."
+                )
+            taken |= found
+
+
 def _curves_title(records: Sequence[Record]) -> str:
     if not any(record.curves for record in records):
         return "By layer"
@@ -100,7 +112,7 @@ def _stage_name(record: Record) -> str:
 
 def _summary(records: Sequence[Record]) -> str:
     """What is compared, and what makes the figures hard to compare."""
-    count = sum(len(r.runs) for r in records)
+    count = len({run for r in records for run in r.runs})
     measured = [r for r in records if r.measures]
     if not measured:
         return f"{count} training runs: their losses and probes by step."
@@ -115,7 +127,11 @@ def _summary(records: Sequence[Record]) -> str:
 
 
 def _settings(records: Sequence[Record]) -> dict[str, str]:
-    settings = {f"weights of {r.runs[0]}": r.weights[:16] for r in records if r.weights}
+    settings: dict[str, str] = {}
+    for record in (r for r in records if r.weights):
+        name, weights = f"weights of {record.runs[0]}", record.weights[:16]
+        other = settings.get(name, weights) != weights  # one label, in two forms of a checkpoint
+        settings[f"{name}, {record.data}" if other else name] = weights
     first = records[0].settings.get("measures", {})
     options = {
         f"options of {name}": json.dumps(chosen, ensure_ascii=False)
