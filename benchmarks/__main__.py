@@ -25,7 +25,7 @@ from benchmarks import (
     synth,
     synth_cost,
 )
-from diglot.train.run_folder import environment
+from diglot.train.run_folder import describe_environment
 
 SUITES = {
     "code_switch": code_switch.run,
@@ -56,7 +56,7 @@ def main() -> None:
     console = Console()
     limit = machine.gemm_flops()
     console.print(f"float32 GEMM rate of this machine: {limit / 1e9:.0f} GFLOP/s")
-    figures = {"environment": environment(), "gemm_flops": limit}
+    figures = {"environment": describe_environment(), "gemm_flops": limit}
     for name in args.suites or SUITES:
         figures[name] = SUITES[name](console, layers=args.layers, gemm_flops=limit)
     if args.json:

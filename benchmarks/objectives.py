@@ -23,7 +23,7 @@ from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, Region, Sample
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
 
@@ -117,7 +117,7 @@ def _masked(region: Region, size_hw: tuple[int, int]) -> Region:
     x0, y0, x1, y1 = region.box
     y, x = np.ogrid[: size_hw[0], : size_hw[1]]
     inside = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 <= 1
-    return replace(region, mask=masks.encode(inside))
+    return replace(region, mask=masks.encode_mask(inside))
 
 
 def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
@@ -144,7 +144,7 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
         )
         for sample, prepared in prepare()
     ]
-    batch = collate(encoded_samples, row_tokens=ROW_TOKENS)
+    batch = collate_batch(encoded_samples, row_tokens=ROW_TOKENS)
     tokens = sum(len(one.encoded) for one in encoded_samples)
     return Work(mixture, batch, tokens, seconds(prepare) / len(made))
 

@@ -16,7 +16,7 @@ from benchmarks.machine import interleaved
 from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import Pair, PairImage
 from diglot.measure.correspondence.config import ALPHAS, MatchConfig
-from diglot.measure.correspondence.maps import cell_coordinates, places, read_at
+from diglot.measure.correspondence.maps import cell_coordinates, cell_places, read_at
 from diglot.measure.correspondence.matching import Batch, match_letterbox
 
 # EfficientNet-Lite0 at 448 px, and a ViT-L/14 at 336 px; keypoints of SPair-71k's order.
@@ -83,7 +83,7 @@ def _pair(size_hw: tuple[int, int], rng: np.random.Generator) -> Pair:
 def _naive(batch: Batch) -> list[tuple[float, float]]:
     found = []
     for b, pair in enumerate(batch.pairs):
-        cells = places(batch.target_views[b], pair.target.size_hw)
+        cells = cell_places(batch.target_views[b], pair.target.size_hw)
         inside_hw = torch.from_numpy(cells.inside_H[:, None] & cells.inside_W)
         at_K2 = cell_coordinates(pair.source.points_K2, batch.source_views[b], pair.source.size_hw)
         for at in torch.from_numpy(at_K2):

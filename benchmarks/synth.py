@@ -191,7 +191,7 @@ def _mask_quality(
         for region, (mask_HW, _) in zip(
             regions, segmenter.segment_boxes([picture], [boxes])[0], strict=True
         ):
-            true_HW = masks.decode(region.mask)  # type: ignore[arg-type]
+            true_HW = masks.decode_mask(region.mask)  # type: ignore[arg-type]
             ious.append((mask_HW & true_HW).sum() / max((mask_HW | true_HW).sum(), 1))
     took_s = time.perf_counter() - began_s
     return {

@@ -12,8 +12,8 @@ import numpy as np
 
 from diglot.core.result import Measure
 from diglot.measure.groups import group_of
-from diglot.measure.items import Item, mean_chance, summarise
-from diglot.measure.named_objects import cosines
+from diglot.measure.items import Item, mean_chance, summarise_items
+from diglot.measure.named_objects import word_cosines
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample, object_tokens
 from diglot.models.words import label_ids, label_means
@@ -34,7 +34,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
         scenes = enumerate(subject.held_out[: config.scenes])
         items = [item for number, scene in scenes for item in score(number, scene, subject)]
         draws = subject.options.bootstrap_draws
-        estimate, groups = summarise(items, generator=generator, draws=draws)
+        estimate, groups = summarise_items(items, generator=generator, draws=draws)
         return [
             Measure(
                 key="nearest_name",
@@ -61,7 +61,7 @@ def score(number: int, scene: ProjectedSample, subject: Subject) -> list[Item]:
     for region in regions if len(names) > 1 else ():
         if tokens := object_tokens(scene.grid, region):
             mean_D = scene.visual_PD[list(tokens)].mean(dim=0)
-            nearest = names[int(cosines(name_ND, mean_D).argmax())]
+            nearest = names[int(word_cosines(name_ND, mean_D).argmax())]
             right = float(nearest == region.name)
             items.append(Item(number, group_of(region.source), right, 1 / len(names)))
     return items

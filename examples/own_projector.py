@@ -12,7 +12,7 @@ from torch import nn
 
 from diglot.config.ranges import PositiveFloat, PositiveInt
 from diglot.core.merging import Unshuffle
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class GainedLinear(nn.Module):
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
         """Visual tokens (V, h/n, w/n, D) of the features of V views (V, h, w, E)."""
-        return self.gain_D * self.linear(unshuffle(features_VhwE, self.merging.factor))
+        return self.gain_D * self.linear(unshuffle_cells(features_VhwE, self.merging.factor))
 
 
 def build(

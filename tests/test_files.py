@@ -17,7 +17,7 @@ from diglot.files import (
     read_lines,
     replace_text,
     replacing_folder,
-    reuse,
+    reuse_or_make,
 )
 from tests.damage import WAYS
 
@@ -66,19 +66,19 @@ def test_what_was_made_the_same_way_is_reused(tmp_path):
         made.append(1)
         return {"value": len(made)}
 
-    assert reuse(path, {"seed": (1, 2)}, make) == {"value": 1}
-    assert reuse(path, {"seed": [1, 2]}, make) == {"value": 1}
-    assert reuse(path, {"seed": [1, 3]}, make) == {"value": 2}
+    assert reuse_or_make(path, {"seed": (1, 2)}, make) == {"value": 1}
+    assert reuse_or_make(path, {"seed": [1, 2]}, make) == {"value": 1}
+    assert reuse_or_make(path, {"seed": [1, 3]}, make) == {"value": 2}
     assert len(made) == 2
 
 
 @pytest.mark.parametrize("how", WAYS)
 def test_a_kept_result_that_is_damaged_is_made_again(tmp_path, how):
     path = tmp_path / "kept.json"
-    reuse(path, 1, lambda: [1.5, "text"])
+    reuse_or_make(path, 1, lambda: [1.5, "text"])
     whole = path.read_bytes()
     path.write_bytes(WAYS[how](whole))
-    assert reuse(path, 1, lambda: [1.5, "text"]) == [1.5, "text"]
+    assert reuse_or_make(path, 1, lambda: [1.5, "text"]) == [1.5, "text"]
     assert path.read_bytes() == whole
 
 
@@ -86,7 +86,7 @@ def test_of_two_that_need_it_one_makes_it(tmp_path):
     made: list[int] = []
 
     def need():
-        reuse(tmp_path / "kept.json", 1, lambda: made.append(1) or "made")
+        reuse_or_make(tmp_path / "kept.json", 1, lambda: made.append(1) or "made")
 
     threads = [threading.Thread(target=need) for _ in range(4)]
     for thread in threads:

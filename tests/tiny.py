@@ -212,7 +212,7 @@ def tiny_sample(
                 label=name,
                 box=box,
                 span=(len(caption), len(caption) + len(phrase)),
-                mask=masks.encode(drawn == i),
+                mask=masks.encode_mask(drawn == i),
                 score=1.0,
                 source=source,
             )

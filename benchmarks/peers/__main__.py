@@ -21,7 +21,7 @@ from benchmarks.peers.gate import MIB
 from benchmarks.peers.rows import save_rows
 from benchmarks.peers.stage import Stage, make_stage
 from benchmarks.peers.turns import Trainer, start_trainer, take_turns
-from diglot.train.run_folder import environment
+from diglot.train.run_folder import describe_environment
 
 TRAINERS = ("ours", "hf_trainer", "trl_trainer", "plain_loop")
 NEEDS = {"trl_trainer": "trl"}
@@ -105,7 +105,7 @@ def _figures(trainers: list[Trainer], weights: int, stage: Stage, apart: float) 
             cost[f"{key}_ratio"] = cost[unit] / first[unit]
     shape = {"layers": stage.layers, "vocabulary": stage.vocabulary, "threads": stage.threads}
     return {
-        "environment": environment(),
+        "environment": describe_environment(),
         **shape,
         "precision": stage.precision,
         "losses_apart": apart,

@@ -29,7 +29,7 @@ _FORMULA = tuple("=+-@\t\r")  # how a cell begins that spreadsheets take for a f
 
 def replace_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
@@ -39,7 +39,7 @@ def write_json(path: Path, content: Any) -> None:
     Raises ConfigError where the file cannot be written, ValueError for NaN or an infinite number.
     """
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    with writable(path):
+    with check_writable(path):
         replace_text(path, text)
 
 
@@ -71,7 +71,7 @@ def check_writable_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writable(path: Path) -> Iterator[None]:
+def check_writable(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a ConfigError that names `path`."""
     try:
         yield
@@ -80,7 +80,7 @@ def writable(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which takes its place if the block ends well.
 
     Missing folders are made. File and folder are flushed to the disk, so that a power cut leaves
@@ -94,7 +94,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_read_umask())
         os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
@@ -177,19 +177,19 @@ def remove_left_overs(target: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[None]:
+def lock_file(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold a lock file that ends with the process, on every system.
 
     Raises ConfigError where another process holds it and `wait` is False.
     """
-    lock = FileLock(path, mode=0o666 & ~_umask())
+    lock = FileLock(path, mode=0o666 & ~_read_umask())
     try:
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
@@ -261,14 +261,14 @@ class FileDigests(FileNotes):
         super().__init__(folder, self.NAME, lambda path: file_sha256(path))
 
 
-def reuse(path: Path, about: Any, make: Callable[[], T]) -> T:
+def reuse_or_make(path: Path, about: Any, make: Callable[[], T]) -> T:
     """The JSON content of `path` if it was made with the same `about`; else made and kept there.
 
     `about` is all that the content depends on (settings, digests of inputs; anything JSON). Of
     several processes one makes it and the others wait. A file that is damaged is made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f".{path.name}.lock"), wait=True):
+    with lock_file(path.with_name(f".{path.name}.lock"), wait=True):
         remove_left_overs(path)
         kept = read_kept(path, about)
         if kept is not None:

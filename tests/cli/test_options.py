@@ -3,7 +3,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import merge_options
 from diglot.cli.train import add_arguments, read_arguments
-from diglot.config.recipes import bundled_recipes, find
+from diglot.config.recipes import bundled_recipes, find_recipe
 from diglot.core.errors import ConfigError
 from diglot.train.config import PARTS, merge_stage
 
@@ -186,11 +186,11 @@ def test_values_that_are_missing(merged):
 
 def test_recipes_are_found_by_name_and_own_files_first(tmp_path, monkeypatch):
     assert "embedded/code_switch" in bundled_recipes()
-    assert find("embedded/code_switch").name == "code_switch.yaml"
+    assert find_recipe("embedded/code_switch").name == "code_switch.yaml"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "embedded").mkdir()
     (tmp_path / "embedded" / "code_switch").write_text("")
-    assert find("embedded/code_switch").resolve() == tmp_path / "embedded" / "code_switch"
+    assert find_recipe("embedded/code_switch").resolve() == tmp_path / "embedded" / "code_switch"
     for name in (
         "nosuch",
         "../cli/recipe",
@@ -200,7 +200,7 @@ def test_recipes_are_found_by_name_and_own_files_first(tmp_path, monkeypatch):
         str(tmp_path),
     ):
         with pytest.raises(ConfigError, match="no recipe"):
-            find(name)
+            find_recipe(name)
 
 
 def test_binary_recipes(merged, tmp_path):

@@ -38,7 +38,7 @@ def make_sample(number: int) -> Sample:
                 label="ball",
                 span=(0, 6),
                 box=(10.0, 5.0, 30.0, 20.0),
-                mask=masks.encode(mask),
+                mask=masks.encode_mask(mask),
             ),
         ),
         lineage=(Lineage(step="scenes", revision="r1"),),

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diglot.core.attention import additive_mask, mask_rule, visible
+from diglot.core.attention import additive_mask, mask_rule, visible_keys
 from diglot.core.layout import Packed, encode, pack
 from diglot.core.segments import Branch, Encoded, Patches, Tokens
 
@@ -44,13 +44,13 @@ def test_visible_is_the_stated_rule(packed: Packed) -> None:
     want = [
         [[sees(packed, r, q, k) for k in range(width)] for q in range(width)] for r in range(rows)
     ]
-    assert visible(packed).tolist() == want
+    assert visible_keys(packed).tolist() == want
 
 
 @MANY
 @given(packs())
 def test_the_three_forms_agree(packed: Packed) -> None:
-    visible_BTT = visible(packed)
+    visible_BTT = visible_keys(packed)
     mask = additive_mask(packed)
     assert mask.shape == (len(visible_BTT), 1, *visible_BTT.shape[1:])
     assert mask.dtype == torch.float32
@@ -64,7 +64,7 @@ def test_the_three_forms_agree(packed: Packed) -> None:
 @MANY
 @given(packs())
 def test_the_trunk_never_sees_a_branch_nor_a_branch_another(packed: Packed) -> None:
-    visible_BTT, branch = visible(packed), packed.branch_BT
+    visible_BTT, branch = visible_keys(packed), packed.branch_BT
     key_on_branch = (branch > 0)[:, None, :].expand_as(visible_BTT)
     own = branch[:, :, None] == branch[:, None, :]
     assert not visible_BTT[key_on_branch & ~own].any()
@@ -73,7 +73,7 @@ def test_the_trunk_never_sees_a_branch_nor_a_branch_another(packed: Packed) -> N
 @MANY
 @given(packs())
 def test_padding_and_documents_keep_apart(packed: Packed) -> None:
-    visible_BTT, document = visible(packed), packed.document_BT
+    visible_BTT, document = visible_keys(packed), packed.document_BT
     assert not visible_BTT[document[:, :, None] != document[:, None, :]].any()
     assert visible_BTT.any(dim=-1).all()  # an empty row would be a softmax over nothing: NaN
 
@@ -81,7 +81,7 @@ def test_padding_and_documents_keep_apart(packed: Packed) -> None:
 def test_a_document_by_hand() -> None:
     body = (Tokens((1,)), Patches((0,)), Branch((5, 6, 7), "entity"), Tokens((2,), "text"))
     packed = pack([encode(body, visual_counts=[1], terms=("text", "entity"))], row_tokens=6)
-    assert visible(packed)[0].int().tolist() == [
+    assert visible_keys(packed)[0].int().tolist() == [
         [1, 0, 0, 0, 0],  # bos
         [1, 1, 0, 0, 0],  # the object
         [1, 1, 1, 0, 0],  # the word after it

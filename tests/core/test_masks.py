@@ -13,23 +13,23 @@ MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24))
 
 @given(MASKS)
 def test_a_mask_comes_back(mask):
-    rle = masks.encode(mask)
-    decoded = masks.decode(rle)
+    rle = masks.encode_mask(mask)
+    decoded = masks.decode_mask(rle)
     assert decoded.dtype == np.bool_
     assert np.array_equal(decoded, mask)
-    assert masks.area(rle) == sum(bool(pixel) for row in mask for pixel in row)
+    assert masks.mask_area(rle) == sum(bool(pixel) for row in mask for pixel in row)
 
 
 def test_runs_go_down_the_columns():
     mask = np.zeros((3, 2), dtype=bool)
     mask[2, 0] = mask[0, 1] = True  # runs: 2 off, 2 on, 2 off
-    assert masks.encode(mask).counts == "222"
+    assert masks.encode_mask(mask).counts == "222"
 
 
 def test_the_encoding_of_a_non_contiguous_view():
     mask = np.zeros((8, 8), dtype=bool)
     mask[::2] = True
-    assert np.array_equal(masks.decode(masks.encode(mask[:, ::2])), mask[:, ::2])
+    assert np.array_equal(masks.decode_mask(masks.encode_mask(mask[:, ::2])), mask[:, ::2])
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_encoding_of_a_non_contiguous_view():
 )
 def test_what_is_no_mask_is_refused(mask):
     with pytest.raises(DataError, match="not a mask"):
-        masks.encode(mask)
+        masks.encode_mask(mask)
 
 
 @settings(max_examples=400)
@@ -45,7 +45,7 @@ def test_what_is_no_mask_is_refused(mask):
 def test_any_string_decodes_or_is_refused(counts, data):
     size = (data.draw(st.integers(-1, 40)), data.draw(st.integers(-1, 40)))
     try:
-        decoded = masks.decode(Rle(size_hw=size, counts=counts))
+        decoded = masks.decode_mask(Rle(size_hw=size, counts=counts))
     except DataError:
         return
     assert decoded.shape == size
@@ -57,16 +57,16 @@ def test_a_mask_of_another_size_is_refused(mask, taller, wider):
     if min(size) < 1 or size[0] * size[1] == mask.size:
         return
     with pytest.raises(DataError):
-        masks.area(Rle(size_hw=size, counts=masks.encode(mask).counts))
+        masks.mask_area(Rle(size_hw=size, counts=masks.encode_mask(mask).counts))
 
 
 def test_a_huge_mask_is_refused_before_it_is_allocated():
     side = 10**6
-    counts = masks.encode(np.zeros((1, 1), bool)).counts
+    counts = masks.encode_mask(np.zeros((1, 1), bool)).counts
     with pytest.raises(DataError, match="size is not usable"):
-        masks.decode(Rle(size_hw=(side, side), counts=counts))
+        masks.decode_mask(Rle(size_hw=(side, side), counts=counts))
 
 
 def test_runs_longer_than_the_mask_are_refused():
     with pytest.raises(DataError, match="corrupt"):
-        masks.decode(Rle(size_hw=(4, 4), counts="oooooo1"))
+        masks.decode_mask(Rle(size_hw=(4, 4), counts="oooooo1"))

@@ -23,7 +23,7 @@ def test_a_box_is_not_rounded_to_pixels() -> None:
 def test_a_mask_goes_before_the_box() -> None:
     mask_HW = np.zeros((16, 16), bool)
     mask_HW[:4, :2] = True
-    region = Region(phrase="x", box=(0.0, 0.0, 4.0, 4.0), mask=masks.encode(mask_HW))
+    region = Region(phrase="x", box=(0.0, 0.0, 4.0, 4.0), mask=masks.encode_mask(mask_HW))
     assert region_cover(region, GRID)[:2].tolist() == [0.5, 0.0]
     assert region_pixels(region, (16, 16)).sum() == 8
     broken = Region(phrase="x", box=region.box, mask=Rle(size_hw=(16, 16), counts="0"))

@@ -30,7 +30,7 @@ def sample(index, **changes):
                 label="dog",
                 span=(2, 11),
                 box=(3.0, 2.0, 9.0 + index % 8, 10.0),
-                mask=masks.encode(mask),
+                mask=masks.encode_mask(mask),
                 score=0.1 + 1 / (index + 2),
                 source="pool/train/7",
             ),

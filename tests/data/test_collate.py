@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.objectives import code_switch
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
@@ -26,7 +26,7 @@ def encode_tiny(seed, **changes):
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=6), st.sampled_from([1, 64, 256]))
 def test_nothing_is_lost_or_mixed(seeds, row_tokens):
     samples = [encode_tiny(seed) for seed in seeds]
-    batch = collate(samples, row_tokens=row_tokens)
+    batch = collate_batch(samples, row_tokens=row_tokens)
     assert batch.ids == tuple(s.id for s in samples)
     assert len(batch.views) == sum(len(s.views) for s in samples)
     assert len(batch.grids) == len(batch.targets) == len(samples)
@@ -44,8 +44,8 @@ def test_a_batch_gives_the_losses_of_its_samples_one_by_one():
         return OBJECTIVE.loss(VLM(batch, OBJECTIVE.reads), batch).sums
 
     samples = [encode_tiny(seed) for seed in range(4)]
-    together = loss(collate(samples, row_tokens=256))
-    alone = [loss(collate([s], row_tokens=256)) for s in samples]
+    together = loss(collate_batch(samples, row_tokens=256))
+    alone = [loss(collate_batch([s], row_tokens=256)) for s in samples]
     for term in OBJECTIVE.terms:
         assert together[term].item() == pytest.approx(sum(a[term].item() for a in alone), rel=1e-5)
 
@@ -54,7 +54,7 @@ def test_an_image_without_a_sequence_is_encoded_alone():
     sample = tiny_sample(0)
     grid = VLM.token_grid(sample.size_hw)
     settings = {"views_are": "pixels", "terms": ("match",), "targets": "mine"}
-    batch = collate(
+    batch = collate_batch(
         [encode_sample("a", None, (grid,), tiny_views(sample, VLM), **settings)], row_tokens=8
     )
     assert batch.packed.query_S.numel() == 0

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from diglot.core.errors import DataError
-from diglot.data.shard_writer import ShardWriter, read_footer, unreadable
+from diglot.data.shard_writer import ShardWriter, read_footer, unreadable_error
 
 SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64())])
 
@@ -109,5 +109,5 @@ def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):
         read_footer(tmp_path / "none.parquet")
     assert "elete" not in str(error.value)
     for problem in (OSError(errno.EACCES, os.strerror(errno.EACCES)), MemoryError("no room")):
-        assert "elete" not in str(unreadable(tmp_path / "a", problem))
-    assert "damaged" in str(unreadable(tmp_path / "a", pa.ArrowInvalid("bad magic")))
+        assert "elete" not in str(unreadable_error(tmp_path / "a", problem))
+    assert "damaged" in str(unreadable_error(tmp_path / "a", pa.ArrowInvalid("bad magic")))

@@ -63,6 +63,6 @@ def test_published_files_are_as_readable_as_the_umask_says(toy: ToyIndex, cache:
     (work / "private.bin").touch(mode=0o600)
     write_marker(toy.asset, work)
     want = stat.S_IMODE((work / "asset.json").stat().st_mode)
-    cache_module.publish(work, toy.asset)
+    cache_module.publish_asset(work, toy.asset)
     published = asset_folder(toy.asset) / "private.bin"
     assert stat.S_IMODE(published.stat().st_mode) == want

@@ -7,7 +7,7 @@ from PIL import Image
 
 from diglot.core.errors import ConfigError
 from diglot.embedded import cifar10 as cifar10_module
-from diglot.embedded.cifar10 import cifar10, convert
+from diglot.embedded.cifar10 import convert, load_cifar10
 
 
 def test_a_row_of_pixels_becomes_a_photograph(tmp_path: Path) -> None:
@@ -28,13 +28,13 @@ def test_a_row_of_pixels_becomes_a_photograph(tmp_path: Path) -> None:
 
 def test_an_unknown_split() -> None:
     with pytest.raises(ConfigError, match="train or test"):
-        cifar10("val")  # pyright: ignore[reportArgumentType]
+        load_cifar10("val")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(("split", "count"), [("train", 50_000), ("test", 10_000)])
 def test_the_real_one(split: cifar10_module.Split, count: int) -> None:
-    images, labels, names = cifar10(split)
+    images, labels, names = load_cifar10(split)
     assert images.shape == (count, 32, 32, 3)
     assert images.dtype == np.uint8
     assert labels.dtype == np.int64

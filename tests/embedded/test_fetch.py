@@ -12,7 +12,7 @@ import pytest
 from diglot.core.errors import ConfigError
 from diglot.embedded import fetch as fetch_module
 from diglot.embedded.cache import asset_folder, is_cached
-from diglot.embedded.fetch import ensure, fetch, fetch_assets
+from diglot.embedded.fetch import ensure_asset, fetch_asset, fetch_assets
 from tests.toy_index import CONTENT, ToyIndex
 
 
@@ -25,11 +25,11 @@ def left_over(cache: Path) -> list[str]:
 def test_fetches_once_and_then_needs_no_client(
     toy: ToyIndex, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = ensure(toy.asset)
+    folder = ensure_asset(toy.asset)
     assert (folder / "weights.bin").read_bytes() == CONTENT
     assert left_over(cache) == ["toy-1.0-r1"]
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a client was started"))
-    assert ensure(toy.asset) == folder
+    assert ensure_asset(toy.asset) == folder
 
 
 @pytest.mark.usefixtures("copied")
@@ -44,7 +44,7 @@ def test_progress_goes_to_stderr(toy: ToyIndex, capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("copied")
 def test_a_wrong_hash_keeps_nothing(toy: ToyIndex, cache: Path) -> None:
     with pytest.raises(ConfigError, match=r"toy \(pypi: toy==1\.0\): downloaded files differ"):
-        ensure(toy.asset_with(sha256="0" * 64))
+        ensure_asset(toy.asset_with(sha256="0" * 64))
     assert left_over(cache) == []
 
 
@@ -58,7 +58,7 @@ def test_a_cut_download_keeps_nothing(
 
     monkeypatch.setattr(fetch_module.registry, "download", cut)
     with pytest.raises(ConfigError, match="damaged or cut"):
-        ensure(toy.asset)
+        ensure_asset(toy.asset)
     assert left_over(cache) == []
 
 
@@ -68,7 +68,7 @@ def test_too_little_room_stops_before_the_download(
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(fetch_module.shutil, "disk_usage", lambda _: usage(free=3999))
     with pytest.raises(ConfigError, match=r"no room on the disk to fetch toy.*DIGLOT_CACHE"):
-        ensure(toy.asset)
+        ensure_asset(toy.asset)
 
 
 @pytest.mark.usefixtures("copied")
@@ -85,22 +85,22 @@ def test_a_disk_that_fills_up_keeps_nothing(toy: ToyIndex, cache: Path, error: E
         raise error
 
     with pytest.raises(ConfigError, match="no room on the disk"):
-        ensure(toy.asset_with(convert=convert))
+        ensure_asset(toy.asset_with(convert=convert))
     assert left_over(cache) == []
-    assert (ensure(toy.asset) / "weights.bin").exists()  # and the next try works
+    assert (ensure_asset(toy.asset) / "weights.bin").exists()  # and the next try works
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_may_not_be_written(toy: ToyIndex, cache: Path) -> None:
     cache.mkdir(mode=0o500)
     with pytest.raises(ConfigError, match="DIGLOT_CACHE"):
-        ensure(toy.asset)
+        ensure_asset(toy.asset)
 
 
 def test_a_cache_that_is_a_file(toy: ToyIndex, cache: Path) -> None:
     cache.write_text("")
     with pytest.raises(ConfigError, match="cannot make toy in the cache"):
-        ensure(toy.asset)
+        ensure_asset(toy.asset)
 
 
 @pytest.mark.usefixtures("copied")
@@ -109,19 +109,19 @@ def test_an_error_of_ours_is_not_disguised(toy: ToyIndex) -> None:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
-        ensure(toy.asset_with(convert=convert))
+        ensure_asset(toy.asset_with(convert=convert))
 
 
 def test_a_missing_python_package_stops_before_the_download(toy: ToyIndex, no_client: None) -> None:
     with pytest.raises(ConfigError, match=r"no_such_module.*diglot\[demo\]"):
-        ensure(toy.asset_with(modules=("no_such_module",)))
+        ensure_asset(toy.asset_with(modules=("no_such_module",)))
 
 
 @pytest.mark.usefixtures("copied")
 def test_a_damaged_copy_is_fetched_again(toy: ToyIndex, cache: Path) -> None:
-    weights = ensure(toy.asset) / "weights.bin"
+    weights = ensure_asset(toy.asset) / "weights.bin"
     weights.write_bytes(b"cut")
-    assert (ensure(toy.asset) / "weights.bin").read_bytes() == CONTENT
+    assert (ensure_asset(toy.asset) / "weights.bin").read_bytes() == CONTENT
     assert left_over(cache) == ["toy-1.0-r1"]
 
 
@@ -130,13 +130,13 @@ def test_what_a_killed_process_left_is_swept(toy: ToyIndex, cache: Path) -> None
     stale = cache / "embedded/.partial-toy-1.0-r1-dead"
     stale.mkdir(parents=True)
     (stale / "half").write_bytes(b"...")
-    ensure(toy.asset)
+    ensure_asset(toy.asset)
     assert left_over(cache) == ["toy-1.0-r1"]
 
 
 @pytest.mark.usefixtures("copied")
 def test_says_each_phase(toy: ToyIndex, said: list[str]) -> None:
-    fetch(toy.asset, report=lambda event: said.append(event.note))
+    fetch_asset(toy.asset, report=lambda event: said.append(event.note))
     assert [s.split()[0] for s in said] == ["downloading", "checking", "converting"]
 
 

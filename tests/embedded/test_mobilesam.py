@@ -56,7 +56,7 @@ def sdist(toy: ToyIndex, ran: Path) -> Asset:
 
 
 def test_pip_downloads_the_pinned_sdist(sdist: Asset, tmp_path: Path, ran: Path) -> None:
-    assert registry.download(sdist, tmp_path).name == "toy-2.0.tar.gz"
+    assert registry.download_package(sdist, tmp_path).name == "toy-2.0.tar.gz"
     assert ran.exists()  # so the hash must be known before
 
 
@@ -65,7 +65,7 @@ def test_another_sdist_is_refused_before_its_setup_runs(
 ) -> None:
     wrong = toy.asset_with(version="2.0", files=sdist.files, sdist_sha256="0" * 64)
     with pytest.raises(ConfigError, match="DO NOT MATCH THE HASHES"):
-        registry.download(wrong, tmp_path)
+        registry.download_package(wrong, tmp_path)
     assert not ran.exists()
 
 

@@ -12,14 +12,14 @@ from tests.toy_index import ToyIndex
 
 
 def test_pip_downloads_the_wheel(toy: ToyIndex, tmp_path: Path) -> None:
-    package = registry.download(toy.asset, tmp_path)
+    package = registry.download_package(toy.asset, tmp_path)
     assert package.name == toy.wheel.name
     assert package.read_bytes() == toy.wheel.read_bytes()
 
 
 def test_a_version_the_index_has_not_is_named(toy: ToyIndex, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"toy==9\.9.*No matching distribution"):
-        registry.download(toy.asset_with(version="9.9"), tmp_path)
+        registry.download_package(toy.asset_with(version="9.9"), tmp_path)
 
 
 def test_no_network_is_recognised_for_pip(
@@ -31,7 +31,7 @@ def test_no_network_is_recognised_for_pip(
     monkeypatch.setenv("PIP_RETRIES", "1")
     toy.wheel.unlink()
     with pytest.raises(ConfigError, match="registry was not reached"):
-        registry.download(toy.asset, tmp_path)
+        registry.download_package(toy.asset, tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="no npm here")
@@ -42,7 +42,7 @@ def test_no_network_is_recognised_for_npm(
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
     with pytest.raises(ConfigError, match="registry was not reached"):
-        registry.download(toy.asset_with(registry="npm"), tmp_path)
+        registry.download_package(toy.asset_with(registry="npm"), tmp_path)
 
 
 def test_no_pip_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from diglot.core.progress import Progress
 from diglot.core.types import Sample
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
-from diglot.measure.a_score import AScoreConfig, a_score, average
+from diglot.measure.a_score import AScoreConfig, a_score, average_score
 from diglot.measure.a_score_captions import Captions, choose_captions
 from diglot.models.checkpoint import load_vlm
 from diglot.models.config import Frame
@@ -94,12 +94,12 @@ def test_the_interval_draws_images() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(5, 40, 60)
     means = rng.normal(-2, 0.5, 60)
-    found = average(means * tokens, tokens, AScoreConfig(bootstrap_draws=4000))
+    found = average_score(means * tokens, tokens, AScoreConfig(bootstrap_draws=4000))
     assert found.value == pytest.approx(means.mean())
     half = 1.96 * means.std() / math.sqrt(60)
     assert found.low == pytest.approx(means.mean() - half, abs=0.02)
     assert found.high == pytest.approx(means.mean() + half, abs=0.02)
-    again = average(means * tokens, tokens, AScoreConfig(bootstrap_draws=4000))
+    again = average_score(means * tokens, tokens, AScoreConfig(bootstrap_draws=4000))
     assert again == found
 
 

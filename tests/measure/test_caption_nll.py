@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.measure.config import MeasureConfig
 from diglot.measure.likelihood import log_likelihoods
 from diglot.measure.parts import caption_nll
@@ -36,7 +36,7 @@ def test_is_the_loss_of_the_caption_objective():
         encoded.append(
             encode_sample(sample.id, prepared.sequence, (grid,), tiny_views(sample, vlm), **options)
         )
-    batch = collate(encoded, row_tokens=256)
+    batch = collate_batch(encoded, row_tokens=256)
     loss = objective.loss(vlm(batch, objective.reads), batch)
     measure = nll(vlm, samples)
     assert measure.estimate.value == pytest.approx(

@@ -6,7 +6,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.segments import Image, Patches, Tokens
 from diglot.measure.likelihood import Question, log_likelihoods, without_image
 from diglot.measure.projected import project_samples
-from diglot.models.prompt import tokenize
+from diglot.models.prompt import tokenize_caption
 from diglot.models.words import label_ids
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
 
@@ -20,7 +20,7 @@ def questions_of(vlm, projected):
     """Prompts with the image, with some of its tokens, with both, and with words alone."""
     tokenizer = vlm.language.tokenizer
     bos = Tokens((tokenizer.bos_token_id,))
-    prompt = Tokens(tokenize("\nThe picture shows a", tokenizer).ids)
+    prompt = Tokens(tokenize_caption("\nThe picture shows a", tokenizer).ids)
     names = tuple(label_ids(name, vlm.language.tokenizer) for name in NAMES)
     questions = []
     for i, one in enumerate(projected):

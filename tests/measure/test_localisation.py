@@ -9,7 +9,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.region_cover import region_pixels
 from diglot.core.types import Region
 from diglot.measure.config import MeasureConfig
-from diglot.measure.named_objects import cosines
+from diglot.measure.named_objects import word_cosines
 from diglot.measure.parts import localisation
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
@@ -94,7 +94,7 @@ def test_a_region_without_a_mask_is_its_box_and_a_hidden_one_asks_nothing():
     box = region_pixels(Region(phrase="x", box=(-0.5, 1, 2.5, 20.6)), (16, 8))
     assert box.sum() == 2.5 * 15
     assert box[1:, :2].all()
-    hidden = masks.encode(np.zeros((64, 64), bool))
+    hidden = masks.encode_mask(np.zeros((64, 64), bool))
     vlm = tiny_vlm(image_px=64)
     (projected,) = scenes(vlm, [3])
     first, second = projected.sample.regions
@@ -108,6 +108,8 @@ def test_a_region_without_a_mask_is_its_box_and_a_hidden_one_asks_nothing():
 
 
 def test_cosines_of_zero_vectors_are_zero():
-    got = cosines(torch.tensor([[0.0, 0.0], [2.0, 0.0], [-1.0, 1.0]]), torch.tensor([3.0, 0.0]))
+    got = word_cosines(
+        torch.tensor([[0.0, 0.0], [2.0, 0.0], [-1.0, 1.0]]), torch.tensor([3.0, 0.0])
+    )
     assert got == pytest.approx([0.0, 1.0, -(0.5**0.5)])
-    assert (cosines(torch.ones(2, 3), torch.zeros(3)) == 0).all()
+    assert (word_cosines(torch.ones(2, 3), torch.zeros(3)) == 0).all()

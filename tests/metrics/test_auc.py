@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.core.result import NOT_MEASURED
-from diglot.metrics.auc import auc, auc_interval, weighted_auc
+from diglot.metrics.auc import area_under_curve, auc_interval, weighted_auc
 
 ITEMS = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 3)), min_size=1, max_size=20
@@ -34,13 +34,15 @@ def test_equals_the_loop_over_all_pairs(items):
 def test_turning_the_scores_round_mirrors_the_area(items):
     scores, positive = (np.array(column) for column in zip(*items, strict=True))
     if positive.any() and not positive.all():
-        assert auc(scores, positive) + auc(-scores, positive) == pytest.approx(1.0)
-        assert auc(scores, positive) == auc(np.exp(scores), positive)
+        assert area_under_curve(scores, positive) + area_under_curve(
+            -scores, positive
+        ) == pytest.approx(1.0)
+        assert area_under_curve(scores, positive) == area_under_curve(np.exp(scores), positive)
 
 
 def test_a_score_of_the_name_alone_gets_exactly_half_on_matched_names():
     names = np.array([3.0, 1.0, 4.0, 1.0])
-    assert auc(np.r_[names, names], [True] * 4 + [False] * 4) == 0.5
+    assert area_under_curve(np.r_[names, names], [True] * 4 + [False] * 4) == 0.5
 
 
 def test_interval_draws_images():
@@ -58,4 +60,4 @@ def test_one_sided_or_empty_is_not_measured():
     assert auc_interval([1.0], [True], [0], generator=generator) == NOT_MEASURED
     assert auc_interval([], [], [], generator=generator) == NOT_MEASURED
     with pytest.raises(ValueError, match="positives and negatives"):
-        auc([1.0, 2.0], [True, True])
+        area_under_curve([1.0, 2.0], [True, True])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.metrics.bootstrap import (
     cluster_draws,
-    estimate,
+    estimate_interval,
     mean_interval,
     ratio_interval,
     weighted_interval,
@@ -84,8 +84,10 @@ def test_weighted_interval_of_a_mean_is_the_mean_interval():
 
 
 def test_undefined_draws_are_left_out_and_never_become_nan():
-    assert estimate(0.5, np.array([np.nan, 0.4, 0.6]), n=3).low == pytest.approx(0.405)
-    assert estimate(0.5, np.array([np.nan]), n=1) == Estimate(value=0.5, low=None, high=None, n=1)
+    assert estimate_interval(0.5, np.array([np.nan, 0.4, 0.6]), n=3).low == pytest.approx(0.405)
+    assert estimate_interval(0.5, np.array([np.nan]), n=1) == Estimate(
+        value=0.5, low=None, high=None, n=1
+    )
     undefined = weighted_interval(lambda w: np.full(len(w), np.nan), [0, 1], generator=rng())
     assert undefined == NOT_MEASURED
 

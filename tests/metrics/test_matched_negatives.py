@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diglot.metrics.auc import auc
+from diglot.metrics.auc import area_under_curve
 from diglot.metrics.matched_negatives import Asked, Matched, match_negatives
 
 SCENES = st.lists(
@@ -47,7 +47,7 @@ def test_a_score_of_the_name_alone_gets_half(scenes):
     result = matched(scenes)
     if result.asked:
         scores = [ord(a.name) % 3 for a in result.asked]
-        assert auc(scores, [a.present for a in result.asked]) == 0.5
+        assert area_under_curve(scores, [a.present for a in result.asked]) == 0.5
 
 
 def test_images_are_balanced_too_and_nothing_is_left_out_with_names_enough():
@@ -78,7 +78,7 @@ def test_a_score_of_the_image_alone_gets_half_of_few_names(seed):
         )
         assert yes == no
         best = [yes[getattr(a, key)] for a in result.asked]
-        assert auc(best, [a.present for a in result.asked]) == 0.5
+        assert area_under_curve(best, [a.present for a in result.asked]) == 0.5
 
 
 @settings(max_examples=30)

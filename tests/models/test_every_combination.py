@@ -9,7 +9,7 @@ import torch
 
 from diglot.core.conversation import Turn
 from diglot.core.types import Sample
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.config import LanguageConfig, Trainable
 from diglot.models.export import stock_run
 from diglot.models.export.check import check_export
@@ -111,7 +111,7 @@ def take_step(vlm: VLM, objective: Any, sample: Sample, trainable: Trainable) ->
         terms=objective.terms,
         counts=dict(prepared.counts),
     )
-    batch = collate([encoded], row_tokens=512)
+    batch = collate_batch([encoded], row_tokens=512)
     sums = objective.loss(vlm(batch, objective.reads), batch).sums
     loss = torch.stack([value / batch.counts[term] for term, value in sums.items()]).sum()
     loss.backward()

@@ -19,7 +19,7 @@ from transformers import (
 
 from diglot.core.errors import ConfigError
 from diglot.models.language import Language, LanguageConfig, load_language
-from diglot.models.prompt import tokenize
+from diglot.models.prompt import tokenize_caption
 from tests.tiny import EOS, tiny_language, tiny_tokenizer
 
 
@@ -186,6 +186,6 @@ def test_smollm2_says_what_it_says_whole() -> None:
 
 def test_text_that_spells_a_special_token_stays_text():
     tokenizer = tiny_tokenizer()
-    ids = tokenize(f"a {EOS} b", tokenizer).ids
+    ids = tokenize_caption(f"a {EOS} b", tokenizer).ids
     assert tokenizer.eos_token_id not in ids
     assert tokenizer.decode(ids) == f"a {EOS} b"

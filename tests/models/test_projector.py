@@ -9,7 +9,7 @@ from torch import nn
 
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 
 sides = st.integers(1, 4)
 
@@ -30,7 +30,7 @@ def build(*, encoder_width: int = 6, llm_width: int = 10, embeddings_rms: float 
 @given(sides, sides, sides, st.integers(1, 3))
 def test_unshuffle_by_a_loop(views: int, rows: int, columns: int, factor: int) -> None:
     features = torch.randn(views, rows * factor, columns * factor, 5)
-    got = unshuffle(features, factor)
+    got = unshuffle_cells(features, factor)
     assert got.shape == (views, rows, columns, 5 * factor**2)
     for v, r, c in np.ndindex(views, rows, columns):
         block = [
@@ -44,7 +44,7 @@ def test_unshuffle_by_a_loop(views: int, rows: int, columns: int, factor: int) -
 @pytest.mark.parametrize("size_hw", [(3, 4), (4, 3)])
 def test_grid_that_cannot_be_unshuffled(size_hw: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match=r"projector\.unshuffle: a grid of . x . features"):
-        unshuffle(torch.zeros(1, *size_hw, 2), 2)
+        unshuffle_cells(torch.zeros(1, *size_hw, 2), 2)
 
 
 @pytest.mark.parametrize(

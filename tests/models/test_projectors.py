@@ -121,7 +121,7 @@ def test_patch_aligned_on_overlapping_cells() -> None:
     assert (len(grid), len(vlm.feature_grid((48, 48)))) == (16, 36)
     mask = np.zeros((48, 48), bool)
     mask[:16, :16] = True  # features 0 and 1 of both axes: token 0's window, half of token 1's
-    region = Region(phrase="dog", box=(0.0, 0.0, 16.0, 16.0), mask=masks.encode(mask))
+    region = Region(phrase="dog", box=(0.0, 0.0, 16.0, 16.0), mask=masks.encode_mask(mask))
     sample = Sample.captioned(
         id="s", image=b"", size_hw=(48, 48), caption="a dog", regions=(region,)
     )

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.spans import token_slice
-from diglot.models.prompt import tokenize
+from diglot.models.prompt import tokenize_caption
 from diglot.models.words import label_ids, label_means, label_vectors
 from tests.tiny import NAMES, TOKENIZERS, tiny_language, tiny_tokenizer
 
@@ -22,10 +22,10 @@ def sentencepiece_like() -> PreTrainedTokenizerFast:
 @pytest.mark.parametrize("name", [*NAMES, "naïve T-shirt", "🎈"])
 def test_a_label_is_tokenised_as_behind_another_word(name):
     tokenizer = tiny_tokenizer()
-    (space,) = tokenize(" ", tokenizer).ids  # by itself it is no part of the label
-    in_text = tokenize(f" {name}", tokenizer).ids
+    (space,) = tokenize_caption(" ", tokenizer).ids  # by itself it is no part of the label
+    in_text = tokenize_caption(f" {name}", tokenizer).ids
     assert label_ids(f" {name} ", tokenizer) == in_text[in_text[0] == space :]
-    assert label_ids(name, tokenizer, leading_space=False) == tokenize(name, tokenizer).ids
+    assert label_ids(name, tokenizer, leading_space=False) == tokenize_caption(name, tokenizer).ids
 
 
 def test_a_tokenizer_that_makes_the_space_itself_gets_no_second_one():
@@ -75,7 +75,7 @@ def test_a_label_is_what_stands_for_it_in_a_caption(kind, name):
     """Its tokens are those of the caption at its span, in each of the three kinds of tokenizer."""
     tokenizer = TOKENIZERS[kind]()
     caption = f"Here is one {name} there."
-    text = tokenize(caption, tokenizer)
+    text = tokenize_caption(caption, tokenizer)
     start = caption.index(name)
     there = token_slice(text.offsets_T2, (start, start + len(name)))
     assert there is not None
@@ -87,7 +87,7 @@ def test_a_label_is_what_stands_for_it_in_a_caption(kind, name):
 def test_a_space_before_the_name_is_one_token_too_many_for_sentencepiece():
     tokenizer = TOKENIZERS["sentencepiece"]()
     pieces = tokenizer.convert_ids_to_tokens
-    assert pieces(list(tokenize(" dog", tokenizer).ids)) == ["▁", "▁dog"]
+    assert pieces(list(tokenize_caption(" dog", tokenizer).ids)) == ["▁", "▁dog"]
     assert pieces(list(label_ids("dog", tokenizer))) == ["▁dog"]
 
 

@@ -10,7 +10,7 @@ from diglot.core.batch import Batch
 from diglot.core.patch_labels import PatchLabels
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Sample
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
 from diglot.objectives.token_contrastive import Pair
@@ -28,7 +28,7 @@ def batch_of(targets: list[Any]) -> Batch:
         )
         for i, pairs in enumerate(targets)
     ]
-    return collate(encoded, row_tokens=64)
+    return collate_batch(encoded, row_tokens=64)
 
 
 def pair(visual: int, label: str, key: int) -> Pair:

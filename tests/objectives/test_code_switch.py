@@ -11,7 +11,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.segments import Branch, Patches, Tokens
 from diglot.core.types import Region, Sample
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.vlm import VLM
 from diglot.objectives import caption, code_switch
 from tests.objectives.naive import naive_losses, random_sample_boxes
@@ -68,7 +68,7 @@ def batch_of(vlm: VLM, objective, samples, *, row_tokens: int):
                 counts=dict(prepared.counts),
             )
         )
-    return collate(encoded, row_tokens=row_tokens)
+    return collate_batch(encoded, row_tokens=row_tokens)
 
 
 def views_of(sample: Sample, vlm: VLM) -> tuple[torch.Tensor, ...]:

@@ -8,7 +8,7 @@ import torch
 
 from diglot.config.parts import build_part
 from diglot.core.batch import ForwardOutput
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
 from tests.tiny import tiny_sample, tiny_tokenizer, tiny_vlm
@@ -51,7 +51,7 @@ def test_its_loss_is_that_of_its_own_documents():
     encoded = encode_sample(
         "x", None, (grid,), (), views_are="pixels", terms=(), targets=made.targets
     )
-    batch = collate([encoded, replace(encoded, targets=None)], row_tokens=64)
+    batch = collate_batch([encoded, replace(encoded, targets=None)], row_tokens=64)
     words = torch.randn(9, 5)
     rms = words.square().mean().sqrt().item()
     factor = torch.cat([torch.full((16, 1), 1.5), torch.full((16, 1), 7.0)])
@@ -66,7 +66,7 @@ def test_a_silent_token_has_a_gradient_that_is_a_number():
     encoded = encode_sample("x", None, (grid,), (), views_are="pixels", terms=(), targets=True)
     visual = torch.zeros(len(grid), 5, requires_grad=True)
     out = ForwardOutput(visual_ND=visual, words_VD=torch.randn(9, 5))
-    objective.loss(out, collate([encoded], row_tokens=64)).sums["loudness"].backward()
+    objective.loss(out, collate_batch([encoded], row_tokens=64)).sums["loudness"].backward()
     assert visual.grad is not None
     assert not visual.grad.any()
 

@@ -12,7 +12,7 @@ from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Rle, Sample
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.objectives import patch_aligned
@@ -31,7 +31,7 @@ def grid_of(sample: Sample, mode: str = "squash", *, unshuffle: int = 1):
 
 
 def region(mask: np.ndarray | None = None, *, label: str = "dog", box=(1.0, 1.0, 9.0, 9.0)):
-    rle = None if mask is None else masks.encode(mask)
+    rle = None if mask is None else masks.encode_mask(mask)
     return Region(phrase=f"a blue {label}", label=label, box=box, mask=rle)
 
 
@@ -50,7 +50,9 @@ def mixed_samples(seed: int) -> list[Sample]:
     """Masks, boxes alone, an object too small for any cell, duplicate labels, nothing at all."""
     first = tiny_sample(seed, objects=4, size_hw=(48, 64))
     unmasked = tuple(replace(r, mask=None) for r in first.regions[:2])
-    speck = replace(first.regions[0], mask=masks.encode(rectangle(5, 5, 7, 8, size_hw=(48, 64))))
+    speck = replace(
+        first.regions[0], mask=masks.encode_mask(rectangle(5, 5, 7, 8, size_hw=(48, 64)))
+    )
     return [
         replace(first, regions=(*unmasked, *first.regions[2:], speck)),
         replace(tiny_sample(seed + 1), regions=()),
@@ -75,7 +77,7 @@ def batch_of(objective: PatchAlignedObjective, samples, grids, views=None) -> Ba
                 counts=dict(made.counts),
             )
         )
-    return collate(encoded, row_tokens=64)
+    return collate_batch(encoded, row_tokens=64)
 
 
 def random_output(batch: Batch, seed: int = 0, dtype=torch.float64) -> ForwardOutput:

@@ -8,7 +8,7 @@ import torch
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.config import Frame
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
@@ -66,7 +66,7 @@ def batch_of(vlm: VLM, turns, *, row_tokens: int = 4096) -> Batch:
                 counts=dict(prepared.counts) if mine else {},
             )
         )
-    return collate(encoded, row_tokens=row_tokens)
+    return collate_batch(encoded, row_tokens=row_tokens)
 
 
 def ours(vlm: VLM, objective, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, dict]:

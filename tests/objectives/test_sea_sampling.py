@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.patch_labels import Labels
-from diglot.objectives._patch_sampling import draw_pairs, windows
+from diglot.objectives._patch_sampling import draw_pairs, token_windows
 from tests.objectives.sea_naive import shares, window_of
 
 UNLIKELY = 1e-3
@@ -43,7 +43,7 @@ hws = st.lists(st.tuples(sides, sides), min_size=1, max_size=3)
 @given(hws, st.integers(1, 4))
 @settings(max_examples=50, deadline=None)
 def test_windows_are_those_of_each_view(grid_hws, side):
-    numbers = windows(grid_of(*grid_hws), side).tolist()
+    numbers = token_windows(grid_of(*grid_hws), side).tolist()
     expected = window_of(grid_hws, side)
     assert len(numbers) == len(expected)
     assert len(set(zip(numbers, expected, strict=True))) == len(set(expected)) == len(set(numbers))

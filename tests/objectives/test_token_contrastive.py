@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError
 from diglot.core.patch_labels import PatchLabels
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.objectives.token_contrastive import Config, Pair, TokenContrastiveObjective, build
 from tests.objectives.sea_batches import GRID, WORDS, alone, batch_of, labelled, pair
 from tests.objectives.sea_naive import naive_losses, one_per_label
@@ -205,7 +205,7 @@ def test_two_samples_can_be_learned():
                 targets=prepared.targets,
             )
         )
-    batch = objective.select(collate(encoded, row_tokens=64), alone)
+    batch = objective.select(collate_batch(encoded, row_tokens=64), alone)
     pairs = batch.counts["contrast"]
     assert pairs > 4
     vlm.requires_grad_(False)

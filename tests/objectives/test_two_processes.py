@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError
 from diglot.core.preprocess import Preprocess
-from diglot.data.collate import EncodedSample, collate, encode_sample
+from diglot.data.collate import EncodedSample, collate_batch, encode_sample
 from diglot.models.trainable import Trainable, set_trainable
 from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
@@ -89,7 +89,7 @@ def passes(
     """A process's forward passes of one step, as the loop deals them out."""
     sharded = shard_for_rank(list(encoded), max(1, size // processes), rank, processes)
     cut = [[one for one in part if one] for part in sharded]
-    return [collate(part, row_tokens=96) if part else None for part in cut]
+    return [collate_batch(part, row_tokens=96) if part else None for part in cut]
 
 
 def step(rank: int, processes: int, name: str) -> Answer:
@@ -115,7 +115,7 @@ def step(rank: int, processes: int, name: str) -> Answer:
         accelerator,
         weights=mixture.weights_at(0.5),
         clip=0.0,
-        dummy=collate([first], row_tokens=96),
+        dummy=collate_batch([first], row_tokens=96),
     )
     logged = {"loss": result.loss, "norm": result.grad_norm, **result.terms}
     logged |= {f"items/{term}": count for term, count in result.counts.items()}

@@ -9,8 +9,8 @@ import pytest
 
 from diglot.report.comparison import write_comparison
 from diglot.report.dataset_page import write_dataset_page
-from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast
-from diglot.studies.compare.page import comparison
+from diglot.report.palette import DARK_GROUND, LIGHT_GROUND, contrast_ratio
+from diglot.studies.compare.page import make_comparison
 from tests.studies.compare.made_up import ROWS, made_up
 
 Opener = Callable[..., Any]
@@ -99,10 +99,10 @@ def test_text_can_be_read_on_its_ground(open_page: Opener, report_data: dict[str
         assert to_hex(ground) == expected
         for selector in ("body", ".muted", "nav a", ".meta", "thead th"):
             for ink in set(style(page, selector, "color")):
-                assert contrast(to_hex(ink), to_hex(ground)) >= 4.5, (scheme, selector)
+                assert contrast_ratio(to_hex(ink), to_hex(ground)) >= 4.5, (scheme, selector)
         for tag in (".tag.best", ".tag.chance"):
             ink, tag_ground = (style(page, tag, n)[0] for n in ("color", "background-color"))
-            assert contrast(to_hex(ink), to_hex(tag_ground)) >= 4.5, (scheme, tag)
+            assert contrast_ratio(to_hex(ink), to_hex(tag_ground)) >= 4.5, (scheme, tag)
 
 
 def to_hex(colour: str) -> str:
@@ -154,7 +154,9 @@ UNFINISHED = {(5, 1024, 1): "failed", (4, 1024, 1): "waiting", (3, 1024, 0): "wa
 
 
 def write_made_up(results: dict[str, Any], out: Path) -> Path:
-    return write_comparison(comparison(results, {"torch": "2"}, "diglot compare --config x"), out)
+    return write_comparison(
+        make_comparison(results, {"torch": "2"}, "diglot compare --config x"), out
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

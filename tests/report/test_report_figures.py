@@ -15,10 +15,10 @@ from diglot.report.palette import (
     ENTITY_COLOURS,
     LIGHT_GROUND,
     RUN_COLOURS,
-    contrast,
+    contrast_ratio,
     heat_colours,
     ink_on,
-    luminance,
+    relative_luminance,
 )
 from diglot.report.schema import Curve, Measure, Result, Score
 from diglot.report.significance import mark_significance
@@ -165,12 +165,12 @@ def test_an_empty_curve_is_drawn_empty() -> None:
 
 @pytest.mark.parametrize("colour", sorted({*ENTITY_COLOURS, *RUN_COLOURS}))
 def test_colours_stand_out_from_both_grounds(colour: str) -> None:
-    assert contrast(colour, LIGHT_GROUND) >= 3
-    assert contrast(colour, DARK_GROUND) >= 3
-    assert contrast(colour, ink_on(colour)) >= 4.5
+    assert contrast_ratio(colour, LIGHT_GROUND) >= 3
+    assert contrast_ratio(colour, DARK_GROUND) >= 3
+    assert contrast_ratio(colour, ink_on(colour)) >= 4.5
 
 
 def test_heat_rises_in_lightness() -> None:
-    lightness = [luminance(colour) for colour in heat_colours()]
+    lightness = [relative_luminance(colour) for colour in heat_colours()]
     assert lightness == sorted(lightness)
     assert len(set(lightness)) == len(lightness)

@@ -15,7 +15,7 @@ from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Region, Sample
 from diglot.report.dataset_page import render_dataset_page
 from diglot.report.dataset_schema import read_dataset_page
-from diglot.report.dataset_stats import DatasetStats, binned
+from diglot.report.dataset_stats import DatasetStats, bin_counts
 from diglot.report.samples import sample_json
 from diglot.report.thumbnails import jpeg_uri, mask_uri
 
@@ -32,7 +32,7 @@ def make_sample() -> Sample:
         label="ball",
         span=(0, 10),
         box=(30.0, 20.0, 90.0, 60.0),
-        mask=masks.encode(mask),
+        mask=masks.encode_mask(mask),
         score=0.5,
     )
     bare = Region(phrase="sky", box=(0.0, 0.0, 200.0, 20.0))
@@ -112,6 +112,6 @@ def test_statistics_of_mmcs_and_pad() -> None:
 
 @given(st.dictionaries(st.integers(0, 500), st.integers(1, 9), max_size=20))
 def test_bins_lose_nothing(counts: dict[int, int]) -> None:
-    bars = binned(Counter(counts))
+    bars = bin_counts(Counter(counts))
     assert sum(count for _, count in bars) == sum(counts.values())
     assert len(bars) <= 12

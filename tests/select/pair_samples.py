@@ -5,12 +5,12 @@ import torch
 from torch.nn.functional import normalize
 
 from diglot.core.preprocess import Preprocess
-from diglot.data.pairs import Pair, PairImage, points
+from diglot.data.pairs import Pair, PairImage, points_array
 from diglot.measure.correspondence.matching import Batch
 
 
 def side(size_hw, xy) -> PairImage:
-    return PairImage(image=b"", size_hw=size_hw, points_K2=points(xy))
+    return PairImage(image=b"", size_hw=size_hw, points_K2=points_array(xy))
 
 
 def pair(source, target, *, box=(0, 0, 10, 10), id="p", visible=None, **more) -> Pair:
@@ -51,7 +51,7 @@ def random_pairs(rng, count, *, points=7, category="c") -> list[Pair]:
     made = []
     for number in range(count):
         sizes = rng.integers(20, 90, size=(2, 2)).tolist()
-        sides = [((h, w), (rng.random((points, 2)) * [w, h]).tolist()) for h, w in sizes]
+        sides = [((h, w), (rng.random((points_array, 2)) * [w, h]).tolist()) for h, w in sizes]
         box = (0.0, 0.0, float(rng.uniform(10, 60)), float(rng.uniform(10, 60)))
         made.append(pair(*sides, box=box, id=f"p{number}", category=category))
     return made

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.select.law import design, fit_law, random_r2, terms
+from diglot.select.law import design_matrix, fit_law, polynomial_terms, random_r2
 from diglot.select.paper_data import paper_law
 from diglot.select.study import random_r2s, table_2
 
@@ -14,7 +14,7 @@ from diglot.select.study import random_r2s, table_2
 def loop_loo_r2(scores_KF, results_K, degree):
     """Leave-one-out by refitting without each point."""
     low, spread = scores_KF.min(axis=0), np.ptp(scores_KF, axis=0)
-    design_KQ = design((scores_KF - low) / spread, degree)
+    design_KQ = design_matrix((scores_KF - low) / spread, degree)
     errors = []
     for k in range(len(results_K)):
         keep = np.arange(len(results_K)) != k
@@ -99,7 +99,7 @@ def test_a_alone_generalises_better_than_a_and_c():
 
 def test_random_scores_reach_the_expected_r2():
     found = random_r2s(paper_law().results_BK[0], 2, 2, np.random.default_rng(0))
-    assert found.mean() == pytest.approx(random_r2(15, len(terms("AC", 2))), abs=0.02)
+    assert found.mean() == pytest.approx(random_r2(15, len(polynomial_terms("AC", 2))), abs=0.02)
     results_K = paper_law().results_BK[0]
     fast = random_r2s(results_K, 2, 2, np.random.default_rng(9))[0]
     first = np.random.default_rng(9).random((1000, 15, 2))[0]

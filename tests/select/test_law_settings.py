@@ -17,7 +17,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from diglot.config.recipes import find
+from diglot.config.recipes import find_recipe
 from diglot.models.encoders._tower import CLIP_MEAN, HALF
 from diglot.models.language import load_language
 from diglot.select.paper_data import paper_law
@@ -71,7 +71,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
         tower: PreTrainedModel = model(config(patch_size=patch, image_size=side, **SIZES))
         tower.save_pretrained(root / repository)
     save_language(root / "language")
-    bundled = yaml.safe_load(find(NAME).read_text("utf-8"))
+    bundled = yaml.safe_load(find_recipe(NAME).read_text("utf-8"))
     (root / "settings.yaml").write_text(yaml.safe_dump(swap_paths(bundled, root)))
     (root / "recipe.yaml").write_text(RECIPE.format(language=root / "language"))
     places = {"data": root / "data", "split": "train", "out": root / "out", "features": root}
@@ -79,7 +79,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_labels_and_resolutions_are_the_tables() -> None:
-    law, bundled = paper_law(), yaml.safe_load(find(NAME).read_text("utf-8"))
+    law, bundled = paper_law(), yaml.safe_load(find_recipe(NAME).read_text("utf-8"))
     assert list(bundled) == list(law.settings)
     refused = refused_settings(NAME)
     printed = yaml.safe_load((files("diglot.select") / "data" / "law.yaml").read_text("utf-8"))

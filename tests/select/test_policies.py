@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 
-from diglot.select.law import design
+from diglot.select.law import design_matrix
 from diglot.select.paper_data import paper_law
 from diglot.select.policies.baselines import ColumnOrder, RandomOrder
 from diglot.select.policies.own_policy import OwnPolicy, best_chance, top3_chance
-from diglot.select.policies.paper_policy import PaperChoices, PaperPolicy, predict, sample_region
+from diglot.select.policies.paper_policy import (
+    PaperChoices,
+    PaperPolicy,
+    predict_results,
+    sample_region,
+)
 from diglot.select.policies.policy import State, ahead_of_rest
 from diglot.select.prior import PriorConfig, learn_prior, plain_prior, related_prior
-from diglot.select.recall import place_of, random_pools, simulate, whole_pool
+from diglot.select.recall import place_of, random_pools, simulate_policy, whole_pool
 
 LAW = paper_law()
 CORNERS = np.array([[0.0, 0.0], [0.1, 0.1], [1.0, 1.0], [0.9, 0.1]])
@@ -59,14 +64,14 @@ def test_results_not_paid_for_change_nothing(policy):
     truth_PK, open_PK = whole_pool(LAW.results_BK[0], 6)
     first = Recorder(policy)
     rng = np.random.default_rng(0)
-    simulate(first, LAW.scores_K2, truth_PK, open_PK, budget=5, rng=rng)
+    simulate_policy(first, LAW.scores_K2, truth_PK, open_PK, budget=5, rng=rng)
     assert first.state is not None
     unseen_PK = ~first.state.observed_PK
     assert (unseen_PK.sum(axis=1) == 10).all()
     other_PK = np.where(unseen_PK, 1000.0 - truth_PK, truth_PK)
     second = Recorder(policy)
     rng = np.random.default_rng(0)
-    simulate(second, LAW.scores_K2, other_PK, open_PK, budget=5, rng=rng)
+    simulate_policy(second, LAW.scores_K2, other_PK, open_PK, budget=5, rng=rng)
     np.testing.assert_array_equal(np.stack(first.keys), np.stack(second.keys))
 
 
@@ -122,8 +127,8 @@ def test_the_fit_equals_least_squares_run_by_run(solver):
     for p, row in enumerate(rows):
         results_PK[p, row] = truth_K[row]
     state = state_of(scores_KF, results_PK)
-    found_PK = predict(state, results_PK[None], PaperChoices(solver=solver))[0]
-    design_KQ = design(scores_KF, 2)
+    found_PK = predict_results(state, results_PK[None], PaperChoices(solver=solver))[0]
+    design_KQ = design_matrix(scores_KF, 2)
     for p, row in enumerate(rows):
         weights, *_ = np.linalg.lstsq(design_KQ[row], truth_K[row], rcond=None)
         np.testing.assert_allclose(found_PK[p], design_KQ @ weights, atol=1e-8)
@@ -132,7 +137,9 @@ def test_the_fit_equals_least_squares_run_by_run(solver):
 def test_an_under_determined_fit_passes_through_its_points():
     results_PK = np.full((1, 15), np.nan)
     results_PK[0, [0, 5, 9, 12]] = [3.0, 1.0, 2.0, 7.0]
-    found_PK = predict(state_of(LAW.scores_K2, results_PK), results_PK[None], PaperChoices())[0]
+    found_PK = predict_results(
+        state_of(LAW.scores_K2, results_PK), results_PK[None], PaperChoices()
+    )[0]
     np.testing.assert_allclose(found_PK[0, [0, 5, 9, 12]], [3.0, 1.0, 2.0, 7.0], atol=1e-8)
 
 
@@ -160,7 +167,7 @@ def test_chances_are_shares_of_the_draws():
 def test_random_order_recalls_k_of_15():
     truth_PK, open_PK = whole_pool(LAW.results_BK[0], 4000)
     rng = np.random.default_rng(0)
-    hits = simulate(RandomOrder(), LAW.scores_K2, truth_PK, open_PK, budget=4, rng=rng)
+    hits = simulate_policy(RandomOrder(), LAW.scores_K2, truth_PK, open_PK, budget=4, rng=rng)
     assert hits.at3_NP[4].mean() == pytest.approx(4 / 15, abs=0.03)
     assert hits.at1_NP[4].mean() == pytest.approx(4 / 15, abs=0.03)
 
@@ -170,7 +177,7 @@ def test_a_ranking_finds_six_of_eight_without_a_fine_tune():
     for truth_K in LAW.results_BK:
         truth_PK, open_PK = whole_pool(truth_K, 1)
         rng = np.random.default_rng(0)
-        hits = simulate(ColumnOrder(), LAW.scores_K2, truth_PK, open_PK, budget=2, rng=rng)
+        hits = simulate_policy(ColumnOrder(), LAW.scores_K2, truth_PK, open_PK, budget=2, rng=rng)
         found.append(hits.at3_NP[0, 0])
         assert hits.at3_NP[0, 0] == hits.at3_NP[2, 0]
     assert sum(found) == 6

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from diglot.select.paper_data import paper_law
 from diglot.select.policies.own_policy import OwnPolicy
 from diglot.select.policies.policy import State
-from diglot.select.posterior import FLAT, INVERSE_SCALES, posterior
-from diglot.select.prior import PriorConfig, learn_prior, related_prior, standardised
+from diglot.select.posterior import FLAT, INVERSE_SCALES, condition_prior
+from diglot.select.prior import PriorConfig, learn_prior, related_prior, standardise_results
 
 LAW = paper_law()
 
@@ -50,7 +50,7 @@ def test_the_mean_equals_dense_conditioning():
     rows, values = [0, 4, 7, 9], [60.0, 66.0, 67.0, 33.0]
     state = state_with(rows, values)
     mean_PK, covariance_PKK = prior.mean(state), prior.covariance(state)
-    found_K = posterior(state, mean_PK, covariance_PKK).mean()[0]
+    found_K = condition_prior(state, mean_PK, covariance_PKK).mean()[0]
     expected_K = slow_mean(mean_PK[0], covariance_PKK[0], rows, values)
     np.testing.assert_allclose(found_K, expected_K, rtol=1e-3)
     np.testing.assert_allclose(found_K[rows], values)
@@ -60,7 +60,7 @@ def test_draws_keep_results_and_agree_with_the_mean():
     prior = learn_prior(LAW.scores_K2, LAW.results_BK[1:], PriorConfig())
     rows = [0, 1, 4, 5, 7, 8, 9, 11]
     state = state_with(rows, LAW.results_BK[0, rows])
-    belief = posterior(state, prior.mean(state), prior.covariance(state))
+    belief = condition_prior(state, prior.mean(state), prior.covariance(state))
     drawn_DK = belief.draw(4000, np.random.default_rng(0))[0]
     np.testing.assert_allclose(drawn_DK[:, rows], np.tile(LAW.results_BK[0, rows], (4000, 1)))
     np.testing.assert_allclose(np.median(drawn_DK, axis=0), belief.mean()[0], atol=1.5)
@@ -93,7 +93,7 @@ def test_two_equal_results_are_no_trouble():
 def test_a_crossfitted_setting_is_predicted_without_its_own_results():
     """Its weights are those of a prior learned with its column of standardised results deleted."""
     config = PriorConfig(degrees=(1,), ridges=(1.0,))
-    standard_BK = standardised(LAW.results_BK)
+    standard_BK = standardise_results(LAW.results_BK)
     crossfitted = learn_prior(LAW.scores_K2, LAW.results_BK, config, crossfit=True)
     scores_KF = (LAW.scores_K2 - LAW.scores_K2.mean(axis=0)) / LAW.scores_K2.std(axis=0)
     design_NQ = np.column_stack([np.ones(14), np.delete(scores_KF, 3, axis=0)])
@@ -107,6 +107,8 @@ def test_a_crossfitted_setting_is_predicted_without_its_own_results():
 def test_related_results_are_expected_again():
     prior = related_prior(LAW.scores_K2, LAW.results_BK[1:], PriorConfig())
     state = state_with([], [])
-    np.testing.assert_allclose(prior.mean(state)[0], standardised(LAW.results_BK[1:]).mean(axis=0))
+    np.testing.assert_allclose(
+        prior.mean(state)[0], standardise_results(LAW.results_BK[1:]).mean(axis=0)
+    )
     one = related_prior(LAW.scores_K2, LAW.results_BK[:1], PriorConfig())
     assert one.variance == pytest.approx(1.0)

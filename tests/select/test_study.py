@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from diglot.select.choose import NEW, candidates, choose_for, stored_choice
+from diglot.select.choose import NEW, choose_for, list_candidates, stored_choice
 from diglot.select.new_settings import new_settings_curves
 from diglot.select.paper_data import paper_law
-from diglot.select.paper_range import options, variants
+from diglot.select.paper_range import list_options, run_variants
 from diglot.select.recall import random_pools
 from diglot.select.study import MAIN_POLICIES, recall_curves, results_json, table_2
 
@@ -20,7 +20,7 @@ def curves():
 
 
 def test_the_choice_for_a_benchmark_never_reads_its_results(monkeypatch):
-    monkeypatch.setattr("diglot.select.choose.candidates", lambda: candidates()[:3:2])
+    monkeypatch.setattr("diglot.select.choose.candidates", lambda: list_candidates()[:3:2])
     incomplete_BK = LAW.results_BK.copy()
     incomplete_BK[2] = np.nan
     steps = []
@@ -32,7 +32,7 @@ def test_the_choice_for_a_benchmark_never_reads_its_results(monkeypatch):
 
 def test_every_stored_choice_was_a_candidate():
     for name in (*LAW.benchmarks, NEW):
-        assert stored_choice(name) in candidates()
+        assert stored_choice(name) in list_candidates()
 
 
 def test_our_policy_recalls_more_than_the_papers_a_and_random(curves):
@@ -57,8 +57,8 @@ def test_the_json_holds_the_promised_names(curves):
 
 
 def test_the_range_covers_every_combination_and_counting_by_is_never_lower():
-    found = variants(LAW, runs=20, budget=4)
-    assert len(found) == 2 * np.prod([len(values) for values in options().values()])
+    found = run_variants(LAW, runs=20, budget=4)
+    assert len(found) == 2 * np.prod([len(values) for values in list_options().values()])
     for at, by in zip(found[::2], found[1::2], strict=True):
         assert (at.count, by.count) == ("at", "by")
         assert at.choices == by.choices

@@ -17,7 +17,7 @@ from transformers import (
     PhiForCausalLM,
 )
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.preprocess import Preprocess
 from diglot.models.export.container import compare_containers
 from diglot.models.export.design import read_design
@@ -45,7 +45,7 @@ RISING = {"schedule": "linear", "start": 0, "end": 5}
 def stage(*names: str) -> StageConfig:
     recipe: Any = {}
     for name in names:
-        recipe = merge_stage(recipe, read(name))
+        recipe = merge_stage(recipe, read_recipe(name))
     return resolve_stage(stage_config({**recipe, "data": "d", "out": "o"}))
 
 
@@ -69,7 +69,7 @@ def test_an_ablation_changes_its_base_in_what_it_names_alone(base, overlay):
     below, above = stage(base), stage(base, overlay)
     assert (above == below) == (overlay.removeprefix("ablations/") in OWN_ROWS)
     for field in StageConfig.__dataclass_fields__:
-        if field not in read(overlay):
+        if field not in read_recipe(overlay):
             assert getattr(above, field) == getattr(below, field), field
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.collate import collate, encode_sample
+from diglot.data.collate import collate_batch, encode_sample
 from diglot.train.mixture import build_mixture
 from tests.objectives.sea_batches import labelled
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -76,7 +76,7 @@ def batch_of(vlm, mixture, turns, sample_of=tiny_sample):
                 sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **settings
             )
         )
-    return mixture.select(collate(encoded, row_tokens=512), lambda settings: [settings])
+    return mixture.select(collate_batch(encoded, row_tokens=512), lambda settings: [settings])
 
 
 def test_a_sum_is_the_sum_of_what_each_gives_alone(own):
@@ -150,7 +150,7 @@ def batch_of_seed(vlm, mixture, seed):
     encoded = encode_sample(
         sample.id, made.sequence, (grid,), views, counts=dict(made.counts), **settings
     )
-    return collate([encoded], row_tokens=512)
+    return collate_batch([encoded], row_tokens=512)
 
 
 def test_a_dummy_batch_teaches_nothing(own):

@@ -11,7 +11,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
-from diglot.data.collate import collate
+from diglot.data.collate import collate_batch
 from diglot.data.records import open_dataset
 from diglot.models.checkpoint import load_vlm
 from diglot.train.config import StageConfig, stage_config
@@ -60,7 +60,7 @@ def test_the_checkpoint_computes_what_it_did() -> None:
     data = TrainingData([Source(open_dataset(Path("data")))])
     item: Any = PreparedSamples(data, vlm.processor, mixture, 0)[0, 0, 0]
     with torch.no_grad():
-        out = vlm(collate([item], row_tokens=256), mixture.reads)
+        out = vlm(collate_batch([item], row_tokens=256), mixture.reads)
     expected = torch.tensor(json.loads(Path("forward.json").read_text())["log_probs"])
     torch.testing.assert_close(out.log_prob_S, expected, rtol=0, atol=2e-5)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diglot.core.rng import generator
+from diglot.core.rng import seeded_generator
 from diglot.train.lanes import lanes_of_one
 from diglot.train.order import Order
 
@@ -66,7 +66,7 @@ def test_one_process_or_many_see_the_same_steps():
 
 def test_generators_differ_by_every_part_of_their_key():
     def draw(*key):
-        return generator(*key).initial_seed()
+        return seeded_generator(*key).initial_seed()
 
     draws = [draw(0, "sample", 1, 11), draw(0, "sample", 11, 1), draw(0, "order", 1), draw(1)]
     assert len(set(draws)) == len(draws)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from diglot.config.parts import as_plain
-from diglot.config.recipes import bundled_recipes, read
+from diglot.config.recipes import bundled_recipes, read_recipe
 from diglot.train.config import merge_stage, resolve_stage, stage_config
 
 BEFORE = json.loads((Path(__file__).parent / "recipes_resolved.json").read_text("utf-8"))
@@ -34,7 +34,7 @@ def flat(value: Any, above: str = "") -> dict[str, Any]:
 def resolved(*names: str) -> dict[str, Any]:
     settings: Any = {}
     for name in names:
-        settings = merge_stage(settings, read(name))
+        settings = merge_stage(settings, read_recipe(name))
     stage = resolve_stage(stage_config({**settings, "data": "d", "out": "o"}))
     return flat(json.loads(json.dumps(as_plain(stage))))
 

@@ -10,7 +10,7 @@ from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
-from diglot.train.run_folder import environment, lock_run, open_run
+from diglot.train.run_folder import describe_environment, lock_run, open_run
 from tests.tiny_folders import tiny_stage
 
 BASE = {"language": LanguageConfig(path="l"), "encoder": {"name": "clip", "path": "c"}}
@@ -22,7 +22,7 @@ def test_settings_and_surroundings_are_written_first(world, tmp_path):
     assert config["optim"]["lr"] == 3e-3
     assert config["model"]["encoder"]["name"] == "clip"
     written = json.loads((folder / "environment.json").read_text())
-    assert written == environment()
+    assert written == describe_environment()
     assert written["packages"]["torch"]
     assert written["packages"]["diglot"] == __version__  # of the code, not of an old install
     assert written["python"].startswith("3.")

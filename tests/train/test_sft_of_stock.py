@@ -12,7 +12,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from diglot.core.conversation import Turn
 from diglot.core.types import Sample
-from diglot.data.collate import EncodedSample, collate, encode_sample
+from diglot.data.collate import EncodedSample, collate_batch, encode_sample
 from diglot.models.adapters.names import KNOWN
 from diglot.models.adapters.stock import stock_state
 from diglot.models.export.chat_template import image_template
@@ -84,7 +84,7 @@ def encode(vlm: VLM, sample: Sample) -> EncodedSample:
 def ours(vlm: VLM, samples: tuple[Sample, ...]) -> tuple[float, dict[str, torch.Tensor]]:
     """Mean loss over the learned tokens of these records in one row, and its gradient by name."""
     vlm.requires_grad_(True).zero_grad()
-    batch = collate([encode(vlm, sample) for sample in samples], row_tokens=4096)
+    batch = collate_batch([encode(vlm, sample) for sample in samples], row_tokens=4096)
     terms = objective().loss(vlm(batch, objective().reads), batch)
     loss = terms.sums["text"] / batch.counts["text"]
     loss.backward()

@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.files import explain_missing, replacing, write_json
+from diglot.files import explain_missing, replace_file, write_json
 from diglot.models.chat import (
     caption_prompt,
     generate_text,
@@ -91,5 +91,5 @@ def _write_overlay(picture: Image.Image, heat_HW: np.ndarray, path: Path) -> Non
     """The picture, red where tokens are near; the file is whole or not there."""
     alpha = Image.fromarray((_scale_heat(heat_HW) * 170).astype(np.uint8))
     painted = Image.composite(Image.new("RGB", picture.size, (220, 30, 30)), picture, alpha)
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         painted.save(temporary, format="PNG")

@@ -10,7 +10,7 @@ from rich.table import Table
 from transformers import AutoTokenizer
 
 from diglot.cli.progress import show_progress
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.data.check import CheckResult, check_dataset
@@ -19,7 +19,7 @@ from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.model_limits import Grid, ModelLimits
 from diglot.data.checks.rows import Settings
 from diglot.data.rejected import Rejected
-from diglot.files import replacing, write_json
+from diglot.files import replace_file, write_json
 from diglot.models.pretrained import load_pretrained
 from diglot.models.vlm import build_vlm
 from diglot.train.config import resolve_stage, stage_config
@@ -123,7 +123,7 @@ def _model_limits(
 
 
 def _recipe_limits(recipe: str) -> ModelLimits:
-    fields: dict[str, Any] = {"data": "-", "out": "-", **read(recipe, option="--recipe")}
+    fields: dict[str, Any] = {"data": "-", "out": "-", **read_recipe(recipe, option="--recipe")}
     vlm = build_vlm(resolve_stage(stage_config(fields)).model)
     grid = Grid(preprocess=vlm.preprocess, patch_px=vlm.encoder.patch_px, unshuffle=vlm.unshuffle)
     language = vlm.language
@@ -131,7 +131,7 @@ def _recipe_limits(recipe: str) -> ModelLimits:
 
 
 def _write_ids(ids: dict[str, str], path: Path) -> None:
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         lines = (f"{id}\t{kind}\n" for id, kind in ids.items())
         temporary.write_text("".join(lines), "utf-8", "backslashreplace")
 

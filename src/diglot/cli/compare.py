@@ -15,7 +15,7 @@ from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import replace_text
 from diglot.measure.config import MeasurePart
@@ -98,7 +98,7 @@ def read_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
 
 def _read_comparison(name: str) -> Mapping[str, Any]:
     """A --config file. Raises ConfigError where it cannot be read, or is no comparison."""
-    settings = read(name)
+    settings = read_recipe(name)
     known = [*(field.name for field in fields(CompareConfig)), "json", "report_only"]
     for key in settings:
         first = str(key).partition(".")[0]

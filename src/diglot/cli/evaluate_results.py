@@ -68,19 +68,19 @@ def run_evaluate(
     if json:
         write_json(json, record)
     if into:
-        add_columns(into, _columns(record))
+        add_columns(into, _collect_columns(record))
     if curve:
         write_checkpoint_curve(record, curve)
-    console.print(_table(record))
+    console.print(_make_table(record))
     for pair in (pair for pair in record["pairs"] if pair["key"].count(".") == 1):
         console.print(_pair_line(pair), markup=False, highlight=False)
     if done.benchmark and done.evaluated:
-        data_of_page = _page(record, done.benchmark, done.evaluated, pictures)
+        data_of_page = _collect_page(record, done.benchmark, done.evaluated, pictures)
         page = write_answers_page(data_of_page, out / "answers.html")
         console.print(f"every answer: {page}", markup=False)
 
 
-def _page(
+def _collect_page(
     record: dict[str, Any], benchmark: Benchmark, evaluated: Sequence[Evaluated], pictures: int
 ) -> dict[str, Any]:
     shown = [
@@ -91,7 +91,7 @@ def _page(
     return {"title": "Answers", **{name: record[name] for name in heads}, "pictures": shown}
 
 
-def _columns(record: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _collect_columns(record: dict[str, Any]) -> dict[str, dict[str, float]]:
     """By checkpoint the value of every metric that was measured."""
     return {
         run: {
@@ -103,21 +103,21 @@ def _columns(record: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _table(record: dict[str, Any]) -> Table:
+def _make_table(record: dict[str, Any]) -> Table:
     table = Table("metric", *record["runs"], "chance", "n", title=record["data"])
     for entry in record["measures"]:
         results = [entry["results"].get(run) for run in record["runs"]]
         chance = entry["chance"]
         table.add_row(
             entry["title"],
-            *(_score(result) for result in results),
+            *(_format_score(result) for result in results),
             "" if chance is None else f"{chance:.3f}",
             str(max((result["n"] for result in results if result), default=0)),
         )
     return table
 
 
-def _score(result: dict[str, Any] | None) -> str:
+def _format_score(result: dict[str, Any] | None) -> str:
     if result is None or result["value"] is None:
         return "not measured"
     if result["low"] is None:  # lmms-eval's, in per cent

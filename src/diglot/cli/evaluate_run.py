@@ -20,7 +20,7 @@ from diglot.evaluate.run import Evaluated, compare_pairs, evaluate_checkpoint, l
 from diglot.evaluate.task import ChosenTask, load_tasks
 from diglot.measure.checkpoint import checkpoint_folder
 from diglot.measure.kept import checkpoint_digest
-from diglot.train.run_folder import environment
+from diglot.train.run_folder import describe_environment
 
 LMMS_NAMES = {*GROUPS, *(figure.task for figure in FIGURES)}
 
@@ -96,7 +96,7 @@ def run_plan(
         measures += list_measures(evaluated, seed=questions.seed)
     if plan.needs_lmms:
         measures += _run_lmms(plan, benchmark, settings, out, version, report)
-    record = _record(plan, benchmark, evaluated, measures, questions, ask, settings)
+    record = _collect_record(plan, benchmark, evaluated, measures, questions, ask, settings)
     return Done(record=record, benchmark=benchmark, evaluated=evaluated)
 
 
@@ -125,7 +125,7 @@ def _run_lmms(
 
 def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
     """One name for each checkpoint, all different. Raises ConfigError."""
-    names = [_name(path.resolve()) for path in checkpoints]
+    names = [_name_checkpoint(path.resolve()) for path in checkpoints]
     if labels is not None:
         names = [name.strip() for name in labels.split(",")]
     if len(names) != len(checkpoints) or len(set(names)) < len(names) or not all(names):
@@ -140,11 +140,11 @@ def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[st
     return names
 
 
-def _name(path: Path) -> str:
+def _name_checkpoint(path: Path) -> str:
     return path.parent.name if path.name == "model" else path.name
 
 
-def _record(
+def _collect_record(
     plan: Plan,
     benchmark: Benchmark | None,
     evaluated: Sequence[Evaluated],
@@ -168,7 +168,7 @@ def _record(
         "seed": questions.seed,
         "settings": spelled | ({"lmms": asdict(settings)} if plan.needs_lmms else {}),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": {"diglot": __version__, **environment()},
+        "environment": {"diglot": __version__, **describe_environment()},
         "measures": measures,
         "pairs": compare_pairs(evaluated, seed=questions.seed),
         "examples": [],

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.models.checkpoint import CONFIG, load_config
@@ -64,7 +64,7 @@ def _model_of(name: str) -> VLMConfig:
     """The model of a checkpoint's folder, or of a recipe."""
     if (Path(name) / CONFIG).exists():
         return load_config(Path(name))
-    recipe: dict[str, Any] = {"data": "data", "out": "out", **read(name, option="--list")}
+    recipe: dict[str, Any] = {"data": "data", "out": "out", **read_recipe(name, option="--list")}
     return stage_config(recipe, where=name).model
 
 

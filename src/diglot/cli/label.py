@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile
-from diglot.config.recipes import merge
+from diglot.config.recipes import merge_recipes
 from diglot.synth.patch_labels.config import LabellerPart
 
 # Options of a labeller that were options of the verb before.
@@ -83,4 +83,4 @@ def _prefix_older(word: str) -> str:
 
 
 def _merge_settings(below: Any, above: Any) -> dict[str, Any]:
-    return merge(below, above, parts={"labeller": {}})
+    return merge_recipes(below, above, parts={"labeller": {}})

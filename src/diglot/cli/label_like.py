@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.synth.patch_labels.config import LabellerPart
@@ -18,7 +18,7 @@ def view_of_stage(recipes: list[str]) -> Preprocess:
     """
     settings: Any = {}
     for name in recipes:
-        settings = merge_stage(settings, read(name, option="--like"))
+        settings = merge_stage(settings, read_recipe(name, option="--like"))
     model = stage_config({**settings, "data": "data", "out": "out"}, where="like").model
     side = getattr(model.encoder.config, "image_px", None)
     view = model.preprocess or (Preprocess(image_px=side) if side else None)

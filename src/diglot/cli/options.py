@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.incumbents import incumbent_hint
 from diglot.config.read import instantiate, option_names
-from diglot.config.recipes import parse, read
+from diglot.config.recipes import parse_value, read_recipe
 from diglot.core.errors import ConfigError
 
 Merge = Callable[[Any, Any], dict[str, Any]]
@@ -27,7 +27,7 @@ def read_settings(
     args: list[str],
     *,
     merge: Merge,
-    recipe: Callable[[str], Mapping[str, Any]] = read,
+    recipe: Callable[[str], Mapping[str, Any]] = read_recipe,
     open_under: tuple[str, ...] = (),
     check: Callable[[dict[str, Any]], None] = lambda settings: None,
 ) -> dict[str, Any]:
@@ -69,14 +69,14 @@ def merge_options(
     parser: ArgumentParser,
     *,
     merge: Merge,
-    recipe: Callable[[str], Mapping[str, Any]] = read,
+    recipe: Callable[[str], Mapping[str, Any]] = read_recipe,
     open_under: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Recipes and options as one nested mapping; typed fields keep their words as text."""
     known = {name: action for action in parser._actions for name in _option_names(action)}
     settings: Any = {}
     options: list[tuple[str, Any]] = []
-    unnamed = _unnamed(parser)
+    unnamed = _positional_options(parser)
     words = list(reversed(args))
     while words:
         word = words.pop()
@@ -97,13 +97,13 @@ def merge_options(
         if name == "config":
             settings = merge(settings, recipe(value))
         else:
-            options.append((name, parse(value, where=f"--{name}") if is_open else value))
+            options.append((name, parse_value(value, where=f"--{name}") if is_open else value))
     for name, value in options:
         settings = merge(settings, nested(name, value))
     return settings
 
 
-def _unnamed(parser: ArgumentParser) -> list[str]:
+def _positional_options(parser: ArgumentParser) -> list[str]:
     """What words without a name are: the positional arguments, else the first required option."""
     positional = [action.dest for action in parser._actions if not action.option_strings]
     needed = [

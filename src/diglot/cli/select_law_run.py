@@ -17,7 +17,7 @@ from diglot.select.choose import NEW, Choice, choose_for, stored_choice
 from diglot.select.law import fit_law, random_r2
 from diglot.select.new_settings import new_settings_curves
 from diglot.select.paper_data import PaperLaw, paper_law
-from diglot.select.paper_range import variants
+from diglot.select.paper_range import run_variants
 from diglot.select.plan import Plan, make_plan
 from diglot.select.records import fits_record, plan_record, study_record
 from diglot.select.study import recall_curves, results_json, table_2
@@ -46,7 +46,7 @@ def run_paper(
         curves = recall_curves(law, choices, budget=len(law.settings), report=report, **common)
         pooled = rename_stages(report, lambda stage: f"{stage} pools")
         pools = recall_curves(law, choices, budget=max(BUDGETS), pool=POOL, report=pooled, **common)
-        found = variants(law, budget=RANGE_BUDGET, report=report, **common)
+        found = run_variants(law, budget=RANGE_BUDGET, report=report, **common)
     fresh = new_settings_curves(law, choices, runs=min(runs, 200))
     for top in (3, 1):
         for what, shown in (("all 15 settings", curves), (f"random pools of {POOL}", pools)):

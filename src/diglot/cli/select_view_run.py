@@ -15,7 +15,7 @@ from diglot.data.images import decode_image
 from diglot.data.pairs import Pair, PairImage
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
-from diglot.measure.checkpoint import device
+from diglot.measure.checkpoint import default_device
 from diglot.measure.correspondence.config import CScoreConfig, MatchConfig
 from diglot.measure.correspondence.features import Features, Pictures
 from diglot.measure.correspondence.run import (
@@ -120,7 +120,7 @@ def _build_maps(
     report: Report,
 ) -> Features:
     """The features of the drawn pictures. Raises DataError where a picture gives none."""
-    encoders = build_encoders(parts, device())
+    encoders = build_encoders(parts, default_device())
     maps = Features(Pictures(drawn), encoders, folder, geometry="letterbox")
     before = sum(rejected.counts.values())
     maps.build(rejected, report)

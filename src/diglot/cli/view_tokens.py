@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_template
 from diglot.models.vlm import build_vlm
@@ -44,7 +44,9 @@ def token_documents(
 def _read_stage(name: str, data: Path, split: str) -> StageConfig:
     kept = Path(name) / RUN
     settings: Any = (
-        json.loads(kept.read_text("utf-8")) if kept.is_file() else read(name, option="--tokens")
+        json.loads(kept.read_text("utf-8"))
+        if kept.is_file()
+        else read_recipe(name, option="--tokens")
     )
     if not isinstance(settings, dict):
         raise ConfigError("not the settings of a stage", where="--tokens", got=name)

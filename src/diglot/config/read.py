@@ -43,12 +43,12 @@ def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str
     return built.as_dict()
 
 
-def flatten(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flatten_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested settings by their dotted names."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{above}{name}.")
+            flat |= flatten_settings(value, f"{above}{name}.")
         else:
             flat[above + name] = value
     return flat

@@ -42,7 +42,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -> Any:
+def merge_recipes(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -> Any:
     """`below` with the values of `above` in place of its own, mapping by mapping.
 
     `parts` gives the paths at which a part stands, each with its default. Raises ConfigError for a
@@ -55,7 +55,7 @@ def merge(below: Any, above: Any, *, parts: Mapping[str, Any], path: str = "") -
     merged = dict(below or {})
     for key, value in above.items():
         inner = f"{path}.{key}" if path else str(key)
-        merged[key] = merge(merged.get(key), value, parts=parts, path=inner)
+        merged[key] = merge_recipes(merged.get(key), value, parts=parts, path=inner)
     return merged
 
 
@@ -63,7 +63,7 @@ def _merge_part(below: dict[str, Any], above: Any, path: str) -> dict[str, Any]:
     over = _read_part(above, path)
     if over.get("name", below.get("name")) != below.get("name"):
         return over
-    return merge(below, over, parts={})
+    return merge_recipes(below, over, parts={})
 
 
 def _read_part(value: Any, path: str) -> dict[str, Any]:
@@ -76,16 +76,16 @@ def _read_part(value: Any, path: str) -> dict[str, Any]:
     )
 
 
-def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
+def read_recipe(name: str, *, option: str = "--config") -> Mapping[str, Any]:
     """The settings of a recipe: a file of the user's, or one bundled with diglot.
 
     `option` is the argument that named it.
 
     Raises ConfigError for one that is not there or is no YAML.
     """
-    path = find(name, option=option)
+    path = find_recipe(name, option=option)
     try:
-        settings = parse(path.read_text("utf-8"), where=name)
+        settings = parse_value(path.read_text("utf-8"), where=name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the recipe cannot be read ({error})", where=name) from error
     if not isinstance(settings, Mapping | None):
@@ -93,7 +93,7 @@ def read(name: str, *, option: str = "--config") -> Mapping[str, Any]:
     return settings or {}
 
 
-def parse(text: str, *, where: str) -> Any:
+def parse_value(text: str, *, where: str) -> Any:
     """A value in YAML. Raises ConfigError naming `where`, also for more than recipes ever need."""
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(
@@ -142,7 +142,7 @@ def _repeated_key(node: yaml.Node) -> str | None:
     return next((found for one in inner if (found := _repeated_key(one))), None)
 
 
-def find(name: str, *, option: str = "--config") -> Path:
+def find_recipe(name: str, *, option: str = "--config") -> Path:
     """The file of a recipe: the user's own, or one bundled with diglot ("embedded/caption").
 
     Raises ConfigError for a name that is neither.

@@ -12,7 +12,7 @@ import torch
 from diglot.core.layout import Packed
 
 
-def visible(packed: Packed) -> torch.Tensor:
+def visible_keys(packed: Packed) -> torch.Tensor:
     """Who sees whom, bool (B, T queries, T keys). Padding sees padding, so no row is empty."""
     document, branch, fork = packed.document_BT, packed.branch_BT, packed.fork_BT
     index = torch.arange(document.shape[1], device=document.device)
@@ -40,7 +40,7 @@ def additive_mask(
     `window` is that of a layer with sliding attention. Float on purpose: transformers' eager
     attention adds the mask, so a bool one is silently wrong.
     """
-    shown = visible(packed)
+    shown = visible_keys(packed)
     if window is not None:
         shown = shown & within_window(packed, window)
     mask = torch.zeros(shown.shape, dtype=dtype, device=shown.device)

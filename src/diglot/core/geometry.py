@@ -59,8 +59,8 @@ class View:
         """[start, end) of the tokens' rows (rows, 2) and columns (columns, 2), original pixels."""
         y_edges, x_edges = self.edges(size_hw)
         if self.pooled_hw is None:
-            return _adjacent(y_edges), _adjacent(x_edges)
-        return _pooled(y_edges, self.grid_hw[0]), _pooled(x_edges, self.grid_hw[1])
+            return _pair_edges(y_edges), _pair_edges(x_edges)
+        return _pool_windows(y_edges, self.grid_hw[0]), _pool_windows(x_edges, self.grid_hw[1])
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TokenGrid:
     @cached_property
     def cells_P4(self) -> np.ndarray:
         """xyxy cells in original pixels, float64. A cell on padding reaches beyond the image."""
-        return np.concatenate([_cells(y, x) for y, x in self._spans])
+        return np.concatenate([_cross_spans(y, x) for y, x in self._spans])
 
     @cached_property
     def view_P(self) -> np.ndarray:
@@ -107,7 +107,8 @@ class TokenGrid:
         spans_y = np.array([[max(box[1], 0.0), min(box[3], height)]])
         spans_x = np.array([[max(box[0], 0.0), min(box[2], width)]])
         covers = [
-            np.outer(_overlap(y, spans_y)[:, 0], _overlap(x, spans_x)[:, 0]) / _cell_area(y, x)
+            np.outer(_overlap_spans(y, spans_y)[:, 0], _overlap_spans(x, spans_x)[:, 0])
+            / _cell_area(y, x)
             for y, x in self._spans
         ]
         return np.concatenate([cover.ravel() for cover in covers]).clip(0.0, 1.0)
@@ -133,17 +134,17 @@ class TokenGrid:
             _pixel_spans(n) + at for n, at in zip(mask.shape, (top, left), strict=True)
         )
         covers = [
-            _overlap(y, rows) @ mask @ _overlap(x, columns).T / _cell_area(y, x)
+            _overlap_spans(y, rows) @ mask @ _overlap_spans(x, columns).T / _cell_area(y, x)
             for y, x in self._spans
         ]
         return np.concatenate([cover.ravel() for cover in covers]).clip(0.0, 1.0)
 
 
-def _adjacent(edges: np.ndarray) -> np.ndarray:
+def _pair_edges(edges: np.ndarray) -> np.ndarray:
     return np.stack([edges[:-1], edges[1:]], axis=1)
 
 
-def _pooled(edges: np.ndarray, count: int) -> np.ndarray:
+def _pool_windows(edges: np.ndarray, count: int) -> np.ndarray:
     """The windows of adaptive pooling to `count`: from floor(i n / count) to ceil((i+1) n / count).
 
     As torch.nn.AdaptiveAvgPool2d has them; neighbours overlap where n is no multiple of count.
@@ -152,7 +153,7 @@ def _pooled(edges: np.ndarray, count: int) -> np.ndarray:
     return np.stack([edges[i * n // count], edges[-((i + 1) * -n // count)]], axis=1)
 
 
-def _cells(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _cross_spans(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """xyxy cells, row-major, of a grid given by the spans of its rows and columns."""
     y, x = np.meshgrid(np.arange(len(rows)), np.arange(len(columns)), indexing="ij")
     y, x = y.ravel(), x.ravel()
@@ -161,10 +162,10 @@ def _cells(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _cell_area(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """The area of every cell, (rows, columns)."""
-    return np.outer(_lengths(rows), _lengths(columns))
+    return np.outer(_measure_spans(rows), _measure_spans(columns))
 
 
-def _lengths(spans: np.ndarray) -> np.ndarray:
+def _measure_spans(spans: np.ndarray) -> np.ndarray:
     """The lengths of spans; equal ones are equal to the last digit, as the first."""
     lengths = spans[:, 1] - spans[:, 0]
     return np.where(np.isclose(lengths, lengths[0], rtol=1e-9, atol=0), lengths[0], lengths)
@@ -174,7 +175,7 @@ def _pixel_spans(count: int) -> np.ndarray:
     return np.stack([np.arange(count), np.arange(1, count + 1)], axis=1).astype(np.float64)
 
 
-def _overlap(cells_C2: np.ndarray, spans_N2: np.ndarray) -> np.ndarray:
+def _overlap_spans(cells_C2: np.ndarray, spans_N2: np.ndarray) -> np.ndarray:
     """Length of each cell's overlap with each span, (C, N); rounding counts as none."""
     low = np.maximum(cells_C2[:, None, 0], spans_N2[None, :, 0])
     high = np.minimum(cells_C2[:, None, 1], spans_N2[None, :, 1])

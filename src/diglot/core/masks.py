@@ -18,7 +18,7 @@ MAX_PIXELS = 64_000_000
 _FIRST_CHAR, _LAST_CHAR = 48, 111  # each character carries 6 bits over "0"
 
 
-def encode(mask: np.ndarray) -> Rle:
+def encode_mask(mask: np.ndarray) -> Rle:
     """Run-length encoding of `mask`, bool of shape (height, width), both at least 1.
 
     Raises DataError for another shape or dtype.
@@ -31,30 +31,30 @@ def encode(mask: np.ndarray) -> Rle:
     return Rle(size_hw=(mask.shape[0], mask.shape[1]), counts=encoded["counts"].decode("ascii"))
 
 
-def decode(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_mask(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The mask as a bool array (height, width).
 
     Raises DataError where the runs are no encoding of a mask of that size, or it has more than
     `max_pixels` pixels.
     """
-    check(rle, max_pixels=max_pixels)
-    return coco.decode(_plain(rle)).astype(bool)
+    check_mask(rle, max_pixels=max_pixels)
+    return coco.decode(_as_coco(rle)).astype(bool)
 
 
-def area(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> int:
+def mask_area(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> int:
     """How many pixels of the mask are set. Raises DataError as `decode` does."""
-    check(rle, max_pixels=max_pixels)
-    return int(coco.area(_plain(rle)))
+    check_mask(rle, max_pixels=max_pixels)
+    return int(coco.area(_as_coco(rle)))
 
 
-def check(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> None:
+def check_mask(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> None:
     """Raises DataError unless the runs of `rle` fill its size exactly."""
     height, width = rle.size_hw
     if height < 1 or width < 1 or height * width > max_pixels:
         raise DataError(
             "mask size is not usable", expected=f"1 to {max_pixels} pixels", got=rle.size_hw
         )
-    total = sum(_runs(rle.counts, limit=height * width))
+    total = sum(_read_runs(rle.counts, limit=height * width))
     if total != height * width:
         raise DataError(
             "mask runs do not fill the mask",
@@ -63,18 +63,18 @@ def check(rle: Rle, *, max_pixels: int = MAX_PIXELS) -> None:
         )
 
 
-def _plain(rle: Rle) -> Any:
+def _as_coco(rle: Rle) -> Any:
     return {"size": list(rle.size_hw), "counts": rle.counts.encode("ascii")}
 
 
-def _runs(counts: str, *, limit: int) -> list[int]:
+def _read_runs(counts: str, *, limit: int) -> list[int]:
     """Run lengths in `counts`, each within [0, limit]. Raises DataError for anything else."""
     runs: list[int] = []
     value = shift = 0
     for char in counts:
         code = ord(char)
         if not _FIRST_CHAR <= code <= _LAST_CHAR or shift > 30:
-            raise _corrupt(repr(char))
+            raise _corrupt_mask_error(repr(char))
         code -= _FIRST_CHAR
         value |= (code & 31) << shift
         shift += 5
@@ -85,13 +85,13 @@ def _runs(counts: str, *, limit: int) -> list[int]:
         if len(runs) > 2:
             value += runs[-2]
         if not 0 <= value <= limit:
-            raise _corrupt(f"a run of {value} pixels")
+            raise _corrupt_mask_error(f"a run of {value} pixels")
         runs.append(value)
         value = shift = 0
     if shift:
-        raise _corrupt("a string that ends within a run")
+        raise _corrupt_mask_error("a string that ends within a run")
     return runs
 
 
-def _corrupt(got: str) -> DataError:
+def _corrupt_mask_error(got: str) -> DataError:
     return DataError("mask runs are corrupt", expected="COCO's compressed RLE string", got=got)

@@ -29,14 +29,14 @@ def labels_on(grid: TokenGrid, labels: PatchLabels, *, keep: int) -> list[Labels
     gets none, and a patch gives nothing beyond the image.
     """
     cells_P4 = _on_image(grid)
-    size_P = _area(cells_P4)
+    size_P = _cell_areas(cells_P4)
     if np.array_equal(grid.cells_P4, labels.cells_M4):
         return [
             tuple(zip(words[:keep], scores[:keep], strict=True)) if size > 0 else ()
             for words, scores, size in zip(labels.words, labels.scores, size_P, strict=True)
         ]
-    share_PM = _overlap(cells_P4, labels.cells_M4) / np.where(size_P > 0, size_P, 1)[:, None]
-    return _best(share_PM, labels, keep)
+    share_PM = _overlap_areas(cells_P4, labels.cells_M4) / np.where(size_P > 0, size_P, 1)[:, None]
+    return _keep_best(share_PM, labels, keep)
 
 
 def _on_image(grid: TokenGrid) -> np.ndarray:
@@ -45,26 +45,26 @@ def _on_image(grid: TokenGrid) -> np.ndarray:
     return grid.cells_P4.clip(0.0, [width, height, width, height])
 
 
-def _area(cells_P4: np.ndarray) -> np.ndarray:
-    return np.prod(_lengths(cells_P4[:, 2:] - cells_P4[:, :2]), axis=1)
+def _cell_areas(cells_P4: np.ndarray) -> np.ndarray:
+    return np.prod(_clip_lengths(cells_P4[:, 2:] - cells_P4[:, :2]), axis=1)
 
 
-def _overlap(cells_P4: np.ndarray, others_M4: np.ndarray) -> np.ndarray:
+def _overlap_areas(cells_P4: np.ndarray, others_M4: np.ndarray) -> np.ndarray:
     """Area that each cell shares with each other one, (P, M)."""
     area_PM = np.ones((len(cells_P4), len(others_M4)))
     for low, high in ((0, 2), (1, 3)):
         start_PM = np.maximum.outer(cells_P4[:, low], others_M4[:, low])
         end_PM = np.minimum.outer(cells_P4[:, high], others_M4[:, high])
-        area_PM *= _lengths(end_PM - start_PM)
+        area_PM *= _clip_lengths(end_PM - start_PM)
     return area_PM
 
 
-def _lengths(differences: np.ndarray) -> np.ndarray:
+def _clip_lengths(differences: np.ndarray) -> np.ndarray:
     """Touching edges do not overlap: what is thinner than rounding is none."""
     return np.where(differences > TOUCH_PX, differences, 0.0)
 
 
-def _best(share_PM: np.ndarray, labels: PatchLabels, keep: int) -> list[Labels]:
+def _keep_best(share_PM: np.ndarray, labels: PatchLabels, keep: int) -> list[Labels]:
     """Sum the shares of every (token, word), and keep each token's best."""
     vocabulary = sorted(set(chain(*labels.words)))
     rank = {word: index for index, word in enumerate(vocabulary)}
@@ -80,10 +80,10 @@ def _best(share_PM: np.ndarray, labels: PatchLabels, keep: int) -> list[Labels]:
     order = np.lexsort((word, -score, token))
     token, word, score = token[order], word[order], score[order]
     ends = np.searchsorted(token, np.arange(len(share_PM) + 1))
-    return [_row(vocabulary, word, score, ends[p : p + 2], keep) for p in range(len(share_PM))]
+    return [_read_row(vocabulary, word, score, ends[p : p + 2], keep) for p in range(len(share_PM))]
 
 
-def _row(
+def _read_row(
     vocabulary: list[str], word: np.ndarray, score: np.ndarray, ends: np.ndarray, keep: int
 ) -> Labels:
     rows = slice(int(ends[0]), int(min(ends[1], ends[0] + keep)))

@@ -119,12 +119,12 @@ class Preprocess:
                 got=f"{size_hw[0]} x {size_hw[1]}",
             )
         plans = {
-            "squash": _squash,
+            "squash": _place_squash,
             "center_crop": _center_crop,
-            "pad": _pad,
-            "tiles": _tiles,
-            "anyres": _anyres,
-            "native": _native,
+            "pad": _place_pad,
+            "tiles": _place_tiles,
+            "anyres": _place_anyres,
+            "native": _place_native,
         }
         cell_px = patch_px * unshuffle
         placed = plans[self.mode](self, size_hw, cell_px)
@@ -133,7 +133,7 @@ class Preprocess:
             _with_grid(*place, padding=padding, patch_px=patch_px, unshuffle=unshuffle)
             for place in placed
         )
-        if canvas := _canvas(self.mode, size_hw):
+        if canvas := _pad_canvas(self.mode, size_hw):
             views = tuple(replace(view, canvas=canvas) for view in views)
         lines = _anyres_lines(views, size_hw) if self.mode == "anyres" else ()
         return TokenGrid(size_hw, views, lines)
@@ -169,7 +169,7 @@ def _with_grid(
     )
 
 
-def _squash(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _place_squash(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     side = config.image_px
     return [((side, side), (0, 0, side, side), "image")]
 
@@ -182,7 +182,7 @@ def _center_crop(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Plac
     return [(resize, (left, top, left + side, top + side), "image")]
 
 
-def _pad(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _place_pad(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     """Raises DataError for an image whose square would fill the memory."""
     side, (height, width) = config.image_px, size_hw
     long = max(height, width)
@@ -195,7 +195,7 @@ def _pad(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     return [((side, side), (0, 0, side, side), "image")]
 
 
-def _canvas(mode: Mode, size_hw: SizeHW) -> tuple[int, int, int, int] | None:
+def _pad_canvas(mode: Mode, size_hw: SizeHW) -> tuple[int, int, int, int] | None:
     """For pad: the square around the image, in its own pixels, an odd one of padding last."""
     height, width = size_hw
     if mode != "pad" or height == width:
@@ -205,7 +205,7 @@ def _canvas(mode: Mode, size_hw: SizeHW) -> tuple[int, int, int, int] | None:
     return left, top, left + long, top + long
 
 
-def _tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _place_tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     rows, columns = tile_grid(size_hw, max_tiles=config.max_tiles, tile_px=config.image_px)
     side = config.image_px
     resize = (rows * side, columns * side)
@@ -244,7 +244,7 @@ def tile_grid(size_hw: SizeHW, *, max_tiles: int, tile_px: int) -> SizeHW:
     return best
 
 
-def _anyres(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _place_anyres(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     """The whole image first, then its tiles: LLaVA-NeXT's order, sizes and padding."""
     side, (height, width) = config.image_px, size_hw
     rows, columns = anyres_grid(size_hw, config.tile_grids, tile_px=side)
@@ -287,7 +287,7 @@ def _anyres_lines(views: Sequence[View], size_hw: SizeHW) -> tuple[tuple[int, ..
     rows = len(tiles) // columns
     index = np.arange(side_rows * side_columns, side_rows * side_columns * (1 + len(tiles)))
     joined = index.reshape(rows, columns, side_rows, side_columns).transpose(0, 2, 1, 3)
-    joined = _unpad(joined.reshape(rows * side_rows, columns * side_columns), size_hw)
+    joined = _crop_padding(joined.reshape(rows * side_rows, columns * side_columns), size_hw)
     if not joined.size:
         raise DataError(
             "image is too long and thin for 'anyres': not a row of its tiles' tokens is left",
@@ -298,7 +298,7 @@ def _anyres_lines(views: Sequence[View], size_hw: SizeHW) -> tuple[tuple[int, ..
     return (whole + first, *others)
 
 
-def _unpad(joined_hw: np.ndarray, size_hw: SizeHW) -> np.ndarray:
+def _crop_padding(joined_hw: np.ndarray, size_hw: SizeHW) -> np.ndarray:
     (height, width), (rows, columns) = size_hw, joined_hw.shape
     if width / height > columns / rows:
         kept = int(round(height * (columns / width), 7))
@@ -309,7 +309,7 @@ def _unpad(joined_hw: np.ndarray, size_hw: SizeHW) -> np.ndarray:
     return joined_hw[:, padding : columns - padding]
 
 
-def _native(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+def _place_native(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
     height, width = native_size(
         size_hw, cell_px=cell_px, min_pixels=config.min_pixels, max_pixels=config.max_pixels
     )

@@ -17,7 +17,7 @@ def region_cover(region: Region, grid: TokenGrid, *, where: str = "") -> np.ndar
     if region.mask is None:
         return grid.box_cover(region.box)
     with locate_errors(f"{where}.mask" if where else "mask"):
-        return grid.mask_cover(masks.decode(region.mask))
+        return grid.mask_cover(masks.decode_mask(region.mask))
 
 
 def region_pixels(region: Region, size_hw: SizeHW) -> np.ndarray:
@@ -26,7 +26,7 @@ def region_pixels(region: Region, size_hw: SizeHW) -> np.ndarray:
     For unions of regions: `TokenGrid.mask_cover` takes their maximum.
     """
     if region.mask is not None:
-        return masks.decode(region.mask).astype(np.float64)
+        return masks.decode_mask(region.mask).astype(np.float64)
     return box_pixels(region.box, size_hw)
 
 

@@ -14,7 +14,7 @@ def check_seed(seed: int, *, where: str = "seed") -> int:
     return seed
 
 
-def generator(*key: object) -> torch.Generator:
+def seeded_generator(*key: object) -> torch.Generator:
     """A generator seeded by the values of `key`: the same on every machine and in every process."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -47,7 +47,7 @@ def encode_sample(
     )
 
 
-def collate(samples: Seq[EncodedSample], *, row_tokens: int) -> Batch:
+def collate_batch(samples: Seq[EncodedSample], *, row_tokens: int) -> Batch:
     """Pack samples, each with its own images, into one Batch."""
     counts: Counter[str] = Counter()
     for sample in samples:

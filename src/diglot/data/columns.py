@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diglot.core.types import SizeHW
-from diglot.data.shard_writer import unreadable
+from diglot.data.shard_writer import unreadable_error
 
 T = TypeVar("T")
 _BLOCK = 4096  # values that are Python's at once when all are gone through
@@ -77,7 +77,7 @@ def _read_shard(path: Path, read: Callable[[pq.ParquetFile], T]) -> T:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return read(file)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
 def _read_column(file: pq.ParquetFile, name: str) -> Any:

@@ -11,7 +11,7 @@ import ijson
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.format import Row
-from diglot.files import replacing
+from diglot.files import replace_file
 
 MAX_LINE_BYTES = 64 * 2**20
 
@@ -93,7 +93,7 @@ class ArrayFile:
 
     def save(self, path: Path) -> None:
         """Write the object, whole or not at all; the only array named "" is written by itself."""
-        with replacing(path) as temporary, open(temporary, "wb") as out:
+        with replace_file(path) as temporary, open(temporary, "wb") as out:
             bare = list(self._parts) == [""]
             out.write(b"" if bare else b"{")
             for index, (name, part) in enumerate(self._parts.items()):

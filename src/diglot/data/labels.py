@@ -25,16 +25,16 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, SizeHW
 from diglot.data import shards
 from diglot.data.records import Dataset
-from diglot.data.shard_writer import ROW_GROUP_ROWS, ShardWriter, unreadable
+from diglot.data.shard_writer import ROW_GROUP_ROWS, ShardWriter, unreadable_error
 from diglot.files import (
     FileDigests,
     check_own_folder,
+    check_writable,
     file_sha256,
-    locked,
+    lock_file,
     remove_left_overs,
+    replace_file,
     replace_text,
-    replacing,
-    writable,
 )
 
 MANIFEST, WORDS = "labels.json", "words.txt"
@@ -87,9 +87,9 @@ class LabelWriter:
         return len(self._shards)
 
     def __enter__(self) -> "LabelWriter":
-        with writable(self.folder):
+        with check_writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(self.folder / f".{self.dataset.split}.lock", wait=False))
+        self._open.enter_context(lock_file(self.folder / f".{self.dataset.split}.lock", wait=False))
         try:
             self._resume_shards()
         except BaseException:
@@ -128,7 +128,7 @@ class LabelWriter:
         if entry and entry["fingerprint"] != fingerprint:
             raise _refuse_folder("labels of another dataset", self.folder)
         if _sha256_of(self.folder / WORDS) != words:
-            with replacing(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
+            with replace_file(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
                 file.writelines(map(_word_line, self._words))
         self._about["words_sha256"] = words
         footers = self._shards.resume((entry or {}).get("files"))
@@ -137,7 +137,7 @@ class LabelWriter:
             self._note_entry(complete=False)
 
     def _note_entry(self, *, complete: bool) -> None:
-        with locked(self.folder / ".labels.lock", wait=True):
+        with lock_file(self.folder / ".labels.lock", wait=True):
             for name in (MANIFEST, WORDS):
                 remove_left_overs(self.folder / name)
             manifest = read_labels_manifest(self.folder) | self._about
@@ -292,7 +292,7 @@ class Labels:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read_row_group(group, use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
 
     def _make_cells(self, size_hw: SizeHW) -> np.ndarray:
         grid = self.preprocess.token_grid(size_hw, patch_px=self.manifest["patch_px"])

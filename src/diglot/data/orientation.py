@@ -62,11 +62,11 @@ def turn_mask(mask: Rle, orientation: int) -> Rle:
     """A mask on stored pixels as a mask on the upright picture; orientations 1 and 5 to 8."""
     if orientation == UPRIGHT:
         return mask
-    stored_HW = masks.decode(mask)
+    stored_HW = masks.decode_mask(mask)
     upright_HW = {
         5: lambda: stored_HW.T,
         6: lambda: np.rot90(stored_HW, -1),
         7: lambda: np.rot90(stored_HW, 2).T,
         8: lambda: np.rot90(stored_HW, 1),
     }[orientation]()
-    return masks.encode(np.ascontiguousarray(upright_HW))
+    return masks.encode_mask(np.ascontiguousarray(upright_HW))

@@ -20,19 +20,19 @@ import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.images import resolve_inside
-from diglot.data.pairs import Pair, PairImage, points
+from diglot.data.pairs import Pair, PairImage, points_array
 from diglot.data.rejected import Rejected
 from diglot.files import (
     append_lines,
     check_own_folder,
+    check_writable,
     file_sha256,
     first_difference,
-    locked,
+    lock_file,
     read_lines,
     remove_left_overs,
+    replace_file,
     replace_text,
-    replacing,
-    writable,
 )
 
 LINES, MANIFEST, IMAGES = "pairs.jsonl", "pairs.json", "images"
@@ -54,9 +54,9 @@ class PairWriter:
 
     def __enter__(self) -> "PairWriter":
         with contextlib.ExitStack() as stack:
-            with writable(self.folder):
+            with check_writable(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(self.folder / ".pairs.lock", wait=False))
+            stack.enter_context(lock_file(self.folder / ".pairs.lock", wait=False))
             check_own_folder(self.folder, marker=MANIFEST, beside=("rejected.jsonl",))
             self._check_manifest()
             (self.folder / IMAGES).mkdir(exist_ok=True)
@@ -113,7 +113,7 @@ class PairWriter:
             raise DataError("a written pair holds its pictures", expected="bytes", where=stem)
         suffix = ".png" if image.startswith(b"\x89PNG") else ".jpg"
         inside = f"{IMAGES}/{stem}{suffix}"
-        with replacing(self.folder / inside) as temporary:
+        with replace_file(self.folder / inside) as temporary:
             temporary.write_bytes(image)
         return inside
 
@@ -232,4 +232,4 @@ def _read_side(folder: Path, fields: dict[str, Any]) -> PairImage:
     if not path.is_file():
         raise DataError("no such picture", where=str(path))
     size_hw = (int(height), int(width))
-    return PairImage(image=path, size_hw=size_hw, points_K2=points(fields["points"]))
+    return PairImage(image=path, size_hw=size_hw, points_K2=points_array(fields["points"]))

@@ -70,7 +70,7 @@ class Pair:
         return self.visible_K & _on_picture(self.source) & _on_picture(self.target)
 
 
-def points(xy: Sequence[Sequence[float]]) -> np.ndarray:
+def points_array(xy: Sequence[Sequence[float]]) -> np.ndarray:
     """float64 (K, 2) from a list of xy, which may be empty. Raises DataError for another shape."""
     try:
         points_K2 = np.asarray(xy, np.float64)

@@ -123,7 +123,7 @@ def _usable_mask(raw: Any, size_hw: SizeHW, lost: Counter[str]) -> Rle | None:
     except DataError as error:
         lost[f"masks left out: {error.what}"] += 1
         return None
-    if not masks.area(mask):
+    if not masks.mask_area(mask):
         lost["masks left out: no pixel is set"] += 1
         return None
     return mask

@@ -9,7 +9,7 @@ from diglot.core.types import Lineage, Region, Sample, Turn
 from diglot.data.raw_record import RawRegion
 from diglot.data.schema import LINEAGE_FIELDS
 from diglot.data.segmentation import rle_json
-from diglot.files import replacing
+from diglot.files import replace_file
 
 
 def record_fields(sample: Sample) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class LinesFile:
         self._path, self._open = path, ExitStack()
 
     def __enter__(self) -> "LinesFile":
-        temporary = self._open.enter_context(replacing(self._path))
+        temporary = self._open.enter_context(replace_file(self._path))
         self._file = self._open.enter_context(open(temporary, "w", encoding="utf-8"))
         return self
 

@@ -18,7 +18,7 @@ from diglot.core.types import Sample, SizeHW
 from diglot.data import shards
 from diglot.data.columns import find_conversations, read_ids, read_labels, read_sizes
 from diglot.data.schema import from_row
-from diglot.data.shard_writer import unreadable
+from diglot.data.shard_writer import unreadable_error
 from diglot.data.writer import DatasetWriter, write_dataset
 from diglot.files import FileDigests
 
@@ -159,7 +159,7 @@ class Dataset:
         try:
             rows = self._open_file(number).read_row_group(group, use_threads=False).to_pylist()
         except (OSError, pa.ArrowException) as error:
-            raise unreadable(self._shards[number].path, error) from error
+            raise unreadable_error(self._shards[number].path, error) from error
         self._groups[key] = rows
         if len(self._groups) > _CACHED_ROW_GROUPS:
             self._groups.popitem(last=False)

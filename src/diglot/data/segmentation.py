@@ -49,7 +49,7 @@ def _read_rle(raw: dict[str, Any], size_hw: SizeHW) -> Rle:
     if not isinstance(counts, str):
         raise DataError("mask without counts", got=type(counts).__name__)
     mask = Rle(size_hw=(size_hw[0], size_hw[1]), counts=counts)
-    masks.check(mask)
+    masks.check_mask(mask)
     return mask
 
 
@@ -60,7 +60,7 @@ def _encode_runs(runs: list[Any], size_hw: SizeHW) -> Rle:
         raise DataError("mask runs do not fill the mask", expected=size_hw[0] * size_hw[1])
     values = np.arange(len(runs)) % 2 == 1
     mask_HW = np.repeat(values, runs).reshape(size_hw, order="F")
-    return masks.encode(mask_HW)
+    return masks.encode_mask(mask_HW)
 
 
 def _draw_polygons(polygons: list[Any], size_hw: SizeHW) -> Rle:

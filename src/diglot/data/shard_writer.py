@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diglot.core.errors import DataError
-from diglot.files import FileDigests, remove_left_overs, replacing
+from diglot.files import FileDigests, remove_left_overs, replace_file
 
 ROW_GROUP_ROWS = 8
 Row = Mapping[str, Any]
@@ -113,7 +113,7 @@ class ShardWriter:
         path = self.path_of(len(self.digests))
         described = {**(self._schema.metadata or {}), **self._describe(self.pending)}
         schema = self._schema.with_metadata(described or None)
-        with replacing(path) as temporary:
+        with replace_file(path) as temporary:
             table = pa.Table.from_pylist(self.pending, schema=schema)  # type: ignore[arg-type]
             pq.write_table(table, temporary, **self._options)
         self.digests[path.name] = self._files.find(path.name)[0]
@@ -125,7 +125,7 @@ def read_footer(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
 def check_pages(path: Path) -> None:
@@ -135,10 +135,10 @@ def check_pages(path: Path) -> None:
             for group in range(file.metadata.num_row_groups):
                 file.read_row_group(group, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
-def unreadable(path: Path, error: Exception) -> DataError:
+def unreadable_error(path: Path, error: Exception) -> DataError:
     """What to say of a Parquet file that an error came from."""
     errno = getattr(error, "errno", None)
     if errno or isinstance(error, MemoryError | pa.ArrowMemoryError):

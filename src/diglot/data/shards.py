@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.schema_check import check_columns
-from diglot.data.shard_writer import read_footer, unreadable
-from diglot.files import FileNotes, explain_missing, locked, remove_left_overs, replace_text
+from diglot.data.shard_writer import read_footer, unreadable_error
+from diglot.files import FileNotes, explain_missing, lock_file, remove_left_overs, replace_text
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
@@ -88,7 +88,7 @@ def _read_schema(metadata: pq.FileMetaData, path: Path) -> pa.Schema:
     try:
         return metadata.schema.to_arrow_schema()
     except (OSError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def check_format(folder: Path) -> None:
 
 def update_manifest(folder: Path, split: str, entry: dict[str, Any]) -> None:
     """Put a split's entry into `dataset.json` and the card, safe against other writers."""
-    with locked(folder / ".dataset.lock", wait=True):
+    with lock_file(folder / ".dataset.lock", wait=True):
         for name in (MANIFEST, CARD):
             remove_left_overs(folder / name)
         manifest = read_manifest(folder)

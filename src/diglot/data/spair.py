@@ -16,7 +16,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Box
 from diglot.data.images import resolve_inside
-from diglot.data.pairs import Pair, PairImage, points
+from diglot.data.pairs import Pair, PairImage, points_array
 from diglot.data.rejected import Rejected
 
 Split = Literal["trn", "val", "test"]
@@ -123,7 +123,9 @@ def _read_side(folder: Path, category: str, fields: dict[str, Any], of: str) -> 
         width, height = (int(side) for side in fields[f"{of}_imsize"][:2])
     except (TypeError, ValueError) as error:
         raise DataError("imsize is not width and height", got=fields[f"{of}_imsize"]) from error
-    return PairImage(image=path, size_hw=(height, width), points_K2=points(fields[f"{of}_kps"]))
+    return PairImage(
+        image=path, size_hw=(height, width), points_K2=points_array(fields[f"{of}_kps"])
+    )
 
 
 def _read_box(fields: Any) -> Box:

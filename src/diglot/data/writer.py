@@ -16,7 +16,7 @@ from diglot.data import shards
 from diglot.data.images import image_size
 from diglot.data.schema import arrow_schema, row_digest, to_row
 from diglot.data.shard_writer import ShardWriter
-from diglot.files import check_own_folder, first_difference, locked, writable
+from diglot.files import check_own_folder, check_writable, first_difference, lock_file
 
 SHARD_SAMPLES = 256
 _MODULUS = 2**256
@@ -62,9 +62,9 @@ class DatasetWriter:
         )
 
     def __enter__(self) -> "DatasetWriter":
-        with writable(self.folder):
+        with check_writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(self.folder / f".{self.split}.lock", wait=False))
+        self._open.enter_context(lock_file(self.folder / f".{self.split}.lock", wait=False))
         try:
             self._resume_shards()
         except BaseException:

@@ -20,7 +20,7 @@ NPM_PREFIX = "package/"
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
 
-def extract(package: Path, patterns: tuple[str, ...], folder: Path) -> list[Path]:
+def extract_members(package: Path, patterns: tuple[str, ...], folder: Path) -> list[Path]:
     """Write the members that match `patterns` under `folder`, which is made; sorted paths.
 
     Members keep their path in the package, less npm's leading "package/".
@@ -30,8 +30,8 @@ def extract(package: Path, patterns: tuple[str, ...], folder: Path) -> list[Path
     matched: set[str] = set()
     written: list[Path] = []
     with _damage_named(package):
-        for name, size_bytes, stream in _members(package):
-            hits = [p for p in patterns if _matches(name, p)]
+        for name, size_bytes, stream in _iterate_members(package):
+            hits = [p for p in patterns if _matches_pattern(name, p)]
             if hits:
                 target = _safe_target(folder, name, size_bytes, package)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def _damage_named(package: Path) -> Iterator[None]:
         ) from error
 
 
-def _members(package: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+def _iterate_members(package: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     if package.suffix == ".whl":
         yield from _zip_members(package)
     else:
@@ -81,7 +81,7 @@ def _tar_members(package: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                 yield info.name.removeprefix(NPM_PREFIX), info.size, stream
 
 
-def _matches(name: str, pattern: str) -> bool:
+def _matches_pattern(name: str, pattern: str) -> bool:
     if name.count("/") != pattern.count("/"):
         return False
     return fnmatch.fnmatchcase(name, pattern)
@@ -101,7 +101,7 @@ def _safe_target(folder: Path, name: str, size_bytes: int, package: Path) -> Pat
     return folder / path
 
 
-def digest(files: list[Path], folder: Path) -> str:
+def digest_files(files: list[Path], folder: Path) -> str:
     """sha256 (hex) of one file, or of the listing of many.
 
     The listing has one line "<sha256>  <path below folder>" a file, sorted by path: what

@@ -59,7 +59,7 @@ def write_marker(asset: Asset, folder: Path) -> None:
     (folder / MARKER).write_text(json.dumps(marker, indent=1))
 
 
-def publish(finished: Path, asset: Asset) -> None:
+def publish_asset(finished: Path, asset: Asset) -> None:
     """Give the finished folder its name in one step; a broken one of that name goes first.
 
     Every file becomes as readable as the marker, which the user's umask made: some writers make

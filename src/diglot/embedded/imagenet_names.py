@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 SYNSETS = "timm/data/_info/imagenet_synsets.txt"
 LEMMAS = "timm/data/_info/imagenet_synset_to_lemma.txt"
@@ -16,7 +16,7 @@ def imagenet_names() -> list[tuple[str, ...]]:
     A class has one to several ("tabby", "tabby cat"), as WordNet writes them; two classes may share
     a word ("crane"). Fetched on demand.
     """
-    lines = (ensure(ASSET) / NAMES).read_text("utf-8").splitlines()
+    lines = (ensure_asset(ASSET) / NAMES).read_text("utf-8").splitlines()
     return [tuple(line.split("\t")) for line in lines]
 
 

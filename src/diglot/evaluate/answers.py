@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import DataError
-from diglot.files import append_lines, locked, read_lines
+from diglot.files import append_lines, lock_file, read_lines
 
 Answer = dict[str, Any]
 
@@ -59,5 +59,5 @@ def open_answers(folder: Path, checkpoint: str) -> Iterator[Answers]:
     Raises ConfigError where another process is at it, DataError for a file that is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / f".{checkpoint[:16]}.lock", wait=False):
+    with lock_file(folder / f".{checkpoint[:16]}.lock", wait=False):
         yield Answers(folder / f"{checkpoint[:16]}.jsonl")

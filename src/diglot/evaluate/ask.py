@@ -146,7 +146,7 @@ def _score_candidates(
             pairs = list(group)
             tree = Tree(
                 before,
-                tuple(_asked(job, prompt, scorer.vlm) for job, prompt in pairs),
+                tuple(_render_prompt(job, prompt, scorer.vlm) for job, prompt in pairs),
                 None if bare else projected,
             )
             for (job, _), one, scores in zip(pairs, tree.asked, scorer.score(tree), strict=True):
@@ -155,7 +155,7 @@ def _score_candidates(
     return found
 
 
-def _asked(job: Job, prompt: Prompt, vlm: VLM) -> Asked:
+def _render_prompt(job: Job, prompt: Prompt, vlm: VLM) -> Asked:
     with locate_errors(f"item {job.item.id!r}"):
         ids = [answer_ids(text, prompt, vlm.language.tokenizer) for text in job.item.candidates]
     return Asked(prompt.question, tuple(ids))

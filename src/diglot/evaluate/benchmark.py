@@ -41,7 +41,7 @@ class Benchmark:
         """The item's picture, RGB. Raises DataError where it is not the one it was made with."""
         path = self.folder / IMAGES / str(item.image)
         content = path.read_bytes()
-        if not path.name.startswith(_digest(content)):
+        if not path.name.startswith(_digest_content(content)):
             raise DataError("the picture has changed since the items were made", where=str(path))
         return decode_image(content, where=str(path))
 
@@ -61,7 +61,7 @@ def make_benchmark(
     """
     about = {
         "version": VERSION,
-        "tasks": {chosen.key: _making(chosen) for chosen in tasks},
+        "tasks": {chosen.key: _describe_items(chosen) for chosen in tasks},
         "data": data,
         "seed": seed,
     }
@@ -69,11 +69,11 @@ def make_benchmark(
     if read_about(folder).get("about") == json.loads(json.dumps(about)):
         return open_benchmark(folder)
     with replacing_folder(folder) as staging:
-        _write(staging, tasks, scenes, about, seed)
+        _write_benchmark_files(staging, tasks, scenes, about, seed)
     return open_benchmark(folder)
 
 
-def _making(chosen: ChosenTask) -> dict[str, Any]:
+def _describe_items(chosen: ChosenTask) -> dict[str, Any]:
     """The settings that change which items there are, and digests of the files they name.
 
     How items are asked does not change them.
@@ -112,7 +112,7 @@ def open_benchmark(folder: Path) -> Benchmark:
     return Benchmark(folder, tuple(items), digest)
 
 
-def _write(
+def _write_benchmark_files(
     folder: Path,
     tasks: Sequence[ChosenTask],
     scenes: Sequence[Sample],
@@ -171,10 +171,10 @@ def make_items(chosen: ChosenTask, scenes: Sequence[Sample], *, seed: int) -> It
 def _write_picture(folder: Path, picture: Picture) -> str:
     """Put a picture's bytes into the folder; its file name begins with their digest."""
     content = picture if isinstance(picture, bytes) else picture.read_bytes()
-    name = f"{_digest(content)}.{picture_format(content).lower()}"
+    name = f"{_digest_content(content)}.{picture_format(content).lower()}"
     (folder / IMAGES / name).write_bytes(content)
     return name
 
 
-def _digest(content: bytes) -> str:
+def _digest_content(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:24]

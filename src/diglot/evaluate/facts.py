@@ -11,7 +11,7 @@ from diglot.core.box_text import unit_box
 from diglot.core.region import Region
 from diglot.core.types import Sample
 from diglot.synth.scenes.tint import COLOURS
-from diglot.synth.scenes.words import place
+from diglot.synth.scenes.words import name_place
 
 COLOUR_NAMES = tuple(COLOURS)
 
@@ -49,13 +49,13 @@ def name_thing(phrase: str, region: Region) -> str:
 def single_things(sample: Sample) -> list[Thing]:
     """The regions that a phrase singles out: their own phrase, with the place where it repeats."""
     bare = Counter(region.phrase for region in sample.regions)
-    placed = Counter(_placed(region, sample) for region in sample.regions)
+    placed = Counter(_describe_region(region, sample) for region in sample.regions)
     things = []
     for region in sample.regions:
         if bare[region.phrase] == 1 and not _is_part(region, sample):
             things.append(Thing(region.phrase, region))
-        elif placed[_placed(region, sample)] == 1:
-            things.append(Thing(_placed(region, sample), region))
+        elif placed[_describe_region(region, sample)] == 1:
+            things.append(Thing(_describe_region(region, sample), region))
     return things
 
 
@@ -71,10 +71,10 @@ def center_of(region: Region, sample: Sample) -> tuple[float, float]:
     return (x0 + x1) / 2, (y0 + y1) / 2
 
 
-def _placed(region: Region, sample: Sample) -> str:
+def _describe_region(region: Region, sample: Sample) -> str:
     x, y = center_of(region, sample)
     # `place` counts in pixels of a square; a share in thousandths serves any shape
-    return f"{region.phrase} {place((1000 * x, 1000 * y), 1000)}"
+    return f"{region.phrase} {name_place((1000 * x, 1000 * y), 1000)}"
 
 
 def _is_part(region: Region, sample: Sample) -> bool:

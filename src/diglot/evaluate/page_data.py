@@ -30,7 +30,7 @@ def list_questions(
             return
         own = list(jobs)
         picture = benchmark.picture(own[0].item) if image else None
-        yield picture, [_question(job, evaluated, values) for job in own]
+        yield picture, [_question_entry(job, evaluated, values) for job in own]
 
 
 def _main_values(one: Evaluated) -> dict[tuple[str, str], float]:
@@ -43,7 +43,7 @@ def _main_values(one: Evaluated) -> dict[tuple[str, str], float]:
     }
 
 
-def _question(
+def _question_entry(
     job: Job, evaluated: Sequence[Evaluated], values: Sequence[dict[tuple[str, str], float]]
 ) -> dict[str, Any]:
     return {

@@ -10,7 +10,7 @@ from diglot.core.segments import Image, Segment, Tokens
 from diglot.models.chat_template import render_prompt, special_texts, tokenize_rendered
 from diglot.models.config import Frame
 from diglot.models.export.container import IMAGE_TOKEN
-from diglot.models.prompt import opening, tokenize
+from diglot.models.prompt import open_segments, tokenize_caption
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def question_prompt(
     if spelt := next((t for t in special_texts(tokenizer) | {IMAGE_TOKEN} if t in question), None):
         raise DataError("the question spells a special token", got=repr(spelt))
     if frame is not None:
-        return _framed(question, tokenizer, image=image, frame=frame)
+        return _frame_prompt(question, tokenizer, image=image, frame=frame)
     turn = Turn(role="user", text=f"{IMAGE_TOKEN}\n" * image + question)
     text = render_prompt([turn], tokenizer)
     ids = tokenize_rendered(text, tokenizer)[0].tolist()
@@ -49,7 +49,7 @@ def question_prompt(
 
 def caption_prompt(tokenizer: PreTrainedTokenizerFast, frame: Frame) -> Prompt:
     """The picture framed as in pretraining: a caption follows."""
-    return _framed("", tokenizer, image=True, frame=frame)
+    return _frame_prompt("", tokenizer, image=True, frame=frame)
 
 
 def answer_ids(answer: str, prompt: Prompt, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
@@ -60,15 +60,17 @@ def answer_ids(answer: str, prompt: Prompt, tokenizer: PreTrainedTokenizerFast) 
     if not answer.strip():
         raise DataError("a candidate has no tokens", got=repr(answer))
     if not prompt.spaced:
-        return tokenize(answer.strip(), tokenizer).ids
+        return tokenize_caption(answer.strip(), tokenizer).ids
     # behind another word, as a whole text is tokenised; that word's own tokens end at 1
-    whole = tokenize(f"a {answer.strip()}", tokenizer)
+    whole = tokenize_caption(f"a {answer.strip()}", tokenizer)
     return tuple(i for i, end in zip(whole.ids, whole.offsets_T2[:, 1], strict=True) if end > 1)
 
 
-def _framed(text: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame: Frame) -> Prompt:
-    segments = opening(frame, tokenizer, image=image)
+def _frame_prompt(
+    text: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame: Frame
+) -> Prompt:
+    segments = open_segments(frame, tokenizer, image=image)
     last = segments[-1]
     assert isinstance(last, Tokens)
-    question = last.ids + tokenize(text, tokenizer).ids
+    question = last.ids + tokenize_caption(text, tokenizer).ids
     return Prompt(tuple(segments[:-1]), question, spaced=bool(text))

@@ -43,13 +43,13 @@ def score_task(chosen: ChosenTask, jobs: Sequence[Job], answers: Answers) -> lis
     found: list[MetricScores] = []
     if chosen_jobs := [job for job in own if job.way == "likelihood"]:
         credit = [candidate_credit(j.item, answers[j.key], chosen) for j in chosen_jobs]
-        found.append(_metric(chosen, chosen_jobs, "accuracy", credit, main=True))
+        found.append(_score_metric(chosen, chosen_jobs, "accuracy", credit, main=True))
     if written := [job for job in own if job.way == "generate"]:
         texts = [str(answers[job.key]["text"]) for job in written]
         scores = chosen.task.score([job.item for job in written], texts)
         for metric, values in scores.items():
             main = metric == chosen.task.metric
-            found.append(_metric(chosen, written, metric, values, main=main))
+            found.append(_score_metric(chosen, written, metric, values, main=main))
     return found
 
 
@@ -71,7 +71,7 @@ def candidate_credit(item: Item, answer: Answer, chosen: ChosenTask) -> float:
     return choice_credit(scores, np.array(item.right))
 
 
-def _metric(
+def _score_metric(
     chosen: ChosenTask,
     jobs: Sequence[Job],
     metric: str,

@@ -68,7 +68,7 @@ def count_right(text: str, answer: str) -> float:
     return float(read_count(text) == int(answer))
 
 
-def mentioned(text: str, choices: Sequence[str]) -> list[str]:
+def mentioned_choices(text: str, choices: Sequence[str]) -> list[str]:
     """The choices that a text names as whole words, also in their plain plural."""
     low = text.lower()
     return [c for c in choices if re.search(rf"(?<!\w){re.escape(c.lower())}(?:e?s)?(?!\w)", low)]
@@ -80,7 +80,7 @@ def mention_scores(text: str, answers: Sequence[str], absent: Sequence[str]) -> 
     answers: names of what the picture shows; absent: names that it does not show. A text that names
     nothing has precision 0.
     """
-    right, wrong = mentioned(text, answers), mentioned(text, absent)
+    right, wrong = mentioned_choices(text, answers), mentioned_choices(text, absent)
     # "red panda" holds "panda": a name inside a longer one that is named is no mention of its own
     wrong = [w for w in wrong if not any(w != r and w.lower() in r.lower() for r in right)]
     recall = len(right) / len(answers) if answers else 0.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diglot.files import csv_cell, replace_text, writable
+from diglot.files import check_writable, csv_cell, replace_text
 
 COLUMNS = ("key", "title", "unit", "checkpoint", "value", "low", "high", "n", "chance")
 
@@ -26,5 +26,5 @@ def write_csv(path: Path, measures: Sequence[Mapping[str, Any]]) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([COLUMNS, *([csv_cell(cell) for cell in line] for line in lines)])
-    with writable(path):
+    with check_writable(path):
         replace_text(path, stream.getvalue())

@@ -151,10 +151,10 @@ def _score_row(vlm: VLM, tree: Tree) -> list[np.ndarray]:
     device = vlm.language.input_embeddings.weight.device
     trunk = tree.trunk()
     row = _arrange_row(tree, len(trunk))
-    embeds_1TD = _embed(vlm, tree, trunk, row)
+    embeds_1TD = _embed_trunk(vlm, tree, trunk, row)
     position_T = torch.cat([trunk.position_T, torch.tensor(row.position, dtype=torch.int64)])
     mask_11TT = tree_mask(row.question, row.candidate, len(trunk), embeds_1TD.dtype)
-    with attending(vlm, "sdpa"):
+    with use_attention(vlm, "sdpa"):
         hidden_TD = vlm.language.decode(
             embeds_1TD,
             attention_mask=mask_11TT.to(device),
@@ -165,7 +165,7 @@ def _score_row(vlm: VLM, tree: Tree) -> list[np.ndarray]:
     return _sum_candidates(log_prob_S.double().cpu(), tree)
 
 
-def _embed(vlm: VLM, tree: Tree, trunk: Encoded, row: _Row) -> torch.Tensor:
+def _embed_trunk(vlm: VLM, tree: Tree, trunk: Encoded, row: _Row) -> torch.Tensor:
     """The input of the language model (1, T, D): the trunk with its picture, then words."""
     words = vlm.language.input_embeddings
     ids = torch.tensor(row.token, dtype=torch.int64, device=words.weight.device)
@@ -201,7 +201,7 @@ def _sum_candidates(log_prob_S: torch.Tensor, tree: Tree) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def attending(vlm: VLM, form: str) -> Iterator[None]:
+def use_attention(vlm: VLM, form: str) -> Iterator[None]:
     """The language model's attention in another form within the block."""
     if vlm.attention == "separate":  # plain forwards in the model's own attention
         yield

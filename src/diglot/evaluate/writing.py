@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from diglot.core.layout import Packed, encode, expand_lines, pack
 from diglot.core.segments import Segment
-from diglot.evaluate.tree import attending
+from diglot.evaluate.tree import use_attention
 from diglot.models.chat import ProjectedPicture
 from diglot.models.export.generation import generation_config
 from diglot.models.rule_decoding import continue_by_rule
@@ -30,7 +30,7 @@ def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> l
     """The likeliest answer to each prompt, token by token, without special tokens."""
     if vlm.language.rule != VisualRule():
         return [_write_by_rule(vlm, prompt, max_tokens) for prompt in prompts]
-    rows = [_embed(vlm, prompt)[1].flip(0) for prompt in prompts]
+    rows = [_embed_prompt(vlm, prompt)[1].flip(0) for prompt in prompts]
     # rows end together, where each one's answer begins: padding stands in front
     embeds_BTD = pad_sequence(rows, batch_first=True).flip(1)
     ones = [row.new_ones(len(row), dtype=torch.int64) for row in rows]
@@ -38,7 +38,7 @@ def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> l
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
     config = generation_config(model, tokenizer, None)
     config.max_new_tokens, config.do_sample = max_tokens, False
-    with attending(vlm, "sdpa"):
+    with use_attention(vlm, "sdpa"):
         ids_BT = model.generate(
             inputs_embeds=embeds_BTD, attention_mask=mask_BT, generation_config=config
         )
@@ -47,11 +47,11 @@ def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> l
 
 
 def _write_by_rule(vlm: VLM, prompt: Written, max_tokens: int) -> str:
-    packed, embeds_TD = _embed(vlm, prompt)
+    packed, embeds_TD = _embed_prompt(vlm, prompt)
     return continue_by_rule(vlm, packed, embeds_TD[None], max_tokens=max_tokens)
 
 
-def _embed(vlm: VLM, prompt: Written) -> tuple[Packed, torch.Tensor]:
+def _embed_prompt(vlm: VLM, prompt: Written) -> tuple[Packed, torch.Tensor]:
     """The prompt as one packed row, and its input embeddings (T, D)."""
     grids = [prompt.projected.grid] if prompt.projected else []
     counts = [len(grid) for grid in grids]

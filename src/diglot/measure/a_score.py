@@ -24,7 +24,7 @@ from diglot.measure.likelihood import Question, log_likelihoods
 from diglot.measure.projected import eval_mode, project_samples
 from diglot.metrics.bootstrap import mean_interval, ratio_interval
 from diglot.models.config import Frame
-from diglot.models.prompt import ending, opening
+from diglot.models.prompt import end_segments, open_segments
 from diglot.models.vlm import VLM
 
 ROW_TOKENS, BATCH_TOKENS = 256, 1024  # of a forward pass; they change no figure
@@ -86,13 +86,15 @@ def a_score(
     log_prob_N = [float(answer[0]) for answer in answers]
     tokens_N = [len(question.candidates[0]) for question in questions]
     return AScore(
-        estimate=average(log_prob_N, tokens_N, config),
+        estimate=average_score(log_prob_N, tokens_N, config),
         tokens=sum(tokens_N),
         visual_tokens=float(np.mean([len(q.projected.grid) for q in questions if q.projected])),
     )
 
 
-def average(log_prob_N: Sequence[float], tokens_N: Sequence[int], config: AScoreConfig) -> Estimate:
+def average_score(
+    log_prob_N: Sequence[float], tokens_N: Sequence[int], config: AScoreConfig
+) -> Estimate:
     """The score of N captions of known summed log-probabilities and lengths, with its interval."""
     rng = np.random.default_rng(config.seed)
     log_probs, tokens = np.asarray(log_prob_N, np.float64), np.asarray(tokens_N, np.float64)
@@ -109,8 +111,8 @@ def _make_questions(
     config: AScoreConfig,
 ) -> list[Question]:
     tokenizer = vlm.language.tokenizer
-    trunk = tuple(opening(config.frame, tokenizer, image=True))
-    end = ending(config.frame, tokenizer, None) if config.end else []
+    trunk = tuple(open_segments(config.frame, tokenizer, image=True))
+    end = end_segments(config.frame, tokenizer, None) if config.end else []
     added = tuple(t for segment in end if isinstance(segment, Tokens) for t in segment.ids)
     projected = project_samples(vlm, captions.samples, views)
     questions = [

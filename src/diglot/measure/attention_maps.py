@@ -16,7 +16,7 @@ from diglot.measure.attention_rows import attention_of_rows
 from diglot.measure.groups import group_of
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.pointing import centres_inside
-from diglot.models.prompt import Frame, caption_of, opening, tokenize
+from diglot.models.prompt import Frame, caption_of, open_segments, tokenize_caption
 from diglot.models.vlm import VLM
 
 Asker = Literal["entity", "instruction", "last"]
@@ -54,7 +54,7 @@ def open_queries(
     vlm: VLM, scenes: Sequence[ProjectedSample], frame: Frame, asker: Asker, instruction: str
 ) -> list[Query]:
     """The documents of all scenes, captions for entities, else the instruction."""
-    start = tuple(opening(frame, vlm.language.tokenizer, image=True))
+    start = tuple(open_segments(frame, vlm.language.tokenizer, image=True))
     return [
         _open_query(vlm, number, scene, start, asker, instruction)
         for number, scene in enumerate(scenes)
@@ -71,7 +71,7 @@ def _open_query(
 ) -> Query:
     sample, tokenizer = scene.sample, vlm.language.tokenizer
     captioned = asker == "entity" and bool(sample.caption.strip())
-    text = caption_of(sample, tokenizer) if captioned else tokenize(instruction, tokenizer)
+    text = caption_of(sample, tokenizer) if captioned else tokenize_caption(instruction, tokenizer)
     sequence = expand_lines((*start, Tokens(text.ids)), [scene.grid])
     encoded = encode(sequence, visual_counts=[len(scene.grid)], terms=())
     first, objects = len(encoded) - len(text.ids), []

@@ -14,7 +14,7 @@ from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample
-from diglot.files import explain_missing, locked, read_kept, reuse
+from diglot.files import explain_missing, lock_file, read_kept, reuse_or_make
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
 from diglot.measure.kept import Measures, measure_key
 from diglot.measure.plan import Subject
@@ -116,7 +116,7 @@ def shared_features(
     """The features of a dataset's first samples; of several jobs one makes them, others wait."""
     stage, folder = f"features, {dataset.split}", Path(config.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", wait=True):
+    with lock_file(folder / ".lock", wait=True):
         return open_features(
             vlm, dataset, config, rejected, rename_stages(report, lambda _: stage), first=first
         )
@@ -146,7 +146,7 @@ def measure_run(
 
     Raises as `measure_model` does.
     """
-    return reuse(
+    return reuse_or_make(
         run / KEPT,
         measure_key(run / "model", scenes.fingerprints, config, seed=seed),
         lambda: measure_model(run / "model", label, scenes, config, report, seed=seed),
@@ -161,7 +161,7 @@ def measure_model(
     Every model that is given the same `seed` answers the same questions. Raises as
     `measure_alignment` does, and ConfigError for a checkpoint that cannot be read.
     """
-    subject = open_subject(load_vlm(model).to(device()), scenes, config, report)
+    subject = open_subject(load_vlm(model).to(default_device()), scenes, config, report)
     return measure_subject(subject, label, report, seed=seed)
 
 
@@ -211,7 +211,7 @@ def checkpoint_folder(path: Path) -> Path:
 
 def open_checkpoint(folder: Path) -> VLM:
     """The model of a `checkpoint_folder`, LoRA merged, in eval mode, on the GPU if there is one."""
-    return load_checkpoint(folder, open_config(folder)).to(device())
+    return load_checkpoint(folder, open_config(folder)).to(default_device())
 
 
 def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
@@ -232,9 +232,9 @@ def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
 
 def trained_vlm(run: Path) -> VLM:
     """The model that a run ended with, on the GPU where there is one."""
-    return load_vlm(run / "model").to(device())
+    return load_vlm(run / "model").to(default_device())
 
 
-def device() -> str:
+def default_device() -> str:
     """Where a model of this process runs."""
     return "cuda" if torch.cuda.is_available() else "cpu"

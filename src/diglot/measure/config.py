@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diglot.config.parts import Part, as_plain, known_parts
-from diglot.config.recipes import merge
+from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 from diglot.models.config import Frame
 
@@ -62,7 +62,7 @@ def every_measure() -> MeasureConfig:
 
 def merge_measures(below: Any, above: Any) -> Any:
     """Settings with a `measure` merged over others."""
-    return merge(below, above, parts={})
+    return merge_recipes(below, above, parts={})
 
 
 def check_measures(config: MeasureConfig) -> dict[str, MeasurePart]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from diglot.core.result import Estimate, Measure
-from diglot.measure.items import Item, mean_chance, summarise
+from diglot.measure.items import Item, mean_chance, summarise_items
 from diglot.measure.named_objects import NamedObject
 from diglot.measure.projected import ProjectedSample
 from diglot.measure.word_space import WordSpace
@@ -62,7 +62,7 @@ def measure_objects(
         ("align", "Align(V, W)", ALIGN, "IoU", align),
         ("label_cosine", "Cosine of object and label", COSINE, "cosine", cosine),
     ):
-        estimate, groups = summarise(items, generator=rng, draws=draws)
+        estimate, groups = summarise_items(items, generator=rng, draws=draws)
         chance = mean_chance(items) if key == "align" else None
         rules = {name: float(np.mean(ious)) for name, ious in by_rule.items() if ious}
         details = rules if key == "align" else {}

@@ -17,7 +17,7 @@ from diglot.core.distributed import iterate_over_processes
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Encoded, Tokens
 from diglot.measure.projected import ProjectedSample
-from diglot.models.prompt import Frame, caption_of, opening
+from diglot.models.prompt import Frame, caption_of, open_segments
 from diglot.models.vlm import VLM
 
 # of one document: means of image and caption (L, 1, D), and whole tokens of both (L, k, D)
@@ -51,7 +51,7 @@ class LayerStates:
 def open_documents(vlm: VLM, scenes: Sequence[ProjectedSample], frame: Frame) -> list[Document]:
     """[BOS] V newline caption of every scene that has a caption and visual tokens."""
     tokenizer = vlm.language.tokenizer
-    start = tuple(opening(frame, tokenizer, image=True))
+    start = tuple(open_segments(frame, tokenizer, image=True))
     documents = []
     for scene in scenes:
         if scene.sample.caption.strip() and len(scene.grid):

@@ -25,7 +25,7 @@ def mean_chance(items: Sequence[Item]) -> float | None:
     return float(np.mean([item.chance for item in items])) if items else None
 
 
-def summarise(
+def summarise_items(
     items: Sequence[Item], *, generator: np.random.Generator, draws: int
 ) -> tuple[Estimate, dict[str, Estimate]]:
     """The mean of all items, and of each group's."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.measure.attention_maps import ObjectMap
-from diglot.measure.items import Item, summarise
+from diglot.measure.items import Item, summarise_items
 from diglot.metrics.attention_mass import map_entropy, mass_inside
 from diglot.metrics.choice import choice_chance, choice_credit
 
@@ -48,7 +48,7 @@ def summarise_layers(
         Item(of_object[0].scene, of_object[0].group, _mean_value(of_object), of_object[0].chance)
         for of_object in zip(*items_L, strict=True)
     ]
-    estimate, groups = summarise(across, generator=generator, draws=draws)
+    estimate, groups = summarise_items(across, generator=generator, draws=draws)
     # layer 0 is the input, as in the curves of hidden states: no attention there
     return estimate, groups, [None, *(_mean_value(items) for items in items_L)]
 

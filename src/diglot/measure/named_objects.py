@@ -59,7 +59,7 @@ def _objects_of(
         covered_HW = np.max([region_pixels(r, size_hw) for r in regions], axis=0)
         if not covered_HW.any():
             continue
-        cosine = cosines(visual_PD, vectors[name])
+        cosine = word_cosines(visual_PD, vectors[name])
         flat = projected.grid.in_views(("image", "tile"))
         inside = centres_inside(projected.grid.cells_P4, covered_HW >= 0.5)
         touching = projected.grid.mask_cover(covered_HW) > 0
@@ -86,7 +86,7 @@ def _mean_cosine(visual_PD: torch.Tensor, on_P: np.ndarray, vector_D: torch.Tens
     if not on_P.any():
         return 0.0
     chosen = torch.from_numpy(np.flatnonzero(on_P)).to(visual_PD.device)
-    return float(cosines(visual_PD[chosen].mean(dim=0, keepdim=True), vector_D)[0])
+    return float(word_cosines(visual_PD[chosen].mean(dim=0, keepdim=True), vector_D)[0])
 
 
 def _flat_grid(grid: TokenGrid) -> TokenGrid:
@@ -94,7 +94,7 @@ def _flat_grid(grid: TokenGrid) -> TokenGrid:
     return TokenGrid(grid.size_hw, tuple(v for v in grid.views if v.kind != "thumbnail"))
 
 
-def cosines(visual_PD: torch.Tensor, vector_D: torch.Tensor) -> np.ndarray:
+def word_cosines(visual_PD: torch.Tensor, vector_D: torch.Tensor) -> np.ndarray:
     """Cosine of each visual token with a word vector, float64 (P,) in [-1, 1]; 0 for a zero one."""
     visual = torch.nn.functional.normalize(visual_PD.detach().double(), dim=-1)
     vector = torch.nn.functional.normalize(vector_D.double(), dim=-1)

@@ -67,16 +67,20 @@ def project_samples(
     kept: list[ProjectedSample] = []
     with eval_mode(vlm):
         starts = range(0, len(samples), BATCH_SAMPLES)
-        for chunk in iterate_over_processes(starts, lambda start: _move(project(start), between)):
-            kept += [_keep(sample, store) for sample in _move(chunk, device)]
+        for chunk in iterate_over_processes(
+            starts, lambda start: _move_samples(project(start), between)
+        ):
+            kept += [_keep_rows(sample, store) for sample in _move_samples(chunk, device)]
     return kept
 
 
-def _move(samples: Sequence[ProjectedSample], device: torch.device) -> list[ProjectedSample]:
+def _move_samples(
+    samples: Sequence[ProjectedSample], device: torch.device
+) -> list[ProjectedSample]:
     return [replace(sample, tokens=sample.visual_PD.to(device)) for sample in samples]
 
 
-def _keep(sample: ProjectedSample, store: RowStore | None) -> ProjectedSample:
+def _keep_rows(sample: ProjectedSample, store: RowStore | None) -> ProjectedSample:
     """The sample with its rows in the store."""
     if store is None:
         return sample

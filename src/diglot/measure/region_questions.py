@@ -11,7 +11,7 @@ import numpy as np
 from diglot.core.result import Measure
 from diglot.core.segments import Patches, Segment
 from diglot.core.types import Region
-from diglot.measure.items import mean_chance, summarise
+from diglot.measure.items import mean_chance, summarise_items
 from diglot.measure.likelihood import Question, without_image
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample, object_tokens
@@ -83,7 +83,7 @@ class RegionQuestions:
 
     def _measure_matching(self, rows: Sequence[Row]) -> Measure:
         items = matching_items(rows)
-        estimate, groups = summarise(items, generator=self.generator, draws=self.draws)
+        estimate, groups = summarise_items(items, generator=self.generator, draws=self.draws)
         return Measure(
             key=self.texts.matching_key,
             title=self.texts.matching_title,
@@ -107,7 +107,7 @@ class RegionQuestions:
             for how in LENGTHS
         }
         items = by_length[self.length]
-        estimate, groups = summarise(items, generator=self.generator, draws=self.draws)
+        estimate, groups = summarise_items(items, generator=self.generator, draws=self.draws)
         details: dict[str, float] = {"candidates": len(self.names)}
         details["regions of another name"] = len(rows) - len(named)
         if items:

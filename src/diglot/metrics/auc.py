@@ -30,7 +30,9 @@ def weighted_auc(score_N: np.ndarray, positive_N: np.ndarray, weight_KN: np.ndar
     return np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
 
 
-def auc(score_N: Sequence[float] | np.ndarray, positive_N: Sequence[bool] | np.ndarray) -> float:
+def area_under_curve(
+    score_N: Sequence[float] | np.ndarray, positive_N: Sequence[bool] | np.ndarray
+) -> float:
     """AUC in [0, 1]. Raises ValueError unless there are positives and negatives."""
     score, positive = np.asarray(score_N, np.float64), np.asarray(positive_N, bool)
     if not positive.any() or positive.all():

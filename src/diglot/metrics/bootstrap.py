@@ -40,7 +40,7 @@ def ratio_interval(
     sums_2C = np.stack([np.bincount(cluster, weights=v) for v in (numerator, denominator)])
     drawn_2K = sums_2C @ cluster_draws(sums_2C.shape[1], draws, generator).T
     value = float(numerator.sum() / denominator.sum())
-    return estimate(value, drawn_2K[0] / drawn_2K[1], n=len(numerator))
+    return estimate_interval(value, drawn_2K[0] / drawn_2K[1], n=len(numerator))
 
 
 def mean_interval(
@@ -75,10 +75,12 @@ def weighted_interval(
     if np.isnan(value):
         return NOT_MEASURED
     drawn_KC = cluster_draws(int(cluster.max()) + 1, draws, generator)
-    return estimate(value, statistic(drawn_KC[:, cluster].astype(np.float64)), n=len(cluster))
+    return estimate_interval(
+        value, statistic(drawn_KC[:, cluster].astype(np.float64)), n=len(cluster)
+    )
 
 
-def estimate(value: float, drawn_K: np.ndarray, *, n: int) -> Estimate:
+def estimate_interval(value: float, drawn_K: np.ndarray, *, n: int) -> Estimate:
     """The value with the central 95% of its bootstrap draws; NaN draws are left out."""
     defined = drawn_K[~np.isnan(drawn_K)]
     if not len(defined):

@@ -7,7 +7,7 @@ usual one. Legend: N samples, D and E widths.
 
 import numpy as np
 
-from diglot.metrics.kernels import biased_hsic, inner_products, normalised, unbiased_hsic
+from diglot.metrics.kernels import biased_hsic, inner_products, normalise_kernel, unbiased_hsic
 
 
 def cka(feature_ND: np.ndarray, other_NE: np.ndarray, *, unbiased: bool = False) -> float | None:
@@ -30,4 +30,4 @@ def kernel_cka(
     floor_own, floor_other = (1e-24 * float(np.square(k).mean()) for k in (kernel_NN, other_NN))
     if own <= floor_own or other <= floor_other:
         return None
-    return normalised(hsic(kernel_NN, other_NN), own, other)
+    return normalise_kernel(hsic(kernel_NN, other_NN), own, other)

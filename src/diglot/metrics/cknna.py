@@ -19,7 +19,7 @@ from diglot.metrics.kernels import (
     centre_kernel,
     inner_products,
     nearest_neighbours,
-    normalised,
+    normalise_kernel,
     unbiased_hsic,
 )
 
@@ -63,7 +63,7 @@ def kernel_cknna(
     between, own, other = (
         _local_product(sides[a], sides[b], variant) for a, b in ((0, 1), (0, 0), (1, 1))
     )
-    return normalised(between, own, other)
+    return normalise_kernel(between, own, other)
 
 
 def _local_product(

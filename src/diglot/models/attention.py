@@ -64,14 +64,14 @@ def pieces_of(packed: Packed, dtype: torch.dtype) -> list[list[Piece]]:
     documents, on_branch = packed.document_BT.tolist(), (packed.branch_BT > 0).tolist()
     return [
         [
-            _piece(packed, row, start, fork, stop, dtype)
-            for start, fork, stop in _bounds(documents[row], on_branch[row])
+            _make_piece(packed, row, start, fork, stop, dtype)
+            for start, fork, stop in _document_bounds(documents[row], on_branch[row])
         ]
         for row in range(len(documents))
     ]
 
 
-def _bounds(document: list[int], on_branch: list[bool]) -> list[tuple[int, int, int]]:
+def _document_bounds(document: list[int], on_branch: list[bool]) -> list[tuple[int, int, int]]:
     """(start, fork, stop) of each document of a row: the trunk comes before the branches."""
     bounds = []
     for number, run in groupby(range(len(document)), key=document.__getitem__):
@@ -82,7 +82,9 @@ def _bounds(document: list[int], on_branch: list[bool]) -> list[tuple[int, int, 
     return bounds
 
 
-def _piece(packed: Packed, row: int, start: int, fork: int, stop: int, dtype: torch.dtype) -> Piece:
+def _make_piece(
+    packed: Packed, row: int, start: int, fork: int, stop: int, dtype: torch.dtype
+) -> Piece:
     position = packed.position_BT[row, start:stop]
     if fork == stop:
         return Piece(start, fork, stop, None, position)
@@ -112,13 +114,15 @@ def split_attention(
     rows = []
     for row, documents in enumerate(pieces):
         q, k, v = (x[row : row + 1] for x in (query, key, value))
-        parts = [part for piece in documents for part in _attend(module, q, k, v, piece, kwargs)]
+        parts = [
+            part for piece in documents for part in _attend_pieces(module, q, k, v, piece, kwargs)
+        ]
         padding = query.shape[2] - sum(part.shape[1] for part in parts)
         rows.append(torch.nn.functional.pad(torch.cat(parts, dim=1), (0, 0, 0, 0, 0, padding)))
     return torch.cat(rows), None
 
 
-def _attend(
+def _attend_pieces(
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -142,7 +146,7 @@ def _attend(
     return parts
 
 
-def register() -> None:
+def register_attention() -> None:
     """Make the attention known to `transformers` under NAME; plain calls get SDPA's masks."""
     AttentionInterface.register(NAME, split_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)

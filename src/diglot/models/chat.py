@@ -18,7 +18,7 @@ from diglot.core.segments import Image, Segment, Tokens
 from diglot.models.chat_template import tokenize_prompt
 from diglot.models.export.container import IMAGE_TOKEN
 from diglot.models.export.generation import generation_config
-from diglot.models.prompt import Frame, opening
+from diglot.models.prompt import Frame, open_segments
 from diglot.models.rule_decoding import continue_by_rule
 from diglot.models.views import picture_views
 from diglot.models.visual_rules import VisualRule
@@ -45,7 +45,7 @@ def project_picture(vlm: VLM, picture: Picture.Image) -> ProjectedPicture:
 
 def caption_prompt(vlm: VLM, frame: Frame) -> list[Segment]:
     """The picture framed as in pretraining: a caption follows."""
-    return opening(frame, vlm.language.tokenizer, image=True)
+    return open_segments(frame, vlm.language.tokenizer, image=True)
 
 
 def question_prompt(vlm: VLM, question: str) -> list[Segment]:

@@ -57,8 +57,8 @@ def render_chat(
     own: Any = tokenizer.chat_template
     template = image_template(template or own)
     spoken = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
-    marks = {i: _sentinel(number, turns) for number, i in enumerate(spoken)}
-    skeleton = _apply(turns, tokenizer, template, marks)
+    marks = {i: _make_sentinel(number, turns) for number, i in enumerate(spoken)}
+    skeleton = _apply_template(turns, tokenizer, template, marks)
     literals = re.split("|".join(marks.values()), skeleton) if marks else [skeleton]
     order = re.findall("|".join(marks.values()), skeleton) if marks else []
     if order != list(marks.values()):
@@ -68,7 +68,7 @@ def render_chat(
             got=f"{len(order)} in what it renders",
             fix="Choose another template (objective.template).",
         )
-    text = _apply(turns, tokenizer, template, {})
+    text = _apply_template(turns, tokenizer, template, {})
     answers, ends = _find_answers(turns, spoken, text, literals, tokenizer)
     prompts = {i: _render_prompt(turns[:i], tokenizer, template) for i in spoken}
     served = {i: bool(prompt) and text.startswith(prompt) for i, prompt in prompts.items()}
@@ -81,14 +81,14 @@ def render_chat(
     return RenderedChat(text, tuple(answers), tuple(starts), tuple(ends), all(served.values()))
 
 
-def _sentinel(number: int, turns: Sequence[Turn]) -> str:
+def _make_sentinel(number: int, turns: Sequence[Turn]) -> str:
     mark = _SENTINEL.format(number)
     while any(mark in turn.text for turn in turns):
         mark = f"Z{mark}"
     return mark
 
 
-def _apply(
+def _apply_template(
     turns: Sequence[Turn],
     tokenizer: PreTrainedTokenizerFast,
     template: str,
@@ -123,7 +123,7 @@ def write_parts(text: str) -> list[dict[str, str]]:
 def _render_prompt(turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str) -> str:
     """What stands before the answer to the last of `turns` when it is asked for."""
     try:
-        return _apply(turns, tokenizer, template, {}, prompt=True)
+        return _apply_template(turns, tokenizer, template, {}, prompt=True)
     except DataError:
         return ""
 
@@ -138,20 +138,20 @@ def _find_answers(
     """Walk the text literal by literal; every answer must stand between its two, whole."""
     answers: list[Span | None] = [None] * len(turns)
     ends: list[int | None] = [None] * len(turns)
-    at = _skip(text, 0, literals[0])
+    at = _skip_literal(text, 0, literals[0])
     for i, literal in zip(spoken, literals[1:], strict=True):
         stop = _skip_answer(text, at, turns[i].text, literal)
         answers[i] = (at, stop)
         ends[i] = stop + _stop_length(literal, tokenizer)
         at = stop + len(literal)
     if at != len(text):
-        raise _inexact(text, at)
+        raise _inexact_error(text, at)
     return answers, ends
 
 
-def _skip(text: str, at: int, literal: str) -> int:
+def _skip_literal(text: str, at: int, literal: str) -> int:
     if not text.startswith(literal, at):
-        raise _inexact(text, at)
+        raise _inexact_error(text, at)
     return at + len(literal)
 
 
@@ -160,10 +160,10 @@ def _skip_answer(text: str, at: int, answer: str, literal: str) -> int:
     for shown in dict.fromkeys((answer, answer.rstrip(), answer.lstrip(), answer.strip())):
         if text.startswith(shown + literal, at):
             return at + len(shown)
-    raise _inexact(text, at)
+    raise _inexact_error(text, at)
 
 
-def _inexact(text: str, at: int) -> DataError:
+def _inexact_error(text: str, at: int) -> DataError:
     return DataError(
         "an answer cannot be found exactly in what the chat template renders",
         expected="the same text around each answer, whatever the answer",
@@ -227,7 +227,7 @@ def render_prompt(
 ) -> str:
     """A conversation up to the answer that is asked for. Raises DataError as `render_chat` does."""
     own: Any = tokenizer.chat_template
-    return _apply(turns, tokenizer, image_template(template or own), {}, prompt=True)
+    return _apply_template(turns, tokenizer, image_template(template or own), {}, prompt=True)
 
 
 def tokenize_rendered(

@@ -41,7 +41,7 @@ def save_vlm(
     """
     states = {f"{part}.safetensors": _whole_state(vlm, part, write) for part in parts}
     if vlm.language.lora:
-        states[LORA_WEIGHTS] = _unique(lora_state(vlm.language), write)
+        states[LORA_WEIGHTS] = _unique_tensors(lora_state(vlm.language), write)
     if not write:
         return
     with replacing_folder(folder) as staging:
@@ -63,10 +63,10 @@ def _write_settings(vlm: VLM, config: VLMConfig, folder: Path) -> None:
 def _whole_state(vlm: VLM, part: str, keep: bool) -> dict[str, torch.Tensor]:
     module: nn.Module = getattr(vlm, part)
     state = base_state(vlm.language) if part == "language" else module.state_dict(keep_vars=True)
-    return _unique(state, keep)
+    return _unique_tensors(state, keep)
 
 
-def _unique(state: dict[str, torch.Tensor], keep: bool) -> dict[str, torch.Tensor]:
+def _unique_tensors(state: dict[str, torch.Tensor], keep: bool) -> dict[str, torch.Tensor]:
     """Tied weights once, all whole and contiguous: safetensors refuses shared storage.
 
     Sharded ones are gathered by all processes together; those that do not `keep` get none.
@@ -116,7 +116,7 @@ def load_weights(vlm: VLM, folder: Path) -> None:
         if file.exists():
             _load_part(vlm, part, file)
             if part == "encoder":  # features of the weights before are not its features
-                vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest(file)}"
+                vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest_file(file)}"
         elif part == "projector":
             is_there = folder.is_dir()
             reason = "it has no projector.safetensors" if is_there else explain_missing(folder)
@@ -149,7 +149,7 @@ def _load_lora(language: Language, folder: Path) -> None:
         raise ConfigError("LoRA weights of another language model", where=str(folder))
 
 
-def _digest(file: Path) -> str:
+def _digest_file(file: Path) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
 

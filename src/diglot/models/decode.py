@@ -20,7 +20,7 @@ from diglot.core.attention import additive_mask, block_mask
 from diglot.core.errors import ConfigError
 from diglot.core.layout import Packed, encode, pack
 from diglot.core.segments import Branch, Tokens
-from diglot.models.attention import NAME, pieces_of, register
+from diglot.models.attention import NAME, pieces_of, register_attention
 from diglot.models.config import Attention
 from diglot.models.language import Language
 from diglot.models.separate import decode_separately
@@ -37,7 +37,7 @@ HALF_TOLERANCE = 0.1
 def set_attention(language: Language, attention: Attention) -> None:
     """Make the LLM's layers compute attention in this form."""
     if attention == "split":
-        register()
+        register_attention()
     names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention", "separate": "eager"}
     language.model.set_attn_implementation(names[attention])
 
@@ -167,7 +167,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
         _check_no_ids(language, packed.token_BT[:1])
         for form in _forms_from(wanted):
             set_attention(language, form)
-            if _agrees(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
+            if _outputs_agree(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
                 break
     finally:
         language.model.train(was_training)
@@ -264,7 +264,9 @@ def _is_near(got: torch.Tensor, want: torch.Tensor, dtype: torch.dtype) -> bool:
     return bool((got - want).abs().max() <= tolerance)
 
 
-def _agrees(got_BTD: torch.Tensor | None, want_BTD: torch.Tensor | None, packed: Packed) -> bool:
+def _outputs_agree(
+    got_BTD: torch.Tensor | None, want_BTD: torch.Tensor | None, packed: Packed
+) -> bool:
     if got_BTD is None or want_BTD is None:
         return False
     inside_BT = packed.document_BT >= 0

@@ -26,7 +26,7 @@ class Encoder(Protocol):
         ...
 
 
-def unshuffle(features_VhwE: torch.Tensor, factor: int) -> torch.Tensor:
+def unshuffle_cells(features_VhwE: torch.Tensor, factor: int) -> torch.Tensor:
     """Merge factor × factor neighbours into one token: (V, h/f, w/f, f*f*E), row-major in a block.
 
     Raises ConfigError where the grid does not divide.

@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError
 from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, LanguageConfig
 from diglot.models.logits import ChangedHead, LogitChange, possible_changes
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 from diglot.models.visual_rules import VisualRule, describe_rule
 
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")  # as model families name it
@@ -48,8 +48,10 @@ class Language(nn.Module):
             min(1024, self.input_embeddings.num_embeddings),
             device=self.input_embeddings.weight.device,
         )
-        scale = _rms(self.input_embeddings(first)) / _rms(self.input_embeddings.weight[first])
-        return (scale * _rms(self.input_embeddings.weight)).item()
+        scale = _root_mean_square(self.input_embeddings(first)) / _root_mean_square(
+            self.input_embeddings.weight[first]
+        )
+        return (scale * _root_mean_square(self.input_embeddings.weight)).item()
 
     @property
     def width(self) -> int:
@@ -105,7 +107,7 @@ class Language(nn.Module):
         return self.model.base_model(inputs_embeds=embeds_BTD, **{"use_cache": False, **kwargs})
 
 
-def _rms(values: torch.Tensor) -> torch.Tensor:
+def _root_mean_square(values: torch.Tensor) -> torch.Tensor:
     return values.float().square().mean().sqrt()
 
 
@@ -113,7 +115,7 @@ def load_language(config: LanguageConfig) -> Language:
     """The model and its tokenizer. Raises ConfigError where the path holds none."""
     path = str(language_model_dir()) if config.path == EMBEDDED else config.path
     where = "language.path"
-    tokenizer = reading(
+    tokenizer = read_pretrained(
         lambda: AutoTokenizer.from_pretrained(path, revision=config.revision),
         path=path,
         where=where,

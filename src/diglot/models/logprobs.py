@@ -39,7 +39,7 @@ def target_log_probs(
     if is_frozen_matrix(head):
         return _OnePass.apply(hidden_QD, head.weight, which_S, target_S)
     if len(queries_Q) <= BLOCK_QUERIES:
-        return _block(hidden_QD, which_S, target_S, head)
+        return _block_logprobs(hidden_QD, which_S, target_S, head)
     return _in_blocks(hidden_QD, which_S, target_S, head)
 
 
@@ -63,11 +63,11 @@ class _OnePass(torch.autograd.Function):
         """log p (S,); keeps the mean rows (Q, D) where a gradient is wanted."""
         learns = ctx.needs_input_grad[0]
         rows = max(1, BLOCK_BYTES // (4 * len(weight_VD)))
-        log_prob_S = _single(hidden_QD.new_zeros(len(which_S)))
+        log_prob_S = _as_single(hidden_QD.new_zeros(len(which_S)))
         means = []
         for start in range(0, len(hidden_QD), rows):
             made = linear(hidden_QD[start : start + rows], weight_VD)  # autocast holds in here
-            logits_QV = _single(made)
+            logits_QV = _as_single(made)
             norm_Q = logits_QV.logsumexp(dim=-1)
             inside = (which_S >= start) & (which_S < start + rows)
             which, target = which_S[inside] - start, target_S[inside]
@@ -87,19 +87,19 @@ class _OnePass(torch.autograd.Function):
         """The gradient of the hidden states (Q, D): sum over their pairs of g (W[t] - mean)."""
         mean_QD, weight_VD, which_S, target_S = ctx.saved_tensors
         of_query_Q = grad_S.new_zeros(len(mean_QD)).index_add(0, which_S, grad_S)
-        grad_QD = -of_query_Q[:, None] * _single(mean_QD)
-        grad_QD.index_add_(0, which_S, grad_S[:, None] * _single(weight_VD[target_S]))
+        grad_QD = -of_query_Q[:, None] * _as_single(mean_QD)
+        grad_QD.index_add_(0, which_S, grad_S[:, None] * _as_single(weight_VD[target_S]))
         return grad_QD.to(ctx.dtype), None, None, None
 
 
-def _block(
+def _block_logprobs(
     hidden_QD: torch.Tensor, which_S: torch.Tensor, target_S: torch.Tensor, head: nn.Module
 ) -> torch.Tensor:
-    logits_QV = _single(head(hidden_QD))
+    logits_QV = _as_single(head(hidden_QD))
     return logits_QV[which_S, target_S] - logits_QV.logsumexp(dim=-1)[which_S]
 
 
-def _single(values: torch.Tensor) -> torch.Tensor:
+def _as_single(values: torch.Tensor) -> torch.Tensor:
     """In float32, or float64 where that is what came: half precision is too coarse for a loss."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
@@ -107,11 +107,11 @@ def _single(values: torch.Tensor) -> torch.Tensor:
 def _in_blocks(
     hidden_QD: torch.Tensor, which_S: torch.Tensor, target_S: torch.Tensor, head: nn.Module
 ) -> torch.Tensor:
-    log_probs = _single(hidden_QD.new_zeros(len(which_S)))
+    log_probs = _as_single(hidden_QD.new_zeros(len(which_S)))
     for start in range(0, len(hidden_QD), BLOCK_QUERIES):
         inside = (which_S >= start) & (which_S < start + BLOCK_QUERIES)
         block = checkpoint(
-            _block,
+            _block_logprobs,
             hidden_QD[start : start + BLOCK_QUERIES],
             which_S[inside] - start,
             target_S[inside],

@@ -34,7 +34,7 @@ def add_lora(language: Language, config: LoraConfig) -> list[str]:
             "no layer of the language model matches",
             got=config.targets,
             where="trainable.lora.targets",
-            fix="Names look like " + _example(language) + ".",
+            fix="Names look like " + _example_layer(language) + ".",
         )
     settings = peft.LoraConfig(
         r=config.rank,
@@ -78,7 +78,7 @@ def lora_parameters(language: Language) -> list[nn.Parameter]:
     return [p for n, p in language.model.named_parameters() if "lora_" in n]
 
 
-def _example(language: Language) -> str:
+def _example_layer(language: Language) -> str:
     linear = [n for n, m in language.model.named_modules() if isinstance(m, nn.Linear)]
     return repr(linear[0]) if linear else "none: it has no linear layer"
 

@@ -24,16 +24,16 @@ def add_new_tokens(language: Language, tokens: Sequence[str]) -> None:
     if not added:
         return
     model: Any = language.model
-    tables = [language.input_embeddings.weight.float().mean(0), _head(model).float().mean(0)]
+    tables = [language.input_embeddings.weight.float().mean(0), _head_matrix(model).float().mean(0)]
     if added.stop > language.input_embeddings.num_embeddings:
         model.resize_token_embeddings(added.stop, mean_resizing=False)
     language.input_embeddings.weight[added.start : added.stop] = tables[0].to(
         language.input_embeddings.weight.dtype
     )
     if not model.config.get_text_config().tie_word_embeddings:
-        _head(model)[added.start : added.stop] = tables[1].to(_head(model).dtype)
+        _head_matrix(model)[added.start : added.stop] = tables[1].to(_head_matrix(model).dtype)
 
 
-def _head(model: Any) -> torch.Tensor:
+def _head_matrix(model: Any) -> torch.Tensor:
     """The head's matrix (V, D)."""
     return model.get_output_embeddings().weight

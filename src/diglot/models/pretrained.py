@@ -19,7 +19,7 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
 
     Only weights whose names start with `needed` must be there. Raises ConfigError naming `where`.
     """
-    model, report = reading(
+    model, report = read_pretrained(
         lambda: auto.from_pretrained(
             path, use_safetensors=True, output_loading_info=True, **options
         ),
@@ -36,7 +36,7 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
     return model
 
 
-def reading(load: Callable[[], Any], *, path: str, where: str) -> Any:
+def read_pretrained(load: Callable[[], Any], *, path: str, where: str) -> Any:
     """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
     _refuse_missing_folder(path, where)
     # a download shows its progress; reading local files takes a second and needs none

@@ -23,7 +23,7 @@ class Caption:
     offsets_T2: np.ndarray  # [start, end) characters of each token
 
 
-def tokenize(text: str, tokenizer: PreTrainedTokenizerFast) -> Caption:
+def tokenize_caption(text: str, tokenizer: PreTrainedTokenizerFast) -> Caption:
     """Token ids and character offsets of a text, without special tokens.
 
     Text that spells a special token ("<|im_end|>") stays text: captions are not to be trusted.
@@ -43,7 +43,7 @@ def caption_of(sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Caption:
             got="turns",
             where=f"sample {sample.id!r}, turns",
         )
-    caption = tokenize(sample.caption, tokenizer)
+    caption = tokenize_caption(sample.caption, tokenizer)
     if not caption.ids:
         raise DataError(
             "nothing to learn: the caption is empty", where=f"sample {sample.id!r}, caption"
@@ -51,7 +51,7 @@ def caption_of(sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Caption:
     return caption
 
 
-def beginning(frame: Frame, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+def begin_tokens(frame: Frame, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
     """The BOS, if the frame has one.
 
     A tokenizer without a BOS starts with its EOS, so that something stands before the first word.
@@ -61,18 +61,22 @@ def beginning(frame: Frame, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ..
     return (int(bos),) if frame.bos and bos is not None else ()
 
 
-def opening(frame: Frame, tokenizer: PreTrainedTokenizerFast, *, image: bool) -> list[Segment]:
+def open_segments(
+    frame: Frame, tokenizer: PreTrainedTokenizerFast, *, image: bool
+) -> list[Segment]:
     """[BOS] before V after; without the image only the BOS."""
-    start = beginning(frame, tokenizer)
+    start = begin_tokens(frame, tokenizer)
     if not image:
         return [Tokens(start)]
     if getattr(tokenizer, STARTS_WITH_IMAGE, False):
         start = ()
-    before, after = (tokenize(text, tokenizer).ids for text in (frame.before, frame.after))
+    before, after = (tokenize_caption(text, tokenizer).ids for text in (frame.before, frame.after))
     return [Tokens(start + before), Image(), Tokens(after)]
 
 
-def ending(frame: Frame, tokenizer: PreTrainedTokenizerFast, learn: str | None) -> list[Segment]:
+def end_segments(
+    frame: Frame, tokenizer: PreTrainedTokenizerFast, learn: str | None
+) -> list[Segment]:
     """The EOS, if the frame has one."""
     eos: Any = tokenizer.eos_token_id
     return [Tokens((int(eos),), learn)] if frame.eos and eos is not None else []

@@ -38,15 +38,15 @@ def view_pixels(image: Image.Image, views: Sequence[View], scale: Scaled) -> lis
         fill = mean_fill if view.padding == "mean" else (0, 0, 0)
         if view.resize_hw not in resized:  # the views of an image have one canvas
             size_wh = view.resize_hw[1], view.resize_hw[0]
-            whole = _window(image, view.canvas, fill) if view.canvas else image
+            whole = _cut_window(image, view.canvas, fill) if view.canvas else image
             resized[view.resize_hw] = whole.resize(size_wh, RESAMPLE[scale.resample])
-        window = _window(resized[view.resize_hw], view.window, fill)
+        window = _cut_window(resized[view.resize_hw], view.window, fill)
         raw = torch.from_numpy(np.array(window, dtype=np.uint8)).permute(2, 0, 1)
         pixels.append((raw.float() / 255 - mean) / std)
     return pixels
 
 
-def _window(
+def _cut_window(
     image: Image.Image, window: tuple[int, int, int, int], fill: tuple[int, ...]
 ) -> Image.Image:
     x0, y0, x1, y1 = window

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from diglot.core.attention import visible, within_window
+from diglot.core.attention import visible_keys, within_window
 from diglot.core.layout import CELL_ROW, Packed
 
 
@@ -93,7 +93,7 @@ def rule_mask(
     block_BT = both_ways_blocks(packed, of)
     in_block = (block_BT[:, :, None] == block_BT[:, None, :]) & (block_BT >= 0)[:, None, :]
     in_block &= packed.document_BT[:, :, None] == packed.document_BT[:, None, :]
-    shown = visible(packed)
+    shown = visible_keys(packed)
     near = shown if window is None else within_window(packed, window)
     shown = (shown | in_block) & near if of == "image" and window else (shown & near) | in_block
     mask = torch.zeros(shown.shape, dtype=dtype, device=shown.device)

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from diglot.core.spans import token_slice
 from diglot.models.language import Language
-from diglot.models.prompt import tokenize
+from diglot.models.prompt import tokenize_caption
 
 _BEFORE = "a "  # any short word; its own tokens are left out
 
@@ -31,8 +31,8 @@ def label_ids(
     """
     text = text.strip()
     if not leading_space:
-        return tokenize(text, tokenizer).ids
-    whole = tokenize(_BEFORE + text, tokenizer)
+        return tokenize_caption(text, tokenizer).ids
+    whole = tokenize_caption(_BEFORE + text, tokenizer)
     inside = token_slice(whole.offsets_T2, (len(_BEFORE), len(_BEFORE) + len(text)))
     return whole.ids[slice(*inside)] if inside else ()
 

@@ -27,7 +27,7 @@ class Drawn:
     key: int  # random: of the pairs that share a label, the one with the lowest key stays
 
 
-def windows(grid: TokenGrid, side: int) -> np.ndarray:
+def token_windows(grid: TokenGrid, side: int) -> np.ndarray:
     """The number of each visual token's window, int64 (P,); views share none."""
     numbers, first = [], 0
     for view in grid.views:
@@ -47,7 +47,7 @@ def draw_pairs(
         return []
     shuffled = np.array(tokens)[torch.randperm(len(tokens), generator=rng).numpy()]
     # np.unique finds the first of each window, and after a shuffle any may be the first
-    _, first = np.unique(windows(grid, window)[shuffled], return_index=True)
+    _, first = np.unique(token_windows(grid, window)[shuffled], return_index=True)
     chosen = shuffled[first].tolist()
     labels = _draw_labels([labels_P[p] for p in chosen], rng)
     keys = torch.randint(_KEYS, (len(chosen),), generator=rng).tolist()

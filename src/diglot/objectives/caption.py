@@ -12,7 +12,7 @@ from diglot.core.objective import Prepared, RecordKind, Reduction, count_learned
 from diglot.core.segments import Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.config import Frame
-from diglot.models.prompt import caption_of, ending, opening
+from diglot.models.prompt import caption_of, end_segments, open_segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class CaptionObjective:
         """[BOS] V newline caption [EOS]. Raises DataError for an empty caption."""
         caption = caption_of(sample, tokenizer)
         sequence = (
-            *opening(self.config.frame, tokenizer, image=True),
+            *open_segments(self.config.frame, tokenizer, image=True),
             Tokens(caption.ids, "text"),
-            *ending(self.config.frame, tokenizer, "text"),
+            *end_segments(self.config.frame, tokenizer, "text"),
         )
         return Prepared(sequence, counts=count_learned(sequence))
 

@@ -29,7 +29,7 @@ from diglot.core.types import LossTerms, Region, Sample, Span
 from diglot.models.chat_segments import chat_segments, read_template
 from diglot.models.chat_template import tokenize_chat
 from diglot.models.config import Frame
-from diglot.models.prompt import caption_of, ending, opening
+from diglot.models.prompt import caption_of, end_segments, open_segments
 
 OBJECT_VIEWS: dict[str, tuple[ViewKind, ...]] = {
     "all": ("image", "tile", "thumbnail"),
@@ -166,8 +166,8 @@ class CodeSwitchObjective:
             offsets_T2=caption.offsets_T2,
             cut=lambda start, stop: (Tokens(caption.ids[start:stop], learn),),
             span_of=lambda region: region.word_span,
-            before=tuple(opening(frame, tokenizer, image=self.config.image_prefix)),
-            after=tuple(ending(frame, tokenizer, learn)),
+            before=tuple(open_segments(frame, tokenizer, image=self.config.image_prefix)),
+            after=tuple(end_segments(frame, tokenizer, learn)),
         )
 
     def _talk(self, sample: Sample, tokenizer: PreTrainedTokenizerFast) -> Text:

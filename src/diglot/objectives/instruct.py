@@ -79,7 +79,7 @@ class InstructObjective:
             chat = tokenize_chat(turns, tokenizer, self.template)
         if not chat.served:
             _warn_served_otherwise()
-        kept, cut = _fitting(chat, [len(grid) for grid in grids], self.config.max_tokens)
+        kept, cut = _fit_tokens(chat, [len(grid) for grid in grids], self.config.max_tokens)
         sequence = chat_segments(chat, 0, kept)
         counts = count_learned(sequence)
         if not counts:
@@ -117,7 +117,7 @@ def _warn_served_otherwise() -> None:
     )
 
 
-def _fitting(
+def _fit_tokens(
     chat: TokenizedChat, visual_counts: list[int], max_tokens: int | None
 ) -> tuple[int, int]:
     """How many tokens to keep, ending behind an answer, and how many learned answers go."""

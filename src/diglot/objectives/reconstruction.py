@@ -45,7 +45,7 @@ from diglot.core.objective import (
 from diglot.core.segments import Segment, Tokens
 from diglot.core.types import LossTerms, Sample
 from diglot.models.config import Frame
-from diglot.models.prompt import caption_of, ending, opening
+from diglot.models.prompt import caption_of, end_segments, open_segments
 
 HIDDEN: dict[str, Reads] = {"normed": "last", "unnormed": "unnormed"}
 
@@ -117,10 +117,10 @@ class ReconstructionObjective:
                 "reconstruction needs every visual token to be read, and anyres leaves out padding",
                 where="preprocess.mode",
             )
-        sequence: list[Segment] = opening(config.frame, tokenizer, image=True)
+        sequence: list[Segment] = open_segments(config.frame, tokenizer, image=True)
         if config.with_text:
             caption = Tokens(caption_of(sample, tokenizer).ids, "image_text")
-            sequence += [caption, *ending(config.frame, tokenizer, "image_text")]
+            sequence += [caption, *end_segments(config.frame, tokenizer, "image_text")]
         else:
             sequence = sequence[:2]  # the frame's `after` would be read by nothing
         tokens = len(grid) - config.target_shift
@@ -140,10 +140,10 @@ class ReconstructionObjective:
         hidden_BTD = out.last_BTD if self.config.hidden == "normed" else out.unnormed_BTD
         assert out.visual_ND is not None
         assert hidden_BTD is not None
-        token_S, count_I = targeted(batch, out.visual_ND.device)
-        position_S = positions(batch.packed.visual_BT, len(out.visual_ND))[token_S]
-        x_SD = _single(out.visual_ND[token_S + self.config.target_shift])
-        hidden_SD = _single(hidden_BTD.flatten(0, 1)[position_S])
+        token_S, count_I = targeted_tokens(batch, out.visual_ND.device)
+        position_S = token_positions(batch.packed.visual_BT, len(out.visual_ND))[token_S]
+        x_SD = _as_single(out.visual_ND[token_S + self.config.target_shift])
+        hidden_SD = _as_single(hidden_BTD.flatten(0, 1)[position_S])
         target_SD = x_SD.detach() if self.config.detach_target else x_SD
         sums = {"image": self._image_sum(target_SD - hidden_SD, count_I)}
         if self.config.with_text:
@@ -165,7 +165,7 @@ class ReconstructionObjective:
         return loss_I.sum()
 
 
-def targeted(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def targeted_tokens(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """The visual tokens whose hidden state has a target, (S,), and how many each image has, (I,).
 
     int64; tokens index the batch's visual tokens. Documents without targets have none.
@@ -176,7 +176,7 @@ def targeted(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Te
     return torch.cat(ranges).to(device), count_I.to(device)
 
 
-def positions(visual_BT: torch.Tensor, count: int) -> torch.Tensor:
+def token_positions(visual_BT: torch.Tensor, count: int) -> torch.Tensor:
     """Where each of `count` visual tokens stands among the flattened (B * T) positions, int64 (N,).
 
     -1 for a token that stands nowhere; one of the places for a token that stands in several.
@@ -186,7 +186,7 @@ def positions(visual_BT: torch.Tensor, count: int) -> torch.Tensor:
     return visual_P.new_full((count,), -1).index_put((visual_P[place_P],), place_P)
 
 
-def _single(values: torch.Tensor) -> torch.Tensor:
+def _as_single(values: torch.Tensor) -> torch.Tensor:
     """In float32, or float64 where that is what came."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 

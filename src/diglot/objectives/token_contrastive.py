@@ -135,7 +135,7 @@ class TokenContrastiveObjective:
         gathered = self.config.negatives == "gathered"
         own = [(pair.ids, pair.key) for pairs in batch.targets for pair in pairs or ()]
         everyone = gather(own) if gathered else [own]
-        keep = kept(everyone, rank_and_world_size()[0] if gathered else 0)
+        keep = kept_pairs(everyone, rank_and_world_size()[0] if gathered else 0)
         numbers = iter(range(len(own)))
         targets = tuple(
             pairs and tuple(pair for pair in pairs if next(numbers) in keep)
@@ -162,7 +162,7 @@ class TokenContrastiveObjective:
         return LossTerms({"contrast": total}, {"logit_scale": log_scale.exp().item()})
 
 
-def kept(everyone: Iterable[list[tuple[tuple[int, ...], int]]], process: int) -> set[int]:
+def kept_pairs(everyone: Iterable[list[tuple[tuple[int, ...], int]]], process: int) -> set[int]:
     """Which of a process's (label tokens, key) stay: of each label the lowest key, once."""
     lowest: dict[tuple[int, ...], tuple[int, int, int]] = {}
     for at, pairs in enumerate(everyone):

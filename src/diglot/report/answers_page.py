@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.answers_schema import AnswersPage, Question, read_answers_page
-from diglot.report.render import render, write_page
+from diglot.report.render import render_page, write_page
 from diglot.report.score_summary import view_summary
 
 MOST_PAIRED = 4  # of more runs only neighbours are paired: checkpoints of a run in order
@@ -48,7 +48,7 @@ def render_answers_page(page: AnswersPage) -> str:
         sum(one["filters"][n] for shown in pictures for one in shown["questions"])
         for n in range(len(filters))
     ]
-    return render(
+    return render_page(
         "answers.html.j2",
         {
             "page": page,

@@ -8,7 +8,7 @@ from typing import Any
 
 from diglot.report.axes import format_value
 from diglot.report.interval_chart import draw_intervals, measure_axis
-from diglot.report.render import render, write_page
+from diglot.report.render import render_page, write_page
 from diglot.report.schema import Measure, Result, Score
 from diglot.report.significance import mark_significance
 from diglot.report.size_chart import size_chart
@@ -94,7 +94,7 @@ def render_comparison(comparison: Comparison) -> str:
     """The page as text."""
     rows, base = tuple(comparison.rows), comparison.baseline
     most = _most_samples(comparison)
-    return render(
+    return render_page(
         "comparison.html.j2",
         {
             "study": comparison,

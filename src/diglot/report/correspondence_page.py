@@ -7,7 +7,7 @@ from typing import Any
 
 from diglot.report.fields import Box, Count, Finite, ImageUri, Record, Side, Text, read_record
 from diglot.report.palette import entity_colour, ink_on
-from diglot.report.render import render, write_page
+from diglot.report.render import render_page, write_page
 from diglot.report.token_maps import Heat, draw_heat
 
 Point = tuple[Finite, Finite]
@@ -106,7 +106,7 @@ def write_correspondence_page(data: Mapping[str, Any], out: Path) -> Path:
     pairs = [
         (pair, [_view_point(page, n, p) for n, p in enumerate(pair.points)]) for pair in page.pairs
     ]
-    return write_page(render("correspondence.html.j2", {"page": page, "pairs": pairs}), out)
+    return write_page(render_page("correspondence.html.j2", {"page": page, "pairs": pairs}), out)
 
 
 def _view_point(page: CorrespondencePage, number: int, point: ShownPoint) -> PointView:

@@ -14,7 +14,7 @@ from diglot.report.dataset_schema import (
     TurnText,
     read_dataset_page,
 )
-from diglot.report.render import render, write_page
+from diglot.report.render import render_page, write_page
 from diglot.report.scenes import BoxView, Rect, SceneView, to_rect, view_scene
 
 _FILTERS = 16
@@ -67,7 +67,7 @@ def render_dataset_page(page: DatasetPage) -> str:
     filters = _common_names(page)
     samples = [_view_sample(sample, filters) for sample in page.samples]
     wide = len(samples) < 3 or any(s.patches or s.sample.paired for s in samples)
-    return render(
+    return render_page(
         "dataset.html.j2", {"page": page, "samples": samples, "filters": filters, "wide": wide}
     )
 

@@ -91,9 +91,9 @@ class DatasetStats:
         phrases = self._phrases.most_common(_BARS)
         rest = self._phrases.total() + self._other_phrases - sum(count for _, count in phrases)
         charts = [
-            ("Objects per sample", binned(self._objects), 0),
-            ("Entities per caption", binned(self._entities), 0),
-            ("Words per caption", binned(self._words), 0),
+            ("Objects per sample", bin_counts(self._objects), 0),
+            ("Entities per caption", bin_counts(self._entities), 0),
+            ("Words per caption", bin_counts(self._words), 0),
             ("Box area, share of the image", self._area_bars(), 0),
             ("Score", self._score_bars(), 0),
             ("Most frequent phrases", [list(bar) for bar in phrases], rest),
@@ -121,7 +121,7 @@ def _trim_bars(bars: list[list[Any]]) -> list[list[Any]]:
     return bars[filled[0] : filled[-1] + 1] if filled else []
 
 
-def binned(counts: Counter[int], *, most: int = _BARS) -> list[list[Any]]:
+def bin_counts(counts: Counter[int], *, most: int = _BARS) -> list[list[Any]]:
     """Bars of whole numbers from the least to the greatest, in at most `most` equal bins."""
     if not counts:
         return []

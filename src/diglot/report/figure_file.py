@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from diglot.core.errors import ConfigError
-from diglot.files import replacing, writable
+from diglot.files import check_writable, replace_file
 
 
 def write_figure(path: Path, figure: Figure) -> None:
@@ -16,5 +16,5 @@ def write_figure(path: Path, figure: Figure) -> None:
         raise ConfigError(
             "unknown figure format", expected=".png, .svg or .pdf", got=path.suffix, where=str(path)
         )
-    with writable(path), replacing(path) as temporary:
+    with check_writable(path), replace_file(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=150)

@@ -7,7 +7,7 @@ from typing import Any
 from diglot.report.curves import line_chart
 from diglot.report.embedding import entropy_bars, view_plane
 from diglot.report.interval_chart import draw_intervals, measure_axis
-from diglot.report.render import read_script, render, write_page
+from diglot.report.render import read_script, render_page, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, Measure, Report, read_report
 from diglot.report.score_summary import view_summary
@@ -30,7 +30,7 @@ def write_report(data: Mapping[str, Any], out: Path) -> Path:
 def render_report(report: Report) -> str:
     """The page as text."""
     detailed = any(example.details for example in report.examples)
-    return render(
+    return render_page(
         "report.html.j2",
         {
             "report": report,

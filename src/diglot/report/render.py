@@ -20,7 +20,7 @@ from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colo
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
+def render_page(template: str, values: Mapping[str, Any]) -> str:
     """The page of `template` ("report.html.j2"), with `values` escaped wherever they stand."""
     return _make_environment().get_template(template).render(values)
 

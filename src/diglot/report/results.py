@@ -68,18 +68,18 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
     return {
         "title": title,
         "created": max(record.created for record in records),
-        "summary": _summary(records),
+        "summary": _summarise_records(records),
         "runs": runs,
-        "settings": {"command": command, **_settings(records)},
-        "environment": _environment(records[0].environment),
+        "settings": {"command": command, **_collect_settings(records)},
+        "environment": _collect_environment(records[0].environment),
         "measures": [_without_layers(entry) for entry in measures.values()],
         "curves": [
-            *(curve for entry in measures.values() for curve in _curves(entry)),
+            *(curve for entry in measures.values() for curve in _collect_curves(entry)),
             *_training_curves(records),
         ],
         "scatter": {run: plane for r in records for run, plane in r.scatter.items()},
         "timings": [{"stage": _stage_name(r), "seconds": r.seconds, "note": ""} for r in records],
-        "examples": _examples(records),
+        "examples": _collect_examples(records),
         "curves_title": _curves_title(records),
         "source": "the results named above",
     }
@@ -110,7 +110,7 @@ def _stage_name(record: Record) -> str:
     return f"{'measure' if record.measures else 'train'} {', '.join(record.runs)}"
 
 
-def _summary(records: Sequence[Record]) -> str:
+def _summarise_records(records: Sequence[Record]) -> str:
     """What is compared, and what makes the figures hard to compare."""
     count = len({run for r in records for run in r.runs})
     measured = [r for r in records if r.measures]
@@ -126,7 +126,7 @@ def _summary(records: Sequence[Record]) -> str:
     return " ".join(parts)
 
 
-def _settings(records: Sequence[Record]) -> dict[str, str]:
+def _collect_settings(records: Sequence[Record]) -> dict[str, str]:
     settings: dict[str, str] = {}
     for record in (r for r in records if r.weights):
         name, weights = f"weights of {record.runs[0]}", record.weights[:16]
@@ -140,7 +140,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     return {**settings, "seed": str(records[0].seed), **options}
 
 
-def _environment(fields: Mapping[str, Any]) -> dict[str, str]:
+def _collect_environment(fields: Mapping[str, Any]) -> dict[str, str]:
     plain = {k: v for k, v in fields.items() if v is not None and not isinstance(v, Mapping)}
     packages = fields.get("packages")
     listed = packages.items() if isinstance(packages, Mapping) else ()
@@ -158,7 +158,7 @@ def _without_layers(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "results": results}
 
 
-def _curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _collect_curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A figure by layer for every series that a run of the measure has; layer 0 is the input."""
     titles = dict.fromkeys(
         title for result in entry["results"].values() for title in result.get("layers", {})
@@ -188,7 +188,7 @@ def _training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
     return list(joined.values())
 
 
-def _examples(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _collect_examples(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Every sample once, with the maps and details of all records that show it."""
     joined: dict[str, dict[str, Any]] = {}
     for record in records:

@@ -103,7 +103,7 @@ def _region_json(region: Region, max_px: int) -> dict[str, Any]:
         "label": region.name,
         "span": list(region.span or ()) if in_caption else None,
         "box": list(region.box),
-        "mask": mask_uri(masks.decode(region.mask), max_px=max_px) if region.mask else None,
+        "mask": mask_uri(masks.decode_mask(region.mask), max_px=max_px) if region.mask else None,
         "score": region.score,
         "source": region.source,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.report.fields import Count, Record, Text, read_record
-from diglot.report.render import render, write_page
+from diglot.report.render import render_page, write_page
 
 
 class TokenEntry(Record):
@@ -47,5 +47,5 @@ class TokenPage(Record):
 def write_token_page(page: Mapping[str, Any], out: Path) -> Path:
     """Write the page, which needs no network. Raises DataError for fields that are wrong."""
     return write_page(
-        render("token_page.html.j2", {"page": read_record(TokenPage, page, where="page")}), out
+        render_page("token_page.html.j2", {"page": read_record(TokenPage, page, where="page")}), out
     )

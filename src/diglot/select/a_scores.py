@@ -16,7 +16,7 @@ from diglot.core.progress import Progress, Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
-from diglot.files import file_sha256, locked, reuse
+from diglot.files import file_sha256, lock_file, reuse_or_make
 from diglot.measure.a_score import AScoreConfig, a_score
 from diglot.measure.a_score_captions import Captions
 from diglot.models.checkpoint import load_weights
@@ -77,7 +77,7 @@ def _score_setting(
     setting: Setting, captions: Captions, language: Language, config: AScoreConfig, report: Report
 ) -> dict[str, Any]:
     setting.folder.mkdir(parents=True, exist_ok=True)
-    with locked(setting.folder / ".lock", wait=False):
+    with lock_file(setting.folder / ".lock", wait=False):
         vlm = build_setting(setting, language)
         checkpoint = setting.checkpoint or _train_projector(setting, vlm, report)
         about = {
@@ -90,7 +90,7 @@ def _score_setting(
             score = _measure_captions(setting, vlm, captions, config, report)
             return score | {"checkpoint": str(checkpoint)}
 
-        return reuse(setting.folder / KEPT, about, measure)
+        return reuse_or_make(setting.folder / KEPT, about, measure)
 
 
 def _train_projector(setting: Setting, vlm: VLM, report: Report) -> Path:

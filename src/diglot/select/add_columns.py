@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from diglot.files import csv_cell, locked, replace_text, writable
+from diglot.files import check_writable, csv_cell, lock_file, replace_text
 from diglot.select.table import NAME_COLUMN, ScoreTable, read_table
 
 
@@ -16,9 +16,9 @@ def add_columns(path: Path, results: Mapping[str, Mapping[str, float]]) -> None:
     processes may write, one after the other. Raises DataError for a file that is no such table,
     ConfigError where it cannot be written.
     """
-    with writable(path):
+    with check_writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.with_name(f".{path.name}.lock"), wait=True):
+        with lock_file(path.with_name(f".{path.name}.lock"), wait=True):
             empty = ScoreTable(settings=(), cells={})
             table = read_table(path) if path.exists() else empty
             replace_text(path, _as_csv(table, results))

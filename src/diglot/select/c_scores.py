@@ -13,7 +13,7 @@ from diglot.core.errors import DiglotError
 from diglot.core.progress import Report, rename_stages
 from diglot.data.pairs import Pair
 from diglot.data.rejected import Rejected
-from diglot.files import reuse
+from diglot.files import reuse_or_make
 from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Pictures
 from diglot.measure.correspondence.run import build_encoders, score_pairs
@@ -47,7 +47,7 @@ def score_encoders(
             _score_encoder, encoder, pairs, config, folder, features, device, label, report
         )
         try:
-            found[label] = reuse(folder / KEPT, about, measure)
+            found[label] = reuse_or_make(folder / KEPT, about, measure)
         except (DiglotError, OSError, RuntimeError) as error:
             log.warning("C score of %r: %s", label, " ".join(str(error).split()))
     return found

@@ -16,7 +16,7 @@ from diglot.select.paper_data import read_yaml
 from diglot.select.policies.own_policy import OwnPolicy
 from diglot.select.policies.policy import Floats
 from diglot.select.prior import PriorConfig, learn_prior
-from diglot.select.recall import random_pools, simulate
+from diglot.select.recall import random_pools, simulate_policy
 
 NextBy = Literal["value", "best"]
 
@@ -53,7 +53,7 @@ def stored_choice(benchmark: str = NEW) -> Choice:
     return Choice(prior=prior, next_by=raw["next_by"])
 
 
-def candidates() -> list[Choice]:
+def list_candidates() -> list[Choice]:
     """Every combination that is tried."""
     return [
         Choice(prior=PriorConfig(degrees=degrees, smooth=smooth), next_by=next_by)
@@ -75,7 +75,7 @@ def choose_for(
     Scores by the mean of Recall@3 and Recall@1 over k' = 2 .. 8. Progress counts candidates.
     """
     others = [b for b in range(len(results_BK)) if b != held_out]
-    scores, tried = [], candidates()
+    scores, tried = [], list_candidates()
     for done, choice in enumerate(tried, start=1):
         per_target = [
             _score_choice(
@@ -106,6 +106,6 @@ def _score_choice(
     draws = DRAWS if choice.next_by == "best" else 0
     policy = OwnPolicy(prior=prior, next_by=choice.next_by, draws=draws)
     truth_PK = np.tile(truth_K, (pools, 1))
-    hits = simulate(policy, scores_KF, truth_PK, open_PK, budget=BUDGETS[-1], rng=rng)
+    hits = simulate_policy(policy, scores_KF, truth_PK, open_PK, budget=BUDGETS[-1], rng=rng)
     kept = list(BUDGETS)
     return float((hits.at3_NP[kept].mean() + hits.at1_NP[kept].mean()) / 2)

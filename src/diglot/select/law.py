@@ -48,10 +48,10 @@ class LawFit:
 
     def predict(self, scores_KF: Floats) -> Floats:
         """Predicted results (K,) at `scores_KF`, in the results' unit."""
-        return design((scores_KF - self.low_F) / self.range_F, self.degree) @ self.weights_Q
+        return design_matrix((scores_KF - self.low_F) / self.range_F, self.degree) @ self.weights_Q
 
 
-def terms(names: Sequence[str], degree: int) -> list[tuple[str, ...]]:
+def polynomial_terms(names: Sequence[str], degree: int) -> list[tuple[str, ...]]:
     """Every product of up to `degree` columns, the empty one (intercept) first."""
     return [
         product
@@ -60,10 +60,10 @@ def terms(names: Sequence[str], degree: int) -> list[tuple[str, ...]]:
     ]
 
 
-def design(scores_KF: Floats, degree: int) -> Floats:
+def design_matrix(scores_KF: Floats, degree: int) -> Floats:
     """Polynomial terms (..., K, Q) of scores (..., K, F), in the order of `terms`."""
     width = scores_KF.shape[-1]
-    products = terms([str(f) for f in range(width)], degree)
+    products = polynomial_terms([str(f) for f in range(width)], degree)
     columns = [np.prod(scores_KF[..., [int(f) for f in product]], axis=-1) for product in products]
     return np.stack(columns, axis=-1)
 
@@ -77,15 +77,15 @@ def fit_law(columns: Sequence[str], scores_KF: Floats, results_K: Floats, *, deg
     _check_table(columns, scores_KF, results_K, degree)
     low_F = scores_KF.min(axis=0)
     range_F = np.ptp(scores_KF, axis=0)
-    design_KQ = design((scores_KF - low_F) / range_F, degree)
+    design_KQ = design_matrix((scores_KF - low_F) / range_F, degree)
     weights_Q, _, rank, _ = np.linalg.lstsq(design_KQ, results_K, rcond=None)
     residual_K = results_K - design_KQ @ weights_Q
-    leverage_K = leverages(design_KQ)
+    leverage_K = hat_leverages(design_KQ)
     total = np.sum((results_K - results_K.mean()) ** 2)
     determined = bool(rank == design_KQ.shape[1] and len(results_K) > rank)
     r2 = float(1 - residual_K @ residual_K / total) if determined else None
     loo_r2 = loo_r2_of(residual_K, leverage_K, total) if determined else None
-    names = ["·".join(product) or "1" for product in terms(columns, degree)]
+    names = ["·".join(product) or "1" for product in polynomial_terms(columns, degree)]
     return LawFit(
         columns=tuple(columns),
         degree=degree,
@@ -103,7 +103,7 @@ def fit_law(columns: Sequence[str], scores_KF: Floats, results_K: Floats, *, deg
     )
 
 
-def leverages(design_KQ: Floats) -> Floats:
+def hat_leverages(design_KQ: Floats) -> Floats:
     """Diagonal (K,) of the hat matrix, each in [0, 1]."""
     basis_KR, sizes_R, _ = np.linalg.svd(design_KQ, full_matrices=False)
     kept = sizes_R > sizes_R[0] * max(design_KQ.shape) * np.finfo(float).eps

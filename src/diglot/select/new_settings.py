@@ -11,7 +11,7 @@ from diglot.select.policies.baselines import ColumnOrder
 from diglot.select.policies.own_policy import OwnPolicy
 from diglot.select.policies.policy import Policy
 from diglot.select.prior import learn_prior
-from diglot.select.recall import Hits, random_pools, simulate, whole_pool
+from diglot.select.recall import Hits, random_pools, simulate_policy, whole_pool
 
 
 def new_settings_curves(
@@ -32,7 +32,9 @@ def new_settings_curves(
             for rival, policy in rivals.items():
                 truth_PK, open_PK = whole_pool(law.results_BK[b, pool_K], 1)
                 rng = np.random.default_rng(p)
-                hit = simulate(policy, law.scores_K2[pool_K], truth_PK, open_PK, budget=5, rng=rng)
+                hit = simulate_policy(
+                    policy, law.scores_K2[pool_K], truth_PK, open_PK, budget=5, rng=rng
+                )
                 found[rival].append(hit)
     return {
         rival: {

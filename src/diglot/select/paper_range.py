@@ -8,7 +8,7 @@ import numpy as np
 
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.select.paper_data import PaperLaw
-from diglot.select.policies.paper_policy import PaperChoices, predict, sample_region
+from diglot.select.policies.paper_policy import PaperChoices, predict_results, sample_region
 from diglot.select.policies.policy import Bools, Floats, State
 from diglot.select.recall import place_of
 
@@ -26,12 +26,12 @@ class Variant:
     at3_B: Floats
 
 
-def options() -> dict[str, tuple[Any, ...]]:
+def list_options() -> dict[str, tuple[Any, ...]]:
     """Every unstated choice and its values."""
     return {name: get_args(hint) for name, hint in get_type_hints(PaperChoices).items()}
 
 
-def variants(
+def run_variants(
     law: PaperLaw,
     *,
     runs: int,
@@ -41,7 +41,7 @@ def variants(
 ) -> list[Variant]:
     """The paper's policy in every combination. The draws do not depend on the results, so all
     benchmarks and fits share them."""
-    named = options()
+    named = list_options()
     found = []
     ways = list(product(named["level"], named["draw"]))
     for done, (level, draw) in enumerate(ways, start=1):
@@ -81,7 +81,7 @@ def _best_is_first_three(
     """Whether (B, P) the best is among the first three of the ranking in `state`."""
     runs = len(state.results_PK)
     truth_BPK = np.repeat(law.results_BK[:, None], runs, axis=1)
-    key_BPK = predict(state, truth_BPK, choices)
+    key_BPK = predict_results(state, truth_BPK, choices)
     spread_BP1 = 1 + np.ptp(key_BPK, axis=2, keepdims=True)
     key_BPK = key_BPK + 1e-9 * spread_BP1 * rng.random(key_BPK.shape)
     if choices.rank_by == "observed":

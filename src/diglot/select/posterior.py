@@ -58,7 +58,7 @@ def observed_index(state: State) -> Ints:
     return order_PK[:, : state.observed_count]
 
 
-def posterior(state: State, mean_PK: Floats, covariance_PKK: Floats) -> Posterior:
+def condition_prior(state: State, mean_PK: Floats, covariance_PKK: Floats) -> Posterior:
     """The posterior after the results of `state`; those have no uncertainty left.
 
     With fewer than two results nothing is known of the scale: the prior itself comes back, in its

@@ -67,7 +67,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def predictions(table: ScoreTable, higher_is_better: Mapping[str, bool]) -> dict[str, Any]:
+def fit_predictions(table: ScoreTable, higher_is_better: Mapping[str, bool]) -> dict[str, Any]:
     """For each of these result columns: what A and C, alone and together, say of it.
 
     `spearman` counts a result that is better as higher; `place_of_best` is where the best setting

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diglot.select.law import design, terms
+from diglot.select.law import design_matrix, polynomial_terms
 from diglot.select.policies.policy import State, pool_standardised
 from diglot.select.table import Floats
 
@@ -41,7 +41,7 @@ class Prior:
 
     def mean(self, state: State) -> Floats:
         """Expected results (P, K), in deviations of a benchmark's results."""
-        design_PKQ = design(pool_standardised(state), 2)
+        design_PKQ = design_matrix(pool_standardised(state), 2)
         return np.sum(design_PKQ * self.weights, axis=-1) + self.offset
 
     def covariance(self, state: State) -> Floats:
@@ -64,7 +64,7 @@ def learn_prior(
     """
     design_KQ = _quadratic_terms(scores_KF)
     width = scores_KF.shape[1]
-    standard_BK = standardised(results_BK)
+    standard_BK = standardise_results(results_BK)
     mean_K = standard_BK.mean(axis=0)
     weights_Q = _mean_ridge(design_KQ, mean_K, width, config)
     variance = float(np.mean((standard_BK - design_KQ @ weights_Q) ** 2))
@@ -85,7 +85,7 @@ def related_prior(scores_KF: Floats, related_BK: Floats, config: PriorConfig) ->
     Expected is the settings' mean standardised result there; straying is what a benchmark differs
     from the mean of the others. Scores only enter through the covariance.
     """
-    standard_BK = standardised(related_BK)
+    standard_BK = standardise_results(related_BK)
     variance = 1.0
     if len(standard_BK) > 1:
         others_BK = (standard_BK.sum(axis=0) - standard_BK) / (len(standard_BK) - 1)
@@ -98,12 +98,12 @@ def related_prior(scores_KF: Floats, related_BK: Floats, config: PriorConfig) ->
 
 def plain_prior(columns: int, config: PriorConfig) -> Prior:
     """Without any other benchmark: every score helps, alike; settings stray by as much."""
-    weights_Q = np.zeros(len(terms([str(f) for f in range(columns)], 2)))
+    weights_Q = np.zeros(len(polynomial_terms([str(f) for f in range(columns)], 2)))
     weights_Q[1 : columns + 1] = np.sqrt(0.5 / columns)
     return Prior(config=config, weights=weights_Q, variance=0.5)
 
 
-def standardised(results_BK: Floats) -> Floats:
+def standardise_results(results_BK: Floats) -> Floats:
     """Each benchmark's results with mean 0 and deviation 1 over the settings."""
     centred_BK = results_BK - results_BK.mean(axis=1, keepdims=True)
     deviation_B1 = centred_BK.std(axis=1, keepdims=True)
@@ -118,7 +118,7 @@ def _quadratic_terms(scores_KF: Floats) -> Floats:
         results_PK=np.full((1, count), np.nan),
         open_PK=np.ones((1, count), dtype=bool),
     )
-    return design(pool_standardised(state)[0], 2)
+    return design_matrix(pool_standardised(state)[0], 2)
 
 
 def _mean_ridge(design_KQ: Floats, result_K: Floats, width: int, config: PriorConfig) -> Floats:

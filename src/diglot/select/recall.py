@@ -20,7 +20,7 @@ class Hits:
     at1_NP: Bools
 
 
-def simulate(
+def simulate_policy(
     policy: Policy,
     scores_KF: Floats,
     truth_PK: Floats,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
 from diglot.models.checkpoint import load_config, load_weights
@@ -46,10 +46,10 @@ def read_settings(
 
     Raises ConfigError naming the setting that cannot work.
     """
-    entries = read(name, option="--settings")
+    entries = read_recipe(name, option="--settings")
     if not entries:
         raise ConfigError("no settings", expected="label: {encoder: ...} lines", where=name)
-    base = {} if recipe is None else read(recipe, option="--recipe")
+    base = {} if recipe is None else read_recipe(recipe, option="--recipe")
     ours = {"data": str(data), "split": split, "probe_every": 0}
     common = {**base, **ours, "features": {**(base.get("features") or {}), "folder": str(features)}}
     refused = refused_settings(name)
@@ -71,7 +71,7 @@ def refused_settings(name: str) -> dict[str, str]:
     """
     refused = {
         str(label): entry["refused"]
-        for label, entry in read(name, option="--settings").items()
+        for label, entry in read_recipe(name, option="--settings").items()
         if isinstance(entry, Mapping) and "refused" in entry and len(entry) == 1
     }
     for label, reason in refused.items():

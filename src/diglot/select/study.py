@@ -8,14 +8,14 @@ import numpy as np
 
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.select.choose import Choice
-from diglot.select.law import design, fit_law, random_r2, terms
+from diglot.select.law import design_matrix, fit_law, polynomial_terms, random_r2
 from diglot.select.paper_data import PaperLaw
 from diglot.select.policies.baselines import ColumnOrder, RandomOrder
 from diglot.select.policies.own_policy import OwnPolicy
 from diglot.select.policies.paper_policy import PaperPolicy
 from diglot.select.policies.policy import Floats, Policy
 from diglot.select.prior import PriorConfig, learn_prior, related_prior
-from diglot.select.recall import Hits, random_pools, simulate, whole_pool
+from diglot.select.recall import Hits, random_pools, simulate_policy, whole_pool
 
 MAIN_POLICIES = ("paper_policy", "own_policy", "a_ranking", "random")  # those of results.json
 DEGREES = {"linear": 1, "quadratic": 2}
@@ -75,7 +75,7 @@ def _random_fit(
     """Fits on uniform random scores, drawn anew for each benchmark: the exact mean, and the spread
     over seeds of the group's average."""
     r2_RS = [random_r2s(law.results_BK[row], width, degree, rng) for row in rows]
-    expected = random_r2(points, len(terms([str(f) for f in range(width)], degree)))
+    expected = random_r2(points, len(polynomial_terms([str(f) for f in range(width)], degree)))
     return GroupFit(
         r2=100 * expected, loo_r2=None, spread=float(100 * np.mean(r2_RS, axis=0).std())
     )
@@ -83,7 +83,7 @@ def _random_fit(
 
 def random_r2s(results_K: Floats, width: int, degree: int, rng: np.random.Generator) -> Floats:
     """R2 (RANDOM_FITS,) of fits of `results_K` on that many draws of random scores."""
-    design_SKQ = design(rng.random((RANDOM_FITS, len(results_K), width)), degree)
+    design_SKQ = design_matrix(rng.random((RANDOM_FITS, len(results_K), width)), degree)
     # Without the intercept, centred: what is left spans Q - 1 dimensions.
     centred_SKQ = design_SKQ[:, :, 1:] - design_SKQ[:, :, 1:].mean(axis=1, keepdims=True)
     basis_SKQ = np.linalg.qr(centred_SKQ)[0]
@@ -135,7 +135,9 @@ def recall_curves(
                 # The same pools for every policy and benchmark, so that they can be compared.
                 pool_rng = np.random.default_rng([seed, pool])
                 open_PK = random_pools(truth_PK.shape[1], pool, runs, pool_rng)
-            found = simulate(policy, law.scores_K2, truth_PK, open_PK, budget=budget, rng=rng)
+            found = simulate_policy(
+                policy, law.scores_K2, truth_PK, open_PK, budget=budget, rng=rng
+            )
             hits.setdefault(policy_name, []).append(found)
         report(Progress("simulating", b + 1, len(law.benchmarks)))
     return {name: _mean_curve(found) for name, found in hits.items()}

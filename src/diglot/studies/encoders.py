@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Report, rename_stages
 from diglot.data.records import open_dataset
@@ -22,12 +22,12 @@ from diglot.data.rejected import Rejected
 from diglot.files import replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import choose_captions
-from diglot.measure.checkpoint import device
+from diglot.measure.checkpoint import default_device
 from diglot.measure.config import MeasureConfig
 from diglot.models.language import load_language
 from diglot.select.a_scores import score_settings
 from diglot.select.c_scores import parts_of, score_encoders
-from diglot.select.predictions import as_csv, predictions, study_rows
+from diglot.select.predictions import as_csv, fit_predictions, study_rows
 from diglot.select.settings import (
     Setting,
     encoder_of,
@@ -121,7 +121,7 @@ class EncoderStudy:
         self, name: str, recipe: str, tried: Sequence[Setting], report: Report
     ) -> dict[str, Any]:
         """Train and measure every setting by one recipe: a comparison whose rows are settings."""
-        entries = read(self.settings)
+        entries = read_recipe(self.settings)
         config = CompareConfig(
             data=str(self.data.scenes),
             out=str(self.out / name),
@@ -160,7 +160,7 @@ class EncoderStudy:
             self._take_trained(name, checkpoint) for name, (_, checkpoint) in runs.items()
         ]
         language = load_language(checkpoints[0].stage.model.language)
-        language.to(device())
+        language.to(default_device())
         config = AScoreConfig(images=self.data.size.images)
         captions = choose_captions(
             open_dataset(self.data.captions, "test"),
@@ -198,10 +198,10 @@ class EncoderStudy:
     ) -> dict[str, Any]:
         replace_text(self.out / "scores.csv", as_csv(rows))
         table = read_table(self.out / "scores.csv")
-        found = {"all settings": predictions(table, higher)}
+        found = {"all settings": fit_predictions(table, higher)}
         if never_trained:  # a floor far below can alone make a law look true
             trained_K = np.array([label not in never_trained for label in table.settings])
-            found["without encoders never trained"] = predictions(table.only(trained_K), higher)
+            found["without encoders never trained"] = fit_predictions(table.only(trained_K), higher)
         record = {
             "seeds": list(self.seeds),
             "size": asdict(self.data.size),

@@ -35,7 +35,7 @@ from diglot.measure.token_maps import map_json
 from diglot.measure.word_space import caption_words, open_words
 from diglot.metrics.align import Rule
 from diglot.report.samples import sample_json
-from diglot.train.run_folder import environment
+from diglot.train.run_folder import describe_environment
 from diglot.train.trackers import METRICS, read_metrics
 
 PROBED = "probe/"
@@ -82,8 +82,8 @@ def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
             vlm = randomise_projector(vlm, job.model, seed=job.seed)
         subject = open_subject(vlm, job.scenes, job.chosen, report)
         measures.append(measure_subject(subject, label, report, seed=job.seed))
-        shown.append(_examples(subject, job))
-        scatter[label] = _scatter(subject, job)
+        shown.append(_collect_examples(subject, job))
+        scatter[label] = _scatter_points(subject, job)
     return {
         "format": 1,
         "runs": list(job.labels),
@@ -93,7 +93,7 @@ def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
         "settings": resolve_measures(job.chosen),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 2),
-        "environment": {"diglot": __version__, **environment()},
+        "environment": {"diglot": __version__, **describe_environment()},
         "measures": list(side_by_side(measures).values()),
         "curves": training_curves(job.model.parent, job.labels[0]),
         "scatter": {label: plane for label, plane in scatter.items() if plane},
@@ -138,32 +138,32 @@ def training_record(run: Path) -> dict[str, Any]:
         "settings": {},
         "created": changed.isoformat(timespec="seconds"),
         "seconds": round(sum(line.get("seconds", 0.0) for line in lines), 2),
-        "environment": environment(),
+        "environment": describe_environment(),
         "measures": [],
         "curves": training_curves(run, name, prefixes=("loss", PROBED)),
         "examples": [],
     }
 
 
-def _words(subject: Subject) -> list[str]:
+def _subject_words(subject: Subject) -> list[str]:
     return caption_words([projected.sample for projected in subject.held_out], subject.names)
 
 
-def _scatter(subject: Subject, job: Measurement) -> dict[str, Any] | None:
+def _scatter_points(subject: Subject, job: Measurement) -> dict[str, Any] | None:
     if not job.points or rank_and_world_size()[0] or not _all_finite(subject):
         return None
-    space = open_words(subject.vlm.language, _words(subject))
+    space = open_words(subject.vlm.language, _subject_words(subject))
     return scatter_json(subject.held_out, space, job.points, seed=job.seed)
 
 
-def _examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
+def _collect_examples(subject: Subject, job: Measurement) -> list[dict[str, Any]]:
     """The first samples with their token maps; words are of their captions and names.
 
     One process writes the page's part.
     """
     if not job.examples or rank_and_world_size()[0] or not _all_finite(subject):
         return []
-    words, frame = _words(subject), subject.options.frame
+    words, frame = _subject_words(subject), subject.options.frame
     space, lexicon = open_words(subject.vlm.language, words), open_lexicon(words)
     details = Details(subject.vlm, space, lexicon, frame, _mask_rule(subject.options))
     return [

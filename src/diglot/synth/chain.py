@@ -35,7 +35,7 @@ class StepCount:
 def open_drafts(samples: Iterable[Sample | Dropped]) -> Iterator[Draft | Dropped]:
     """Each sample with its picture decoded; one whose picture cannot be used is dropped."""
     for sample in samples:
-        yield sample if isinstance(sample, Dropped) else _open(sample)
+        yield sample if isinstance(sample, Dropped) else _open_draft(sample)
 
 
 def run_ahead(items: Iterator[T], size: int = AHEAD_IMAGES, *, groups: int = 2) -> Iterator[T]:
@@ -64,7 +64,7 @@ def _take_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _open(sample: Sample) -> Draft | Dropped:
+def _open_draft(sample: Sample) -> Draft | Dropped:
     try:
         picture = decode_image(sample.image, where=f"sample {sample.id!r}, image")
     except DataError as error:
@@ -96,7 +96,9 @@ def chain_steps(
     """
     last = next((name for name in reversed(list(steps)) if name in models), None)
     for name, step in steps.items():
-        items = keep(_counted(_apply(step, items, name, counts[name]), name, counts[name]), name)
+        items = keep(
+            _count_drafts(_apply_step(step, items, name, counts[name]), name, counts[name]), name
+        )
         if name == last:
             items = run_ahead(items, ahead)
     return items
@@ -106,8 +108,8 @@ def open_counted(
     samples: Iterable[Sample | Dropped], counts: dict[str, StepCount], *, ahead: int = AHEAD_IMAGES
 ) -> Iterator[Draft | Dropped]:
     """The opened drafts, counted as a step of their own, which runs ahead of the others."""
-    opened = (_named(item, OPENING) for item in open_drafts(samples))
-    return run_ahead(_counted(opened, OPENING, counts[OPENING]), ahead)
+    opened = (_name_drop(item, OPENING) for item in open_drafts(samples))
+    return run_ahead(_count_drafts(opened, OPENING, counts[OPENING]), ahead)
 
 
 def empty_counts(steps: Iterable[str]) -> dict[str, StepCount]:
@@ -115,7 +117,7 @@ def empty_counts(steps: Iterable[str]) -> dict[str, StepCount]:
     return {name: StepCount() for name in (OPENING, *steps)}
 
 
-def _apply(
+def _apply_step(
     step: Step, items: Iterator[Draft | Dropped], name: str, count: StepCount
 ) -> Iterator[Draft | Dropped]:
     """One step; what was dropped before passes by it. Counts the seconds it waits for `items`."""
@@ -139,11 +141,11 @@ def _apply(
         yield from passing
         passing.clear()
         before = lineages.pop(out.id if isinstance(out, Dropped) else out.sample.id, None)
-        yield _with_lineage(_named(out, name), step, before)
+        yield _with_lineage(_name_drop(out, name), step, before)
     yield from passing
 
 
-def _named(out: Draft | Dropped, name: str) -> Draft | Dropped:
+def _name_drop(out: Draft | Dropped, name: str) -> Draft | Dropped:
     """With the step's name in a drop, or in the regions that it lost."""
     if isinstance(out, Dropped):
         return out if out.step else replace(out, step=name)
@@ -160,7 +162,7 @@ def _with_lineage(out: Draft | Dropped, step: Step, before: int | None) -> Draft
     return out.with_sample(lineage=(*out.sample.lineage, step.lineage))
 
 
-def _counted(
+def _count_drafts(
     items: Iterator[Draft | Dropped], name: str, count: StepCount
 ) -> Iterator[Draft | Dropped]:
     """Count what comes out of step `name`, and the seconds until it came."""

@@ -9,7 +9,7 @@ from typing import Any
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.rejected import Rejected
 from diglot.data.writer import DatasetWriter
-from diglot.files import replacing, write_json
+from diglot.files import replace_file, write_json
 from diglot.synth.slice_files import (
     SliceResult,
     add_counts,
@@ -108,7 +108,7 @@ class Committer:
 
     def finish(self, out: Path, slices: int) -> None:
         """Write the funnel and the lost regions, and remove the last parts."""
-        with replacing(out / LOST) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        with replace_file(out / LOST) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for line in self._lost_lines(slices):
                 file.write(line + "\n")
         counts = {"images": self.images, "samples": len(self._writer), "steps": self.funnel}

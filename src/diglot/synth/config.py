@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from diglot.config.parts import Part, as_plain
-from diglot.config.recipes import merge
+from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 
 
@@ -64,7 +64,7 @@ def merge_recipe(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str
         for name in given
         if any(_has_annotator(recipe, name) for recipe in (below, above))
     }
-    return merge(below, above, parts=parts)
+    return merge_recipes(below, above, parts=parts)
 
 
 def _has_annotator(recipe: Mapping[str, Any], name: str) -> bool:
@@ -77,7 +77,7 @@ def resolve_steps(steps: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     Raises ConfigError for a step or annotator that is none, or a field of theirs that is wrong.
     """
-    resolved = {name: _resolve(name, step) for name, step in steps.items() if step is not None}
+    resolved = {name: _resolve_step(name, step) for name, step in steps.items() if step is not None}
     if not resolved:
         raise ConfigError(
             "no steps", expected="--config synth/mmcs, or a recipe with steps", where="steps"
@@ -85,7 +85,7 @@ def resolve_steps(steps: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return resolved
 
 
-def _resolve(name: str, fields: Any) -> dict[str, Any]:
+def _resolve_step(name: str, fields: Any) -> dict[str, Any]:
     where = f"steps.{name}"
     if not isinstance(fields, Mapping):
         raise ConfigError("not a step", expected="its fields", got=fields, where=where)

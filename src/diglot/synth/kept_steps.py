@@ -14,7 +14,7 @@ from typing import Any
 
 from diglot.core.types import Sample
 from diglot.data.schema import from_row, to_row
-from diglot.files import replacing
+from diglot.files import replace_file
 from diglot.synth.chain import StepCount
 from diglot.synth.step import Draft, Dropped, LostRegion, Phrase, Step
 
@@ -50,7 +50,7 @@ def keep_state(
         for name, count in counts.items()
     }
     content = json.dumps({"counts": so_far, "items": passed}).encode()
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(gzip.compress(content, mtime=0))
 
 

@@ -18,7 +18,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
 from diglot.data.writer import DatasetWriter
-from diglot.files import replacing
+from diglot.files import replace_file
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines import local, ray
@@ -129,7 +129,10 @@ class _ItemList:
     def write_once(self, items: Iterator[Any], limit: int | None) -> None:
         """Write the list, unless a former run did."""
         if not self._path.exists():
-            with replacing(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            with (
+                replace_file(self._path) as temporary,
+                open(temporary, "w", encoding="utf-8") as file,
+            ):
                 for item in islice(items, limit):
                     file.write(json.dumps(item) + "\n")
         with open(self._path, encoding="utf-8") as file:
@@ -141,9 +144,9 @@ class _ItemList:
     def read_slices(self, size: int) -> Iterator[tuple[Any, ...]]:
         """The items, `size` at a time, in order."""
         with open(self._path, encoding="utf-8") as file:
-            while batch := tuple(_frozen(json.loads(line)) for line in islice(file, size)):
+            while batch := tuple(_freeze_lists(json.loads(line)) for line in islice(file, size)):
                 yield batch
 
 
-def _frozen(item: Any) -> Any:
-    return tuple(_frozen(part) for part in item) if isinstance(item, list) else item
+def _freeze_lists(item: Any) -> Any:
+    return tuple(_freeze_lists(part) for part in item) if isinstance(item, list) else item

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from diglot.core.types import Lineage, Sample
 from diglot.data.schema import arrow_schema, from_row
-from diglot.files import replacing, write_json
+from diglot.files import replace_file, write_json
 
 ROW_GROUP_ROWS = 16
 
@@ -59,7 +59,7 @@ def read_account(folder: Path, number: int) -> SliceResult | None:
 
 def _write_part(path: Path, rows: list[dict[str, Any]]) -> None:
     with (
-        replacing(path) as temporary,
+        replace_file(path) as temporary,
         pq.ParquetWriter(temporary, arrow_schema(), compression="none") as writer,
     ):
         for start in range(0, len(rows), ROW_GROUP_ROWS):

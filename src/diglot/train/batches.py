@@ -12,8 +12,8 @@ from torch.multiprocessing import reductions
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DataError, DiglotError
-from diglot.core.rng import generator
-from diglot.data.collate import EncodedSample, collate
+from diglot.core.rng import seeded_generator
+from diglot.data.collate import EncodedSample, collate_batch
 from diglot.data.rejected import Rejected, Rejection
 from diglot.train.config import StageConfig
 from diglot.train.lanes import Lane
@@ -83,7 +83,7 @@ class Batches:
             if not found:
                 raise self._none_usable(number, reasons)
             usable += found
-        return collate(usable[:1], row_tokens=self.config.row_tokens)
+        return collate_batch(usable[:1], row_tokens=self.config.row_tokens)
 
     def _first_of(self, lane: Lane, reasons: dict[int, str]) -> EncodedSample | None:
         """A lane's first usable record; notes why those before it are none."""
@@ -120,7 +120,7 @@ class Batches:
             num_workers=self.config.workers,
             multiprocessing_context=_worker_start(self.config),
             # its own generator: the global one, which resuming restores, is not drawn from
-            generator=generator(self.config.seed, "loader"),
+            generator=seeded_generator(self.config.seed, "loader"),
         )
         loaded = iter(loader)
         for plan in plans:
@@ -134,7 +134,7 @@ class Batches:
                 self.rejected.note(item)
             else:
                 self.notes.update(item.notes)
-        return collate(usable, row_tokens=self.config.row_tokens) if usable else None
+        return collate_batch(usable, row_tokens=self.config.row_tokens) if usable else None
 
 
 def _worker_start(config: StageConfig) -> str | None:

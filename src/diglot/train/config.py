@@ -19,7 +19,7 @@ from diglot.config.ranges import (
     check_ranges,
 )
 from diglot.config.read import expand_home, read_dataclass
-from diglot.config.recipes import merge
+from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 from diglot.data.config import DataSource, FeaturesConfig
 from diglot.models.config import Trainable, VLMConfig, read_parts
@@ -266,7 +266,7 @@ SECTIONS = ("model", "model.language", "optim", "plus", "mix", "trainable")
 
 def merge_stage(below: Any, above: Any) -> Any:
     """One stage's settings merged over another's. Raises ConfigError for a part that is none."""
-    return merge(below, above, parts=PARTS)
+    return merge_recipes(below, above, parts=PARTS)
 
 
 def stage_config(settings: Mapping[str, Any], *, where: str = "recipe") -> StageConfig:

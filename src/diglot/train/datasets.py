@@ -89,10 +89,12 @@ def open_data(sources: Sequence[DataSource], *, most: int | None = None) -> Trai
 
     Raises ConfigError or DataError as `open_dataset` and `open_labels` do.
     """
-    return TrainingData([_open(source, most, several=len(sources) > 1) for source in sources])
+    return TrainingData(
+        [_open_source(source, most, several=len(sources) > 1) for source in sources]
+    )
 
 
-def _open(source: DataSource, most: int | None, *, several: bool) -> Source:
+def _open_source(source: DataSource, most: int | None, *, several: bool) -> Source:
     dataset = open_dataset(Path(source.path), source.split or "train")
     return Source(
         dataset=dataset,

@@ -20,7 +20,7 @@ class GradientWatch:
 
     def __init__(self, vlm: nn.Module, parts: Iterable[str]) -> None:
         self._vlm, self._steps = vlm, 0
-        self._waiting = {part: _learning(vlm, part) for part in parts}
+        self._waiting = {part: _learning_parameters(vlm, part) for part in parts}
 
     def check(self) -> None:
         """Call behind each step's backward pass. Raises ConfigError after PATIENCE steps."""
@@ -46,7 +46,7 @@ class GradientWatch:
             log.warning("no gradient reached the %s in %d steps", part, self._steps)
 
 
-def _learning(vlm: nn.Module, part: str) -> list[nn.Parameter]:
+def _learning_parameters(vlm: nn.Module, part: str) -> list[nn.Parameter]:
     return [p for p in getattr(vlm, part).parameters() if p.requires_grad]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.objective import KINDS, RecordKind
-from diglot.core.rng import generator
+from diglot.core.rng import seeded_generator
 from diglot.train.datasets import TrainingData
 
 
@@ -53,7 +53,7 @@ class Lane:
     def _pass(self, seed: int, epoch: int, number: int, passes: int) -> torch.Tensor:
         key: tuple[object, ...] = (number,) if self.stream == 0 else (epoch, self.stream, number)
         key += ("dataset", self.source) if self.source else ()
-        index_N = self.index_N[_shuffled(len(self.index_N), seed, *key)]
+        index_N = self.index_N[_shuffle_records(len(self.index_N), seed, *key)]
         number = number if self.stream == 0 else epoch * passes + number
         return torch.stack(
             [torch.full_like(index_N, value) for value in (number, self.stream)] + [index_N], dim=1
@@ -61,8 +61,8 @@ class Lane:
 
 
 @lru_cache(maxsize=16)
-def _shuffled(samples: int, seed: int, *stream: object) -> torch.Tensor:
-    return torch.randperm(samples, generator=generator(seed, "order", *stream))
+def _shuffle_records(samples: int, seed: int, *stream: object) -> torch.Tensor:
+    return torch.randperm(samples, generator=seeded_generator(seed, "order", *stream))
 
 
 def lanes_of_one(samples: int, shares: Sequence[float] = ()) -> tuple[Lane, ...]:
@@ -85,7 +85,7 @@ def make_lanes(
 
     Raises ConfigError where an objective would get no record, or a dataset no document.
     """
-    stream_takes_N = _routes(data, takes)
+    stream_takes_N = _route_records(data, takes)
     for stream, records in enumerate(stream_takes_N):
         if not records.any():
             raise ConfigError(
@@ -112,7 +112,9 @@ def make_lanes(
     return tuple(lanes)
 
 
-def _routes(data: TrainingData, takes: Sequence[Collection[RecordKind]]) -> list[torch.Tensor]:
+def _route_records(
+    data: TrainingData, takes: Sequence[Collection[RecordKind]]
+) -> list[torch.Tensor]:
     """Of each objective, bool (N,): does it get the record?"""
     if all(set(kinds) == set(KINDS) for kinds in takes) or len(takes) == 1:
         return [torch.ones(len(data), dtype=torch.bool) for _ in takes]

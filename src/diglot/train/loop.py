@@ -67,7 +67,7 @@ def train(
     called every `probe_every` steps, and its figures are recorded. Raises ConfigError or DataError
     before step 0 for settings or data that cannot work; NonFiniteLossError with the samples' ids.
     """
-    accelerator = _accelerator(config)
+    accelerator = _make_accelerator(config)
     if not accelerator.is_main_process:  # one of several processes speaks
         logging.getLogger("diglot").setLevel(logging.ERROR)
     config = resolve_stage(_with_stock_model(config))
@@ -243,7 +243,7 @@ class _Run:
                 log.info("stopped early, after step %d of %d", step + 1, steps)
                 break
             stopped = stop.came()
-            if stopped or _due(step + 1, config.checkpoint_every, steps):
+            if stopped or _is_due(step + 1, config.checkpoint_every, steps):
                 saved = save_state(
                     self.folder / "state", step + 1, model, optimizer, self.accelerator
                 )
@@ -341,7 +341,7 @@ def _check_generation(vlm: VLM) -> None:
     generation_config(vlm.language.model, vlm.language.tokenizer, None)
 
 
-def _due(step: int, every: int, steps: int) -> bool:
+def _is_due(step: int, every: int, steps: int) -> bool:
     return step % every == 0 or step == steps
 
 
@@ -352,7 +352,7 @@ def _log_parts(counts: list[PartCount]) -> None:
         log.info("%s: %d of %d parameters learn", count.part, count.learn, count.total)
 
 
-def _accelerator(config: StageConfig) -> Accelerator:
+def _make_accelerator(config: StageConfig) -> Accelerator:
     check_trackers(config.trackers)
     read_sharding()
     try:

@@ -114,7 +114,7 @@ class Mixture:
             prepared = member.objective.prepare(sample, grids, tokenizer, rng)
             _check_sequence(member, prepared, has_one=sequence is not None)
             if prepared.sequence is not None:
-                sequence = tuple(_renamed(s, member.names) for s in prepared.sequence)
+                sequence = tuple(_rename_terms(s, member.names) for s in prepared.sequence)
             targets.append(prepared.targets)
             counts.update({member.names[t]: c for t, c in prepared.counts.items()})
             notes.update(prepared.notes)
@@ -133,7 +133,9 @@ class Mixture:
             kept = {t: c for t, c in batch.counts.items() if t not in member.names.values()}
             targets = tuple(
                 (*all_[:index], own, *all_[index + 1 :])
-                for all_, own in zip(_rows(batch, self.members), chosen.targets, strict=True)
+                for all_, own in zip(
+                    _member_targets(batch, self.members), chosen.targets, strict=True
+                )
             )
             batch = replace(batch, targets=targets, counts=kept | counts)
         return batch
@@ -155,12 +157,12 @@ class Mixture:
         return replace(
             batch,
             packed=replace(batch.packed, terms=terms),
-            targets=tuple(row[index] for row in _rows(batch, self.members)),
+            targets=tuple(row[index] for row in _member_targets(batch, self.members)),
             counts={names[t]: c for t, c in batch.counts.items() if t in names},
         )
 
 
-def _rows(batch: Batch, members: Sequence[Member]) -> list[tuple[Any, ...]]:
+def _member_targets(batch: Batch, members: Sequence[Member]) -> list[tuple[Any, ...]]:
     """Targets of each document by member; a document of a dummy batch has none."""
     nothing = (None,) * len(members)
     return [nothing if row is None else row for row in batch.targets]
@@ -174,7 +176,7 @@ def _without_heads(objective: Objective) -> Objective:
     return plain
 
 
-def _renamed(segment: Segment, names: Mapping[str, str]) -> Segment:
+def _rename_terms(segment: Segment, names: Mapping[str, str]) -> Segment:
     learn: Any = getattr(segment, "learn", None)
     return segment if learn is None else replace(segment, learn=names[learn])  # type: ignore[arg-type]
 

@@ -25,9 +25,9 @@ import torch
 
 import diglot
 from diglot.config.parts import as_plain
-from diglot.config.read import flatten
+from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
-from diglot.files import check_own_folder, locked, remove_left_overs, replace_text
+from diglot.files import check_own_folder, lock_file, remove_left_overs, replace_text
 from diglot.train.config import StageConfig, resolve_stage, stage_config
 
 log = logging.getLogger(__name__)
@@ -57,12 +57,14 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     settings, path = json.loads(json.dumps(described)), folder / "config.json"
     before = _read_settings(folder)
     if before is not None and (folder / "metrics.jsonl").exists():
-        _check_same(_complete(before, folder), settings, folder)
+        _check_same(_complete_settings(before, folder), settings, folder)
         _warn_of_version(folder)
     elif before != settings:
         (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
-        replace_text(folder / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        replace_text(
+            folder / "environment.json", json.dumps(describe_environment(), indent=2) + "\n"
+        )
     return folder
 
 
@@ -72,7 +74,7 @@ def lock_run(folder: Path, *, active: bool) -> Iterator[None]:
 
     Raises ConfigError where another run is at work there.
     """
-    with locked(_make_folder(folder) / ".run.lock", wait=False) if active else nullcontext():
+    with lock_file(_make_folder(folder) / ".run.lock", wait=False) if active else nullcontext():
         yield
 
 
@@ -113,7 +115,7 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
     return settings
 
 
-def _complete(before: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The settings of a run, those that it was begun without at their defaults.
 
     Raises ConfigError where they are of an earlier version and can be read no longer.
@@ -145,7 +147,7 @@ def _warn_of_version(folder: Path) -> None:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    then, given = _fields(before), _fields(now)
+    then, given = _flatten_fields(before), _flatten_fields(now)
     for name in sorted(set(then) | set(given)):
         if name not in MAY_CHANGE and then.get(name) != given.get(name):
             raise ConfigError(
@@ -157,14 +159,14 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> No
             )
 
 
-def _fields(settings: dict[str, Any]) -> dict[str, Any]:
+def _flatten_fields(settings: dict[str, Any]) -> dict[str, Any]:
     """Every setting by its dotted name; no cache is the same as one that rounds nothing."""
     settings = settings | {"features": settings.get("features") or {"dtype": "float32"}}
     # a part's bare name is the same as a mapping with its name alone
-    return {name.removesuffix(".name"): value for name, value in flatten(settings).items()}
+    return {name.removesuffix(".name"): value for name, value in flatten_settings(settings).items()}
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Versions, the code's revision and the hardware, for whoever repeats the run."""
     others = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from diglot.core.errors import DataError
-from diglot.core.rng import generator
+from diglot.core.rng import seeded_generator
 from diglot.data.collate import EncodedSample, encode_sample
 from diglot.data.features import FeatureCache
 from diglot.data.rejected import Rejection, rejection_of
@@ -52,7 +52,7 @@ class PreparedSamples(torch.utils.data.Dataset):
         if labels is not None:
             sample = replace(sample, patch_labels=labels[inner])
         grids = self.processor.token_grids(sample)
-        rng = generator(self.seed, "sample", number, index, *([stream] if stream else []))
+        rng = seeded_generator(self.seed, "sample", number, index, *([stream] if stream else []))
         prepared = self.objective.prepare(
             sample, grids, self.processor.tokenizer, rng, stream=stream
         )

@@ -142,5 +142,5 @@ def whole_weights(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
     for unit in units:
         unit.reshard()
         if unit is not model:  # torch leaves the root whole behind its forward pass
-            again = accelerator.state.fsdp_plugin.reshard_after_forward
-            unit.set_reshard_after_forward(again, recurse=False)
+            plugin: Any = accelerator.state.fsdp_plugin
+            unit.set_reshard_after_forward(plugin.reshard_after_forward, recurse=False)

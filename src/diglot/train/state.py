@@ -45,15 +45,17 @@ def save_state(
 
     Returns whether there is one: before the first update there is nothing to keep.
     """
-    if not _plain(optimizer).state:
+    if not _unwrap_optimizer(optimizer).state:
         return False  # torch would make a state up by an empty step
     # every process takes part in the gathering; the main one gets the result
-    optimizer_state: Any = get_optimizer_state_dict(model, _plain(optimizer), options=WHOLE)
+    optimizer_state: Any = get_optimizer_state_dict(
+        model, _unwrap_optimizer(optimizer), options=WHOLE
+    )
     model_state: Any = get_model_state_dict(model, options=WHOLE)
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return True
-    tensors, groups = _flatten(optimizer_state["state"]), optimizer_state["param_groups"]
+    tensors, groups = _flatten_moments(optimizer_state["state"]), optimizer_state["param_groups"]
     # the model's state holds a frozen head too where it is tied to the words
     learn = [name for group in groups for name in group["params"]]
     weights = {name: model_state[name].contiguous() for name in learn}
@@ -91,9 +93,9 @@ def load_state(
         tensors = load_file(newest / OPTIMIZER)
         torch.set_rng_state(tensors.pop("random"))
         unknown = set_model_state_dict(model, weights, options=LOAD).unexpected_keys
-        moments: Any = {"state": _nest(tensors), "param_groups": state["optimizer"]}
-        _check_names(moments, weights, unknown, _plain(optimizer))
-        set_optimizer_state_dict(model, _plain(optimizer), moments, options=LOAD)
+        moments: Any = {"state": _nest_moments(tensors), "param_groups": state["optimizer"]}
+        _check_names(moments, weights, unknown, _unwrap_optimizer(optimizer))
+        set_optimizer_state_dict(model, _unwrap_optimizer(optimizer), moments, options=LOAD)
         if accelerator.scaler and state["scaler"]:
             accelerator.scaler.load_state_dict(state["scaler"])
         return int(state["step"])
@@ -139,12 +141,12 @@ def _check_names(
         )
 
 
-def _plain(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+def _unwrap_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """The optimizer inside Accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)
 
 
-def _flatten(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _flatten_moments(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """{parameter: {moment: tensor}} as {"moment parameter": tensor}, for safetensors."""
     return {
         f"{moment} {name}": tensor.contiguous()
@@ -153,7 +155,7 @@ def _flatten(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
     }
 
 
-def _nest(flat: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+def _nest_moments(flat: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
     """The inverse of `_flatten`."""
     state: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in flat.items():

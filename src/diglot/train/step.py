@@ -56,7 +56,7 @@ def train_step(
     """
     several = accelerator.num_processes > 1
     passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
-    passes = [batch and objective.select(batch, _gather(accelerator)) for batch in passes]
+    passes = [batch and objective.select(batch, _make_gather(accelerator)) for batch in passes]
     passes = [replace(b, views=blank) if b and not b.views else b for b in passes]
     counts = _global_counts(passes, objective, accelerator)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
@@ -69,12 +69,14 @@ def train_step(
             if batch is None:
                 continue
             known = counts if batches[index] is not None else {}
-            term_sums, term_logs = _backward(model, batch, objective, accelerator, known, weights)
+            term_sums, term_logs = _add_gradient(
+                model, batch, objective, accelerator, known, weights
+            )
             if known:
                 sums[index] = term_sums
                 logs.append(term_logs)
     total = _over_processes(sums.sum(0), accelerator)
-    means = _means(total, objective, counts)
+    means = _mean_losses(total, objective, counts)
     loss = sum(weights[term] * value for term, value in means.items())
     norm = _grad_norm(model, accelerator, clip)
     # a loss scaler (fp16) gives infinite gradients now and then: it skips the update
@@ -83,7 +85,7 @@ def train_step(
     if any(counts.values()):
         _fill_gradients(model)
         optimizer.step()
-    all_logs = [one for part in _gather(accelerator)(logs) for one in part]
+    all_logs = [one for part in _make_gather(accelerator)(logs) for one in part]
     return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
 
 
@@ -102,11 +104,13 @@ def _without_targets(batch: Batch | None) -> Batch | None:
     return batch and replace(batch, targets=(None,) * len(batch.targets), counts={})
 
 
-def _gather(accelerator: Accelerator) -> Gather:
-    return (lambda value: gather_object([value])) if accelerator.num_processes > 1 else _alone
+def _make_gather(accelerator: Accelerator) -> Gather:
+    return (
+        (lambda value: gather_object([value])) if accelerator.num_processes > 1 else _gather_alone
+    )
 
 
-def _alone(value: Any) -> list[Any]:
+def _gather_alone(value: Any) -> list[Any]:
     return [value]
 
 
@@ -155,7 +159,7 @@ def _over_processes(value: torch.Tensor, accelerator: Accelerator) -> torch.Tens
     return reduced.cpu()
 
 
-def _backward(
+def _add_gradient(
     model: nn.Module,
     batch: Batch,
     objective: Mixture,
@@ -178,7 +182,7 @@ def _backward(
         value = terms.sums.get(term)
         if value is not None:
             count = counts.get(term, 0.0)
-            weight = weights[term] / _divisor(objective, term, count) if count else 0.0
+            weight = weights[term] / _term_divisor(objective, term, count) if count else 0.0
             sums[index] = value.item()
             loss = loss + weight * value
     if accelerator.num_processes > 1:  # all that learns must get a gradient on every process
@@ -189,14 +193,16 @@ def _backward(
     return sums, terms.logs
 
 
-def _divisor(objective: Mixture, term: str, count: float) -> float:
+def _term_divisor(objective: Mixture, term: str, count: float) -> float:
     return count if objective.reductions[term] == "mean" else 1.0
 
 
-def _means(sums: torch.Tensor, objective: Mixture, counts: Mapping[str, float]) -> dict[str, float]:
+def _mean_losses(
+    sums: torch.Tensor, objective: Mixture, counts: Mapping[str, float]
+) -> dict[str, float]:
     """Each term's loss over the step; a term that nothing supervised is left out."""
     return {
-        term: sums[i].item() / _divisor(objective, term, counts[term])
+        term: sums[i].item() / _term_divisor(objective, term, counts[term])
         for i, term in enumerate(objective.terms)
         if counts[term]
     }

@@ -35,12 +35,12 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
         load_weights(vlm, Path(config.start_from))
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
     samples = PreparedSamples(data, vlm.processor, objective, config.seed)
-    made, by_source = _examine(samples, order)
+    made, by_source = _examine_records(samples, order)
     return {
         "records": len(data),
-        **_total(by_source.values()),
-        "visual tokens an image": _spread([len(grid) for item in made for grid in item.grids]),
-        "tokens a record": _spread([len(item.encoded) for item in made if len(item.encoded)]),
+        **_sum_sources(by_source.values()),
+        "visual tokens an image": _spread_of([len(grid) for item in made for grid in item.grids]),
+        "tokens a record": _spread_of([len(item.encoded) for item in made if len(item.encoded)]),
         **({"datasets": by_source} if len(by_source) > 1 else {}),
         "steps": order.steps,
         "records a step": config.global_batch,
@@ -50,7 +50,7 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
     }
 
 
-def _examine(
+def _examine_records(
     samples: PreparedSamples, order: Order
 ) -> tuple[list[EncodedSample], dict[str, dict[str, Any]]]:
     """The usable ones of the first records, and what each dataset gives and why some are none.
@@ -83,7 +83,7 @@ def _examine(
     return made, by_source
 
 
-def _total(by_source: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _sum_sources(by_source: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Examined, usable and rejected records of all datasets."""
     entries, reasons = list(by_source), Counter[str]()
     for entry in entries:
@@ -92,7 +92,7 @@ def _total(by_source: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {**sums, "rejected": dict(reasons)}
 
 
-def _spread(values: list[int]) -> dict[str, float] | None:
+def _spread_of(values: list[int]) -> dict[str, float] | None:
     """Least, mean and most; None of nothing."""
     if not values:
         return None

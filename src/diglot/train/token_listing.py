@@ -33,9 +33,9 @@ def list_tokens(
 
 def _list_positions(encoded: Encoded, tokenizer: PreTrainedTokenizerFast) -> list[Listing]:
     """Every position; behind it what is learned from it and stands nowhere in the document."""
-    wanted = _targets(encoded)
+    wanted = _list_targets(encoded)
     found: list[Listing] = []
-    before = _predecessors(encoded)
+    before = _list_predecessors(encoded)
     for at in range(len(encoded)):
         word, branch = int(encoded.token_T[at]), int(encoded.branch_T[at])
         if encoded.visual_T[at] >= 0 or encoded.separator_T[at] >= 0:
@@ -43,22 +43,22 @@ def _list_positions(encoded: Encoded, tokenizer: PreTrainedTokenizerFast) -> lis
             found.append({"text": kind, "id": None, "terms": [], "branch": branch, "count": 1})
             continue
         terms = wanted[before[at]].pop(word, [])
-        found.append(_entry(word, terms, branch, tokenizer))
+        found.append(_list_entry(word, terms, branch, tokenizer))
     return found + [
-        _entry(word, terms, int(encoded.branch_T[query]), tokenizer)
+        _list_entry(word, terms, int(encoded.branch_T[query]), tokenizer)
         for query, targets in sorted(wanted.items())
         for word, terms in targets.items()
     ]
 
 
-def _entry(word: int, terms: list[str], branch: int, tokenizer: Any) -> Listing:
+def _list_entry(word: int, terms: list[str], branch: int, tokenizer: Any) -> Listing:
     text = tokenizer.decode([word])
     if "\ufffd" in text:  # a part of a character
         text = tokenizer.convert_ids_to_tokens(word)
     return {"text": text, "id": word, "terms": terms, "branch": branch, "count": 1}
 
 
-def _targets(encoded: Encoded) -> dict[int, dict[int, list[str]]]:
+def _list_targets(encoded: Encoded) -> dict[int, dict[int, list[str]]]:
     """By position: the words that are learned from it, each with its terms."""
     wanted: dict[int, dict[int, list[str]]] = defaultdict(dict)
     triples = (encoded.query_S, encoded.target_S, encoded.term_S)
@@ -67,7 +67,7 @@ def _targets(encoded: Encoded) -> dict[int, dict[int, list[str]]]:
     return wanted
 
 
-def _predecessors(encoded: Encoded) -> list[int]:
+def _list_predecessors(encoded: Encoded) -> list[int]:
     """The position that each one follows: the one before it on its branch, or the branch's fork."""
     last: dict[int, int] = {}
     before = []

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from torch.utils.tensorboard import SummaryWriter
 
-from diglot.config.read import flatten
+from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
@@ -35,7 +35,7 @@ class Tracker:
             return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / METRICS
-        _truncate(path, start)
+        _truncate_lines(path, start)
         self._file = open(path, "a")  # noqa: SIM115  # closed in __exit__
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
 
@@ -84,7 +84,7 @@ def check_trackers(names: Sequence[str]) -> None:
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings as dotted names with plain values, as trackers take them."""
     kept = bool | int | float | str
-    flat = flatten(settings)
+    flat = flatten_settings(settings)
     return {name: v if isinstance(v, kept) else json.dumps(v) for name, v in flat.items()}
 
 
@@ -99,6 +99,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _truncate(path: Path, start: int) -> None:
+def _truncate_lines(path: Path, start: int) -> None:
     kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] < start]
     replace_text(path, "".join(kept))

@@ -72,7 +72,7 @@ def make_mask(x0: int, y0: int, x1: int, y1: int, size_hw: tuple[int, int] = (24
     """A rectangle as a mask."""
     mask = np.zeros(size_hw, bool)
     mask[y0:y1, x0:x1] = True
-    return masks.encode(mask)
+    return masks.encode_mask(mask)
 
 
 def make_sample(number: int) -> Sample:

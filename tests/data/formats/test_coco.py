@@ -45,8 +45,8 @@ def test_all_forms_of_masks(coco: Any, segmentation: Any) -> None:
     assert (sample.id, sample.size_hw) == ("000000000139", (24, 32))
     [region] = sample.regions
     assert (region.phrase, region.box, region.span) == ("dog", (3, 2, 9, 10), None)
-    wanted = masks.decode(make_mask(3, 2, 9, 10))
-    assert np.array_equal(masks.decode(region.mask), wanted)
+    wanted = masks.decode_mask(make_mask(3, 2, 9, 10))
+    assert np.array_equal(masks.decode_mask(region.mask), wanted)
 
 
 def test_crowds_are_counted_or_kept(coco: Any) -> None:

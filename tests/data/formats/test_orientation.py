@@ -34,7 +34,7 @@ def read_one(folder: Path, data: bytes, size_wh: Any, box: Any = BOX) -> Any:
     if size_wh:
         mask = np.zeros((24, 32), bool)
         mask[2:10, 3:9] = True
-        rle = masks.encode(mask)
+        rle = masks.encode_mask(mask)
         record["size_hw"] = list(size_wh[::-1])
         if list(rle.size_hw) == record["size_hw"]:
             region["mask"] = {"size": list(rle.size_hw), "counts": rle.counts}
@@ -53,7 +53,7 @@ def test_boxes_on_stored_pixels_are_turned(orientation: int, tmp_path: Path) -> 
     wanted_HW = np.zeros((32, 24), bool)
     wanted_HW[y0:y1, x0:x1] = True
     assert np.array_equal(upright_HW3[..., 0] == 255, wanted_HW)
-    assert np.array_equal(masks.decode(region.mask), wanted_HW)
+    assert np.array_equal(masks.decode_mask(region.mask), wanted_HW)
     assert decode_image(sample.image).size == (24, 32)
 
 

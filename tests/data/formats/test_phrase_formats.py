@@ -124,7 +124,7 @@ def test_pad_json_sizes_are_width_first(tmp_path: Path) -> None:
     path = save_json(tmp_path / "pad.json", [record, swapped])
     [sample], _, [rejection] = read("pad_json", path=str(path), images=str(tmp_path))
     assert (sample.id, sample.size_hw) == ("00000/00000030", (24, 32))
-    assert masks.area(sample.regions[0].mask) == 48
+    assert masks.mask_area(sample.regions[0].mask) == 48
     assert rejection.reason == "the file gives another size than the picture has"
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from diglot.core.errors import ConfigError
-from diglot.measure.correspondence.law_compat import letterboxed, match_law_compat
-from diglot.measure.correspondence.pck import c_score, matches
+from diglot.measure.correspondence.law_compat import letterbox_points, match_law_compat
+from diglot.measure.correspondence.pck import c_score, match_points
 from tests.select.pair_samples import batch, pair, random_pairs
 
 
@@ -57,7 +57,7 @@ def test_agrees_with_the_slow_reference(window):
 def test_points_are_letterboxed_though_pictures_are_squashed():
     """On a 20 x 40 picture the middle of the top edge lies a quarter down the square."""
     one = pair(((20, 40), [(20, 0)]), ((20, 40), [(20, 0)]))
-    assert letterboxed(one.source).tolist() == [[420.0, 210.0]]
+    assert letterbox_points(one.source).tolist() == [[420.0, 210.0]]
 
 
 def test_a_sure_match_lands_on_its_cell():
@@ -73,7 +73,7 @@ def test_the_mean_over_categories_weighted_by_pairs_is_the_mean_over_pairs():
     rng = np.random.default_rng(3)
     pairs = random_pairs(rng, 3) + random_pairs(rng, 5, category="d")
     made = batch(pairs, *rng.normal(size=(2, 8, 6, 6, 4)), mode="squash", image_px=48)
-    score = c_score(matches([made], match_law_compat, (0.5,)))
+    score = c_score(match_points([made], match_law_compat, (0.5,)))
     assert score.overall[0.5].ceiling is None
     by_category = [score.categories[name][0.5].pair_mean.value for name in ("c", "d")]
     assert score.overall[0.5].pair_mean.value == pytest.approx(

@@ -8,10 +8,10 @@ import torch
 from torch.nn.functional import interpolate, normalize
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.pairs import points
-from diglot.measure.correspondence.maps import places
+from diglot.data.pairs import points_array
+from diglot.measure.correspondence.maps import cell_places
 from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
-from diglot.measure.correspondence.pck import c_score, matches, score_record
+from diglot.measure.correspondence.pck import c_score, match_points, score_record
 from diglot.measure.correspondence.upsampling import enlarged_cosines
 from tests.select.pair_samples import batch, pair, random_pairs
 
@@ -139,7 +139,7 @@ def test_tolerance_by_hand():
     assert out.ratio_BK[0, 0] == pytest.approx(0.3)
     # of 16 cells, centre (4, 4) is 3 px away and (12, 4) is 5 px: none is nearer than 0.3 * 10
     assert out.chance_BKA[0, 0].tolist() == [0.0, 0.0]
-    measured = matches([batch([one], maps, maps)], lambda b, a: found(b), (0.31, 0.299))
+    measured = match_points([batch([one], maps, maps)], lambda b, a: found(b), (0.31, 0.299))
     assert [s.pooled.value for s in c_score(measured).overall.values()] == [1.0, 0.0]
 
 
@@ -153,9 +153,9 @@ def test_a_match_is_never_predicted_in_the_padding():
     one = pair(((12, 32), [(4, 3)]), ((12, 32), [(12, 9)]))
     out = found(batch([one], source, target), read="nearest")
     assert out.ratio_BK[0, 0] == pytest.approx(0.0)
-    assert places(batch([one], source, target).target_views[0], (12, 32)).inside_H.tolist() == [
-        *(False, True, True, False)
-    ]
+    assert cell_places(
+        batch([one], source, target).target_views[0], (12, 32)
+    ).inside_H.tolist() == [*(False, True, True, False)]
 
 
 def test_points_out_of_frame_or_in_the_padding_or_hidden_do_not_count():
@@ -165,7 +165,7 @@ def test_points_out_of_frame_or_in_the_padding_or_hidden_do_not_count():
     one = pair(((12, 32), xy), ((12, 32), [(4, 3)] * 5), visible=[1, 1, 1, 0, 1])
     other = pair(((32, 32), [(4, 4)]), ((32, 32), [(33, 4)]), id="q")
     made = batch([one, other], np.repeat(maps, 2, 0), np.repeat(maps, 2, 0))
-    measured = matches([made], lambda b, a: found(b), ALPHAS)
+    measured = match_points([made], lambda b, a: found(b), ALPHAS)
     assert measured.pair_M.tolist() == [0, 0]
     score = c_score(measured)
     assert score.overall[0.3].pooled.n == 2
@@ -182,8 +182,8 @@ def test_a_pair_without_points_is_no_trouble():
     some = pair(((32, 32), [(4, 4)]), ((32, 32), [(4, 4)]), id="q")
     for pairs in ([none], [none, some]):
         made = batch(pairs, np.repeat(maps, len(pairs), 0), np.repeat(maps, len(pairs), 0))
-        assert len(matches([made], lambda b, a: found(b), ALPHAS).pair_M) == len(pairs) - 1
-    assert c_score(matches([], match_letterbox, ALPHAS)).overall[0.3].pooled.value is None
+        assert len(match_points([made], lambda b, a: found(b), ALPHAS).pair_M) == len(pairs) - 1
+    assert c_score(match_points([], match_letterbox, ALPHAS)).overall[0.3].pooled.value is None
 
 
 def test_pooled_counts_points_and_the_mean_counts_pairs():
@@ -191,7 +191,7 @@ def test_pooled_counts_points_and_the_mean_counts_pairs():
     right, wrong = (4.0, 4.0), (28.0, 28.0)
     one = pair(((32, 32), [right] * 4), ((32, 32), [right, wrong, wrong, wrong]), groups=("g", "h"))
     two = pair(((32, 32), [right]), ((32, 32), [right]), category="d", groups=("g",), id="q")
-    score = c_score(matches([batch([one, two], maps, maps)], lambda b, a: found(b), ALPHAS))
+    score = c_score(match_points([batch([one, two], maps, maps)], lambda b, a: found(b), ALPHAS))
     whole = score.overall[0.3]
     assert (whole.pooled.value, whole.pair_mean.value) == (2 / 5, (1 / 4 + 1) / 2)
     assert {name: s[0.3].pooled.value for name, s in score.categories.items()} == {
@@ -206,7 +206,7 @@ def test_random_features_score_about_chance():
     rng = np.random.default_rng(2)
     pairs = random_pairs(rng, 60, points=40)
     made = batch(pairs, *rng.normal(size=(2, 60, 8, 8, 16)), image_px=64)
-    score = c_score(matches([made], lambda b, a: match_letterbox(b, MatchConfig(), a), (0.3,)))
+    score = c_score(match_points([made], lambda b, a: match_letterbox(b, MatchConfig(), a), (0.3,)))
     whole = score.overall[0.3]
     assert whole.pooled.low < whole.chance < whole.pooled.high
     assert whole.chance < whole.ceiling <= 1
@@ -215,7 +215,7 @@ def test_random_features_score_about_chance():
 @pytest.mark.parametrize("alphas", [(), (0.0,), (-1.0,), (float("nan"),)])
 def test_wrong_alphas_are_refused(alphas):
     with pytest.raises(ConfigError, match="alpha must be above 0"):
-        matches([], match_letterbox, alphas)
+        match_points([], match_letterbox, alphas)
 
 
 def test_wrong_pairs_are_refused():
@@ -224,4 +224,4 @@ def test_wrong_pairs_are_refused():
     with pytest.raises(DataError, match="box is empty"):
         pair(((9, 9), []), ((9, 9), []), box=(3, 3, 3, 9))
     with pytest.raises(DataError, match="not a list of xy"):
-        points([[1, 2, 3]])
+        points_array([[1, 2, 3]])

@@ -19,7 +19,7 @@ from diglot.models.chat import generate_text, project_picture
 from diglot.models.config import Frame
 from diglot.models.export.check import picture_logits
 from diglot.models.export.flow import export_checkpoint
-from diglot.models.prompt import opening
+from diglot.models.prompt import open_segments
 from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
 from tests.models.adapters.tiny_stock import SAVE, save_paligemma
@@ -122,7 +122,7 @@ def test_branches_are_separate_forwards(stock) -> None:
 @torch.no_grad()
 def test_text_is_written_as_the_model_writes_it(stock) -> None:
     picture, tokenizer = pictures()[0], stock.vlm.language.tokenizer
-    prompt = opening(Frame(after=" it"), tokenizer, image=True)
+    prompt = open_segments(Frame(after=" it"), tokenizer, image=True)
     _, ids_T, views = document(stock.vlm, prompt, 1)
     inputs = stock_inputs(stock, ids_T, views, len(ids_T))
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -141,7 +141,9 @@ def test_tokens_are_those_of_the_stock_processor(stock) -> None:
     mark = {"paligemma": "<image>", "gemma3": "<|bos|><boi>"}[stock.kind]
     inputs = processor(images=[[picture]], text=[mark + "a dog"], return_tensors="pt")
     after = "a dog\n" if stock.kind == "paligemma" else "a dog"
-    _, ids_T, views = document(stock.vlm, opening(Frame(after=after), tokenizer, image=True), 1)
+    _, ids_T, views = document(
+        stock.vlm, open_segments(Frame(after=after), tokenizer, image=True), 1
+    )
     image_id = stock.model.config.image_token_id
     assert inputs["input_ids"][0].tolist() == ids_T.where(ids_T >= 0, image_id).tolist()
     torch.testing.assert_close(inputs["pixel_values"], torch.stack(views))

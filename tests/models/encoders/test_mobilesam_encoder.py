@@ -9,7 +9,7 @@ from torch import nn
 
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.embedded.cifar10 import cifar10
+from diglot.embedded.cifar10 import load_cifar10
 from diglot.models.encoder import Encoder
 from diglot.models.encoders._tinyvit import Block, Bottleneck, TinyViT, WindowAttention
 from diglot.models.encoders.mobilesam import Config, MobileSAM, build
@@ -134,7 +134,7 @@ def test_its_features_separate_kinds() -> None:
     pooled, labels = [], []
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (encoder.mean, encoder.std))
     for split in ("train", "test"):
-        images, label, _ = cifar10(split)
+        images, label, _ = load_cifar10(split)
         pixels = torch.from_numpy(np.array(images[:count])).permute(0, 3, 1, 2).float() / 255
         large = nn.functional.interpolate(pixels, 64, mode="bilinear")
         pooled.append(encoder((large - mean) / std).mean((1, 2)).double())

@@ -14,7 +14,7 @@ from transformers import (
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.encoders.qwen2_5_vl import Config, Qwen25ViT, build
 from diglot.models.tiling import view_pixels
 
@@ -67,7 +67,7 @@ def test_merged_features_are_the_models_own(folder: Path, size_hw: tuple[int, in
     preprocess = Preprocess(mode="native", **bounds)
     views = preprocess.token_grid(size_hw, patch_px=PATCH, unshuffle=2).views
     features_VhwE = encoder(view_pixels(image, views, encoder)[0][None])
-    blocks_VrcE = unshuffle(features_VhwE, 2)
+    blocks_VrcE = unshuffle_cells(features_VhwE, 2)
     got = encoder.tower.merger(blocks_VrcE.reshape(-1, 32))
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 

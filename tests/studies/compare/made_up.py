@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from diglot.studies.compare.summary import costs, crossovers, table
+from diglot.studies.compare.summary import list_crossovers, median_costs, summary_table
 
 HEADS = {
     "region_matching": ("Region matching", "accuracy", True, 0.25),
@@ -69,9 +69,9 @@ def made_up(
         "samples": list(sizes),
         "seeds": list(seeds),
         "measures": heads,
-        "table": table(jobs, list(heads)),
-        "crossovers": crossovers(jobs, heads, labels, "caption"),
-        "costs": costs(jobs),
+        "table": summary_table(jobs, list(heads)),
+        "crossovers": list_crossovers(jobs, heads, labels, "caption"),
+        "costs": median_costs(jobs),
         "jobs": jobs,
     }
 

@@ -3,7 +3,7 @@
 import pytest
 
 from diglot.config.read import read_dataclass
-from diglot.config.recipes import bundled_recipes, read
+from diglot.config.recipes import bundled_recipes, read_recipe
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.rows import read_rows
 
@@ -14,14 +14,14 @@ BUNDLED = [name for name in bundled_recipes() if name.startswith("compare/")]
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_every_row_resolves(name: str) -> None:
-    settings = {**read(name), "data": "d", "out": "o"}
+    settings = {**read_recipe(name), "data": "d", "out": "o"}
     rows = read_rows(read_dataclass(CompareConfig, settings, where=name))
     assert len(rows) == len(settings["rows"])
 
 
 def test_the_tables_hold_every_projector_under_every_objective() -> None:
     name = "compare/patch_aligned_tables"
-    settings = {**read(name), "data": "d", "out": "o"}
+    settings = {**read_recipe(name), "data": "d", "out": "o"}
     rows = read_rows(read_dataclass(CompareConfig, settings, where=name))
     projectors = {row.label: row.stage.model.projector.name for row in rows}
     assert all(label.split(",")[0] == found for label, found in projectors.items())

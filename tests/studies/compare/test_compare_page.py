@@ -15,7 +15,7 @@ from diglot.report.comparison import (
     samples_text,
     score_text,
 )
-from diglot.studies.compare.page import comparison
+from diglot.studies.compare.page import make_comparison
 from tests.studies.compare.made_up import HEADS, ROWS, SIZES, made_up, smooth
 
 HOSTILE = "\"><img src=x onerror=alert(1)></style><script>alert(2)</script>{{ 7 * 7 }}'&"
@@ -50,7 +50,7 @@ class Page(HTMLParser):
         self.texts: list[str] = []
         self.cells: dict[tuple, str] = {}  # section or measure, row, measure or size -> text
         self._section = self._row = self._cell = ""
-        self.html = render_comparison(comparison(results, {"torch": "<2>"}, "diglot compare"))
+        self.html = render_comparison(make_comparison(results, {"torch": "<2>"}, "diglot compare"))
         self.feed(self.html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

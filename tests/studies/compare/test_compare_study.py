@@ -18,7 +18,7 @@ from diglot.core.progress import Progress, ignore_progress
 from diglot.data.records import write_dataset
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.study import open_study
-from diglot.studies.compare.worker import serve
+from diglot.studies.compare.worker import serve_jobs
 from diglot.train.trackers import read_metrics
 from tests.studies.compare.small_study import found, small_study, study_settings
 from tests.tiny_folders import tiny_samples
@@ -212,7 +212,7 @@ def test_a_worker_that_is_stopped_saves_how_far_it_is(compare_world, tmp_path, e
     job.folder.mkdir(parents=True)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    worker = context.Process(target=serve, args=(theirs, 1, None))
+    worker = context.Process(target=serve_jobs, args=(theirs, 1, None))
     worker.start()
     theirs.close()
     ours.send(job)

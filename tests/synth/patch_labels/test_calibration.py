@@ -11,7 +11,7 @@ from tests.tiny_folders import tiny_samples
 from torch.nn.functional import normalize
 
 from diglot.data.features import sample_picture
-from diglot.synth.patch_labels.calibration import FILE, FILE_BEFORE, calibrate
+from diglot.synth.patch_labels.calibration import FILE, FILE_BEFORE, fit_calibration
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def never():
 
 def test_a_given_sign_reads_no_image(tmp_path):
     labeller = word_labeller()
-    calibrate(labeller, tmp_path / "labels", never, sign=-1, centre=False)
+    fit_calibration(labeller, tmp_path / "labels", never, sign=-1, centre=False)
     assert (labeller.sign, labeller.centre) == (-1, None)
     assert labeller.about["sign"] == -1
     assert not (tmp_path / "labels").exists()
@@ -34,7 +34,7 @@ def test_a_given_sign_reads_no_image(tmp_path):
 @pytest.mark.parametrize("sign", [None, 1, -1])
 def test_centred_vectors_are_those_less_their_means(images, tmp_path, sign):
     plain, centred = word_labeller(), word_labeller()
-    calibrate(centred, tmp_path, lambda: images, sign=sign, centre=True)
+    fit_calibration(centred, tmp_path, lambda: images, sign=sign, centre=True)
     patches = [plain.vectors_of([picture])[0] for _, picture in images]
     mean_C = torch.stack([patch_MC.mean(0) for patch_MC in patches]).mean(0)
     words = torch.cat([piece for _, piece in plain.pieces()])
@@ -48,8 +48,8 @@ def test_centred_vectors_are_those_less_their_means(images, tmp_path, sign):
 
 def test_a_later_run_takes_what_was_kept(images, tmp_path):
     first, again = word_labeller(), word_labeller()
-    calibrate(first, tmp_path, lambda: images, sign=None, centre=True)
-    calibrate(again, tmp_path, never, sign=None, centre=True)
+    fit_calibration(first, tmp_path, lambda: images, sign=None, centre=True)
+    fit_calibration(again, tmp_path, never, sign=None, centre=True)
     assert again.about == first.about
     assert again.sign == first.sign
     picture = images[0][1]
@@ -57,19 +57,19 @@ def test_a_later_run_takes_what_was_kept(images, tmp_path):
 
 
 def test_of_another_labeller_it_is_found_anew(images, tmp_path):
-    calibrate(word_labeller(), tmp_path, lambda: images, sign=None, centre=True)
+    fit_calibration(word_labeller(), tmp_path, lambda: images, sign=None, centre=True)
     other = dataclasses.replace(word_labeller(), about={"labeller": "another"})
     with pytest.raises(AssertionError, match="read again"):
-        calibrate(other, tmp_path, never, sign=None, centre=True)
+        fit_calibration(other, tmp_path, never, sign=None, centre=True)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"of": 1'])
 def test_a_damaged_file_is_made_again(images, tmp_path, text):
     whole, again = word_labeller(), word_labeller()
-    calibrate(whole, tmp_path, lambda: images, sign=None, centre=False)
+    fit_calibration(whole, tmp_path, lambda: images, sign=None, centre=False)
     kept = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_text(text)
-    calibrate(again, tmp_path, lambda: images, sign=None, centre=False)
+    fit_calibration(again, tmp_path, lambda: images, sign=None, centre=False)
     assert (tmp_path / FILE).read_bytes() == kept
     assert again.about == whole.about
 
@@ -77,17 +77,17 @@ def test_a_damaged_file_is_made_again(images, tmp_path, text):
 @pytest.mark.parametrize("name", [FILE, FILE_BEFORE])
 def test_what_an_earlier_version_kept_is_taken_over(images, tmp_path, name):
     first, again = word_labeller(), word_labeller()
-    calibrate(first, tmp_path, lambda: images, sign=None, centre=True)
+    fit_calibration(first, tmp_path, lambda: images, sign=None, centre=True)
     entry = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).unlink()
     (tmp_path / name).write_text(json.dumps({"of": entry["about"], **entry["content"]}))
-    calibrate(again, tmp_path, never, sign=None, centre=True)
+    fit_calibration(again, tmp_path, never, sign=None, centre=True)
     assert again.about == first.about
 
 
 def test_the_reason_of_the_sign_is_given(images, tmp_path):
     labeller = word_labeller()
-    calibrate(labeller, tmp_path, lambda: images, sign=None, centre=False)
+    fit_calibration(labeller, tmp_path, lambda: images, sign=None, centre=False)
     assert "regions" in labeller.about["why"]
     kept = json.loads((tmp_path / FILE).read_text())
     assert kept["content"]["why"] == labeller.about["why"]

@@ -55,7 +55,7 @@ def test_regions_name_what_they_cover_by_half(dataset, tmp_path):
     labels = labelled(dataset, RegionLabeller(dataset, keep=2, side=4), tmp_path)
     for index, sample in enumerate(dataset):
         cells = labels[index].cells_M4
-        drawn = [(r.label, masks.decode(r.mask)) for r in sample.regions]
+        drawn = [(r.label, masks.decode_mask(r.mask)) for r in sample.regions]
         for (x0, y0, x1, y1), words in zip(cells.tolist(), labels[index].words, strict=True):
             # whole pixels for which the cell's borders are whole too, else the grid's own test
             if any(v != int(v) for v in (x0, y0, x1, y1)):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.synth.phrases.marked_captions import measure_spans, read_marked
 
 from diglot.synth.phrases.assign import Mention, assign_spans
-from diglot.synth.phrases.words import fold, split_words
+from diglot.synth.phrases.words import fold_text, split_words
 
 # The one that is known to fail: without a dictionary, a word in a longer Chinese word.
 KNOWN = "火车站里有一列火车"
@@ -81,7 +81,7 @@ def test_any_text_is_cut_into_words_that_lie_in_it(text: str) -> None:
     words = split_words(text)
     assert all(text[word.start : word.end] == word.raw for word in words)
     assert all(a.end <= b.start for a, b in pairwise(words))
-    assert fold(fold(text)) == fold(text)
+    assert fold_text(fold_text(text)) == fold_text(text)
 
 
 def test_an_occurrence_that_is_not_there_is_overruled() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset
 from diglot.embedded.photos import photo_files
@@ -22,13 +22,13 @@ ORDER = {
 
 @pytest.mark.parametrize("name", ["mmcs", "pad", "embedded", "text"])
 def test_a_recipe_resolves(name: str) -> None:
-    steps = resolve_steps(SynthConfig(**read(f"synth/{name}")).steps)
+    steps = resolve_steps(SynthConfig(**read_recipe(f"synth/{name}")).steps)
     if name in ORDER:
         assert [step["step"] for step in steps.values()] == ORDER[name]
 
 
 def test_an_overlay_changes_a_field_takes_a_step_away_and_starts_an_annotator_anew() -> None:
-    below = read("synth/embedded")
+    below = read_recipe("synth/embedded")
     over = {"steps": {"score": {"min_score": 0.9}, "nms": None, "masks": {"annotator": "grabcut"}}}
     steps = resolve_steps(merge_recipe(below, over)["steps"])
     assert steps["score"]["min_score"] == 0.9
@@ -69,7 +69,7 @@ def test_photographs_become_a_dataset_that_trains(tmp_path: Path) -> None:
         Image.open(path).convert("RGB").resize((320, 320)).save(photos / f"{path.stem}.jpg")
     (photos / "coffee.txt").write_text("A cup of coffee with a spoon on a wooden table.")
     recipe = merge_recipe(
-        read("synth/embedded"),
+        read_recipe("synth/embedded"),
         {"steps": {"masks": {"annotator": {"image_px": 256}}, "score": {"min_score": 0.4}}},
     )
     funnel = run_synthesis(open_source(photos), tmp_path / "data", SynthConfig(**recipe))
@@ -114,7 +114,7 @@ def test_scene_text_becomes_regions_whose_words_stand_in_the_caption(tmp_path: P
     draw.text((200, 150), "Coffee 3.50", fill="navy", font=font)
     image.save(tmp_path / "in" / "sign.png")
     (tmp_path / "in" / "sign.txt").write_text("A sign on a wall.")
-    config = SynthConfig(**read("synth/text"))
+    config = SynthConfig(**read_recipe("synth/text"))
     run_synthesis(open_source(tmp_path / "in"), tmp_path / "out", config)
     (sample,) = open_dataset(tmp_path / "out")
     assert sample.caption == 'A sign on a wall. Text that says "OPEN DAILY", "Coffee 3.50".'

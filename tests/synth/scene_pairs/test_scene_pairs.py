@@ -13,7 +13,7 @@ from diglot.data.pair_folder import LINES, PairWriter, read_info, read_pairs
 from diglot.data.rejected import Rejected
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import LEVELS, ScenePairsConfig
-from diglot.synth.scene_pairs.warp import Placement, paste
+from diglot.synth.scene_pairs.warp import Placement, paste_picture
 from diglot.synth.scene_pairs.write import write_pairs
 from diglot.synth.scenes.pools import ArrayPool
 
@@ -128,7 +128,7 @@ def test_a_pasted_picture_lies_where_its_points_are(mirrored):
     array[8:12, 14:18] = 255  # its centre: u 16/60, v 10/40
     placement = Placement(size_wh=(60, 40), center_xy=(52.3, 47.8), turn_deg=33, mirrored=mirrored)
     canvas = Image.new("RGB", (100, 100))
-    alpha = paste(canvas, Image.fromarray(array), placement)
+    alpha = paste_picture(canvas, Image.fromarray(array), placement)
     grey = np.asarray(canvas, np.float64)[..., 0]
     y, x = np.mgrid[0:100, 0:100] + 0.5
     centroid = (x * grey).sum() / grey.sum(), (y * grey).sum() / grey.sum()
@@ -140,7 +140,7 @@ def test_a_pasted_picture_lies_where_its_points_are(mirrored):
 def test_a_picture_beyond_the_canvas_leaves_it_alone():
     canvas = Image.new("RGB", (20, 20))
     picture = Image.new("RGBA", (8, 8), "white")
-    assert not paste(canvas, picture, Placement(size_wh=(8, 8), center_xy=(-30, 5))).any()
+    assert not paste_picture(canvas, picture, Placement(size_wh=(8, 8), center_xy=(-30, 5))).any()
 
 
 def pair_fields(pair):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.synth.scenes import words
-from diglot.synth.scenes.captions import Mention, caption
+from diglot.synth.scenes.captions import Mention, write_caption
 from diglot.synth.scenes.config import STYLES
 
 
@@ -16,7 +16,7 @@ def mention(phrase, x, y):
         name=phrase.split(" ")[-1],
         phrase=phrase,
         center_xy=(x, y),
-        place=words.place((x, y), 100),
+        place=words.name_place((x, y), 100),
     )
 
 
@@ -34,7 +34,7 @@ mentions = st.lists(
 
 @given(mentions, st.sampled_from(STYLES), st.integers(0, 1000))
 def test_every_phrase_stands_where_its_span_says(items, style, seed):
-    text, spans = caption(items, style, np.random.default_rng(seed))
+    text, spans = write_caption(items, style, np.random.default_rng(seed))
     assert len(spans) == len(items)
     for item, (start, end) in zip(items, spans, strict=True):
         assert text[start:end] == item.phrase
@@ -44,7 +44,7 @@ def test_every_phrase_stands_where_its_span_says(items, style, seed):
 
 @given(mentions, st.sampled_from(STYLES), st.integers(0, 1000))
 def test_captions_are_clean_sentences(items, style, seed):
-    text, _ = caption(items, style, np.random.default_rng(seed))
+    text, _ = write_caption(items, style, np.random.default_rng(seed))
     assert text.endswith(".")
     assert "  " not in text
     assert " ." not in text
@@ -57,7 +57,7 @@ def test_captions_are_clean_sentences(items, style, seed):
 
 @given(mentions, st.integers(0, 1000))
 def test_relations_are_true(items, seed):
-    text, spans = caption(items, "relations", np.random.default_rng(seed))
+    text, spans = write_caption(items, "relations", np.random.default_rng(seed))
     at = {span: item for item, span in zip(items, spans, strict=True)}
     for sentence in re.finditer(r"[^.]+\.", text):
         inside = sorted(s for s in spans if sentence.start() <= s[0] < sentence.end())
@@ -88,7 +88,7 @@ def test_relations_are_true(items, seed):
 def test_repeated_kinds_are_counted_and_called_another(style, expected):
     items = [mention("dog", 90, 90), mention("dog", 10, 90), mention("apple", 0, 0)]
     for seed in range(20):
-        text, _ = caption(items, style, np.random.default_rng(seed))
+        text, _ = write_caption(items, style, np.random.default_rng(seed))
         assert re.fullmatch(expected, text), text
         assert len(re.findall(r"[Aa]nother dog", text)) == 1
         assert len(re.findall(r"\b[Aa] dog", text)) == 1
@@ -97,5 +97,5 @@ def test_repeated_kinds_are_counted_and_called_another(style, expected):
 def test_there_are_many_phrasings():
     items = [mention("dog", 90, 90), mention("key", 10, 90)]
     rng = np.random.default_rng(0)
-    texts = {caption(items, style, rng)[0] for style in STYLES for _ in range(60)}
+    texts = {write_caption(items, style, rng)[0] for style in STYLES for _ in range(60)}
     assert len(texts) > 25

@@ -42,7 +42,7 @@ def test_boxes_are_tight_around_masks_that_share_no_pixel(scenes):
     for scene in scenes:
         owners = np.zeros(scene.size_hw, int)
         for region in scene.regions:
-            mask = masks.decode(region.mask)
+            mask = masks.decode_mask(region.mask)
             owners += mask
             ys, xs = np.nonzero(mask)
             assert region.box == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
@@ -56,7 +56,7 @@ def test_every_object_stays_half_visible(scenes):
         for region in scene.regions:
             if region.source.startswith("photos/"):
                 side = max(region.box[2] - region.box[0], region.box[3] - region.box[1])
-                assert masks.area(region.mask) >= 0.4 * side**2 * 0.85
+                assert masks.mask_area(region.mask) >= 0.4 * side**2 * 0.85
 
 
 def test_places_in_the_caption_are_where_the_boxes_are(scenes):
@@ -64,7 +64,7 @@ def test_places_in_the_caption_are_where_the_boxes_are(scenes):
     for scene in scenes:
         for region in scene.regions:
             x0, y0, x1, y1 = region.box
-            place = words.place(((x0 + x1) / 2, (y0 + y1) / 2), 96)
+            place = words.name_place(((x0 + x1) / 2, (y0 + y1) / 2), 96)
             after = scene.caption[region.span[1] :]
             for where in (f" {place}", f" is {place}"):
                 matched += after.startswith(where)
@@ -78,7 +78,7 @@ def test_pixels_are_the_objects():
         scene = maker.scene(index)
         (region,) = scene.regions
         pixels = np.asarray(decode_image(scene.image)).astype(float)
-        colour = pixels[masks.decode(region.mask)].mean(axis=0)
+        colour = pixels[masks.decode_mask(region.mask)].mean(axis=0)
         assert colour.argmax() == {"red": 0, "orange": 0, "yellow": 0, "pink": 0}.get(
             region.phrase.split()[0], 1 if "green" in region.phrase else 2
         )
@@ -125,7 +125,7 @@ def test_a_kind_apart_by_position_is_named_at_two_positions():
         labels = [region.label for region in scene.regions]
         (kind,) = {label for label in labels if labels.count(label) == 2}
         places = {
-            words.place(((r.box[0] + r.box[2]) / 2, (r.box[1] + r.box[3]) / 2), 96)
+            words.name_place(((r.box[0] + r.box[2]) / 2, (r.box[1] + r.box[3]) / 2), 96)
             for r in scene.regions
             if r.label == kind
         }
@@ -139,7 +139,7 @@ def test_photos_make_the_background(tmp_path):
     config = ScenesConfig(**SMALL, objects=(1, 1), texture_share=0.0)
     scene = SceneMaker(pools(), config, photos=[path]).scene(0)
     pixels = np.asarray(decode_image(scene.image)).astype(int)
-    behind = pixels[~masks.decode(scene.regions[0].mask)]
+    behind = pixels[~masks.decode_mask(scene.regions[0].mask)]
     assert np.median(np.abs(behind - [0, 250, 0])) < 6
 
 

@@ -85,9 +85,9 @@ def is_true(scene: Sample, kind: str, asked: tuple[str, ...], answer: str) -> bo
     if kind == "presence":
         return yes == (asked[0] in labels)
     if kind == "total":
-        return said == words.number(len(labels))
+        return said == words.number_words(len(labels))
     if kind == "count":
-        count = [words.plural(label) for label in labels].count(asked[0])
+        count = [words.pluralise_name(label) for label in labels].count(asked[0])
         return said == ("none", "one", "two")[count]
     if kind == "relation":
         first, second = the(scene, asked[0]), the(scene, asked[2])
@@ -99,7 +99,7 @@ def is_true(scene: Sample, kind: str, asked: tuple[str, ...], answer: str) -> bo
         return f"{said} {labels[index]}" in scene.regions[index].phrase
     if kind == "place":
         box = the(scene, asked[0])
-        return said == words.place(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), 96)
+        return said == words.name_place(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), 96)
     if kind == "name":
         shares = numbers(asked[0])
         near = [

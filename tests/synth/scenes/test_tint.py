@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from diglot.synth.scenes.tint import COLOURS, tint
+from diglot.synth.scenes.tint import COLOURS, tint_picture
 
 
 def drawing(fill):
@@ -20,7 +20,7 @@ def drawing(fill):
 @pytest.mark.parametrize("fill", [(255, 255, 255, 255), (20, 20, 20, 255), (30, 200, 90, 255)])
 def test_the_colour_is_the_one_it_is_called(colour, fill):
     picture = drawing(fill)
-    tinted = tint(picture, colour)
+    tinted = tint_picture(picture, colour)
     assert tinted.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
     pixels = np.asarray(tinted)
     mean = pixels[pixels[..., 3] > 0][:, :3].mean(axis=0)
@@ -31,9 +31,9 @@ def test_the_colour_is_the_one_it_is_called(colour, fill):
 
 
 def test_light_and_dark_stay_apart():
-    pixels = np.asarray(tint(drawing((128, 128, 128, 255)), "blue")).astype(int)
+    pixels = np.asarray(tint_picture(drawing((128, 128, 128, 255)), "blue")).astype(int)
     assert pixels[14, 14, :3].sum() > pixels[20, 20, :3].sum() > pixels[25, 25, :3].sum()
 
 
 def test_a_fully_transparent_picture_is_no_error():
-    assert tint(Image.new("RGBA", (3, 3)), "red").size == (3, 3)
+    assert tint_picture(Image.new("RGBA", (3, 3)), "red").size == (3, 3)

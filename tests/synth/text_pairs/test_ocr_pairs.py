@@ -15,7 +15,7 @@ from diglot.data.pair_folder import read_pairs
 from diglot.data.rejected import Rejected
 from diglot.measure.correspondence.maps import cell_coordinates
 from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
-from diglot.measure.correspondence.pck import c_score, matches
+from diglot.measure.correspondence.pck import c_score, match_points
 from diglot.synth.text_pairs.canvas import Canvas, square_around
 from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import WHAT, OcrPairsConfig
@@ -137,7 +137,7 @@ def oracle(pair, image_px=512, patch_px=4):
 def test_an_oracle_finds_all(made):
     chosen = [pair for pair in made if not pair.category.startswith("characters")]
     config = MatchConfig(read="nearest")
-    found = matches(
+    found = match_points(
         map(oracle, chosen), lambda b, alphas: match_letterbox(b, config, alphas), (0.1,)
     )
     score = c_score(found)
@@ -159,7 +159,7 @@ def test_random_features_find_about_chance(made):
         if not pair.category.startswith("characters")
     ]
     match = MatchConfig()
-    found = matches(batches, lambda b, alphas: match_letterbox(b, match, alphas), (0.1,))
+    found = match_points(batches, lambda b, alphas: match_letterbox(b, match, alphas), (0.1,))
     score = c_score(found).overall[0.1]
     assert 0.01 < score.chance < 0.1
     assert score.pooled.value == pytest.approx(score.chance, abs=0.015)

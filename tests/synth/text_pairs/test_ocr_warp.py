@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from diglot.synth.text_pairs.levels import LEVELS
-from diglot.synth.text_pairs.warp import Warp, Wave, draw_warp, perspective
+from diglot.synth.text_pairs.warp import Warp, Wave, draw_warp, find_homography
 
 HARD = LEVELS[-1].strength
 
@@ -72,7 +72,7 @@ def test_perspective_takes_four_points_to_four():
     rng = np.random.default_rng(3)
     square_42 = np.array([[0, 0], [100, 0], [100, 50], [0, 50]], float)
     there_42 = square_42 + rng.uniform(-9, 9, (4, 2))
-    warp = Warp(image_hw=(1, 1), waves=(), page_to_image_33=perspective(square_42, there_42))
+    warp = Warp(image_hw=(1, 1), waves=(), page_to_image_33=find_homography(square_42, there_42))
     np.testing.assert_allclose(warp.forward(square_42), there_42, atol=1e-9)
 
 

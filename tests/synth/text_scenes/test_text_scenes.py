@@ -53,7 +53,7 @@ def test_spans_spell_phrases_and_masks_fill_their_boxes(kind: Kind) -> None:
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
         for region in sample.regions:
             assert sample.caption[slice(*region.span)] == region.phrase
-            mask_HW = masks.decode(region.mask)
+            mask_HW = masks.decode_mask(region.mask)
             assert mask_HW.shape == sample.size_hw
             rows, columns = np.where(mask_HW)
             tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -110,7 +110,7 @@ def test_a_scene_depends_on_its_index_and_a_small_one_still_shows_its_regions(ki
     assert other.scene(0).image != first[0].image
     for sample in first:
         assert decode_image(sample.image).size == (160, 160)
-        assert all(masks.area(region.mask) > 0 for region in sample.regions)
+        assert all(masks.mask_area(region.mask) > 0 for region in sample.regions)
 
 
 def test_a_page_that_fits_is_not_resampled() -> None:

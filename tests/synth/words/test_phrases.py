@@ -4,20 +4,25 @@ import socket
 
 import pytest
 
-from diglot.synth.words.phrases import is_content_word, phrases
+from diglot.synth.words.phrases import find_phrases, is_content_word
 
 pytest.importorskip("textblob")
 
 
 def test_a_phrase_its_nouns_and_its_adjectives() -> None:
-    assert phrases("Two small brown dogs.") == ["small brown dog", "small", "brown", "dog"]
-    assert phrases("It shows a hot air balloon") == ["hot air balloon", "hot", "air", "balloon"]
+    assert find_phrases("Two small brown dogs.") == ["small brown dog", "small", "brown", "dog"]
+    assert find_phrases("It shows a hot air balloon") == [
+        "hot air balloon",
+        "hot",
+        "air",
+        "balloon",
+    ]
 
 
 def test_attributes_stand_alone_where_no_noun_follows() -> None:
-    assert phrases("The car is red and the sky is blue") == ["car", "red", "sky", "blue"]
-    assert phrases("a large, shiny lamp") == ["large", "shiny lamp", "shiny", "lamp"]
-    assert "next" not in phrases("a dog next to a cat")
+    assert find_phrases("The car is red and the sky is blue") == ["car", "red", "sky", "blue"]
+    assert find_phrases("a large, shiny lamp") == ["large", "shiny lamp", "shiny", "lamp"]
+    assert "next" not in find_phrases("a dog next to a cat")
 
 
 @pytest.mark.parametrize(
@@ -28,18 +33,18 @@ def test_attributes_stand_alone_where_no_noun_follows() -> None:
     ],
 )
 def test_plurals(plural: str, singular: str) -> None:
-    assert phrases(f"There are two {plural} there") == [singular]
+    assert find_phrases(f"There are two {plural} there") == [singular]
 
 
 @pytest.mark.parametrize(
     "text", ["", " \n", "!?", "😀 3 of 4", "http://x.y/z", "<b></b>", "'", "--"]
 )
 def test_what_holds_no_word(text: str) -> None:
-    assert phrases(text) == []
+    assert find_phrases(text) == []
 
 
 def test_words_of_other_alphabets_are_words() -> None:
-    assert "café" in phrases("a café in the town")
+    assert "café" in find_phrases("a café in the town")
 
 
 def test_content_words() -> None:
@@ -54,4 +59,4 @@ def test_it_works_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert phrases("A whale and a lamp post") == ["whale", "lamp post", "lamp", "post"]
+    assert find_phrases("A whale and a lamp post") == ["whale", "lamp post", "lamp", "post"]

@@ -13,7 +13,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress
 from diglot.data.records import write_dataset
 from diglot.data.rejected import Rejected
-from diglot.synth.words.phrases import phrases
+from diglot.synth.words.phrases import find_phrases
 from diglot.synth.words.word_list import build_word_list, read_word_list
 
 pytest.importorskip("textblob")
@@ -36,7 +36,7 @@ def build(sources: list[Path], out: Path, **changes: Any) -> list[tuple[str, int
 
 
 def expected(captions: list[str]) -> list[tuple[str, int]]:
-    counter = Counter(word for caption in captions for word in phrases(caption))
+    counter = Counter(word for caption in captions for word in find_phrases(caption))
     return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
 
 

@@ -65,7 +65,9 @@ class ModelLimits:
             mask = region.get("mask")
             if mask:
                 size = mask["size"]
-                pixels_HW = masks.decode(Rle(size_hw=(size[0], size[1]), counts=mask["counts"]))
+                pixels_HW = masks.decode_mask(
+                    Rle(size_hw=(size[0], size[1]), counts=mask["counts"])
+                )
                 covered: np.ndarray = grid.mask_cover(pixels_HW) > 0
             else:
                 covered = grid.overlapping(tuple(region["box"]))

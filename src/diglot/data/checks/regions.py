@@ -50,7 +50,7 @@ def _read_mask(raw: Any, size: list[int], where: str) -> tuple[Rle | None, Fault
         return None, Fault("mask of another size", f"{where}.mask", f"{mask_size}, image {size}")
     try:
         mask = Rle(size_hw=(size[0], size[1]), counts=counts)
-        masks.check(mask)
+        masks.check_mask(mask)
     except DataError as error:
         return None, Fault("mask is corrupt", f"{where}.mask", str(error))
     return mask, None
@@ -80,7 +80,7 @@ def _check_box(box: Any, size: list[int], mask: Rle | None, where: str) -> Fault
 
 def _fits_as_xywh(box: list[float], mask: Rle) -> bool:
     """Whether the mask's bounds are the box read as xywh, and not as xyxy."""
-    if not masks.area(mask):
+    if not masks.mask_area(mask):
         return False
     true = mask_box(mask)
     x, y, width, height = box

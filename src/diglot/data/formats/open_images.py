@@ -18,7 +18,7 @@ from diglot.data.format import LABELS, REGIONS, SCORES, Row
 from diglot.data.image_files import ImageWriter, check_folder, find_image
 from diglot.data.raw_record import BoxUnit, RawRecord, RawRegion
 from diglot.data.row_groups import RowGroups
-from diglot.files import replacing
+from diglot.files import replace_file
 
 _COLUMNS = ("ImageID", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax", "IsGroupOf")
 _FLAGS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
@@ -108,7 +108,7 @@ def _read_rows(path: Path) -> Iterator[list[str]]:
 
 
 def _open_csv(stack: ExitStack, path: Path) -> Any:
-    temporary = stack.enter_context(replacing(path))
+    temporary = stack.enter_context(replace_file(path))
     return csv.writer(stack.enter_context(open(temporary, "w", encoding="utf-8", newline="")))
 
 

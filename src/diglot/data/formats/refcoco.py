@@ -23,7 +23,7 @@ from diglot.data.image_files import check_folder, find_image
 from diglot.data.json_stream import open_binary, read_items
 from diglot.data.raw_record import BoxUnit, RawRecord, RawRegion
 from diglot.data.row_groups import RowGroups
-from diglot.files import replacing
+from diglot.files import replace_file
 
 _MAX_PICKLE_BYTES = 512 * 2**20
 
@@ -177,5 +177,5 @@ class RefCocoWriter:
     def save(self) -> None:
         """Write both files."""
         self._coco.save_instances()
-        with replacing(self._folder / "refs(diglot).p") as temporary:
+        with replace_file(self._folder / "refs(diglot).p") as temporary:
             temporary.write_bytes(pickle.dumps(self._refs, protocol=2))

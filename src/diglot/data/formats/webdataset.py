@@ -22,7 +22,7 @@ from diglot.data.image_files import picture_suffix
 from diglot.data.images import SUFFIXES
 from diglot.data.raw_record import BoxUnit, RawRecord
 from diglot.data.record_json import read_record_fields, record_fields
-from diglot.files import replacing
+from diglot.files import replace_file
 
 _MAX_FILE_BYTES = 256 * 2**20
 _OURS = "diglot"
@@ -147,7 +147,7 @@ class WebDatasetWriter:
         if not self._samples:
             return
         path = self._folder / f"{self._shards:06d}.tar"
-        with replacing(path) as temporary, tarfile.open(temporary, "w") as archive:
+        with replace_file(path) as temporary, tarfile.open(temporary, "w") as archive:
             for key, files in self._samples:
                 for suffix, content in files.items():
                     _add_file(archive, f"{key}.{suffix}", content)

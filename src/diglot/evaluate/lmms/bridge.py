@@ -57,21 +57,21 @@ def list_measures(results: Results, tasks: LmmsTasks) -> Iterator[Measure]:
         what = f"lmms-eval's {' + '.join(figure.metrics)} of {figure.task}"
         count = int(results[figure.task].get(SAMPLES, 0))
         value = columns[figure.column]
-        yield _measure(figure.task, figure.column, value, what, figure.metrics, count)
+        yield _make_measure(figure.task, figure.column, value, what, figure.metrics, count)
     for group, value in group_means(columns).items():
         if value is not None:
             what = "The plain mean of the three groups." if group == "All" else "The plain mean."
-            yield _measure(f"average.{group.lower()}", f"{group}, average", value, what, (), 0)
+            yield _make_measure(f"average.{group.lower()}", f"{group}, average", value, what, (), 0)
     for task in tasks.local:
         own = dict(results.get(task, {}))
         count = int(own.pop(SAMPLES, 0))
         for metric, value in own.items():
             title = f"{task.removeprefix('diglot_')}, written: {metric} (lmms-eval)"
             key = metric.lower().replace(" ", "_")
-            yield _measure(task, title, 100 * value, f"The mean {metric}.", (key,), count)
+            yield _make_measure(task, title, 100 * value, f"The mean {metric}.", (key,), count)
 
 
-def _measure(
+def _make_measure(
     task: str, title: str, value: float, what: str, metrics: Sequence[str], count: int
 ) -> Measure:
     return Measure(

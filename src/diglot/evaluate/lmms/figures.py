@@ -35,7 +35,7 @@ class Figure:
         return self.scale * sum(results[metric] for metric in self.metrics)
 
 
-def _rec(dataset: str, *splits: str) -> list[Figure]:
+def _rec_figures(dataset: str, *splits: str) -> list[Figure]:
     names = {"refcoco": "RefCOCO", "refcoco+": "RefCOCO+", "refcocog": "RefCOCOg"}
     return [
         Figure(
@@ -48,7 +48,7 @@ def _rec(dataset: str, *splits: str) -> list[Figure]:
     ]
 
 
-def _of(group: str, *rows: tuple[str, str, str, float]) -> list[Figure]:
+def _group_figures(group: str, *rows: tuple[str, str, str, float]) -> list[Figure]:
     return [
         Figure(column=column, task=task, metrics=(metric,), scale=scale, group=group)  # type: ignore[arg-type]
         for column, task, metric, scale in rows
@@ -56,10 +56,10 @@ def _of(group: str, *rows: tuple[str, str, str, float]) -> list[Figure]:
 
 
 FIGURES: tuple[Figure, ...] = (
-    *_rec("refcoco", "val", "testA", "testB"),
-    *_rec("refcoco+", "val", "testA", "testB"),
-    *_rec("refcocog", "val", "test"),
-    *_of(
+    *_rec_figures("refcoco", "val", "testA", "testB"),
+    *_rec_figures("refcoco+", "val", "testA", "testB"),
+    *_rec_figures("refcocog", "val", "test"),
+    *_group_figures(
         "perception",
         ("AI2D", "ai2d", "exact_match", 100),
         ("ChartQA", "chartqa", "relaxed_overall", 100),
@@ -69,7 +69,7 @@ FIGURES: tuple[Figure, ...] = (
         ("TextVQA", "textvqa_val", "exact_match", 100),
         ("V*", "vstar_bench", "vstar_overall_acc", 1),
     ),
-    *_of(
+    *_group_figures(
         "general",
         ("MMBench", "mmbench_en_dev", "gpt_eval_score", 1),
         ("MMBench-CN", "mmbench_cn_dev", "gpt_eval_score", 1),
@@ -101,7 +101,7 @@ FIGURES: tuple[Figure, ...] = (
         grader=True,
         group="general",
     ),
-    *_of(
+    *_group_figures(
         "captions",
         ("COCO METEOR", "coco2017_cap_val", "coco_METEOR", 100),
         ("COCO ROUGE-L", "coco2017_cap_val", "coco_ROUGE_L", 100),

@@ -37,11 +37,11 @@ def write_local_tasks(benchmark: Benchmark, tasks: Sequence[ChosenTask], out: Pa
         for chosen in tasks:
             if "generate" in chosen.task.asked.ways:
                 names.append(_write_task(benchmark, chosen, staging, out.resolve()))
-        (staging / "utils.py").write_text(_functions(), "utf-8")
+        (staging / "utils.py").write_text(_scorer_source(), "utf-8")
     return names
 
 
-def _functions() -> str:
+def _scorer_source() -> str:
     """The scorers, then what calls them, as one module."""
     parts = [Path(str(module.__file__)).read_text("utf-8") for module in (scoring, task_functions)]
     return "\n\n".join(parts)
@@ -57,13 +57,13 @@ def _write_task(benchmark: Benchmark, chosen: ChosenTask, folder: Path, out: Pat
         )
     name = PREFIX + chosen.key.replace(".", "_")
     items = benchmark.of_task(chosen.key)
-    pq.write_table(_table(benchmark, items, scorer), folder / f"{name}.parquet")
-    text = yaml.safe_dump(_settings(name, chosen, items, out), sort_keys=False)
+    pq.write_table(_items_table(benchmark, items, scorer), folder / f"{name}.parquet")
+    text = yaml.safe_dump(_task_settings(name, chosen, items, out), sort_keys=False)
     (folder / f"{name}.yaml").write_text(text + FUNCTIONS, "utf-8")
     return name
 
 
-def _settings(name: str, chosen: ChosenTask, items: Sequence[Item], out: Path) -> dict:
+def _task_settings(name: str, chosen: ChosenTask, items: Sequence[Item], out: Path) -> dict:
     metrics = chosen.task.score(items[:1], [""])
     return {
         "task": name,
@@ -83,7 +83,7 @@ def _settings(name: str, chosen: ChosenTask, items: Sequence[Item], out: Path) -
     }
 
 
-def _table(benchmark: Benchmark, items: Sequence[Item], scorer: str) -> pa.Table:
+def _items_table(benchmark: Benchmark, items: Sequence[Item], scorer: str) -> pa.Table:
     def picture(item: Item) -> bytes:
         return (benchmark.folder / IMAGES / item.image).read_bytes() if item.image else b""
 

@@ -108,13 +108,13 @@ def run_tasks(
     found = read_kept(kept, how)
     if found is None:
         command = build_command(checkpoint, tasks, out / "runs", settings, include=include)
-        _call(command, out / "lmms.log", settings)
+        _call_lmms(command, out / "lmms.log", settings)
         found = read_results(newest_results(out / "runs"))
         write_kept(kept, how, found)
     return found
 
 
-def _call(command: Sequence[str], log: Path, settings: LmmsSettings) -> None:
+def _call_lmms(command: Sequence[str], log: Path, settings: LmmsSettings) -> None:
     environment = {**os.environ}
     if settings.grader_url:
         environment |= {"API_TYPE": "openai", "OPENAI_API_URL": settings.grader_url}

@@ -66,7 +66,7 @@ def build(config: Config) -> Task:
         title="Captions",
         what="How near is the caption to the references?"
         + ("" if config.tokens == "ptb" else " Plain words in place of COCO's tokens."),
-        make=lambda scenes, generator: _make(scenes, config),
+        make=lambda scenes, generator: _make_items(scenes, config),
         scorer=lambda items, answers: score_captions(items, answers, config),
         asked=config,
         metric=config.metrics[0],
@@ -93,7 +93,7 @@ def check_spice() -> None:
         )
 
 
-def _make(scenes: Sequence[Sample], config: Config) -> Iterator[Item]:
+def _make_items(scenes: Sequence[Sample], config: Config) -> Iterator[Item]:
     given = read_references(Path(config.references)) if config.references else None
     for scene in scenes:
         own = [scene.caption] if scene.caption.strip() else []
@@ -136,13 +136,15 @@ def score_captions(items: Sequence[Item], answers: Sequence[str], config: Config
     for metric in config.metrics:
         values = dict.fromkeys(names, 0.0)
         if filled:
-            scored = _score(metric, {n: truth[n] for n in filled}, {n: made[n] for n in filled})
+            scored = _score_metric(
+                metric, {n: truth[n] for n in filled}, {n: made[n] for n in filled}
+            )
             values |= dict(zip(filled, map(float, scored), strict=True))
         found[metric] = [values[name] for name in names]
     return found
 
 
-def _score(metric: Metric, truth: Any, made: Any) -> Sequence[float]:
+def _score_metric(metric: Metric, truth: Any, made: Any) -> Sequence[float]:
     try:
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.meteor.meteor import Meteor

@@ -26,13 +26,13 @@ def build(config: Config) -> Task:
     return Task(
         title="Colour",
         what="What colour is the thing? Candidates are the colours that scenes are tinted in.",
-        make=_make,
+        make=_make_items,
         scorer="score_choice",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
+def _make_items(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
     for scene in scenes:
         for number, thing in enumerate(uniquely_named(scene)):
             if thing.colour:

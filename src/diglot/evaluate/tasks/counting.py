@@ -11,7 +11,7 @@ from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import COUNTING
 from diglot.evaluate.task import AskConfig, Task
-from diglot.synth.scenes.words import plural
+from diglot.synth.scenes.words import pluralise_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +30,18 @@ def build(config: Config) -> Task:
         title="Counting",
         what="How many things of one name, or things at all, are there? Of each picture the name "
         "that stands there most often, one that stands there once, and all things.",
-        make=lambda scenes, generator: _make(scenes, generator, config.most),
+        make=lambda scenes, generator: _make_items(scenes, generator, config.most),
         scorer="score_count",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator, most: int) -> Iterator[Item]:
+def _make_items(
+    scenes: Sequence[Sample], generator: np.random.Generator, most: int
+) -> Iterator[Item]:
     candidates = [str(number) for number in range(1, most + 1)]
     for scene in scenes:
-        for number, (words, count) in enumerate(_asked(scene, generator)):
+        for number, (words, count) in enumerate(_choose_counts(scene, generator)):
             if count <= most:
                 question = COUNTING.format(words)
                 yield choice_item(
@@ -47,14 +49,14 @@ def _make(scenes: Sequence[Sample], generator: np.random.Generator, most: int) -
                 )
 
 
-def _asked(scene: Sample, generator: np.random.Generator) -> list[tuple[str, int]]:
+def _choose_counts(scene: Sample, generator: np.random.Generator) -> list[tuple[str, int]]:
     """(words in the plural, how many there are) of what is asked about one scene."""
     counts = Counter(region.name for region in scene.regions)
     if not counts:
         return []
     name, count = counts.most_common(1)[0]
-    asked = [(plural(name), count)] if count > 1 else []
+    asked = [(pluralise_name(name), count)] if count > 1 else []
     singles = sorted(name for name, count in counts.items() if count == 1)
     if singles:
-        asked.append((plural(singles[int(generator.integers(len(singles)))]), 1))
+        asked.append((pluralise_name(singles[int(generator.integers(len(singles)))]), 1))
     return [*asked, ("things", sum(counts.values()))]

@@ -42,14 +42,16 @@ def build(config: Config) -> Task:
         what="Which things does the description name? Recall over the picture's names, precision "
         "over all names of the benchmark that it uses, and F1. By likelihood: the choice of the "
         "picture's own caption among those of other pictures.",
-        make=lambda scenes, generator: _make(scenes, generator, config.others),
+        make=lambda scenes, generator: _make_items(scenes, generator, config.others),
         scorer="score_description",
         metric="f1",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator, others: int) -> Iterator[Item]:
+def _make_items(
+    scenes: Sequence[Sample], generator: np.random.Generator, others: int
+) -> Iterator[Item]:
     every = sorted({region.name for scene in scenes for region in scene.regions})
     captions = sorted({scene.caption for scene in scenes if scene.caption.strip()})
     for scene in scenes:

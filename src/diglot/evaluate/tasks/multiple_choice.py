@@ -77,14 +77,14 @@ def build(config: Config) -> Task:
         title="Multiple choice",
         what="Which of the lettered choices is right? Asked as plain text, as "
         f"lm-evaluation-harness asks MMLU, with {config.shots} solved examples; no picture.",
-        make=lambda scenes, generator: _make(config),
+        make=lambda scenes, generator: _make_items(config),
         scorer="score_choice",
         asked=config,
         needs_scenes=False,
     )
 
 
-def _make(config: Config) -> Iterator[Item]:
+def _make_items(config: Config) -> Iterator[Item]:
     if not config.path:
         raise ConfigError("no file of questions", where="options.multiple_choice.path")
     examples = read_choices(Path(config.examples)) if config.shots else []
@@ -106,11 +106,11 @@ def _make(config: Config) -> Iterator[Item]:
 def write_question(choice: Choice, solved: Sequence[Choice] = ()) -> str:
     """The whole text before the letter."""
     subject = f" about {' '.join(choice.subject.split('_'))}" if choice.subject else ""
-    blocks = [f"{_block(example)} {example.letter}" for example in solved]
-    return "\n\n".join([f"{ABOUT}{subject}.", *blocks, _block(choice)])
+    blocks = [f"{_format_choice(example)} {example.letter}" for example in solved]
+    return "\n\n".join([f"{ABOUT}{subject}.", *blocks, _format_choice(choice)])
 
 
-def _block(choice: Choice) -> str:
+def _format_choice(choice: Choice) -> str:
     lines = [f"{a}. {text}" for a, text in zip(LETTERS, choice.choices, strict=False)]
     return "\n".join([choice.question.strip(), *lines, "Answer:"])
 
@@ -120,13 +120,13 @@ def read_choices(path: Path) -> list[Choice]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError("too large a file", expected="512 MB at most", where=str(path))
-        rows = _rows(path)
+        rows = _read_rows(path)
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
         raise ConfigError(f"cannot read the questions: {error}", where=str(path)) from error
     return [_read_choice(row, f"{path}, question {n}") for n, row in enumerate(rows, start=1)]
 
 
-def _rows(path: Path) -> list[Any]:
+def _read_rows(path: Path) -> list[Any]:
     text = path.read_text("utf-8-sig")
     if path.suffix == ".csv":
         lines = [line for line in csv.reader(text.splitlines(keepends=True)) if line]

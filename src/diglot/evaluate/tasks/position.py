@@ -37,15 +37,15 @@ def build(config: Config) -> Task:
         title="Position",
         what="Is one thing left or right of, above or below another? Each pair is asked in both "
         "orders, so a liking for one word gives one half.",
-        make=lambda scenes, generator: _make(scenes, config.apart),
+        make=lambda scenes, generator: _make_items(scenes, config.apart),
         scorer="score_choice",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], apart: float) -> Iterator[Item]:
+def _make_items(scenes: Sequence[Sample], apart: float) -> Iterator[Item]:
     for scene in scenes:
-        asked = list(_pairs(scene, apart))
+        asked = list(_distinct_pairs(scene, apart))
         for number, (first, second, axis, answer) in enumerate(asked):
             low, high = AXES[axis]
             question = POSITION.format(first.phrase, *WORDS[axis], second.phrase, low, high)
@@ -54,7 +54,7 @@ def _make(scenes: Sequence[Sample], apart: float) -> Iterator[Item]:
             )
 
 
-def _pairs(scene: Sample, apart: float) -> Iterator[tuple[Thing, Thing, int, str]]:
+def _distinct_pairs(scene: Sample, apart: float) -> Iterator[tuple[Thing, Thing, int, str]]:
     """(first, second, axis, where the first is) of every ordered pair that lies clearly apart."""
     for first, second in permutations(single_things(scene), 2):
         here, there = center_of(first.region, scene), center_of(second.region, scene)

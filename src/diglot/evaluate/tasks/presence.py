@@ -18,7 +18,7 @@ from diglot.evaluate.questions import PRESENCE
 from diglot.evaluate.task import AskConfig, Task
 from diglot.measure.groups import group_of
 from diglot.metrics.matched_negatives import Asked, match_negatives
-from diglot.synth.scenes.words import article
+from diglot.synth.scenes.words import choose_article
 
 CANDIDATES = ("Yes", "No")
 TEXT = "text"  # the kind of what is written
@@ -38,17 +38,21 @@ def build(config: Config) -> Task:
         title="Presence",
         what="Is there a thing of this name? Every name is asked as often where it is absent as "
         "where it is present, and every picture has as many absent as present questions.",
-        make=_make,
+        make=_make_items,
         scorer="score_yes_no",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
-    present = [ask for number, scene in enumerate(scenes) for ask in _present(number, scene)]
+def _make_items(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
+    present = [ask for number, scene in enumerate(scenes) for ask in _ask_present(number, scene)]
     asked = match_negatives(present, generator).asked
     for count, ask in enumerate(_drop_parts_of_texts(asked, scenes)):
-        called = f'the text "{ask.name}"' if ask.kind == TEXT else f"{article(ask.name)} {ask.name}"
+        called = (
+            f'the text "{ask.name}"'
+            if ask.kind == TEXT
+            else f"{choose_article(ask.name)} {ask.name}"
+        )
         yield choice_item(
             scenes[ask.scene],
             count,
@@ -58,7 +62,7 @@ def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[
         )
 
 
-def _present(number: int, scene: Sample) -> list[Asked]:
+def _ask_present(number: int, scene: Sample) -> list[Asked]:
     kinds = {
         region.name: TEXT if is_text(region) else group_of(region.source)
         for region in reversed(scene.regions)

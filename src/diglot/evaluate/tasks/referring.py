@@ -34,13 +34,13 @@ def build(config: Config) -> Task:
         title="Referring expressions",
         what="Where is the thing? In writing: the box overlaps the true one by at least one half "
         "(IoU). By likelihood: a choice among the boxes of all things in the picture.",
-        make=lambda scenes, generator: _make(scenes),
+        make=lambda scenes, generator: _make_items(scenes),
         scorer="score_box",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample]) -> Iterator[Item]:
+def _make_items(scenes: Sequence[Sample]) -> Iterator[Item]:
     for scene in scenes:
         boxes = [unit_box(region.box, scene.size_hw) for region in scene.regions]
         candidates = list(dict.fromkeys(write_box(box) for box in boxes))

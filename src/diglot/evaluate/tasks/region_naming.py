@@ -35,13 +35,15 @@ def build(config: Config) -> Task:
         title="Region naming",
         what="What does the box hold? Candidates are all names in the picture, and some that are "
         "in other pictures only: the picture as a whole does not give the answer away.",
-        make=lambda scenes, generator: _make(scenes, generator, config.others),
+        make=lambda scenes, generator: _make_items(scenes, generator, config.others),
         scorer="score_choice",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator, others: int) -> Iterator[Item]:
+def _make_items(
+    scenes: Sequence[Sample], generator: np.random.Generator, others: int
+) -> Iterator[Item]:
     every = sorted({region.name for scene in scenes for region in scene.regions})
     for scene in scenes:
         own = list(dict.fromkeys(region.name for region in scene.regions))

@@ -27,7 +27,7 @@ from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, rejection_of
 from diglot.measure.correspondence import law_compat
 from diglot.measure.correspondence.config import Geometry
-from diglot.measure.correspondence.maps import common, joined
+from diglot.measure.correspondence.maps import common_grid, join_maps
 from diglot.measure.correspondence.matching import Batch
 from diglot.models.tiling import view_pixels
 
@@ -98,7 +98,7 @@ class Features:
             for u in range(len(self._encoders))
         ]
         views = self._views_of_size((1, 1))
-        rows, columns = views[common(views)].grid_hw
+        rows, columns = views[common_grid(views)].grid_hw
         self.map_bytes = rows * columns * sum(e.width for e in self._encoders) * 4
         kept = max(2, int(_KEPT_BYTES / self.map_bytes))
         self._map = lru_cache(maxsize=kept)(self._join_maps)
@@ -147,7 +147,7 @@ class Features:
     def view(self, size_hw: SizeHW) -> View:
         """The view that a picture's map was made under: the common grid's."""
         views = self._views_of_size(size_hw)
-        return views[common(views)]
+        return views[common_grid(views)]
 
     def map(self, side: PairImage) -> torch.Tensor:
         """Unit features (h, w, E) of a picture. Raises DataError where it was rejected."""
@@ -156,7 +156,7 @@ class Features:
     def _join_maps(self, index: int) -> torch.Tensor:
         (size_hw,) = self._pictures.sizes_hw[index]
         maps = [cache.views(index)[0] for cache in self._caches]
-        return joined(maps, self._views_of_size(size_hw), size_hw)
+        return join_maps(maps, self._views_of_size(size_hw), size_hw)
 
     def batches(
         self, pairs: Sequence[Pair], rejected: Rejected, report: Report = ignore_progress

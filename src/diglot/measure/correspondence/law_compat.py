@@ -36,8 +36,8 @@ def match_law_compat(batch: Batch, alphas: Sequence[float], *, window: int = WIN
         raise ConfigError(
             "law_compat takes square feature maps", got=f"{height} x {width}", where="geometry"
         )
-    true = [letterboxed(pair.target) for pair in batch.pairs]
-    at = [letterboxed(pair.source) for pair in batch.pairs]
+    true = [letterbox_points(pair.target) for pair in batch.pairs]
+    at = [letterbox_points(pair.source) for pair in batch.pairs]
     cell_BK2 = torch.from_numpy(batch.padded(at) * (width / SQUARE_PX)).long()
     x_BK, y_BK = cell_BK2.clamp(0, width - 1).unbind(-1)
     row_B1 = torch.arange(len(batch.pairs))[:, None]
@@ -66,7 +66,7 @@ def soft_argmax(cosine_BKhw: torch.Tensor, window: int) -> torch.Tensor:
     return torch.stack([(share.sum(-2) * x).sum(-1), (share.sum(-1) * y).sum(-1)], dim=-1)
 
 
-def letterboxed(side: PairImage) -> np.ndarray:
+def letterbox_points(side: PairImage) -> np.ndarray:
     """The points in the 840-px square their picture would be padded to, xy (K, 2).
 
     The picture is resized first, as the Law's code does, then padded, by one pixel more at the

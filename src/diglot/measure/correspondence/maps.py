@@ -27,7 +27,7 @@ class Places:
     inside_W: np.ndarray
 
 
-def places(view: View, size_hw: SizeHW, *, upsample: int = 1) -> Places:
+def cell_places(view: View, size_hw: SizeHW, *, upsample: int = 1) -> Places:
     """The centres of a view's cells, each cut into upsample x upsample.
 
     A cell that lies partly on padding stands for the part of it that is picture.
@@ -71,7 +71,7 @@ def read_at(map_BhwE: torch.Tensor, at_BK2: torch.Tensor, how: Read) -> torch.Te
     return normalize(top * (1 - b) + bottom * b, dim=-1)
 
 
-def joined(
+def join_maps(
     maps_U: Sequence[torch.Tensor], views_U: Sequence[View], size_hw: SizeHW
 ) -> torch.Tensor:
     """One unit map of several encoders' features of a picture, on the grid of `common(views)`.
@@ -81,7 +81,7 @@ def joined(
     """
     if len(maps_U) == 1:
         return normalize(maps_U[0], dim=-1)
-    grid = views_U[common(views_U)]
+    grid = views_U[common_grid(views_U)]
     y_edges, x_edges = grid.edges(size_hw)
     y_h, x_w = ((e[1:] + e[:-1]) / 2 for e in (y_edges, x_edges))
     centres_P2 = np.stack([a.ravel() for a in np.meshgrid(x_w, y_h)], axis=1)
@@ -92,7 +92,7 @@ def joined(
     return normalize(torch.cat(parts, dim=-1), dim=-1).reshape(*grid.grid_hw, -1)
 
 
-def common(views_U: Sequence[View]) -> int:
+def common_grid(views_U: Sequence[View]) -> int:
     """Which of several encoders' grids they are joined on: the first of those with most cells."""
     cells = [view.grid_hw[0] * view.grid_hw[1] for view in views_U]
     return cells.index(max(cells))

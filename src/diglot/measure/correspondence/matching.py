@@ -19,7 +19,7 @@ import torch
 from diglot.core.geometry import View
 from diglot.data.pairs import Pair, PairImage
 from diglot.measure.correspondence.config import MatchConfig
-from diglot.measure.correspondence.maps import cell_coordinates, places, read_at
+from diglot.measure.correspondence.maps import cell_coordinates, cell_places, read_at
 from diglot.measure.correspondence.upsampling import enlarged_cosines
 
 
@@ -87,7 +87,7 @@ def _measure_pair(
     pair: Pair, view: View, cosine_KHW: np.ndarray, upsample: int, alphas: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One pair's ratio (K,), best (K,) and chance (K, A)."""
-    fine = places(view, pair.target.size_hw, upsample=upsample)
+    fine = cell_places(view, pair.target.size_hw, upsample=upsample)
     rows, columns = _inside_slice(fine.inside_H), _inside_slice(fine.inside_W)
     y_H, x_W = fine.y_H[rows], fine.x_W[columns]
     inside_KHW = cosine_KHW[:, rows, columns]
@@ -98,7 +98,7 @@ def _measure_pair(
     ratio_K = np.linalg.norm(found_K2 - true_K2, axis=1) / pair.box_side
     away = [abs(v[None] - true_K2[:, [axis]]) for axis, v in ((0, x_W), (1, y_H))]
     best_K = np.hypot(*(a.min(axis=1) for a in away)) / pair.box_side
-    cells = places(view, pair.target.size_hw)
+    cells = cell_places(view, pair.target.size_hw)
     centres = cells.x_W[cells.inside_W], cells.y_H[cells.inside_H]
     return ratio_K, best_K, share_within(true_K2, centres, pair.box_side, alphas)
 

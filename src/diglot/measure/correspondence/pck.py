@@ -58,7 +58,7 @@ class CScore:
     left_out: dict[str, int]  # keypoints and pairs that are not scored, by reason
 
 
-def matches(batches: Iterable[Batch], match: Match, alphas: Sequence[float]) -> Matches:
+def match_points(batches: Iterable[Batch], match: Match, alphas: Sequence[float]) -> Matches:
     """Predict and measure every batch. Raises ConfigError for an alpha that is no share."""
     alphas = check_alphas(alphas)
     pairs: list[Pair] = []

@@ -18,7 +18,7 @@ from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Features, Pictures
 from diglot.measure.correspondence.law_compat import match_law_compat
 from diglot.measure.correspondence.matching import MatchConfig, match_letterbox
-from diglot.measure.correspondence.pck import CScore, Match, c_score, matches
+from diglot.measure.correspondence.pck import CScore, Match, c_score, match_points
 
 ENCODERS = "diglot.models.encoders"
 Part = str | Mapping[str, Any]
@@ -98,7 +98,7 @@ def score_pairs(
     """
     maps = Features(Pictures(pairs), encoders, features, geometry=config.geometry)
     maps.build(rejected, report)
-    found = matches(maps.batches(pairs, rejected, report), choose_match(config), config.alphas)
+    found = match_points(maps.batches(pairs, rejected, report), choose_match(config), config.alphas)
     if not len(found.pair_M):
         raise ConfigError("no keypoint can be scored", got=rejected.counts or f"{len(pairs)} pairs")
     return c_score(found, seed=config.seed)

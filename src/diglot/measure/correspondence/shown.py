@@ -15,7 +15,7 @@ from diglot.core.geometry import View
 from diglot.core.types import Box
 from diglot.data.pairs import Pair
 from diglot.measure.correspondence.config import MatchConfig
-from diglot.measure.correspondence.maps import cell_coordinates, places, read_at
+from diglot.measure.correspondence.maps import cell_coordinates, cell_places, read_at
 from diglot.measure.correspondence.upsampling import enlarged_cosines
 
 
@@ -42,7 +42,7 @@ def find_points(
     at_K2 = cell_coordinates(pair.source.points_K2[list(points)], views[0], pair.source.size_hw)
     source_1KE = read_at(source_hwE[None], torch.from_numpy(at_K2)[None], config.read)
     cosine_KHW = enlarged_cosines(source_1KE, target_hwE[None], config.upsample)[0].numpy()
-    fine = places(views[1], pair.target.size_hw, upsample=config.upsample)
+    fine = cell_places(views[1], pair.target.size_hw, upsample=config.upsample)
     inside_HW = fine.inside_H[:, None] & fine.inside_W[None]
     y_P, x_P = (axis[inside_HW] for axis in np.meshgrid(fine.y_H, fine.x_W, indexing="ij"))
     boxes = _place_boxes(pair, views[1], config.upsample, inside_HW)

@@ -10,7 +10,7 @@ from diglot.measure.config import check_scenes
 from diglot.measure.likelihood import Question
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.metrics.nll import nll_interval
-from diglot.models.prompt import caption_of, ending, opening
+from diglot.models.prompt import caption_of, end_segments, open_segments
 
 WHAT = (
     "How well the model predicts the captions of held-out scenes from the whole image: their "
@@ -35,10 +35,10 @@ class Config:
 def build(config: Config, *, subject: Subject, generator: np.random.Generator) -> Plan:
     """One question per scene: the caption itself."""
     tokenizer, frame = subject.vlm.language.tokenizer, subject.options.frame
-    trunk = tuple(opening(frame, tokenizer, image=True))
+    trunk = tuple(open_segments(frame, tokenizer, image=True))
     end = tuple(
         token
-        for segment in ending(frame, tokenizer, None)
+        for segment in end_segments(frame, tokenizer, None)
         if isinstance(segment, Tokens)
         for token in segment.ids
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from diglot.core.result import Measure
 from diglot.measure.config import check_scenes
-from diglot.measure.items import Item, mean_chance, summarise
+from diglot.measure.items import Item, mean_chance, summarise_items
 from diglot.measure.named_objects import NamedObject, find_objects
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.metrics.choice import choice_chance, choice_credit
@@ -82,7 +82,7 @@ def _measure_pointing(
         Item(p.scene, p.group, choice_credit(p.cosine_P, p.inside_P), choice_chance(p.inside_P))
         for p in objects
     ]
-    estimate, groups = summarise(items, generator=generator, draws=draws)
+    estimate, groups = summarise_items(items, generator=generator, draws=draws)
     details: dict[str, float] = {}
     if objects:
         touching = [choice_credit(p.cosine_P, p.touching_P) for p in objects]
@@ -118,7 +118,7 @@ def _measure_iou(
         items = [_iou_item(named, threshold) for named in objects]
         details["cosine threshold"] = threshold
         details["ceiling"] = float(np.mean([best_iou(named.target) for named in objects]))
-    estimate, groups = summarise(items, generator=generator, draws=draws)
+    estimate, groups = summarise_items(items, generator=generator, draws=draws)
     return Measure(
         key="iou",
         title="Mask IoU by cosine",

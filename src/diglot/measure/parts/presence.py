@@ -19,7 +19,7 @@ from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.auc import auc_interval
 from diglot.metrics.matched_negatives import Asked, match_negatives
-from diglot.models.prompt import opening, tokenize
+from diglot.models.prompt import open_segments, tokenize_caption
 from diglot.models.words import label_ids
 
 WHAT = (
@@ -68,8 +68,8 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     names = list(dict.fromkeys(ask.name for ask in matched.asked))
     ids = {name: label_ids(name, vlm.language.tokenizer) for name in names}
     tokenizer = vlm.language.tokenizer
-    prompt = Tokens(tokenize(config.prompt, tokenizer).ids)
-    trunk = (*opening(options.frame, tokenizer, image=True), prompt)
+    prompt = Tokens(tokenize_caption(config.prompt, tokenizer).ids)
+    trunk = (*open_segments(options.frame, tokenizer, image=True), prompt)
     questions = [
         Question(trunk, tuple(ids[ask.name] for ask in asks), scenes[scene])
         for scene, asks in by_scene.items()

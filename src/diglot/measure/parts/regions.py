@@ -13,7 +13,7 @@ from diglot.measure.plan import Plan, Subject
 from diglot.measure.region_questions import RegionQuestions
 from diglot.measure.region_texts import ALONE
 from diglot.metrics.name_score import Length
-from diglot.models.prompt import beginning
+from diglot.models.prompt import begin_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,6 @@ class Config:
 
 def build(config: Config, *, subject: Subject, generator: np.random.Generator) -> Plan:
     """One question per region: all candidate names behind its tokens."""
-    start = Tokens(beginning(subject.options.frame, subject.vlm.language.tokenizer))
+    start = Tokens(begin_tokens(subject.options.frame, subject.vlm.language.tokenizer))
     questions = RegionQuestions(subject, config.scenes, config.length, generator, ALONE)
     return questions.plan(lambda patches: (start, patches))

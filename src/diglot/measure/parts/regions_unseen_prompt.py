@@ -14,7 +14,7 @@ from diglot.measure.plan import Plan, Subject
 from diglot.measure.region_questions import RegionQuestions
 from diglot.measure.region_texts import UNSEEN_PROMPT
 from diglot.metrics.name_score import Length
-from diglot.models.prompt import opening, tokenize
+from diglot.models.prompt import open_segments, tokenize_caption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Config:
 def build(config: Config, *, subject: Subject, generator: np.random.Generator) -> Plan:
     """One question per region: all candidate names behind image, sentence and its tokens."""
     tokenizer = subject.vlm.language.tokenizer
-    start = opening(subject.options.frame, tokenizer, image=True)
-    before, after = (Tokens(tokenize(text, tokenizer).ids) for text in config.prompt)
+    start = open_segments(subject.options.frame, tokenizer, image=True)
+    before, after = (Tokens(tokenize_caption(text, tokenizer).ids) for text in config.prompt)
     questions = RegionQuestions(subject, config.scenes, config.length, generator, UNSEEN_PROMPT)
     return questions.plan(lambda patches: (*start, before, patches, after))

@@ -12,7 +12,7 @@ from transformers.utils.hub import cached_file
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.models.encoder import RGB, Resample
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 
 WHERE = "model.stock"
 DO_ALL = {"do_resize": True, "do_normalize": True, "do_rescale": True}
@@ -48,9 +48,9 @@ def read_images(path: str, revision: str | None) -> StockImages:
     if resample is None or not (images.do_resize and images.do_normalize and images.do_rescale):
         raise ConfigError("an image processor that is not known here", got=images, where=WHERE)
     return StockImages(
-        preprocess=_preprocess(kind, images, WHERE),
-        mean=_rgb(images.image_mean),
-        std=_rgb(images.image_std),
+        preprocess=_read_preprocess(kind, images, WHERE),
+        mean=_as_rgb(images.image_mean),
+        std=_as_rgb(images.image_std),
         resample=resample,
     )
 
@@ -61,7 +61,7 @@ def _load_images(path: str, revision: str | None) -> tuple[str, Any]:
     kind = str(fields.get("image_processor_type"))
     if kind in DEFAULTS:
         return kind, SimpleNamespace(**{**DO_ALL, **DEFAULTS[kind], **fields})
-    images: Any = reading(
+    images: Any = read_pretrained(
         lambda: AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil"),
         path=path,
         where=WHERE,
@@ -82,16 +82,16 @@ def _read_fields(path: str, revision: str | None) -> dict[str, Any]:
     return {}
 
 
-def _rgb(values: Any) -> RGB:
+def _as_rgb(values: Any) -> RGB:
     red, green, blue = values
     return float(red), float(green), float(blue)
 
 
-def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
+def _read_preprocess(kind: str, images: Any, where: str) -> Preprocess:
     if kind in ("Cohere2VisionImageProcessor", "Lfm2VlImageProcessor"):
         return _one_view(kind, images, where)
     if kind.startswith(("Idefics3", "SmolVLM")):
-        return _idefics(kind, images, where)
+        return _read_idefics(kind, images, where)
     if kind.startswith("Qwen2VL"):
         size = dict(images.size)
         return Preprocess(
@@ -100,11 +100,11 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
     if getattr(images, "do_pan_and_scan", False):
         raise _unknown_tiles(kind, where)
     if kind.startswith(("LlavaNext", "LlavaOnevision")):
-        return _anyres(images)
+        return _read_anyres(images)
     if kind.startswith("GotOcr2"):
-        return _tiles(images, where)
+        return _read_tiles(images, where)
     if kind.startswith("LlavaImageProcessor") and images.do_pad:
-        return _padded(images, where)
+        return _read_padded(images, where)
     if getattr(images, "do_pad", False):
         raise ConfigError(f"{kind} pads before it resizes, which is not known here", where=where)
     size = images.size
@@ -117,7 +117,7 @@ def _preprocess(kind: str, images: Any, where: str) -> Preprocess:
     raise ConfigError(f"{kind} with size {size} is not known here", where=where)
 
 
-def _padded(images: Any, where: str) -> Preprocess:
+def _read_padded(images: Any, where: str) -> Preprocess:
     """LLaVA-1.5's square; its center crop then changes nothing."""
     size, crop = dict(images.size), dict(images.crop_size or {})
     side: Any = size.get("height") or size.get("shortest_edge")
@@ -140,7 +140,7 @@ def _one_view(kind: str, images: Any, where: str) -> Preprocess:
     raise _unknown_tiles(kind, where)
 
 
-def _idefics(kind: str, images: Any, where: str) -> Preprocess:
+def _read_idefics(kind: str, images: Any, where: str) -> Preprocess:
     side, size = images.max_image_size["longest_edge"], images.size
     if images.do_image_splitting or dict(size).get("height") != side:
         raise _unknown_tiles(kind, where)
@@ -155,7 +155,7 @@ def _unknown_tiles(kind: str, where: str) -> ConfigError:
     )
 
 
-def _tiles(images: Any, where: str) -> Preprocess:
+def _read_tiles(images: Any, where: str) -> Preprocess:
     """Its processors ask for crops whatever `crop_to_patches` says."""
     if images.min_patches != 1:
         raise ConfigError(
@@ -170,7 +170,7 @@ def _tiles(images: Any, where: str) -> Preprocess:
     return Preprocess(mode="tiles", image_px=side, max_tiles=images.max_patches)
 
 
-def _anyres(images: Any) -> Preprocess:
+def _read_anyres(images: Any) -> Preprocess:
     side = images.size.get("shortest_edge") or images.size["height"]
     grids = tuple((height // side, width // side) for height, width in images.image_grid_pinpoints)
     return Preprocess(mode="anyres", image_px=side, tile_grids=grids)

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoProcessor
 
 from diglot.core.view_marks import ViewMarks
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 
 
 def read_marks(kind: str, path: str, revision: str | None, tokenizer: Any) -> ViewMarks | None:
@@ -16,7 +16,7 @@ def read_marks(kind: str, path: str, revision: str | None, tokenizer: Any) -> Vi
 
 
 def _aya_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
-    processor: Any = reading(
+    processor: Any = read_pretrained(
         lambda: AutoProcessor.from_pretrained(path, revision=revision, backend="pil"),
         path=path,
         where="model.stock",
@@ -31,13 +31,13 @@ def _aya_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     )
 
 
-def _idefics3(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+def _idefics3_marks(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     """Its class has them as constants."""
     fake = "<fake_token_around_image>"
     return ViewMarks(image=f"{fake}<global-img>", end=fake)
 
 
-def _internvl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+def _internvl_marks(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     return ViewMarks(start=tokenizer.start_image_token, end=tokenizer.end_image_token)
 
 
@@ -51,7 +51,7 @@ def _lfm2_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     return ViewMarks(start=start, end=getattr(tokenizer, "image_end_token", "<|image_end|>"))
 
 
-def _gemma3(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+def _gemma3_marks(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     """Its newlines are tokens of its vocabulary's own, two at a time."""
     return ViewMarks(start=f"\n\n{tokenizer.boi_token}", end=f"{tokenizer.eoi_token}\n\n")
 
@@ -61,18 +61,18 @@ def _qwen_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     return ViewMarks(start="<|vision_start|>", end="<|vision_end|>")
 
 
-def _paligemma(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
+def _paligemma_marks(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     return ViewMarks(end=tokenizer.bos_token)
 
 
 READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
     "aya_vision": _aya_vision,
-    "idefics3": _idefics3,
-    "smolvlm": _idefics3,
-    "internvl": _internvl,
+    "idefics3": _idefics3_marks,
+    "smolvlm": _idefics3_marks,
+    "internvl": _internvl_marks,
     "cohere2_vision": _cohere2_vision,
     "lfm2_vl": _lfm2_vl,
-    "gemma3": _gemma3,
+    "gemma3": _gemma3_marks,
     "qwen2_5_vl": _qwen_vl,
-    "paligemma": _paligemma,
+    "paligemma": _paligemma_marks,
 }

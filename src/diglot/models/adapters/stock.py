@@ -31,14 +31,14 @@ from diglot.models.adapters.names import (
     merge_factor,
 )
 from diglot.models.adapters.qwen_vl import qwen_encoder
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
 from diglot.models.encoders.qwen2_5_vl import Qwen25ViT
 from diglot.models.encoders.siglip2 import Siglip2, set_trained_size
 from diglot.models.language import Language
 from diglot.models.logits import CAPS, DIVISORS, FACTORS
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 from diglot.models.prompt import STARTS_WITH_IMAGE
 from diglot.models.visual_rules import VisualRule
 
@@ -87,7 +87,7 @@ class StockProjector(nn.Module):
         return None if newline is None else newline[None]
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
-        merged_VrcE = unshuffle(features_VhwE, self.merging.factor)
+        merged_VrcE = unshuffle_cells(features_VhwE, self.merging.factor)
         tokens_ND = self._map_blocks(merged_VrcE.flatten(0, 2))
         return tokens_ND.unflatten(0, merged_VrcE.shape[:3])
 
@@ -140,12 +140,12 @@ def open_stock(
 
     Raises ConfigError for one that is missing or not known here.
     """
-    config = reading(
+    config = read_pretrained(
         lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
     names = find_names(config)
     images = read_images(path, revision)
-    tokenizer = reading(
+    tokenizer = read_pretrained(
         lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
     if config.model_type == "paligemma":
@@ -163,14 +163,14 @@ def open_stock(
     inner = model.model
     tower, projector = (inner.get_submodule(at) for at in (names.tower, names.projector))
     return StockParts(
-        encoder=_encoder(path, revision, config, tower, names, images),
+        encoder=_wrap_encoder(path, revision, config, tower, names, images),
         projector=StockProjector(
             projector,
             merge_factor(config, names),
             dict(inner.named_parameters(recurse=False)),
             names.takes,
         ),
-        language=_language(model, getattr(inner, names.text), tokenizer, names),
+        language=_wrap_language(model, getattr(inner, names.text), tokenizer, names),
         preprocess=preprocess,
         rule=names.rule,
     )
@@ -200,7 +200,7 @@ def _check_joining(config: Any, preprocess: Preprocess) -> None:
         )
 
 
-def _encoder(
+def _wrap_encoder(
     path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
 ) -> Tower | Qwen25ViT:
     if config.model_type == "qwen2_5_vl":
@@ -230,7 +230,7 @@ def _encoder(
     )
 
 
-def _language(model: Any, decoder: nn.Module, tokenizer: Any, names: StockNames) -> Language:
+def _wrap_language(model: Any, decoder: nn.Module, tokenizer: Any, names: StockNames) -> Language:
     """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
     text: Any = decoder.config
     config = text if names.caps_logits else _with_plain_head(text)

@@ -31,7 +31,7 @@ class FoldedCopies:
         """The copy for the weights as they are now, in eval mode, without gradients."""
         state = _state_of(net)
         if state != self._state:
-            self._state, self._copy = state, (_fold(net),)
+            self._state, self._copy = state, (_fold_convolution(net),)
         return self._copy[0]
 
 
@@ -41,7 +41,7 @@ def _state_of(net: nn.Module) -> tuple[Any, ...]:
     return tuple((t.data_ptr(), t._version, t.dtype, t.device) for t in tensors)
 
 
-def _fold(net: nn.Module) -> nn.Module:
+def _fold_convolution(net: nn.Module) -> nn.Module:
     folded = copy.deepcopy(net).eval().requires_grad_(False)
     for module, convolution, norm in list(_pairs_of(folded)):
         fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))

@@ -14,7 +14,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @torch.no_grad()
-def randomise(net: nn.Module, *, seed: int) -> None:
+def randomise_weights(net: nn.Module, *, seed: int) -> None:
     """Draw all convolutions of `net` from `seed`, and fit its batch normalisations; in eval mode.
 
     `net` takes pixels (V, 3, H, W) of zero mean and unit variance.

@@ -66,7 +66,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
         self.distance_NN: torch.Tensor
-        self.register_buffer("distance_NN", _distances(window), persistent=False)
+        self.register_buffer("distance_NN", _token_distances(window), persistent=False)
 
     def forward(self, x_WNC: torch.Tensor) -> torch.Tensor:
         """The same shape: W windows of N tokens."""
@@ -132,7 +132,7 @@ class Stage(nn.Module):
     def __init__(self, number: int) -> None:
         super().__init__()
         width = WIDTHS[number]
-        self.blocks = nn.Sequential(*(_block(number) for _ in range(DEPTHS[number])))
+        self.blocks = nn.Sequential(*(_make_block(number) for _ in range(DEPTHS[number])))
         self.downsample = nn.Identity()
         if number < len(STRIDES):
             wider, stride = WIDTHS[number + 1], STRIDES[number]
@@ -179,14 +179,14 @@ class TinyViT(nn.Module):
         return self.neck(self.trunk(pixels_V3HW))
 
 
-def _block(stage: int) -> nn.Module:
+def _make_block(stage: int) -> nn.Module:
     width = WIDTHS[stage]
     if not HEADS[stage]:
         return Bottleneck(width, 4 * width, width, stride=1, residual=True)
     return Block(width, HEADS[stage], WINDOWS[stage])
 
 
-def _distances(window: int) -> torch.Tensor:
+def _token_distances(window: int) -> torch.Tensor:
     """Which bias holds for two tokens: rows apart times `window` plus columns apart, (N, N)."""
     place = torch.arange(window * window)
     rows, columns = place // window, place % window

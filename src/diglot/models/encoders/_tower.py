@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel
 from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import RGB, Resample
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 
 HALF: RGB = (0.5, 0.5, 0.5)
 CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
@@ -43,7 +43,7 @@ def load_tower(config: TowerConfig, family: tuple[str, ...]) -> nn.Module:
     Raises ConfigError where the checkpoint is missing or of another family.
     """
     where = "encoder.path"
-    found = reading(
+    found = read_pretrained(
         lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
         path=config.path,
         where=where,
@@ -83,8 +83,8 @@ class Tower(nn.Module):
         self.tower, self.prefix_tokens = tower, prefix_tokens
         self.layer: int | Literal["last"] = config.layer
         settings: Any = tower.config
-        self.width, self.patch_px = settings.hidden_size, _side(settings.patch_size)
-        self.trained_px = _side(settings.image_size)
+        self.width, self.patch_px = settings.hidden_size, _read_side(settings.patch_size)
+        self.trained_px = _read_side(settings.image_size)
         self.image_px = config.image_px or self.trained_px
         self.mean, self.std, self.resample = mean, std, resample
         layers = settings.num_hidden_layers
@@ -106,7 +106,7 @@ class Tower(nn.Module):
         return chosen_layer(out, self.layer)
 
 
-def _side(size: int | list[int] | tuple[int, int]) -> int:
+def _read_side(size: int | list[int] | tuple[int, int]) -> int:
     """The side of a square that a config has as one number or two."""
     if isinstance(size, int):
         return size

@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from diglot.core.errors import ConfigError
 from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
 from diglot.models.encoders._tower import HALF, Tower, TowerConfig
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 
 FAMILIES = {
     "clip": "clip",
@@ -34,7 +34,7 @@ class Config(TowerConfig):
 
 def build(config: Config) -> Tower:
     """The encoder. Raises ConfigError for a checkpoint of a family that is not known here."""
-    found = reading(
+    found = read_pretrained(
         lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
         path=config.path,
         where="encoder.path",

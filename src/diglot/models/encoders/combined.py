@@ -89,7 +89,7 @@ class Combined(nn.Module):
         height, width = pixels_V3HW.shape[-2:]
         grid_hw = height // self.patch_px, width // self.patch_px
         maps = [on_grid(part(self._view(part, pixels_V3HW)), grid_hw) for part in self.parts]
-        return torch.cat([unit(m) for m in maps] if self.normalise else maps, dim=-1)
+        return torch.cat([scale_to_unit(m) for m in maps] if self.normalise else maps, dim=-1)
 
     def _view(self, part: Any, pixels_V3HW: torch.Tensor) -> torch.Tensor:
         """The view at the part's own size, normalised as the part wants it."""
@@ -105,7 +105,7 @@ class Combined(nn.Module):
         return (pixels_V3HW * std + mean - own_mean) / own_std
 
 
-def unit(features_VhwE: torch.Tensor) -> torch.Tensor:
+def scale_to_unit(features_VhwE: torch.Tensor) -> torch.Tensor:
     """The features with a root mean square of 1 in every cell; a cell of zeros stays one."""
     return F.normalize(features_VhwE, dim=-1) * features_VhwE.shape[-1] ** 0.5
 

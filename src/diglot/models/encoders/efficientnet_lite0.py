@@ -20,7 +20,7 @@ from diglot.embedded.efficientnet_lite0 import efficientnet_weights
 from diglot.files import file_sha256
 from diglot.models.encoder import RGB, Resample
 from diglot.models.encoders._folding import FoldedCopies
-from diglot.models.encoders._random_start import randomise
+from diglot.models.encoders._random_start import randomise_weights
 
 STRIDE_PX = 32  # of the last layer: views are multiples of it whichever layer is read
 RANDOM = re.compile(r"random:(\d{1,9})")
@@ -144,7 +144,7 @@ class EfficientNetLite0(nn.Module):
         return self.net._fc.weight.detach(), self.net._fc.bias.detach()
 
 
-def _network(image_px: int) -> Any:
+def _make_network(image_px: int) -> Any:
     try:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
@@ -162,15 +162,15 @@ def build(config: Config) -> EfficientNetLite0:
     Raises ConfigError for a weights file that is missing, no safetensors, or of another network.
     """
     # The size sets the padding of the strided convolutions, the same for all multiples of 32.
-    net = _network(config.image_px)
-    revision = _fill(net, config.weights)
+    net = _make_network(config.image_px)
+    revision = _fill_weights(net, config.weights)
     return EfficientNetLite0(config, net, revision=f"{revision}-{config.image_px}px")
 
 
-def _fill(net: Any, weights: str | None) -> str:
+def _fill_weights(net: Any, weights: str | None) -> str:
     """Give the network its weights; returns what names them: the file's digest, or random:SEED."""
     if weights and (drawn := RANDOM.fullmatch(weights)):
-        randomise(net, seed=int(drawn[1]))
+        randomise_weights(net, seed=int(drawn[1]))
         return weights
     path = efficientnet_weights() if weights is None else Path(weights)
     try:

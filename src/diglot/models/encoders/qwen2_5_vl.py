@@ -18,7 +18,7 @@ from transformers.vision_utils import get_vision_window_index
 from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.models.encoders._tower import CLIP_MEAN, CLIP_STD, TowerConfig, tower_revision
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class Qwen25ViT(nn.Module):
 def build(config: Config) -> Qwen25ViT:
     """The encoder. Raises ConfigError for a checkpoint of another family."""
     where = "encoder.path"
-    found = reading(
+    found = read_pretrained(
         lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
         path=config.path,
         where=where,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.encoders._tower import HALF, Tower, TowerConfig, chosen_layer, load_tower
 
 
@@ -22,7 +22,7 @@ class Siglip2(Tower):
         views, _, height, width = pixels_V3HW.shape
         rows, columns = height // self.patch_px, width // self.patch_px
         cropped = pixels_V3HW[:, :, : rows * self.patch_px, : columns * self.patch_px]
-        patches = unshuffle(cropped.permute(0, 2, 3, 1), self.patch_px)
+        patches = unshuffle_cells(cropped.permute(0, 2, 3, 1), self.patch_px)
         shapes = torch.tensor([[rows, columns]] * views, device=pixels_V3HW.device)
         out = self.tower(
             pixel_values=patches.flatten(1, 2),

@@ -47,8 +47,8 @@ def model_card(container: Container, checkpoint: Path, processor: Any) -> str:
         title=checkpoint.resolve().parent.name,
         model_class=container.model_class,
         parts=_json_block(parts),
-        training=_training(run, checkpoint.parent),
-        licences="\n".join(f"- {line}" for line in _licences(parts)),
+        training=_describe_training(run, checkpoint.parent),
+        licences="\n".join(f"- {line}" for line in _list_licences(parts)),
     )
 
 
@@ -60,7 +60,7 @@ def _json_block(content: Any) -> str:
     return "```json\n" + json.dumps(content, indent=1) + "\n```"
 
 
-def _training(run: dict[str, Any], folder: Path) -> str:
+def _describe_training(run: dict[str, Any], folder: Path) -> str:
     """The run's settings and its last losses."""
     if not run:
         return "No run folder stood beside the checkpoint."
@@ -82,17 +82,17 @@ def _last_losses(folder: Path) -> str:
     return f"\n\nLosses of the last step: {losses}."
 
 
-def _licences(parts: dict[str, Any]) -> list[str]:
+def _list_licences(parts: dict[str, Any]) -> list[str]:
     """One line a part: what its own folder or our catalogue says, else where to look."""
     found = []
     for name in ("encoder", "language"):
         part = parts[name] if isinstance(parts[name], dict) else {"name": parts[name]}
         path = part.get("path") or part.get("name")
-        found.append(f"{name} `{path}`: {_licence(str(path))}")
+        found.append(f"{name} `{path}`: {_find_licence(str(path))}")
     return found
 
 
-def _licence(path: str) -> str:
+def _find_licence(path: str) -> str:
     embedded = {"embedded": "smollm2", "efficientnet_lite0": "efficientnet_lite0"}.get(path)
     for asset in ASSETS:
         if asset.name in (embedded, path):

@@ -24,7 +24,7 @@ from diglot.models.config import Frame
 from diglot.models.export import stock_run
 from diglot.models.export.container import IMAGE_TOKEN, Container, load_container
 from diglot.models.export.folder import ORIGIN
-from diglot.models.prompt import beginning, tokenize
+from diglot.models.prompt import begin_tokens, tokenize_caption
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 
@@ -100,7 +100,7 @@ def check_export(
     pairs = [(mine.logits_TV, theirs[f"logits.{i}"]) for i, mine in enumerate(ours)]
     return CheckResult(
         images=len(ours),
-        largest_difference=max(map(_difference, pairs)) if same_tokens else None,
+        largest_difference=max(map(_logit_difference, pairs)) if same_tokens else None,
         tolerance=TOLERANCE[dtype],
         same_tokens=same_tokens,
         answers=tuple(result["answers"]),
@@ -113,7 +113,7 @@ def check_export(
 Pair = tuple[torch.Tensor, torch.Tensor]  # logits (T, V) of ours and (T, V or more) of stock
 
 
-def _difference(pair: Pair) -> float:
+def _logit_difference(pair: Pair) -> float:
     ours_TV, theirs_TV = pair
     return (ours_TV - theirs_TV[:, : ours_TV.shape[1]]).abs().max().item()
 
@@ -140,8 +140,8 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     grid = vlm.token_grid((picture.height, picture.width))
     views = picture_views(vlm, picture)
     visual_ND = vlm.project(vlm.features(views))
-    text = tokenize(PROMPT, tokenizer).ids
-    sequence = (Tokens(beginning(Frame(), tokenizer)), Image(), Tokens(text))
+    text = tokenize_caption(PROMPT, tokenizer).ids
+    sequence = (Tokens(begin_tokens(Frame(), tokenizer)), Image(), Tokens(text))
     sequence = expand_lines(sequence, [grid])
     packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
@@ -159,7 +159,7 @@ def _write_request(
     ours: Sequence[PictureLogits],
 ) -> None:
     tokenizer, container = vlm.language.tokenizer, _container_of(folder)
-    start = "".join(tokenizer.convert_ids_to_tokens(list(beginning(Frame(), tokenizer))))
+    start = "".join(tokenizer.convert_ids_to_tokens(list(begin_tokens(Frame(), tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
         "texts": [start + IMAGE_TOKEN + PROMPT] * len(pictures),

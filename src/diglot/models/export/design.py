@@ -16,7 +16,7 @@ from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, VLMConfig
 from diglot.models.encoders.auto import find_family
 from diglot.models.logits import LogitChange, possible_changes
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def read_design(config: VLMConfig) -> Design:
     return Design(
         encoder=encoder,
         projector=projector,
-        preprocess=config.preprocess or _squashed(encoder, tower),
+        preprocess=config.preprocess or _squash_preprocess(encoder, tower),
         tower=tower,
         text=text,
         head_bias=head_bias,
@@ -81,7 +81,7 @@ def read_design(config: VLMConfig) -> Design:
 def _read_config(path: str, revision: str | None, where: str, unread: list[str]) -> Any:
     """A checkpoint's config, or None with the reason added to `unread`."""
     try:
-        return reading(
+        return read_pretrained(
             lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=where
         )
     except ConfigError as error:
@@ -89,7 +89,7 @@ def _read_config(path: str, revision: str | None, where: str, unread: list[str])
         return None
 
 
-def _squashed(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
+def _squash_preprocess(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
     """What a model without `preprocess` does: the whole image, squashed to the encoder's size."""
     side = encoder.get("image_px") or getattr(tower, "image_size", None)
     return None if side is None else Preprocess(mode="squash", image_px=side)

@@ -23,7 +23,7 @@ def pixel_settings(vlm: VLM) -> dict[str, Any]:
     }
 
 
-def square(side_px: int) -> dict[str, int]:
+def square_size(side_px: int) -> dict[str, int]:
     """A size in stock form."""
     return {"height": side_px, "width": side_px}
 
@@ -32,12 +32,16 @@ def one_view_processor(vlm: VLM) -> CLIPImageProcessorPil | LlavaImageProcessorP
     """The processor of one view an image: squashed, padded, or cropped at its center."""
     side = vlm.preprocess.image_px
     if vlm.preprocess.mode == "pad":
-        size = square(side)
+        size = square_size(side)
         return LlavaImageProcessorPil(
             size=size, do_pad=True, do_center_crop=False, crop_size=size, **pixel_settings(vlm)
         )
     if vlm.preprocess.mode == "squash":
-        sizes: dict[str, Any] = {"size": square(side), "do_center_crop": False}
+        sizes: dict[str, Any] = {"size": square_size(side), "do_center_crop": False}
     else:
-        sizes = {"size": {"shortest_edge": side}, "crop_size": square(side), "do_center_crop": True}
+        sizes = {
+            "size": {"shortest_edge": side},
+            "crop_size": square_size(side),
+            "do_center_crop": True,
+        }
     return CLIPImageProcessorPil(**sizes, **pixel_settings(vlm))

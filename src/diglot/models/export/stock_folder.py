@@ -58,7 +58,7 @@ def write_stock(
         else config.dtype or vlm.language.input_embeddings.weight.dtype
     )
     _match_preprocess(vlm, config, path, revision)
-    model = _assemble(vlm, config, kept)
+    model = _assemble_model(vlm, config, kept)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
     with replacing_folder(out) as staging:
         model.save_pretrained(staging)
@@ -100,7 +100,7 @@ def _write_pinpoints(pinpoints: list[list[int]], out: Path) -> None:
             (out / name).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
 
 
-def _assemble(vlm: VLM, config: Any, dtype: torch.dtype) -> Any:
+def _assemble_model(vlm: VLM, config: Any, dtype: torch.dtype) -> Any:
     tower: Any = vlm.encoder.tower
     state = stock_state(KNOWN[config.model_type], tower, vlm.projector, vlm.language)
     config.dtype = dtype

@@ -35,14 +35,14 @@ class WrittenProcessor:
         self.tokenizer.save_pretrained(folder)
         _add_fields(folder / TOKENIZER, {**self.named_tokens, "processor_class": self.name})
         settings = {**self.settings, "processor_class": self.name}
-        _write(folder / PROCESSOR, settings)
+        _write_fields(folder / PROCESSOR, settings)
         if self.chat_template is not None:
             (folder / TEMPLATE).write_text(self.chat_template, "utf-8")
 
 
 def _add_fields(path: Path, fields: Mapping[str, Any]) -> None:
-    _write(path, json.loads(path.read_text("utf-8")) | dict(fields))
+    _write_fields(path, json.loads(path.read_text("utf-8")) | dict(fields))
 
 
-def _write(path: Path, fields: Mapping[str, Any]) -> None:
+def _write_fields(path: Path, fields: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -7,7 +7,7 @@ from torch import nn
 
 from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.projectors._start import match_words, probe_features
 
 
@@ -38,7 +38,7 @@ class LinearProjector(nn.Module):
         self.fc = nn.Linear(merged, llm_width, bias=config.bias)
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
-        return self.fc(unshuffle(features_VhwE, self.merging.factor))
+        return self.fc(unshuffle_cells(features_VhwE, self.merging.factor))
 
 
 def build(

@@ -9,7 +9,7 @@ from torch import nn
 from diglot.config.ranges import NonNegativeInt, PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.projectors._start import match_words, probe_features
 
 
@@ -58,7 +58,7 @@ class MLP(nn.Module):
             self.separators = nn.Parameter(torch.randn(config.separators, llm_width))
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
-        merged_VrcE = unshuffle(features_VhwE, self.merging.factor)
+        merged_VrcE = unshuffle_cells(features_VhwE, self.merging.factor)
         # one matrix for all tokens of all views
         tokens_ND = self.map_merged(merged_VrcE.flatten(0, 2))
         return tokens_ND.unflatten(0, merged_VrcE.shape[:3])

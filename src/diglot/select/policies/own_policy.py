@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from diglot.select.policies.policy import CLOSED, Floats, Ints, Ranking, State, first_free
-from diglot.select.posterior import Posterior, posterior
+from diglot.select.posterior import Posterior, condition_prior
 from diglot.select.prior import Prior
 
 TIE = 1e-6  # keeps settings of equal probability in the order of their expected results
@@ -52,7 +52,7 @@ class OwnPolicy:
 
     def believe(self, state: State) -> Posterior:
         """The posterior after the results of `state`."""
-        return posterior(state, self.prior.mean(state), self.prior.covariance(state))
+        return condition_prior(state, self.prior.mean(state), self.prior.covariance(state))
 
 
 def best_chance(draws_PDK: Floats) -> Floats:

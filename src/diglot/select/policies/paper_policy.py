@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 
-from diglot.select.law import design
+from diglot.select.law import design_matrix
 from diglot.select.policies.policy import (
     CLOSED,
     Bools,
@@ -50,7 +50,7 @@ class PaperPolicy:
     choices: PaperChoices = PaperChoices()
 
     def rank(self, state: State, rng: Generator) -> Ranking:
-        predicted_PK = predict(state, state.results_PK[None], self.choices)[0]
+        predicted_PK = predict_results(state, state.results_PK[None], self.choices)[0]
         jitter_PK = (
             TIE * rng.random(predicted_PK.shape) * (1 + np.ptp(predicted_PK, axis=1))[:, None]
         )
@@ -93,7 +93,7 @@ def _draw_weights(state: State, unit_PKF: Floats, level_P: Ints, choices: PaperC
     return free_PK / np.maximum(crowd_PK, 1)
 
 
-def predict(state: State, results_BPK: Floats, choices: PaperChoices) -> Floats:
+def predict_results(state: State, results_BPK: Floats, choices: PaperChoices) -> Floats:
     """The quadratic fitted to each run's results, at every setting: (B, P, K).
 
     `results_BPK` may hold several benchmarks for the same draws; where `state` has no result its
@@ -106,7 +106,7 @@ def predict(state: State, results_BPK: Floats, choices: PaperChoices) -> Floats:
             state.scores_KF, (*state.results_PK.shape, state.scores_KF.shape[1])
         ),
     }[choices.scale]()
-    design_PKQ = design(scaled_PKF, 2)
+    design_PKQ = design_matrix(scaled_PKF, 2)
     observed_PK = state.observed_PK
     observed_BPK = np.where(observed_PK, results_BPK, 0.0)
     if choices.solver == "plain":

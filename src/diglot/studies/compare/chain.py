@@ -19,8 +19,8 @@ from diglot.evaluate.benchmark import Benchmark, open_benchmark, read_about
 from diglot.evaluate.question_scenes import Questions, make_questions, open_scenes
 from diglot.evaluate.run import evaluate_checkpoint, list_measures
 from diglot.evaluate.task import ChosenTask, load_tasks
-from diglot.files import read_kept, reuse
-from diglot.measure.checkpoint import device, shared_features
+from diglot.files import read_kept, reuse_or_make
+from diglot.measure.checkpoint import default_device, shared_features
 from diglot.measure.kept import Measures, checkpoint_digest
 from diglot.models.chat import ProjectedPicture
 from diglot.models.vlm import VLM
@@ -109,7 +109,7 @@ def score_run(
         measures = list_measures([evaluated], seed=asked.config.seed)
         return {measure["key"]: measure for measure in measures}
 
-    return reuse(run / KEPT, asked.key(run / "model"), ask_all)
+    return reuse_or_make(run / KEPT, asked.key(run / "model"), ask_all)
 
 
 def _keep_features(
@@ -122,17 +122,17 @@ def _keep_features(
 
     def projecting(vlm: VLM) -> ProjectItem:
         cache = shared_features(vlm, dataset, features, rejected, report, first=count)
-        return lambda item: _project(vlm, dataset, index_of[str(item.scene)], cache.views)
+        return lambda item: _project_picture(vlm, dataset, index_of[str(item.scene)], cache.views)
 
     return projecting
 
 
 @torch.no_grad()
-def _project(
+def _project_picture(
     vlm: VLM, dataset: Dataset, index: int, views: Callable[[int], tuple[torch.Tensor, ...]]
 ) -> ProjectedPicture:
     (size_hw,) = dataset.sizes_hw[index]
-    on_device = [view.to(device()) for view in views(index)]
+    on_device = [view.to(default_device()) for view in views(index)]
     return ProjectedPicture(vlm.token_grid(size_hw), vlm.project(on_device))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from diglot.files import replacing
+from diglot.files import replace_file
 from diglot.report.palette import RUN_COLOURS
 from diglot.studies.compare.summary import at_every_size
 
@@ -27,7 +27,7 @@ def write_sizes_figure(results: Mapping[str, Any], path: Path) -> None:
     if len({line["samples"] for line in results["table"]} - {0}) < 2:
         return
     figure = sizes_figure(results)
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from diglot.core.progress import Report
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
-from diglot.files import locked
-from diglot.measure.checkpoint import Scenes, device, measure_run, shared_features
+from diglot.files import lock_file
+from diglot.measure.checkpoint import Scenes, default_device, measure_run, shared_features
 from diglot.measure.kept import Measures
 from diglot.models.checkpoint import CONFIG, load_config, save_vlm
 from diglot.models.vlm import VLM, build_vlm
@@ -23,7 +23,9 @@ def run_job(job: Job, report: Report) -> Measures:
     Raises what training and measuring raise for settings and data that cannot work.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    with locked(job.folder / ".lock", wait=True):  # of a study that was killed, a job may live on
+    with lock_file(
+        job.folder / ".lock", wait=True
+    ):  # of a study that was killed, a job may live on
         with suppress(FileNotFoundError):
             (job.folder / FAILED).unlink()
         if not (job.folder / "model").exists():
@@ -74,7 +76,7 @@ def _build_vlm(stage: StageConfig, report: Report) -> VLM | None:
     """The model, once features that other jobs need too are made; None: no features to make."""
     if stage.features is None or (stage.start_from and not _has_our_encoder(stage.start_from)):
         return None
-    vlm = build_vlm(stage.model, seed=stage.seed).to(device())
+    vlm = build_vlm(stage.model, seed=stage.seed).to(default_device())
     rejected = Rejected(Path(stage.out) / "rejected.jsonl")
     dataset = _open_training(stage)
     shared_features(vlm, dataset, stage.features, rejected, report, first=stage.max_samples)

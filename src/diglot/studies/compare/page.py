@@ -15,7 +15,7 @@ Results = Mapping[str, Any]  # results.json
 DETAILS = ("scene", "text", "ask")  # of the questions: too long for the page, in results.json
 
 
-def comparison(results: Results, environment: Mapping[str, str], command: str) -> Comparison:
+def make_comparison(results: Results, environment: Mapping[str, str], command: str) -> Comparison:
     """What the page shows of results that may be of a half-finished study."""
     results = at_every_size(results)
     jobs = results["jobs"]

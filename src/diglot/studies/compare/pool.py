@@ -12,7 +12,7 @@ import torch
 
 from diglot.core.progress import Report
 from diglot.studies.compare.jobs import Job
-from diglot.studies.compare.worker import LOG, note_failure, serve
+from diglot.studies.compare.worker import LOG, note_failure, serve_jobs
 
 CORES_A_JOB = 4
 
@@ -93,7 +93,9 @@ def _start_worker(slot: int, slots: int) -> _Worker:
     ours, theirs = context.Pipe()
     gpus = torch.cuda.device_count()
     threads = max(1, torch.get_num_threads() // slots)
-    process = context.Process(target=serve, args=(theirs, threads, slot % gpus if gpus else None))
+    process = context.Process(
+        target=serve_jobs, args=(theirs, threads, slot % gpus if gpus else None)
+    )
     process.start()
     theirs.close()  # so that its death closes the pipe
     return _Worker(slot, process, ours)

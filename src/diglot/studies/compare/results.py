@@ -12,7 +12,7 @@ from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
 from diglot.studies.compare.rows import Row
-from diglot.studies.compare.summary import costs, crossovers, table
+from diglot.studies.compare.summary import list_crossovers, median_costs, summary_table
 from diglot.train.config import StageConfig
 from diglot.train.lanes import lanes_of_one
 from diglot.train.order import make_order
@@ -25,7 +25,9 @@ COLUMNS = (
 )
 
 
-def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> dict[str, Any]:
+def collect_results(
+    config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]
+) -> dict[str, Any]:
     """The results as plain JSON; jobs that are not done stand in it with their state."""
     measured = [(job, job.measures()) for job in jobs]
     heads: dict[str, dict[str, Any]] = {}
@@ -47,9 +49,9 @@ def collect(config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]) -> 
         "samples": sorted({job.samples for job in jobs if job.pretrain}) or [0],
         "seeds": list(config.seeds),
         "measures": heads,
-        "table": table(entries, list(heads)),
-        "crossovers": crossovers(entries, heads, labels, baseline),
-        "costs": costs(entries),
+        "table": summary_table(entries, list(heads)),
+        "crossovers": list_crossovers(entries, heads, labels, baseline),
+        "costs": median_costs(entries),
         "jobs": entries,
     }
 
@@ -72,7 +74,7 @@ def _job_entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -
         "seed": job.seed,
         "state": state,
         "reason": reason,
-        "cost": cost(job),
+        "cost": training_cost(job),
         "scores": scores,
     }
 
@@ -84,7 +86,7 @@ def _row_entry(row: Row) -> dict[str, Any]:
     return {"config": list(row.config), "set": dict(row.set), **chain}
 
 
-def cost(job: Job) -> dict[str, Any]:
+def training_cost(job: Job) -> dict[str, Any]:
     """What the training took so far: seconds, and how much the recipe reads at this size.
 
     documents = passes of a sample through the objective, mixed-in ones too; learned = items that

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diglot.config.parts import as_plain
-from diglot.config.recipes import read
+from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
 from diglot.studies.compare.config import CompareConfig
@@ -103,8 +103,8 @@ def _read_stage(
 ) -> StageConfig:
     """Recipes, then single settings over them, then what the comparison sets."""
     merged: Any = {}
-    single = [nested(*item) for layer in settings for item in layer.items()]
-    for layer in (*map(read, recipes), *single):
+    single = [nest_value(*item) for layer in settings for item in layer.items()]
+    for layer in (*map(read_recipe, recipes), *single):
         merged = merge_stage(merged, layer)
     stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
     return resolve_stage(_with_features(stage, config))
@@ -171,7 +171,7 @@ def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:
     return replace(stage, features=replace(kept, folder=folder))
 
 
-def nested(name: str, value: Any) -> dict[str, Any]:
+def nest_value(name: str, value: Any) -> dict[str, Any]:
     """("optim.lr", 1) as {"optim": {"lr": 1}}."""
     for key in reversed(str(name).split(".")):
         value = {key: value}

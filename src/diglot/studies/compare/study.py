@@ -16,7 +16,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.evaluate.question_scenes import open_scenes
-from diglot.files import locked, replace_text
+from diglot.files import lock_file, replace_text
 from diglot.measure.config import check_measures
 from diglot.report.comparison import write_comparison
 from diglot.studies.compare.chain import Asked
@@ -24,9 +24,9 @@ from diglot.studies.compare.checks import check_rows, check_scenes_apart
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.figure import write_sizes_figure
 from diglot.studies.compare.jobs import Job, check_begun, plan_jobs
-from diglot.studies.compare.page import comparison
+from diglot.studies.compare.page import make_comparison
 from diglot.studies.compare.pool import count_workers, run_jobs
-from diglot.studies.compare.results import as_csv, collect
+from diglot.studies.compare.results import as_csv, collect_results
 from diglot.studies.compare.rows import Row, read_rows
 
 log = logging.getLogger(__name__)
@@ -70,14 +70,14 @@ class Study:
         """
         if not self.out.is_dir():
             raise ConfigError("no study was begun here", where=str(self.out))
-        results = collect(self.config, self.rows, self.jobs)
+        results = collect_results(self.config, self.rows, self.jobs)
         config = json.loads(json.dumps(asdict(self.config)))
         replace_text(self.out / "compare.yaml", yaml.safe_dump(config, sort_keys=False))
         replace_text(self.out / "results.json", json.dumps(results, indent=2) + "\n")
         replace_text(self.out / "results.csv", as_csv(results))
         write_sizes_figure(results, self.out / "sizes.png")
         command = f"diglot compare --config {shlex.quote(str(self.out / 'compare.yaml'))}"
-        page = comparison(results, self._first_environment(), command)
+        page = make_comparison(results, self._first_environment(), command)
         write_comparison(page, self.out / "report.html")
         return results
 
@@ -142,7 +142,7 @@ def _hold_folder(out: Path) -> Iterator[None]:
         raise ConfigError(f"cannot make the study's folder ({error})", where="out") from error
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(out / ".lock", wait=False))
+            stack.enter_context(lock_file(out / ".lock", wait=False))
         except ConfigError as error:
             raise ConfigError("another diglot compare is at work here", where=str(out)) from error
         yield

@@ -9,7 +9,7 @@ from diglot.studies.compare.crossover import Crossovers, find_crossovers
 Jobs = Sequence[Mapping[str, Any]]  # as results.json holds them
 
 
-def table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
+def summary_table(jobs: Jobs, keys: Sequence[str]) -> list[dict[str, Any]]:
     """For each row, size and measure: mean, min and max over the seeds that are there.
 
     `half_width` is the mean half width of the 95% intervals over held-out items, of single runs.
@@ -37,7 +37,7 @@ def _over_seeds(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def crossovers(
+def list_crossovers(
     jobs: Jobs, measures: Mapping[str, Mapping[str, Any]], rows: Sequence[str], baseline: str
 ) -> list[dict[str, Any]]:
     """For each measure, the crossover of each row with the baseline, and of the baseline with it.
@@ -95,7 +95,7 @@ def _job_score(job: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
     return score if score is not None and score["value"] is not None else None
 
 
-def costs(jobs: Jobs) -> list[dict[str, Any]]:
+def median_costs(jobs: Jobs) -> list[dict[str, Any]]:
     """For each row and size: documents of one run, and the median seconds of its stages."""
     costs_at: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for job in jobs:

@@ -20,7 +20,7 @@ from diglot.studies.compare.jobs import FAILED, Job
 LOG = "log.txt"
 
 
-def serve(pipe: Connection, threads: int, gpu: int | None) -> None:
+def serve_jobs(pipe: Connection, threads: int, gpu: int | None) -> None:
     """Do every job that comes: "progress" messages, then "done" or "failed" with the reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops us
     torch.set_num_threads(threads)

@@ -27,29 +27,29 @@ def write_results(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, dic
         for run, entries in measures.items()
     }
     replace_text(demo.out / "results.json", json.dumps(results, indent=2) + "\n")
-    data = _report(demo, measures)
+    data = _make_report(demo, measures)
     replace_text(demo.out / "report.json", json.dumps(data) + "\n")
     write_report(data, demo.out / "report.html")
     return results
 
 
-def _report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
+def _make_report(demo: Demo, measures: Mapping[str, Measures]) -> dict[str, Any]:
     merged = side_by_side(measures.values())
     return {
         "title": "Image caption against code-switching",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "summary": _summary(merged[PRIMARY], demo),
+        "summary": _summarise_demo(merged[PRIMARY], demo),
         "runs": list(RUNS),
-        "settings": _settings(demo),
-        "environment": _environment(demo),
+        "settings": _collect_settings(demo),
+        "environment": _collect_environment(demo),
         "measures": list(merged.values()),
-        "curves": _curves(demo),
+        "curves": _collect_curves(demo),
         "timings": [{"stage": s, "seconds": t, "note": ""} for s, t in demo.seconds.items()],
-        "examples": _examples(demo),
+        "examples": _collect_examples(demo),
     }
 
 
-def _summary(primary: Mapping[str, Any], demo: Demo) -> str:
+def _summarise_demo(primary: Mapping[str, Any], demo: Demo) -> str:
     values = {run: primary["results"][run]["value"] for run in RUNS}
     rates = " and ".join(
         f"{values[run]:.0%} after {run.replace('_', '-')} training"
@@ -64,7 +64,7 @@ def _summary(primary: Mapping[str, Any], demo: Demo) -> str:
     )
 
 
-def _settings(demo: Demo) -> dict[str, str]:
+def _collect_settings(demo: Demo) -> dict[str, str]:
     stage = demo.stage(RUNS[0])
     encoder, projector = stage.model.encoder, stage.model.projector
     return {
@@ -85,14 +85,14 @@ def _describe_part(part: Part) -> str:
     return ", ".join((part.name, *(f"{key} {value}" for key, value in part.settings.items())))
 
 
-def _environment(demo: Demo) -> dict[str, str]:
+def _collect_environment(demo: Demo) -> dict[str, str]:
     """Where the last run was trained."""
     fields = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
     packages = ", ".join(f"{name} {version}" for name, version in fields.pop("packages").items())
     return {**{k: str(v) for k, v in fields.items() if v is not None}, "packages": packages}
 
 
-def _curves(demo: Demo) -> list[dict[str, Any]]:
+def _collect_curves(demo: Demo) -> list[dict[str, Any]]:
     wanted = (
         ("loss/text", "Training loss, text", "nats per token"),
         ("loss/entity", "Training loss, entities", "nats per token"),
@@ -101,7 +101,7 @@ def _curves(demo: Demo) -> list[dict[str, Any]]:
     )
     curves = []
     for key, title, label in wanted:
-        lines = {run: _series(demo, run, key) for run in RUNS}
+        lines = {run: _read_series(demo, run, key) for run in RUNS}
         series = {run: points for run, points in lines.items() if points}
         if series:
             curves.append(
@@ -110,13 +110,13 @@ def _curves(demo: Demo) -> list[dict[str, Any]]:
     return curves
 
 
-def _series(demo: Demo, run: str, key: str) -> list[list[float]]:
+def _read_series(demo: Demo, run: str, key: str) -> list[list[float]]:
     batch = demo.stage(run).global_batch
     lines = read_metrics(demo.out / run / METRICS)
     return [[(line["step"] + 1) * batch, line[key]] for line in lines if key in line]
 
 
-def _examples(demo: Demo) -> list[dict[str, Any]]:
+def _collect_examples(demo: Demo) -> list[dict[str, Any]]:
     """Some held-out scenes, and what the visual tokens of each run are near to."""
     examples: list[dict[str, Any]] = []
     scenes = demo.scenes

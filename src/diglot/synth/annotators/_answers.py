@@ -33,7 +33,7 @@ def fit_schema(text: str, schema: type[BaseModel] | None) -> str:
     raise DataError(
         "the answer does not fit its schema",
         expected=", ".join(schema.model_fields),
-        got=f"{shorten(text)} ({reason})",
+        got=f"{shorten_text(text)} ({reason})",
     )
 
 
@@ -50,7 +50,7 @@ def _objects_in(text: str) -> Iterator[Any]:
         start = text.find("{", end)
 
 
-def shorten(text: str) -> str:
+def shorten_text(text: str) -> str:
     """`text` for a message: one line, not too long."""
     line = " ".join(text.split())
     return repr(line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}...")

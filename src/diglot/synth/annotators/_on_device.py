@@ -9,7 +9,7 @@ import torch
 from transformers import AutoImageProcessor
 
 from diglot.core.errors import ConfigError
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -31,7 +31,7 @@ def load_model(auto: Any, path: str, dtype: str, *, where: str) -> Any:
 
 def load_processor(path: str, *, where: str) -> Any:
     """The image processor, in its PIL version: the same pixels with and without torchvision."""
-    return reading(
+    return read_pretrained(
         lambda: AutoImageProcessor.from_pretrained(path, backend="pil"), path=path, where=where
     )
 

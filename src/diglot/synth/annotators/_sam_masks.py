@@ -50,12 +50,12 @@ class Canvas:
     def masks(self, logits_Rhw: torch.Tensor, size_hw: SizeHW) -> np.ndarray:
         """The model's small masks at the picture's size, bool (R, height, width)."""
         height, width = self.resized_hw(size_hw)
-        square_RSS = _scale(logits_Rhw, (self.side_px, self.side_px))
-        own_RHW = _scale(square_RSS[:, :height, :width], size_hw)
+        square_RSS = _scale_masks(logits_Rhw, (self.side_px, self.side_px))
+        own_RHW = _scale_masks(square_RSS[:, :height, :width], size_hw)
         return (own_RHW > 0).numpy()
 
 
-def _scale(logits_Rhw: torch.Tensor, size_hw: SizeHW) -> torch.Tensor:
+def _scale_masks(logits_Rhw: torch.Tensor, size_hw: SizeHW) -> torch.Tensor:
     scaled = torch.nn.functional.interpolate(
         logits_Rhw[:, None], size=tuple(size_hw), mode="bilinear", align_corners=False
     )

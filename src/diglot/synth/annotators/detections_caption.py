@@ -40,8 +40,8 @@ class DetectionsCaption:
         if not regions:
             return DataError("nothing was detected that a caption could name")
         best = sorted(range(len(regions)), key=lambda i: -regions[i].score)
-        named = sorted(best[: self._config.max_regions], key=lambda i: _center(regions[i]))
-        caption, spans = _sentence([regions[i] for i in named], draft.sample.size_hw[1])
+        named = sorted(best[: self._config.max_regions], key=lambda i: _center_x(regions[i]))
+        caption, spans = _compose_sentence([regions[i] for i in named], draft.sample.size_hw[1])
         written = {i: span for i, span in zip(named, spans, strict=True)}
         return draft.with_sample(
             caption=caption,
@@ -52,27 +52,27 @@ class DetectionsCaption:
         )
 
 
-def _sentence(regions: Sequence[Region], width: int) -> tuple[str, list[tuple[int, int]]]:
+def _compose_sentence(regions: Sequence[Region], width: int) -> tuple[str, list[tuple[int, int]]]:
     """The sentence, and the characters of each region's name in it."""
     text, spans, named = "There is ", [], set()
     for index, region in enumerate(regions):
         last = index == len(regions) - 1
         text += "" if index == 0 else (" and " if last else ", ")
-        text += _article(region.name, region.name in named)
+        text += _choose_article(region.name, region.name in named)
         spans.append((len(text), len(text) + len(region.name)))
-        third = min(int(_center(region) * 3 / width), 2)
+        third = min(int(_center_x(region) * 3 / width), 2)
         text += f"{region.name} {_THIRDS[third]}"
         named.add(region.name)
     return f"{text}.", spans
 
 
-def _article(name: str, again: bool) -> str:
+def _choose_article(name: str, again: bool) -> str:
     if again:
         return "another "
     return "an " if name[:1].lower() in "aeiou" else "a "
 
 
-def _center(region: Region) -> float:
+def _center_x(region: Region) -> float:
     return (region.box[0] + region.box[2]) / 2
 
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoProcessor, Florence2ForConditionalGeneration
 
 from diglot.core.errors import DataError
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotators._on_device import find_device, load_model, revision_of
 from diglot.synth.step import Draft
 
@@ -75,7 +75,7 @@ def build(config: Config) -> Florence2:
     """The captioner on this worker's device."""
     kind = Florence2ForConditionalGeneration
     model = load_model(kind, config.path, config.dtype, where="florence2")
-    processor = reading(
+    processor = read_pretrained(
         lambda: AutoProcessor.from_pretrained(config.path), path=config.path, where="florence2"
     )
     return Florence2(config, model.to(find_device()), processor)

@@ -104,7 +104,7 @@ def load_prompt_decoder(image_px: int) -> SamModel:
     prompts = {"image_size": image_px, "patch_size": 16}
     sam = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompts)).eval()
     state = {
-        _renamed(name): tensor
+        _rename_weight(name): tensor
         for name, tensor in load_file(mobilesam_weights()).items()
         if not name.startswith(encoder.PREFIX)
     }
@@ -120,7 +120,7 @@ def load_prompt_decoder(image_px: int) -> SamModel:
     return sam
 
 
-def _renamed(name: str) -> str:
+def _rename_weight(name: str) -> str:
     for pattern, new in _RENAMED:
         name = re.sub(pattern, new, name)
     return name

@@ -20,7 +20,7 @@ from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Question
-from diglot.synth.annotators._answers import AnswerCache, fit_schema, shorten
+from diglot.synth.annotators._answers import AnswerCache, fit_schema, shorten_text
 
 AWAY = (502, 503, 504)
 NO_IMAGE_CAN_MEND = (401, 403, 404)
@@ -104,7 +104,7 @@ class OpenAiEndpoint:
     def _ask(self, question: Question) -> str:
         """One answer that fits; DataError after `tries` that did not."""
         config = self._config
-        messages = [{"role": "user", "content": _content(question, config.image_px)}]
+        messages = [{"role": "user", "content": _message_content(question, config.image_px)}]
         began_s, waits, tried = time.monotonic(), 0, 0
         failure = DataError("not asked")
         while tried < config.tries:
@@ -119,7 +119,9 @@ class OpenAiEndpoint:
                 if type(error.__cause__).__name__ == "ConnectError":  # nobody is there
                     waits = self._wait(began_s, waits, error, None)
                 else:
-                    cut = DataError("the connection was cut", got=shorten(repr(error.__cause__)))
+                    cut = DataError(
+                        "the connection was cut", got=shorten_text(repr(error.__cause__))
+                    )
                     failure, tried = cut, tried + 1
             except self._openai.APIStatusError as error:
                 if self._is_passing(error):
@@ -134,7 +136,7 @@ class OpenAiEndpoint:
         if status in NO_IMAGE_CAN_MEND:
             raise ConfigError(
                 f"the endpoint answers {status}",
-                got=shorten(str(error)),
+                got=shorten_text(str(error)),
                 where=f"{self._config.base_url}, model {self._config.model}",
             ) from error
         if 400 <= status < 500 and status not in (408, 409, 429):
@@ -151,7 +153,7 @@ class OpenAiEndpoint:
         if time.monotonic() + pause_s - began_s > self._config.patience_s:
             raise ConfigError(
                 f"the endpoint stayed away for {self._config.patience_s:.0f} s",
-                got=shorten(str(error)),
+                got=shorten_text(str(error)),
                 where=self._config.base_url,
                 fix="Start it, and give the same command again: it resumes.",
             ) from error
@@ -178,28 +180,30 @@ class OpenAiEndpoint:
                 **options,
             )
         except ValueError as error:  # a body that is no JSON
-            raise DataError("the endpoint's answer is no JSON", got=shorten(str(error))) from error
+            raise DataError(
+                "the endpoint's answer is no JSON", got=shorten_text(str(error))
+            ) from error
         return fit_schema(_text_of(completion), question.schema)
 
 
 def _status_failure(error: Any) -> DataError:
-    return DataError(f"the endpoint answers {error.status_code}", got=shorten(str(error)))
+    return DataError(f"the endpoint answers {error.status_code}", got=shorten_text(str(error)))
 
 
 def _text_of(completion: Any) -> str:
     """What the model wrote. Raises DataError for an answer that is no completion, or was cut."""
     choices = getattr(completion, "choices", None)  # a page of HTML comes as a plain text
     if not choices or getattr(choices[0], "message", None) is None:
-        raise DataError("the endpoint's answer is no completion", got=shorten(str(completion)))
+        raise DataError("the endpoint's answer is no completion", got=shorten_text(str(completion)))
     text = choices[0].message.content
     if not isinstance(text, str) or not text.strip():
-        raise DataError("the answer is empty", got=shorten(str(choices[0])))
+        raise DataError("the answer is empty", got=shorten_text(str(choices[0])))
     if choices[0].finish_reason == "length":
-        raise DataError("the answer was cut at max_tokens", got=shorten(text))
+        raise DataError("the answer was cut at max_tokens", got=shorten_text(text))
     return text
 
 
-def _content(question: Question, image_px: int) -> list[dict[str, Any]]:
+def _message_content(question: Question, image_px: int) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.prompt}]
     if question.picture is not None:
         url = {"url": encode_picture(question.picture, image_px)}

@@ -38,13 +38,13 @@ class RapidOcr:
         if result.txts is None:
             return []
         return [
-            ReadWord(text=text, box=_around(corners), score=float(score), line=number)
+            ReadWord(text=text, box=_bounding_box(corners), score=float(score), line=number)
             for number, line in enumerate(result.word_results)
             for text, score, corners in line
         ]
 
 
-def _around(corners: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
+def _bounding_box(corners: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
     """The upright box around four corners, xyxy px."""
     points_42 = np.asarray(corners, np.float64)
     (x0, y0), (x1, y1) = points_42.min(0), points_42.max(0)

@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import AutoConfig, Sam2Model, SamModel
 
 from diglot.core.errors import ConfigError
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotators._on_device import find_device, load_model, revision_of
 from diglot.synth.annotators._sam_masks import Canvas, segment_on_canvas
 
@@ -65,7 +65,7 @@ class SamMasks:
 
 def build(config: Config) -> SamMasks:
     """The segmenter on this worker's device. Raises ConfigError for another kind of model."""
-    kind = reading(
+    kind = read_pretrained(
         lambda: AutoConfig.from_pretrained(config.path), path=config.path, where="sam"
     ).model_type
     if kind not in MODELS:

@@ -60,14 +60,14 @@ class SsdMobilenet:
         )
         found = [
             Detection(
-                box=_xyxy(box), score=min(float(score), 1.0), label=self.labels[int(number) - 1]
+                box=_as_xyxy(box), score=min(float(score), 1.0), label=self.labels[int(number) - 1]
             )
             for number, score, box in zip(classes, scores, boxes, strict=True)
         ]
         return _for_phrases(found, phrases) if phrases else found
 
 
-def _xyxy(box: Sequence[int]) -> tuple[float, float, float, float]:
+def _as_xyxy(box: Sequence[int]) -> tuple[float, float, float, float]:
     x, y, width, height = map(float, box)
     return x, y, x + width, y + height
 
@@ -94,13 +94,13 @@ def kind_of(phrase: str) -> str | None:
         if word.folded in beside and bases:
             break  # "man" in "man in a red hat"
         bases.append(base_form(word.folded))
-    kinds = _kinds()
+    kinds = _coco_kinds()
     endings = (" ".join(bases[start:]) for start in range(len(bases)))
     return next((kinds[ending] for ending in endings if ending in kinds), None)
 
 
 @cache
-def _kinds() -> dict[str, str]:
+def _coco_kinds() -> dict[str, str]:
     """Base forms of words to COCO's names."""
     text = files("diglot.synth.annotators").joinpath("coco_words.txt").read_text("utf-8")
     found = {}

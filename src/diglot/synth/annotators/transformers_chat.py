@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from diglot.core.errors import ConfigError, DataError
-from diglot.models.pretrained import reading
+from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Question
 from diglot.synth.annotators._answers import fit_schema
 from diglot.synth.annotators._on_device import find_device, load_model, revision_of
@@ -51,7 +51,7 @@ class TransformersChat:
     def answer_questions(self, questions: Sequence[Question]) -> list[str | DataError]:
         """The answers in order; DataError for one that does not fit its schema."""
         return [
-            _fit(text, question)
+            _fit_answer(text, question)
             for question, text in zip(questions, self._write(questions), strict=True)
         ]
 
@@ -91,7 +91,7 @@ class TransformersChat:
         return {"role": "user", "content": content}
 
 
-def _fit(text: str, question: Question) -> str | DataError:
+def _fit_answer(text: str, question: Question) -> str | DataError:
     try:
         return fit_schema(text, question.schema)
     except DataError as error:
@@ -101,10 +101,14 @@ def _fit(text: str, question: Question) -> str | DataError:
 def build(config: Config) -> TransformersChat:
     """The model on this worker's device."""
     where = "transformers_chat"
-    own = reading(lambda: AutoConfig.from_pretrained(config.path), path=config.path, where=where)
+    own = read_pretrained(
+        lambda: AutoConfig.from_pretrained(config.path), path=config.path, where=where
+    )
     sees = type(own) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     model = load_model(auto, config.path, config.dtype, where=where)
     reader = AutoProcessor if sees else AutoTokenizer
-    processor = reading(lambda: reader.from_pretrained(config.path), path=config.path, where=where)
+    processor = read_pretrained(
+        lambda: reader.from_pretrained(config.path), path=config.path, where=where
+    )
     return TransformersChat(config, model.to(find_device()), processor)

@@ -110,7 +110,7 @@ class _Pool:
             if job is None:
                 return
             if number < self.workers:
-                self.seats.append(_start(self.spec, number))
+                self.seats.append(_start_worker(self.spec, number))
             self._give(self.seats[number % self.workers], job)
 
     def _give(self, seat: _Seat, job: SliceJob | None) -> None:
@@ -151,7 +151,7 @@ class _Pool:
         jobs = [_after_death(seat), *seat.jobs[1:]]
         seat.connection.close()
         seat.process.join(timeout=5)
-        new = _start(self.spec, self.seats.index(seat))
+        new = _start_worker(self.spec, self.seats.index(seat))
         seat.process, seat.connection = new.process, new.connection
         seat.jobs, seat.begun = [], None
         for job in jobs:
@@ -174,16 +174,16 @@ def _after_death(seat: _Seat) -> SliceJob:
     return replace(job, careful=job.tries > 0, tries=job.tries + 1)
 
 
-def _start(spec: WorkSpec, number: int) -> _Seat:
+def _start_worker(spec: WorkSpec, number: int) -> _Seat:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(spec, theirs, number), daemon=True)
+    process = context.Process(target=_work_slices, args=(spec, theirs, number), daemon=True)
     process.start()
     theirs.close()
     return _Seat(process, ours)
 
 
-def _work(spec: WorkSpec, connection: Connection, number: int) -> None:
+def _work_slices(spec: WorkSpec, connection: Connection, number: int) -> None:
     """A worker's life: slices until the connection ends."""
     choose_device(number)
     alone = Lock()  # the thread that writes slices sends too
@@ -202,7 +202,7 @@ def _work(spec: WorkSpec, connection: Connection, number: int) -> None:
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:
-        send("error", _picklable(error))
+        send("error", _picklable_error(error))
 
 
 def _receive_jobs(connection: Connection) -> Iterator[SliceJob]:
@@ -228,7 +228,7 @@ def choose_device(number: int) -> None:
     os.environ["DIGLOT_SYNTH_WORKER"] = str(number)
 
 
-def _picklable(error: Exception) -> Exception:
+def _picklable_error(error: Exception) -> Exception:
     """Our own mistakes as they are; others with their text, since not every error can be sent."""
     if isinstance(error, ConfigError):
         return ConfigError(str(error))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from diglot.files import reuse, write_kept
+from diglot.files import reuse_or_make, write_kept
 from diglot.synth.patch_labels.run import Usable
 from diglot.synth.patch_labels.sign import choose_sign
 from diglot.synth.patch_labels.word_labeller import Centre, WordLabeller
@@ -19,7 +19,7 @@ from diglot.synth.patch_labels.word_labeller import Centre, WordLabeller
 FILE, FILE_BEFORE = "calibration.json", "settled.json"  # the second: written before 0.2
 
 
-def calibrate(
+def fit_calibration(
     labeller: WordLabeller,
     folder: Path,
     first_images: Callable[[], list[Usable]],
@@ -33,7 +33,7 @@ def calibrate(
     if sign is not None and not centre:
         return
     _adopt_older(folder, labeller.about)
-    found = reuse(
+    found = reuse_or_make(
         folder / FILE,
         labeller.about,
         lambda: _calibrate_on(labeller, first_images(), sign, centre),

@@ -34,13 +34,13 @@ def label_dataset(
         report(Progress("images", writer.done, len(dataset)))
         while writer.done < len(dataset):
             batch = range(writer.done, min(writer.done + BATCH_IMAGES, len(dataset)))
-            opened = [usable(dataset, index, rejected) for index in batch]
+            opened = [read_usable(dataset, index, rejected) for index in batch]
             for words in _label_batch(labeller, opened):
                 writer.add(words.words, words.scores)
             report(Progress("images", writer.done, len(dataset)))
 
 
-def usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:
+def read_usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:
     """A sample and its picture; None, and the reason noted, where they cannot be read."""
     found = use_sample(dataset, index, _with_picture)
     if isinstance(found, Rejection):

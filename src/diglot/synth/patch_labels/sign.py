@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from diglot.core.types import Sample
-from diglot.metrics.auc import auc
+from diglot.metrics.auc import area_under_curve
 from diglot.synth.patch_labels.word_labeller import WordLabeller
 
 PAPER = {"clip": -1}  # the paper names no other tower: +1
@@ -55,7 +55,7 @@ def choose_sign(
             inside_M = grid.box_cover(region.box) >= INSIDE
             if region.name in numbers and inside_M.any() and not inside_M.all():
                 score_M = (patch_MC @ vectors[numbers[region.name]]).numpy()
-                areas.append(auc(score_M, inside_M))
+                areas.append(area_under_curve(score_M, inside_M))
     if not areas:
         return Sign(PAPER.get(family, 1), None, 0)
     mean = float(np.mean(areas))

@@ -20,7 +20,7 @@ from transformers import AutoModel, AutoTokenizer
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import Encoder
-from diglot.models.pretrained import load_pretrained, reading
+from diglot.models.pretrained import load_pretrained, read_pretrained
 
 Family = Literal["clip", "siglip", "siglip2"]
 Patch = Literal["token", "value"]
@@ -113,7 +113,7 @@ def load_towers(
 
 def _load_tokenizer(path: str, revision: str | None) -> Any:
     try:
-        return reading(
+        return read_pretrained(
             lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"
         )
     except ImportError as error:  # SigLIP's needs sentencepiece

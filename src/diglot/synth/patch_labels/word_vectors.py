@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from diglot.core.progress import Progress, Report
-from diglot.files import locked, remove_left_overs, replace_text
+from diglot.files import lock_file, remove_left_overs, replace_text
 from diglot.synth.words.listed import Listed
 
 PIECE_WORDS = 8192
@@ -43,7 +43,7 @@ class WordVectors:
 
         A second process that needs the same vectors waits for them.
         """
-        with locked(self.path.with_suffix(".lock"), wait=True):
+        with lock_file(self.path.with_suffix(".lock"), wait=True):
             self._build_blocks(embed, report)
 
     def _build_blocks(self, embed: Callable[[list[str]], torch.Tensor], report: Report) -> None:

@@ -48,26 +48,26 @@ class Caption:
 def find_candidates(phrase: str, caption: Caption) -> list[Candidate]:
     """Every occurrence of `phrase`, left to right; one without its article where none has it."""
     words = split_words(phrase)
-    found = _occurrences(phrase, words, caption)
+    found = _list_occurrences(phrase, words, caption)
     if not found and len(words) > 1 and words[0].folded in _DETERMINERS:
         shorter = phrase[words[1].start :]
-        found = _occurrences(shorter, split_words(shorter), caption)
+        found = _list_occurrences(shorter, split_words(shorter), caption)
     return found
 
 
-def _occurrences(phrase: str, words: list[Word], caption: Caption) -> list[Candidate]:
+def _list_occurrences(phrase: str, words: list[Word], caption: Caption) -> list[Candidate]:
     if not words:
         return []
     ends = len(caption.words) - len(words) + 1
-    found = [_match(phrase, words, caption, first) for first in range(ends)]
+    found = [_match_words(phrase, words, caption, first) for first in range(ends)]
     return [candidate for candidate in found if candidate is not None]
 
 
-def _match(phrase: str, words: list[Word], caption: Caption, first: int) -> Candidate | None:
+def _match_words(phrase: str, words: list[Word], caption: Caption, first: int) -> Candidate | None:
     """The occurrence that begins with the caption's word `first`, if there is one."""
     text, last = caption.text, first + len(words) - 1
     found = caption.words[first : last + 1]
-    difference = _difference(words, found)
+    difference = _logit_difference(words, found)
     if difference is None or not _gaps_agree(phrase, words, text, found):
         return None
     if is_joined(text, caption.words, first - 1, first):
@@ -88,7 +88,7 @@ def _inner_span(wanted: Word, found: list[Word]) -> Span:
     return found[0].start, end
 
 
-def _difference(words: list[Word], found: list[Word]) -> int | None:
+def _logit_difference(words: list[Word], found: list[Word]) -> int | None:
     """The largest difference of any word; None where one is another word."""
     worst = EXACT
     for index, (wanted, word) in enumerate(zip(words, found, strict=True)):

@@ -35,13 +35,13 @@ class Word:
 def split_words(text: str) -> list[Word]:
     """The words of `text` in order; punctuation is between them."""
     return [
-        Word(start, end, text[start:end], fold(text[start:end]), kind)
-        for start, end, kind in _pieces(text)
+        Word(start, end, text[start:end], fold_text(text[start:end]), kind)
+        for start, end, kind in _split_pieces(text)
     ]
 
 
 @lru_cache(maxsize=100_000)
-def fold(text: str) -> str:
+def fold_text(text: str) -> str:
     """`text` in the form that is compared: compatible forms, no case, no Latin diacritics."""
     compatible = unicodedata.normalize("NFKC", text).casefold().translate(_ONE_APOSTROPHE)
     letters = unicodedata.normalize("NFD", compatible)
@@ -57,23 +57,23 @@ def _is_latin(letter: str) -> bool:
     return letter < "ɐ" or unicodedata.category(letter) == "Mn"
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int, str]]:
+def _split_pieces(text: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, kind) of every word."""
     at = 0
-    for kind, run in groupby(_kinds(text)):
+    for kind, run in groupby(_letter_kinds(text)):
         size = len(list(run))
         if kind == "letter":
             yield from _without_possessive(text, at, at + size)
         elif kind == "sign":
-            yield from _clusters(text, at, at + size)
+            yield from _split_clusters(text, at, at + size)
         elif kind:
             yield at, at + size, kind
         at += size
 
 
-def _kinds(text: str) -> list[str]:
+def _letter_kinds(text: str) -> list[str]:
     """The kind of each character; "" between words. Marks and inner apostrophes join the word."""
-    kinds = [_kind(letter) for letter in text]
+    kinds = [_letter_kind(letter) for letter in text]
     for index, letter in enumerate(text):
         before = kinds[index - 1] if index else ""
         after = kinds[index + 1] if index + 1 < len(text) else ""
@@ -86,7 +86,7 @@ def _kinds(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=10_000)
-def _kind(letter: str) -> str:
+def _letter_kind(letter: str) -> str:
     if unicodedata.category(letter)[0] not in "LN" and letter != "ー":
         return ""
     name = unicodedata.name(letter, "")
@@ -110,7 +110,7 @@ def _without_possessive(text: str, start: int, end: int) -> Iterator[tuple[int, 
     yield start, end, "letter"
 
 
-def _clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+def _split_clusters(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     """Every character of a spaceless script with the marks that follow it."""
     begin = start
     for index in range(start + 1, end + 1):

@@ -20,8 +20,8 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.rng import check_seed
 from diglot.data.pairs import Pair, PairImage
 from diglot.synth.scene_pairs.config import LEVELS, VERSION, ScenePairsConfig
-from diglot.synth.scene_pairs.warp import Placement, paste
-from diglot.synth.scenes.backgrounds import background, photos_of_side
+from diglot.synth.scene_pairs.warp import Placement, paste_picture
+from diglot.synth.scenes.backgrounds import draw_background, photos_of_side
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.place import tight_box
 from diglot.synth.scenes.pools import Pool
@@ -129,18 +129,18 @@ class ScenePairMaker:
     ) -> "_Scene | None":
         """One scene with the object, or None where too little of it shows."""
         config = self.config
-        canvas = background(self._photos, self._behind, rng)
+        canvas = draw_background(self._photos, self._behind, rng)
         crowded = bool(others)
         count = int(rng.integers(config.others[0], config.others[1] + 1)) if crowded else 0
-        before, after = _split(list(others[:count]), rng)
+        before, after = _split_things(list(others[:count]), rng)
         for pool, name in before:
-            paste(canvas, *self._other(pool, name, rng))
+            paste_picture(canvas, *self._other(pool, name, rng))
         picture, placement = self._place_picture(
             thing, config.object_px, rng, level if target else 0, crowded=crowded
         )
-        visible = paste(canvas, picture, placement) >= _SOLID_ALPHA
+        visible = paste_picture(canvas, picture, placement) >= _SOLID_ALPHA
         for pool, name in after:
-            visible &= paste(canvas, *self._other(pool, name, rng)) == 0
+            visible &= paste_picture(canvas, *self._other(pool, name, rng)) == 0
         solid = np.asarray(picture.getchannel("A")) >= _SOLID_ALPHA
         if visible.sum() < max(1, config.min_visible * solid.sum() if crowded else 1):
             return None
@@ -186,7 +186,7 @@ class _Scene:
     visible: np.ndarray  # bool (H, W): where the object shows
 
 
-def _split(things: list, rng: np.random.Generator) -> tuple[list, list]:
+def _split_things(things: list, rng: np.random.Generator) -> tuple[list, list]:
     """Those behind the object, those in front of it."""
     cut = int(rng.integers(len(things) + 1))
     return things[:cut], things[cut:]

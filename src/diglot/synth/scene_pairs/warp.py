@@ -33,7 +33,7 @@ class Placement:
         return np.array([[cos * side, -sin], [sin * side, cos]])
 
 
-def paste(canvas: Image.Image, picture: Image.Image, placement: Placement) -> np.ndarray:
+def paste_picture(canvas: Image.Image, picture: Image.Image, placement: Placement) -> np.ndarray:
     """Draw an RGBA picture where `placement` puts it; its opacity on the canvas, uint8 (H, W)."""
     corners = placement.to_canvas(np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]))
     limit = np.array(canvas.size)
@@ -41,13 +41,13 @@ def paste(canvas: Image.Image, picture: Image.Image, placement: Placement) -> np
     x1, y1 = np.ceil(corners.max(0) + 1).clip(0, limit).astype(int).tolist()
     alpha = np.zeros((canvas.height, canvas.width), np.uint8)
     if x0 < x1 and y0 < y1:  # else it lies wholly beyond the canvas
-        layer = _warped(picture, placement, (x0, y0, x1, y1))
+        layer = _warp_picture(picture, placement, (x0, y0, x1, y1))
         canvas.paste(layer, (x0, y0), mask=layer)
         alpha[y0:y1, x0:x1] = np.asarray(layer.getchannel("A"))
     return alpha
 
 
-def _warped(
+def _warp_picture(
     picture: Image.Image, placement: Placement, window: tuple[int, int, int, int]
 ) -> Image.Image:
     """The window of the canvas, transparent but for the picture."""

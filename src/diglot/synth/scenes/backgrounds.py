@@ -22,13 +22,13 @@ def photos_of_side(photos: Sequence[Path], side: str) -> list[Path]:
     return [p for i, p in enumerate(photos) if (i % _HELD_OUT_EVERY == 4) == held_out]
 
 
-def background(
+def draw_background(
     photos: Sequence[Path], config: ScenesConfig, rng: np.random.Generator
 ) -> Image.Image:
     """An RGB square of `config.image_px`. Raises DataError for a photo that cannot be read."""
     if not photos or rng.random() < config.texture_share:
-        return _texture(config.image_px, rng)
-    small = _shrunk(photos[int(rng.integers(len(photos)))], config.background_px)
+        return _draw_texture(config.image_px, rng)
+    small = _shrink_photo(photos[int(rng.integers(len(photos)))], config.background_px)
     side = max(1, round(min(small.size) * rng.uniform(0.6, 1.0)))
     left, top = (int(rng.integers(extent - side + 1)) for extent in small.size)
     crop = small.crop((left, top, left + side, top + side))
@@ -36,7 +36,7 @@ def background(
 
 
 @lru_cache(maxsize=1024)
-def _shrunk(path: Path, side_px: int) -> Image.Image:
+def _shrink_photo(path: Path, side_px: int) -> Image.Image:
     photo = decode_image(path)
     factor = side_px / min(photo.size)
     if max(photo.size) > 64 * min(photo.size):
@@ -45,7 +45,7 @@ def _shrunk(path: Path, side_px: int) -> Image.Image:
     return photo.resize(size, Image.Resampling.BICUBIC)
 
 
-def _texture(side_px: int, rng: np.random.Generator) -> Image.Image:
+def _draw_texture(side_px: int, rng: np.random.Generator) -> Image.Image:
     """A soft mottle around one random colour."""
     cells = int(rng.integers(2, 12))
     colour = rng.uniform(40, 215, size=3)

@@ -37,7 +37,7 @@ class _Text:
         """Add object `index` with its article; "another" after the same phrase."""
         phrase = self._mentions[index].phrase
         again = any(self._mentions[other].phrase == phrase for other in self.spans)
-        self.append(("another" if again else words.article(phrase)) + " ")
+        self.append(("another" if again else words.choose_article(phrase)) + " ")
         self.spans[index] = (len(self.text), len(self.text) + len(phrase))
         self.text += phrase
         return self
@@ -52,7 +52,7 @@ class _Text:
         return self
 
 
-def caption(
+def write_caption(
     mentions: Sequence[Mention], style: str, rng: np.random.Generator
 ) -> tuple[str, list[Span]]:
     """A caption in `style` (see config.STYLES) and, per mention, [start, end) of its phrase.
@@ -65,23 +65,23 @@ def caption(
     return text.text, [text.spans[index] for index in range(len(mentions))]
 
 
-def _list(
+def _write_list(
     text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     openings = ("", "there is ", "a picture of ", "this scene shows ", "here we see ")
     text.append(openings[int(rng.integers(len(openings)))]).items(order).append(".")
 
 
-def _sentences(
+def _write_sentences(
     text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     for position, index in enumerate(order):
         if position:
             text.append(" ")
-        _sentence(text, mentions, index, rng)
+        _write_sentence(text, mentions, index, rng)
 
 
-def _sentence(
+def _write_sentence(
     text: _Text, mentions: Sequence[Mention], index: int, rng: np.random.Generator
 ) -> None:
     where = mentions[index].place
@@ -94,12 +94,12 @@ def _sentence(
         text.append(f"{where} is ").name(index).append(".")
 
 
-def _relations(
+def _write_relations(
     text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     pairs = list(zip(order[::2], order[1::2], strict=False))
     for position, (first, second) in enumerate(pairs):
-        how = words.relation(mentions[first].center_xy, mentions[second].center_xy)
+        how = words.name_relation(mentions[first].center_xy, mentions[second].center_xy)
         if position:
             text.append(" ")
         if rng.random() < 0.5:
@@ -109,10 +109,10 @@ def _relations(
             text.append(f"{how} ").name(second).append(" is ").name(first).append(".")
     if len(order) % 2:
         text.append(" " if pairs else "")
-        _sentence(text, mentions, order[-1], rng)
+        _write_sentence(text, mentions, order[-1], rng)
 
 
-def _counts(
+def _write_counts(
     text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     names = [mentions[index].name for index in order]
@@ -121,21 +121,23 @@ def _counts(
         things = ("object", "thing")[int(rng.integers(2))]
         verb = "are" if len(order) > 1 else "is"
         many = things + "s" if len(order) > 1 else things
-        text.append(f"there {verb} {words.number(len(order))} {many}: ").items(order).append(".")
+        text.append(f"there {verb} {words.number_words(len(order))} {many}: ").items(order).append(
+            "."
+        )
         return
     kind = mentions[repeated[0]].name
     same = [index for index in order if mentions[index].name == kind]
-    text.append(f"there are {words.number(len(same))} {words.plural(kind)}: ").items(same).append(
-        "."
-    )
+    text.append(f"there are {words.number_words(len(same))} {words.pluralise_name(kind)}: ").items(
+        same
+    ).append(".")
     others = [index for index in order if mentions[index].name != kind]
     if others:
         text.append(" There is also ").items(others).append(".")
 
 
 _STYLES = {
-    "list": _list,
-    "sentences": _sentences,
-    "relations": _relations,
-    "counts": _counts,
+    "list": _write_list,
+    "sentences": _write_sentences,
+    "relations": _write_relations,
+    "counts": _write_counts,
 }

@@ -15,13 +15,13 @@ from diglot.core import masks
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Region, Sample
 from diglot.synth.scenes import words
-from diglot.synth.scenes.backgrounds import background, photos_of_side
-from diglot.synth.scenes.captions import Mention, caption
+from diglot.synth.scenes.backgrounds import draw_background, photos_of_side
+from diglot.synth.scenes.captions import Mention, write_caption
 from diglot.synth.scenes.config import SCENES_VERSION, ScenesConfig, check_scene_split
 from diglot.synth.scenes.place import Corner, find_places, tight_box
 from diglot.synth.scenes.plan import Plan, PlannedObject, Planner
 from diglot.synth.scenes.pools import Pool
-from diglot.synth.scenes.tint import tint
+from diglot.synth.scenes.tint import tint_picture
 
 _SOLID_ALPHA = 128  # of 255: a pixel is the object's where it is at least half opaque
 
@@ -55,7 +55,7 @@ class SceneMaker:
             "split": self.split,
             "config": asdict(self.config),
             "pools": {pool.name: _pool_info(pool) for pool in self._pools},
-            "photos": _digest(path.name for path in self._photos),
+            "photos": _digest_names(path.name for path in self._photos),
         }
 
     def scene_id(self, index: int) -> str:
@@ -86,8 +86,8 @@ class SceneMaker:
 
     def _compose(self, id: str, rng: np.random.Generator) -> Sample:
         plan = self._planner.draw(rng)
-        canvas = background(self._photos, self.config, rng)
-        pictures = [_picture(thing) for thing in plan.objects]
+        canvas = draw_background(self._photos, self.config, rng)
+        pictures = [_load_picture(thing) for thing in plan.objects]
         corners, owner = self._place(plan, pictures, rng)
         for picture, corner in zip(pictures, corners, strict=True):
             canvas.paste(picture, corner, mask=picture)
@@ -99,14 +99,14 @@ class SceneMaker:
                 label=thing.name,
                 span=span,
                 box=tight_box(mask),
-                mask=masks.encode(mask),
+                mask=masks.encode_mask(mask),
                 source=f"{thing.pool.name}/{thing.key}",
             )
             for thing, mask, span in zip(plan.objects, visible, spans, strict=True)
         )
         return Sample.captioned(
             id=id,
-            image=_jpeg(canvas, self.config.jpeg_quality),
+            image=_encode_jpeg(canvas, self.config.jpeg_quality),
             size_hw=(canvas.height, canvas.width),
             caption=text,
             regions=regions,
@@ -132,9 +132,9 @@ class SceneMaker:
 
     def _in_two_places(self, corners: Sequence[Corner], owner: np.ndarray) -> bool:
         """Whether objects 0 and 1, of one kind, would be described by different places."""
-        first, second = (_center(owner == index) for index in (0, 1))
+        first, second = (_mask_center(owner == index) for index in (0, 1))
         px = self.config.image_px
-        return words.place(first, px) != words.place(second, px)
+        return words.name_place(first, px) != words.name_place(second, px)
 
     def _caption(
         self, plan: Plan, visible: list[np.ndarray], rng: np.random.Generator
@@ -143,13 +143,13 @@ class SceneMaker:
             Mention(
                 name=thing.name,
                 phrase=thing.phrase,
-                center_xy=(center := _center(mask)),
-                place=words.place(center, self.config.image_px),
+                center_xy=(center := _mask_center(mask)),
+                place=words.name_place(center, self.config.image_px),
             )
             for thing, mask in zip(plan.objects, visible, strict=True)
         ]
         styles = self.config.styles
-        return caption(mentions, styles[int(rng.integers(len(styles)))], rng)
+        return write_caption(mentions, styles[int(rng.integers(len(styles)))], rng)
 
 
 def scene_index(id: str) -> int:
@@ -157,17 +157,17 @@ def scene_index(id: str) -> int:
     return int(id.rsplit("-", 1)[1])
 
 
-def _picture(thing: PlannedObject) -> Image.Image:
+def _load_picture(thing: PlannedObject) -> Image.Image:
     picture = thing.pool.render(thing.key, thing.size_px)
-    return tint(picture, thing.colour) if thing.colour else picture
+    return tint_picture(picture, thing.colour) if thing.colour else picture
 
 
-def _center(mask: np.ndarray) -> tuple[float, float]:
+def _mask_center(mask: np.ndarray) -> tuple[float, float]:
     x0, y0, x1, y1 = tight_box(mask)
     return (x0 + x1) / 2, (y0 + y1) / 2
 
 
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
+def _encode_jpeg(picture: Image.Image, quality: int) -> bytes:
     buffer = BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
@@ -175,8 +175,8 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 def _pool_info(pool: Pool) -> dict[str, Any]:
     keys = (key for n in pool.names for side in ("train", "test") for key in pool.pictures(n, side))
-    return {"share": pool.share, "names": len(pool.names), "pictures": _digest(keys)}
+    return {"share": pool.share, "names": len(pool.names), "pictures": _digest_names(keys)}
 
 
-def _digest(names: Any) -> str:
+def _digest_names(names: Any) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

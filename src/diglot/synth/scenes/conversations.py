@@ -77,13 +77,13 @@ class ConversationMaker:
         sample = self.scenes.scene(index)
         mine, absent = self._only_here(index), self._only_here(index ^ 1)
         rng, pair_rng = self._rng(index, "own"), self._rng(index // 2, "pair")
-        scene = Scene(sample=sample, config=self.scenes.config, absent=_pick(absent, rng))
+        scene = Scene(sample=sample, config=self.scenes.config, absent=_pick_name(absent, rng))
         asked: dict[str, Exchange] = {}
         # one coin for both scenes of a pair: is presence asked, and of which of the two's kinds
         coin, share = pair_rng.integers(2), self.config.exchanges / len(self.config.kinds)
         if "presence" in self.config.kinds and pair_rng.random() < share:
             ours = coin == index % 2
-            if name := _pick(mine if ours else absent, pair_rng):
+            if name := _pick_name(mine if ours else absent, pair_rng):
                 asked["presence"] = ask_presence(scene, name, rng)
         self._ask_others(scene, asked, rng)
         exchanges = [asked[kind] for kind in KINDS if kind in asked]
@@ -115,7 +115,7 @@ class ConversationMaker:
         return np.random.default_rng([self.scenes.seed, zlib.crc32(words.encode()), number])
 
 
-def _pick(names: Sequence[str], rng: np.random.Generator) -> str | None:
+def _pick_name(names: Sequence[str], rng: np.random.Generator) -> str | None:
     return names[int(rng.integers(len(names)))] if names else None
 
 

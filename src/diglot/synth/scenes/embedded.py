@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.cifar10 import cifar10
+from diglot.embedded.cifar10 import load_cifar10
 from diglot.embedded.emoji import emoji_files
 from diglot.embedded.photos import photo_files
 from diglot.synth.scenes.pools import ArrayPool, Pool, SvgPool
@@ -13,7 +13,7 @@ from diglot.synth.scenes.pools import ArrayPool, Pool, SvgPool
 def embedded_pools(*, cifar_share: float = 0.5) -> list[Pool]:
     """CIFAR-10's ten kinds and 41 emoji, fetched if needed: 51 kinds for scenes."""
     photographs = ArrayPool(
-        "cifar10", {"train": cifar10("train"), "test": cifar10("test")}, share=cifar_share
+        "cifar10", {"train": load_cifar10("train"), "test": load_cifar10("test")}, share=cifar_share
     )
     return [photographs, SvgPool("emoji", find_emoji())]
 

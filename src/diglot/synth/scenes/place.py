@@ -25,13 +25,13 @@ def find_places(
     more than `max_overlap` of the smaller. `accepts(corners, owner)` may refuse a whole layout.
     """
     for _ in range(_TRIES):
-        found = _try(solids, side_px, rng, max_overlap, min_visible)
+        found = _try_corners(solids, side_px, rng, max_overlap, min_visible)
         if found is not None and (accepts is None or accepts(*found)):
             return found
     return None
 
 
-def _try(
+def _try_corners(
     solids: Sequence[np.ndarray],
     side_px: int,
     rng: np.random.Generator,
@@ -48,7 +48,7 @@ def _try(
             x = int(rng.integers(side_px - width + 1))
             y = int(rng.integers(side_px - height + 1))
             box = (x, y, x + width, y + height)
-            if any(_overlap(box, other) > max_overlap for other in boxes):
+            if any(_overlap_share(box, other) > max_overlap for other in boxes):
                 continue
             under = owner[y : y + height, x : x + width]
             hidden = np.bincount(under[solid] + 1, minlength=index + 1)[1 : index + 1]
@@ -63,7 +63,7 @@ def _try(
     return [(x, y) for x, y, _, _ in boxes], owner
 
 
-def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> float:
+def _overlap_share(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> float:
     """Intersection of two boxes over the smaller box."""
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])

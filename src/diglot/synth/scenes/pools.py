@@ -71,7 +71,7 @@ class ArrayPool:
         """The photograph as RGBA, its longest side `size_px`."""
         side, number = key.split("/")
         photo = Image.fromarray(np.asarray(self._images[side][int(number)]))
-        return _rounded(_scaled(photo, size_px))
+        return _round_corners(_scale_picture(photo, size_px))
 
 
 class SvgPool:
@@ -94,7 +94,7 @@ class SvgPool:
 
     def render(self, key: str, size_px: int) -> Image.Image:
         """The drawing as RGBA, cut to what shows. Raises DataError for a broken one."""
-        return _scaled(render_svg(self._files[key.removeprefix("all/")]), size_px)
+        return _scale_picture(render_svg(self._files[key.removeprefix("all/")]), size_px)
 
 
 class FolderPool:
@@ -160,9 +160,9 @@ class FolderPool:
 
         Raises DataError for a picture that cannot be decoded or shows nothing.
         """
-        picture = _decoded(self._files[key])
-        scaled = _scaled(picture, size_px)
-        return scaled if scaled.mode == "RGBA" else _rounded(scaled)
+        picture = _decode_picture(self._files[key])
+        scaled = _scale_picture(picture, size_px)
+        return scaled if scaled.mode == "RGBA" else _round_corners(scaled)
 
 
 def _named_pictures(root: Path) -> dict[str, list[Path]]:
@@ -178,10 +178,10 @@ def _named_pictures(root: Path) -> dict[str, list[Path]]:
 
 
 @lru_cache(maxsize=256)
-def _decoded(path: Path) -> Image.Image:
+def _decode_picture(path: Path) -> Image.Image:
     picture = decode_rgba(path)
     picture.thumbnail((512, 512))
-    return _cut(picture, where=str(path)) if picture.mode == "RGBA" else picture
+    return _cut_margins(picture, where=str(path)) if picture.mode == "RGBA" else picture
 
 
 @lru_cache(maxsize=512)
@@ -199,23 +199,23 @@ def render_svg(path: Path) -> Image.Image:
         picture = Image.open(BytesIO(png), formats=["PNG"]).convert("RGBA")
     except (ValueError, OSError) as error:
         raise DataError(f"drawing cannot be rendered ({error})", where=str(path)) from error
-    return _cut(picture, where=str(path))
+    return _cut_margins(picture, where=str(path))
 
 
-def _cut(picture: Image.Image, *, where: str) -> Image.Image:
+def _cut_margins(picture: Image.Image, *, where: str) -> Image.Image:
     box = picture.getchannel("A").point([255 * (alpha >= 128) for alpha in range(256)]).getbbox()
     if box is None:
         raise DataError("picture is fully transparent", where=where)
     return picture.crop(box)
 
 
-def _scaled(picture: Image.Image, size_px: int) -> Image.Image:
+def _scale_picture(picture: Image.Image, size_px: int) -> Image.Image:
     factor = size_px / max(picture.size)
     width, height = (max(1, round(side * factor)) for side in picture.size)
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _rounded(photo: Image.Image) -> Image.Image:
+def _round_corners(photo: Image.Image) -> Image.Image:
     photo.putalpha(_soft_corners(photo.size))
     return photo
 

@@ -92,11 +92,11 @@ Ask = Callable[[Scene, Free, np.random.Generator], Exchange | None]
 def ask_presence(scene: Scene, name: str, rng: np.random.Generator) -> Exchange:
     """Is there a `name`?"""
     found = [i for i, thing in enumerate(scene.things) if thing.name == name]
-    one = f"{words.article(name)} "
+    one = f"{words.choose_article(name)} "
     named: Part = (found[0], name) if len(found) == 1 else name
     forms = (("Is there ", one, named, " in the picture?"), ("Does it show ", one, named, "?"))
     return Exchange(
-        question=_pick(forms, rng),
+        question=_pick_choice(forms, rng),
         answer=("Yes." if found else "No.",),
         objects=frozenset(found),
     )
@@ -108,7 +108,8 @@ def ask_total(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
         return None
     forms = ("How many objects are in the picture?", "How many things does it show?")
     return Exchange(
-        question=(_pick(forms, rng),), answer=(_sentence(words.number(len(scene.things))),)
+        question=(_pick_choice(forms, rng),),
+        answer=(_make_sentence(words.number_words(len(scene.things))),),
     )
 
 
@@ -118,12 +119,12 @@ def ask_count(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
     if scene.absent is None or not {1, 2} <= set(by_number):
         return None  # else the question would betray which answers there can be
     wanted = int(rng.integers(3))
-    name = _pick(by_number[wanted], rng) if wanted else scene.absent
-    form = _pick(("How many {} are there?", "How many {} does the picture show?"), rng)
-    answer = words.number(wanted) if wanted else "none"
+    name = _pick_choice(by_number[wanted], rng) if wanted else scene.absent
+    form = _pick_choice(("How many {} are there?", "How many {} does the picture show?"), rng)
+    answer = words.number_words(wanted) if wanted else "none"
     return Exchange(
-        question=(form.format(words.plural(name)),),
-        answer=(_sentence(answer),),
+        question=(form.format(words.pluralise_name(name)),),
+        answer=(_make_sentence(answer),),
         objects=frozenset(i for i, thing in enumerate(scene.things) if thing.name == name),
     )
 
@@ -135,11 +136,17 @@ def ask_relation(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange
         return None
     first, second = (int(i) for i in rng.permutation(named)[:2])
     things = scene.things
-    how = words.relation(things[first].center_xy, things[second].center_xy)
+    how = words.name_relation(things[first].center_xy, things[second].center_xy)
     yes = bool(rng.integers(2))
     asked = how if yes else _OPPOSITE[how]
     return Exchange(
-        question=("Is the ", _named(scene, first), f" {asked} the ", _named(scene, second), "?"),
+        question=(
+            "Is the ",
+            _name_thing(scene, first),
+            f" {asked} the ",
+            _name_thing(scene, second),
+            "?",
+        ),
         answer=("Yes." if yes else "No.",),
         objects=frozenset({first, second}),
     )
@@ -151,12 +158,12 @@ def ask_colour(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange |
     tinted = [i for i in free if things[i].colour and scene.naming(i) == things[i].name]
     if not tinted:
         return None
-    index = _pick(tinted, rng)
+    index = _pick_choice(tinted, rng)
     forms = (("What colour is the ", "?"), ("Which colour does the ", " have?"))
-    before, after = _pick(forms, rng)
+    before, after = _pick_choice(forms, rng)
     return Exchange(
         question=(before, (index, things[index].name), after),
-        answer=(_sentence(things[index].colour or ""),),
+        answer=(_make_sentence(things[index].colour or ""),),
         objects=frozenset({index}),
     )
 
@@ -166,15 +173,15 @@ def ask_place(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
     named = [i for i in free if scene.naming(i)]
     if not named:
         return None
-    index = _pick(named, rng)
+    index = _pick_choice(named, rng)
     center_xy = scene.things[index].center_xy
-    if rng.random() >= _rarity(center_xy, scene.config):
+    if rng.random() >= _corner_rarity(center_xy, scene.config):
         return None
     forms = (("Where is the ", "?"), ("Where in the picture is the ", "?"))
-    before, after = _pick(forms, rng)
+    before, after = _pick_choice(forms, rng)
     return Exchange(
-        question=(before, _named(scene, index), after),
-        answer=(_sentence(words.place(center_xy, scene.config.image_px)),),
+        question=(before, _name_thing(scene, index), after),
+        answer=(_make_sentence(words.name_place(center_xy, scene.config.image_px)),),
         objects=frozenset({index}),
     )
 
@@ -183,11 +190,11 @@ def ask_name(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | N
     """What is in a box?"""
     if not free:
         return None
-    index = _pick(list(free), rng)
+    index = _pick_choice(list(free), rng)
     thing = scene.things[index]
     forms = ("What is in the region {}?", "Name the object in the box {}.")
-    question = _pick(forms, rng).format(write_box(unit_box(thing.box, scene.sample.size_hw)))
-    answer = (f"{words.article(thing.phrase).capitalize()} ", (index, thing.phrase), ".")
+    question = _pick_choice(forms, rng).format(write_box(unit_box(thing.box, scene.sample.size_hw)))
+    answer = (f"{words.choose_article(thing.phrase).capitalize()} ", (index, thing.phrase), ".")
     return Exchange(question=(question,), answer=answer, objects=frozenset({index}))
 
 
@@ -196,11 +203,11 @@ def ask_box(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | No
     named = [i for i in free if scene.naming(i)]
     if not named:
         return None
-    index = _pick(named, rng)
+    index = _pick_choice(named, rng)
     forms = (("Give the box of the ", "."), ("Which region shows the ", "?"))
-    before, after = _pick(forms, rng)
+    before, after = _pick_choice(forms, rng)
     return Exchange(
-        question=(before, _named(scene, index), after),
+        question=(before, _name_thing(scene, index), after),
         answer=(write_box(unit_box(scene.things[index].box, scene.sample.size_hw)),),
         objects=frozenset({index}),
     )
@@ -215,7 +222,7 @@ def ask_description(scene: Scene, free: Free, rng: np.random.Generator) -> Excha
         answer += [caption[at:start], (index, caption[start:end])]
         at = end
     forms = ("Describe the picture.", "What does the picture show?")
-    return Exchange(question=(_pick(forms, rng),), answer=(*answer, caption[at:]))
+    return Exchange(question=(_pick_choice(forms, rng),), answer=(*answer, caption[at:]))
 
 
 # In the order of a conversation: what comes first must not give away the answer of a later one.
@@ -242,7 +249,7 @@ def _free_kinds(scene: Scene, free: Free) -> dict[int, list[str]]:
     return found
 
 
-def _rarity(center_xy: tuple[float, float], config: ScenesConfig) -> float:
+def _corner_rarity(center_xy: tuple[float, float], config: ScenesConfig) -> float:
     """How often a corner holds an object, over how often the place of this one does; in (0, 1].
 
     The centre of an object of middling size lies evenly between half its size from either edge.
@@ -255,13 +262,13 @@ def _rarity(center_xy: tuple[float, float], config: ScenesConfig) -> float:
     return (outer / inner) ** sum(in_middle)
 
 
-def _named(scene: Scene, index: int) -> Part:
+def _name_thing(scene: Scene, index: int) -> Part:
     return index, scene.naming(index) or scene.things[index].name
 
 
-def _pick(choices: Sequence[_T], rng: np.random.Generator) -> _T:
+def _pick_choice(choices: Sequence[_T], rng: np.random.Generator) -> _T:
     return choices[int(rng.integers(len(choices)))]
 
 
-def _sentence(answer: str) -> str:
+def _make_sentence(answer: str) -> str:
     return answer[:1].upper() + answer[1:] + "."

@@ -15,7 +15,7 @@ COLOURS = {  # sRGB
 _CONTRAST = 0.9  # of the drawing's light and dark that stays
 
 
-def tint(picture: Image.Image, colour: str) -> Image.Image:
+def tint_picture(picture: Image.Image, colour: str) -> Image.Image:
     """`picture` (RGBA) in shades of `colour`, a key of COLOURS, that colour on average.
 
     Lighter parts go towards white, darker ones towards black; alpha is kept.

@@ -35,7 +35,7 @@ _PLACES = {
 }
 
 
-def article(phrase: str) -> str:
+def choose_article(phrase: str) -> str:
     """ "a" or "an", by the sound that `phrase` begins with."""
     word = phrase.lower()
     if word.startswith(_VOWEL_SOUND):
@@ -43,7 +43,7 @@ def article(phrase: str) -> str:
     return "an" if word[0] in "aeiou" and not word.startswith(_CONSONANT_SOUND) else "a"
 
 
-def plural(name: str) -> str:
+def pluralise_name(name: str) -> str:
     """More than one `name`; only its last word changes."""
     *first, last = name.split(" ")
     return " ".join([*first, _plural_word(last)])
@@ -59,18 +59,18 @@ def _plural_word(word: str) -> str:
     return word + "s"
 
 
-def number(count: int) -> str:
+def number_words(count: int) -> str:
     """A count in words up to twelve, then in digits."""
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
-def place(center_xy: tuple[float, float], image_px: int) -> str:
+def name_place(center_xy: tuple[float, float], image_px: int) -> str:
     """Which of the nine fields of a square picture a point lies in: "at the top left"."""
     column, row = (min(2, int(3 * value / image_px)) for value in center_xy)
     return _PLACES[row, column]
 
 
-def relation(first_xy: tuple[float, float], second_xy: tuple[float, float]) -> str:
+def name_relation(first_xy: tuple[float, float], second_xy: tuple[float, float]) -> str:
     """Where the first point lies as seen from the second: "to the left of"."""
     dx, dy = first_xy[0] - second_xy[0], first_xy[1] - second_xy[1]
     if abs(dx) >= abs(dy):

@@ -65,11 +65,11 @@ def write_scenes(
             )
         rejected = Rejected(folder / REJECTED)
         index = scene_index(writer.ids[-1]) + 1 if writer.ids else 0
-        _fill(maker, writer, rejected, index, count, report)
+        _fill_split(maker, writer, rejected, index, count, report)
     return rejected
 
 
-def _fill(
+def _fill_split(
     maker: Maker,
     writer: DatasetWriter,
     rejected: Rejected,

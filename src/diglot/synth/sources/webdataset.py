@@ -26,7 +26,9 @@ class WebDatasetSource:
     def list_items(self) -> Iterator[Item]:
         """(tar, key, members) of every record with a picture or caption."""
         for path in sorted(self._root.glob("*.tar")):
-            for key, members in groupby(_members(path), lambda member: _key(member[0])):
+            for key, members in groupby(
+                _iterate_members(path), lambda member: _sample_key(member[0])
+            ):
                 yield path.name, key, tuple(members)
 
     def read_item(self, item: Item) -> Sample | Dropped:
@@ -70,7 +72,7 @@ class WebDatasetSource:
         return {"kind": "webdataset", "name": self._root.resolve().name}
 
 
-def _members(path: Path) -> Iterator[Member]:
+def _iterate_members(path: Path) -> Iterator[Member]:
     """Every regular member's name, offset and size, from the headers alone."""
     try:
         with tarfile.open(path, "r:") as archive:
@@ -82,6 +84,6 @@ def _members(path: Path) -> Iterator[Member]:
         raise ConfigError(f"not a tar file ({error})", where=str(path)) from error
 
 
-def _key(name: str) -> str:
+def _sample_key(name: str) -> str:
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]

@@ -69,7 +69,7 @@ class BoxesStep:
             box = clip_box(detection.box, draft.sample.size_hw, slack_px=self._config.slack_px)
             if isinstance(box, str) or not 0 <= detection.score <= 1:
                 reason = box if isinstance(box, str) else "the score is no number in [0, 1]"
-                lost.append(_lost(detection, reason))
+                lost.append(_lose_detection(detection, reason))
             else:
                 good.append(Detection(**{**vars(detection), "box": box}))
         return sorted(good, key=lambda d: -d.score), lost
@@ -100,7 +100,7 @@ def clip_box(box: Sequence[float], size_hw: SizeHW, *, slack_px: float) -> Box |
     return clipped
 
 
-def _lost(detection: Detection, reason: str) -> LostRegion:
+def _lose_detection(detection: Detection, reason: str) -> LostRegion:
     box = tuple(float(v) for v in detection.box)
     return LostRegion(reason=reason, phrase=detection.label, box=box, score=float(detection.score))
 

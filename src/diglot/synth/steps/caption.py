@@ -50,7 +50,9 @@ class CaptionStep:
         asked = [d for d in batch if not (self._config.only_missing and d.sample.caption.strip())]
         written = iter(self._writer.write_captions(asked) if asked else [])
         waiting = {id(draft) for draft in asked}
-        return [self._finish(d, next(written)) if id(d) in waiting else _leave(d) for d in batch]
+        return [
+            self._finish(d, next(written)) if id(d) in waiting else _leave_caption(d) for d in batch
+        ]
 
     def _finish(self, draft: Draft, written: Draft | DataError) -> Draft | Dropped:
         if isinstance(written, DataError):
@@ -60,7 +62,7 @@ class CaptionStep:
         return written.with_sample(lineage=(*written.sample.lineage, self.lineage))
 
 
-def _leave(draft: Draft) -> Draft:
+def _leave_caption(draft: Draft) -> Draft:
     line = Lineage(step="caption", model="given", revision="left as it was")
     return draft.with_sample(lineage=(*draft.sample.lineage, line))
 

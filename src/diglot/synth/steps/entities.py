@@ -92,10 +92,10 @@ class AskingFinder:
             Question(prompt=self._prompt.fill(caption=text), schema=Entities) for text in captions
         ]
         answers = self._answerer.answer_questions(questions)
-        return [a if isinstance(a, DataError) else _listed(a) for a in answers]
+        return [a if isinstance(a, DataError) else _read_listed(a) for a in answers]
 
 
-def _listed(answer: str) -> list[Phrase]:
+def _read_listed(answer: str) -> list[Phrase]:
     entities = Entities.model_validate_json(answer).entities
     return [
         Phrase(text=e.phrase.strip(), occurrence=e.occurrence) for e in entities if e.phrase.strip()

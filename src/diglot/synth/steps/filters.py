@@ -49,7 +49,7 @@ class FiltersStep:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._tests = list(_tests(config))
+        self._tests = list(_list_tests(config))
         given = {key: value for key, value in vars(config).items() if value}
         self.lineage = Lineage(
             step="filters", revision=", ".join(f"{key} {value}" for key, value in given.items())
@@ -65,12 +65,12 @@ class FiltersStep:
         for region in draft.sample.regions:
             reason = self._why_removed(region, draft.sample.size_hw)
             if reason:
-                lost.append(_lost(region, reason))
+                lost.append(_lose_region(region, reason))
             else:
                 kept.append(region)
         if len(kept) < self._config.min_regions:
             return Dropped(
-                id=draft.sample.id, reason="too few regions", detail=_reasons(draft, lost)
+                id=draft.sample.id, reason="too few regions", detail=_count_reasons(draft, lost)
             )
         return draft.keep_regions(kept, lost)
 
@@ -78,7 +78,7 @@ class FiltersStep:
         return next((reason for reason, passes in self._tests if not passes(region, size_hw)), "")
 
 
-def _tests(config: Config) -> Iterator[Test]:
+def _list_tests(config: Config) -> Iterator[Test]:
     score, grid, box = config.min_score, config.patch_grid, config.max_box_share
     mask, fill = config.min_mask_share, config.min_mask_of_box
     if score is not None:
@@ -104,14 +104,14 @@ def _box_px(region: Region) -> float:
 
 def _mask_px(region: Region) -> float:
     """The mask's area; a region without a mask has none to fall short of."""
-    return float("inf") if region.mask is None else float(masks.area(region.mask))
+    return float("inf") if region.mask is None else float(masks.mask_area(region.mask))
 
 
-def _lost(region: Region, reason: str) -> LostRegion:
+def _lose_region(region: Region, reason: str) -> LostRegion:
     return LostRegion(reason=reason, phrase=region.phrase, box=region.box, score=region.score)
 
 
-def _reasons(draft: Draft, lost: list[LostRegion]) -> str:
+def _count_reasons(draft: Draft, lost: list[LostRegion]) -> str:
     reasons = [region.reason for region in (*draft.lost, *lost)]
     return ", ".join(f"{reasons.count(reason)} x {reason}" for reason in dict.fromkeys(reasons))
 

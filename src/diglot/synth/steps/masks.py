@@ -40,10 +40,10 @@ class MasksStep:
         boxes = [np.array([r.box for r in draft.sample.regions], np.float64) for draft in asked]
         pictures = [draft.picture for draft in asked]
         found = iter(self._segmenter.segment_boxes(pictures, boxes) if asked else [])
-        return [_finish(d, next(found)) if d.sample.regions else d for d in batch]
+        return [_finish_draft(d, next(found)) if d.sample.regions else d for d in batch]
 
 
-def _finish(draft: Draft, found: Sequence[tuple[np.ndarray, float]]) -> Draft:
+def _finish_draft(draft: Draft, found: Sequence[tuple[np.ndarray, float]]) -> Draft:
     regions = draft.sample.regions
     if len(found) != len(regions):
         raise DataError("another number of masks than boxes", expected=len(regions), got=len(found))
@@ -51,9 +51,9 @@ def _finish(draft: Draft, found: Sequence[tuple[np.ndarray, float]]) -> Draft:
     for region, (mask_HW, _) in zip(regions, found, strict=True):
         reason = _why_unusable(mask_HW, draft)
         if reason:
-            lost.append(_lost(region, reason))
+            lost.append(_lose_region(region, reason))
         else:
-            kept.append(replace(region, mask=masks.encode(np.ascontiguousarray(mask_HW))))
+            kept.append(replace(region, mask=masks.encode_mask(np.ascontiguousarray(mask_HW))))
     return draft.keep_regions(kept, lost)
 
 
@@ -63,7 +63,7 @@ def _why_unusable(mask_HW: np.ndarray, draft: Draft) -> str:
     return "" if mask_HW.any() else "the mask is empty"
 
 
-def _lost(region: Region, reason: str) -> LostRegion:
+def _lose_region(region: Region, reason: str) -> LostRegion:
     return LostRegion(reason=reason, phrase=region.phrase, box=region.box, score=region.score)
 
 

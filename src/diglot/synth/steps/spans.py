@@ -38,11 +38,11 @@ class SpansStep:
 
     def _find(self, draft: Draft) -> Draft | Dropped:
         caption = draft.sample.caption
-        spans = _assign(draft)
+        spans = _assign_occurrences(draft)
         kept, lost = [], []
         for region, span in zip(draft.sample.regions, spans, strict=True):
             if span is None:
-                lost.append(_lost(region, self._config.missing))
+                lost.append(_lose_region(region, self._config.missing))
             if span is not None or self._config.missing == "keep":
                 kept.append(_with_span(region, span, caption))
         if sum(region.span is not None for region in kept) < self._config.min_spans:
@@ -50,7 +50,7 @@ class SpansStep:
         return draft.keep_regions(kept, lost)
 
 
-def _assign(draft: Draft) -> list[Span | None]:
+def _assign_occurrences(draft: Draft) -> list[Span | None]:
     """Spans known before stay; the others are found among what the caption has left."""
     regions = draft.sample.regions
     occurrences = {p.text: p.occurrence for p in draft.phrases if p.occurrence}
@@ -77,7 +77,7 @@ def _with_span(region: Region, span: Span | None, caption: str) -> Region:
     )
 
 
-def _lost(region: Region, missing: str) -> LostRegion:
+def _lose_region(region: Region, missing: str) -> LostRegion:
     kept = "without a span" if missing == "keep" else "removed"
     return LostRegion(
         reason=f"the phrase is not in the caption ({kept})",

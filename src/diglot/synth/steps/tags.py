@@ -59,10 +59,10 @@ class TagsStep:
             for draft in batch
         ]
         answers = self._answerer.answer_questions(questions)
-        return [_finish(d, answer) for d, answer in zip(batch, answers, strict=True)]
+        return [_finish_draft(d, answer) for d, answer in zip(batch, answers, strict=True)]
 
 
-def _finish(draft: Draft, answer: str | DataError) -> Draft | Dropped:
+def _finish_draft(draft: Draft, answer: str | DataError) -> Draft | Dropped:
     if isinstance(answer, DataError):
         return Dropped.from_error(draft.sample.id, answer)
     tags = [" ".join(tag.lower().split()) for tag in Tags.model_validate_json(answer).tags]

@@ -67,7 +67,7 @@ class TextStep:
     def _pieces(self, words: Sequence[ReadWord]) -> list[ReadWord]:
         if self._config.unit == "word":
             return list(words)
-        return [_join(list(line)) for _, line in groupby(words, lambda word: word.line)]
+        return [_join_words(list(line)) for _, line in groupby(words, lambda word: word.line)]
 
     def _write(
         self, draft: Draft, pieces: Sequence[tuple[ReadWord, Box]], lost: list[LostRegion]
@@ -90,7 +90,7 @@ class TextStep:
         return Region(phrase=text, span=span, box=box, label="text", score=score, source=source)
 
 
-def _join(words: list[ReadWord]) -> ReadWord:
+def _join_words(words: list[ReadWord]) -> ReadWord:
     """A line: its words with spaces, the box around them, the least score."""
     x0, y0, x1, y1 = zip(*(word.box for word in words), strict=True)
     box = (min(x0), min(y0), max(x1), max(y1))

@@ -119,11 +119,15 @@ def draw_ticks(
     for tick, label in zip(axis.ticks, axis.labels, strict=True):
         if upright:
             y = y1 - axis.share(tick) * (y1 - y0)
-            canvas.draw.line((x0 if grid else x0 - 4, y, x1 if grid else x0, y), fill=_faint(style))
+            canvas.draw.line(
+                (x0 if grid else x0 - 4, y, x1 if grid else x0, y), fill=_faint_colour(style)
+            )
             label_left(canvas, label, box, y, how)
         else:
             x = x0 + axis.share(tick) * (x1 - x0)
-            canvas.draw.line((x, y0 if grid else y1, x, y1 if grid else y1 + 4), fill=_faint(style))
+            canvas.draw.line(
+                (x, y0 if grid else y1, x, y1 if grid else y1 + 4), fill=_faint_colour(style)
+            )
             label_below(canvas, label, box, x, how)
 
 
@@ -149,7 +153,7 @@ def draw_edges(canvas: Canvas, box: Box, style: PageStyle, *, all_sides: bool) -
         canvas.draw.line((x0, y0, x0, y1, x1, y1), fill=style.ink, width=2)
 
 
-def _faint(style: PageStyle) -> Colour:
+def _faint_colour(style: PageStyle) -> Colour:
     red, green, blue = (
         round(0.65 * p + 0.35 * i) for p, i in zip(style.paper, style.ink, strict=True)
     )
@@ -159,18 +163,20 @@ def _faint(style: PageStyle) -> Colour:
 def _legend_beside(canvas: Canvas, around: Around, start: XY, how: Lettering) -> None:
     x, y = start
     for name, colour in around.legend:
-        _entry(canvas, name, colour, x, y + how.size_px, how)
+        _write_entry(canvas, name, colour, x, y + how.size_px, how)
         y += 1.3 * how.line_px
 
 
 def _legend_above(canvas: Canvas, around: Around, start: XY, how: Lettering) -> None:
     x, y = start
     for name, colour in around.legend:
-        _entry(canvas, name, colour, x, y + 0.3 * how.size_px, how)
+        _write_entry(canvas, name, colour, x, y + 0.3 * how.size_px, how)
         x += _SWATCH_PX + how.width(name) + 4 * _GAP
 
 
-def _entry(canvas: Canvas, name: str, colour: Colour, x: float, y: float, how: Lettering) -> None:
+def _write_entry(
+    canvas: Canvas, name: str, colour: Colour, x: float, y: float, how: Lettering
+) -> None:
     square = (x, y - _SWATCH_PX + 1, x + _SWATCH_PX, y + 1)
     canvas.draw.rectangle(square, fill=colour)
     canvas.write(name, x + _SWATCH_PX + _GAP, y, how)

@@ -36,7 +36,7 @@ class Lettering:
 
     def width(self, text: str) -> int:
         """Px from the text's start to the end of its last glyph."""
-        glyphs = [_glyph(self.face, self.size_px, c) for c in self.drawn(text)]
+        glyphs = [_measure_glyph(self.face, self.size_px, c) for c in self.drawn(text)]
         return sum(advance for _, advance in glyphs) + self.spacing_px * (len(text) - 1)
 
     @property
@@ -73,7 +73,7 @@ class Canvas:
         """Draw text from `x` on and mark it, as `key` or the text itself. Returns its ink's box."""
         pen, y, parts = round(x), round(baseline), []
         for character in how.drawn(text):
-            ink, advance = _glyph(how.face, how.size_px, character)
+            ink, advance = _measure_glyph(how.face, how.size_px, character)
             if ink is not None:
                 font = how.face.at(how.size_px)
                 self.draw.text((pen, y), character, fill=how.colour, font=font, anchor="ls")
@@ -116,7 +116,7 @@ def boxes_overlap(a: Box, b: Box) -> bool:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _glyph(face: Face, size_px: int, character: str) -> tuple[Box | None, int]:
+def _measure_glyph(face: Face, size_px: int, character: str) -> tuple[Box | None, int]:
     """The ink's box from the pen's place on the baseline (None: no ink), and the pen's way on."""
     font = face.at(size_px)
     mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")

@@ -67,7 +67,9 @@ def draw_lines(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Ca
         label_below(canvas, category, box, x, how)
     corners, width = rng.choice((0, 3, 4)), rng.choice((2, 3, 4))
     for s in range(len(data.series)):
-        points = [(x, _height(axis, v, box)) for x, v in zip(x_K, data.values_SK[s], strict=True)]
+        points = [
+            (x, _value_height(axis, v, box)) for x, v in zip(x_K, data.values_SK[s], strict=True)
+        ]
         colour = style.parts[plan.colours[s]]
         canvas.draw.line(points, fill=colour, width=width)
         for point, category in zip(points, data.categories, strict=True):
@@ -87,7 +89,7 @@ def _all_values(data: ChartData) -> list[float]:
     return [value for values_K in data.values_SK for value in values_K]
 
 
-def _height(axis: Axis, value: float, box: Box) -> float:
+def _value_height(axis: Axis, value: float, box: Box) -> float:
     return box[3] - axis.share(value) * (box[3] - box[1])
 
 

@@ -57,7 +57,9 @@ def draw_pie(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canv
         place = _on_ray(middle, towards, reach)
         canvas.mark(f"slice {data.categories[k]}", place, square_around(place, _SLICE_PX))
         if named_around:
-            _name(canvas, data.categories[k], _on_ray(middle, towards, radius + 10), towards, how)
+            _write_name(
+                canvas, data.categories[k], _on_ray(middle, towards, radius + 10), towards, how
+            )
     if hole:
         canvas.draw.ellipse(square_around(middle, hole), fill=style.paper)
     return canvas
@@ -99,7 +101,7 @@ def _on_ray(start: XY, towards: float, far: float) -> XY:
     return start[0] + far * math.cos(towards), start[1] + far * math.sin(towards)
 
 
-def _name(canvas: Canvas, text: str, at: XY, towards: float, how: Lettering) -> None:
+def _write_name(canvas: Canvas, text: str, at: XY, towards: float, how: Lettering) -> None:
     """Text beside a point on the rim, on the side away from the pie."""
     left = at[0] + (math.cos(towards) - 1) / 2 * how.width(text)
     canvas.write(text, left, at[1] + (0.35 + 0.5 * math.sin(towards)) * how.size_px, how)

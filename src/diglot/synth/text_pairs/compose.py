@@ -29,7 +29,7 @@ from diglot.synth.text_pairs.drawn import (
 from diglot.synth.text_pairs.fonts import Family, fonts_digest
 from diglot.synth.text_pairs.levels import LEVELS, Level, list_categories
 from diglot.synth.text_pairs.page_style import draw_page_style
-from diglot.synth.text_pairs.photo import degrade
+from diglot.synth.text_pairs.photo import degrade_picture
 from diglot.synth.text_pairs.warp import Warp, draw_warp
 
 _TRIES = 40
@@ -137,7 +137,9 @@ class OcrPairMaker:
     ) -> PairImage:
         behind = rng.randint(30, 225), rng.randint(30, 225), rng.randint(30, 225)
         pixels_HW3 = warp.picture(page.image, behind)
-        photo = degrade(pixels_HW3, level.degradation, np.random.default_rng(rng.getrandbits(64)))
+        photo = degrade_picture(
+            pixels_HW3, level.degradation, np.random.default_rng(rng.getrandbits(64))
+        )
         stream = BytesIO()
         photo.save(stream, "JPEG", quality=self.config.jpeg_quality)
         points_K2 = warp.forward(np.array([mark.point for mark in marks]).reshape(-1, 2))

@@ -43,8 +43,8 @@ def draw_words(style: str, level: Level, page_styles: PageStyles, count: int, rn
     shared = [draw.price() for _ in range(prices)]
     shared += [draw.any() for _ in range(count - prices)]
     rng.shuffle(shared)
-    pages = _pages(shared, style, level, page_styles, draw, rng)
-    marks = _common(pages, shared)
+    pages = _draw_pages(shared, style, level, page_styles, draw, rng)
+    marks = _common_marks(pages, shared)
     return Drawn(pages=pages, marks=marks, boxes=[mark.box for mark in pages[1].marks])
 
 
@@ -56,9 +56,11 @@ def draw_characters(
     spelt = draw.long_word(_SPELT_LETTERS)
     shared = [spelt, *(draw.any() for _ in range(count - 1))]
     rng.shuffle(shared)
-    pages = _pages(shared, style, level, page_styles, draw, rng)
-    (first,), (second,) = _common(pages, [spelt])
-    return Drawn(pages=pages, marks=(_letters(first), _letters(second)), boxes=[second.box])
+    pages = _draw_pages(shared, style, level, page_styles, draw, rng)
+    (first,), (second,) = _common_marks(pages, [spelt])
+    return Drawn(
+        pages=pages, marks=(_letter_marks(first), _letter_marks(second)), boxes=[second.box]
+    )
 
 
 def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -> Drawn:
@@ -71,11 +73,11 @@ def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -
         KINDS[kind](data, plan, page_style, rng)
         for plan, page_style in zip(plans, page_styles, strict=True)
     )
-    marks = _common((first, second), [mark.key for mark in first.marks])
+    marks = _common_marks((first, second), [mark.key for mark in first.marks])
     return Drawn(pages=(first, second), marks=marks, boxes=[mark.box for mark in second.marks])
 
 
-def _pages(
+def _draw_pages(
     shared: Sequence[str],
     style: str,
     level: Level,
@@ -86,13 +88,15 @@ def _pages(
     """Both pages, with other texts of their own; the second in another style if the level asks."""
     other = style if level.same_layout else rng.choice([name for name in STYLES if name != style])
     first, second = (
-        STYLES[name](_texts(shared, name, level, draw, rng), page_style, rng)
+        STYLES[name](_mix_texts(shared, name, level, draw, rng), page_style, rng)
         for name, page_style in zip((style, other), page_styles, strict=True)
     )
     return first, second
 
 
-def _texts(shared: Sequence[str], style: str, level: Level, draw: Draw, rng: Random) -> list[str]:
+def _mix_texts(
+    shared: Sequence[str], style: str, level: Level, draw: Draw, rng: Random
+) -> list[str]:
     """The shared texts among others, in their order or shuffled."""
     texts = list(shared)
     if not level.same_layout:
@@ -106,7 +110,7 @@ def _texts(shared: Sequence[str], style: str, level: Level, draw: Draw, rng: Ran
     return texts
 
 
-def _common(
+def _common_marks(
     pages: tuple[Canvas, Canvas], keys: Sequence[str]
 ) -> tuple[Sequence[Mark], Sequence[Mark]]:
     """The marks of `keys` that stand exactly once on both pages, in the order of `keys`."""
@@ -116,7 +120,7 @@ def _common(
     return [by_key[0][key] for key in once], [by_key[1][key] for key in once]
 
 
-def _letters(word: Mark) -> list[Mark]:
+def _letter_marks(word: Mark) -> list[Mark]:
     return [
         Mark(key=f"{word.key}[{i}]", point=center_of(box), box=box)
         for i, box in enumerate(word.parts)

@@ -15,7 +15,9 @@ class Degradation:
     noise: float  # standard deviation, of 255
 
 
-def degrade(pixels_HW3: np.ndarray, limits: Degradation, rng: np.random.Generator) -> Image.Image:
+def degrade_picture(
+    pixels_HW3: np.ndarray, limits: Degradation, rng: np.random.Generator
+) -> Image.Image:
     """The picture under uneven light, a little out of focus, with noise."""
     height, width, _ = pixels_HW3.shape
     angle = rng.uniform(0, 2 * np.pi)

@@ -109,11 +109,11 @@ def draw_warp(page_hw: SizeHW, strength: Strength, rng: Random, *, margin_px: in
     return Warp(
         image_hw=(int(image_wh[1]), int(image_wh[0])),
         waves=waves,
-        page_to_image_33=perspective(corners_42, turned_42 - low_2),
+        page_to_image_33=find_homography(corners_42, turned_42 - low_2),
     )
 
 
-def perspective(from_42: Sequence | np.ndarray, to_42: Sequence | np.ndarray) -> np.ndarray:
+def find_homography(from_42: Sequence | np.ndarray, to_42: Sequence | np.ndarray) -> np.ndarray:
     """The homography, float64 (3, 3) with corner 1, that takes four points to four others."""
     rows, values = [], []
     for (x, y), (u, v) in zip(from_42, to_42, strict=True):

@@ -43,7 +43,7 @@ def write_caption(
     that an axis gives in place of comparing them.
     """
     text = _Text()
-    text.append(f"{words.article(page.noun).capitalize()} {page.noun}")
+    text.append(f"{words.choose_article(page.noun).capitalize()} {page.noun}")
     things = [(index, page.things[index]) for index in named]
     texts = [(index, thing) for index, thing in things if thing.is_text]
     if texts:
@@ -88,7 +88,7 @@ def _describe_parts(text: _Text, parts: Sequence[tuple[int, Thing]], places: Seq
     """Two parts are compared where their values differ visibly; each other has its place."""
     rest = list(parts)
     for (first, one), (second, other) in list(pairwise(parts))[::2]:
-        if one.value is None or other.value is None or not _differ(one.value, other.value):
+        if one.value is None or other.value is None or not _clearly_differ(one.value, other.value):
             continue
         how = "larger" if one.value > other.value else "smaller"
         text.append(" The ").name(first, one).append(f" is {how} than the ")
@@ -98,5 +98,5 @@ def _describe_parts(text: _Text, parts: Sequence[tuple[int, Thing]], places: Seq
         text.append(" The ").name(index, thing).append(f" is {places[index]}.")
 
 
-def _differ(one: float, other: float) -> bool:
+def _clearly_differ(one: float, other: float) -> bool:
     return abs(one - other) >= _CLEARLY * max(abs(one), abs(other))

@@ -89,10 +89,12 @@ class TextSceneMaker:
 
     def _compose(self, id: str, page: Page, rng: Random) -> Sample:
         side = self.config.image_px
-        picture, scale, corner = _fit(page.image, side, rng)
-        masks_RHW = [_move(thing.mask_HW, scale, corner, side) for thing in page.things]
+        picture, scale, corner = _fit_page(page.image, side, rng)
+        masks_RHW = [_move_mask(thing.mask_HW, scale, corner, side) for thing in page.things]
         boxes = [tight_box(mask_HW) for mask_HW in masks_RHW]
-        places = [words.place(((x0 + x1) / 2, (y0 + y1) / 2), side) for x0, y0, x1, y1 in boxes]
+        places = [
+            words.name_place(((x0 + x1) / 2, (y0 + y1) / 2), side) for x0, y0, x1, y1 in boxes
+        ]
         count = min(rng.randint(*self.config.mentions), len(page.things))
         named = sorted(rng.sample(range(len(page.things)), count))
         caption, spans = write_caption(page, named, places, rng, values=self.config.values)
@@ -102,7 +104,7 @@ class TextSceneMaker:
                 label=thing.phrase,
                 span=spans.get(index),
                 box=box,
-                mask=masks.encode(mask_HW),
+                mask=masks.encode_mask(mask_HW),
                 source=f"{self.kind}/{'text' if thing.is_text else 'part'}",
             )
             for index, (thing, box, mask_HW) in enumerate(
@@ -112,7 +114,7 @@ class TextSceneMaker:
         )
         return Sample.captioned(
             id=id,
-            image=_jpeg(picture, self.config.jpeg_quality),
+            image=_encode_jpeg(picture, self.config.jpeg_quality),
             size_hw=(side, side),
             caption=caption,
             regions=regions,
@@ -126,7 +128,9 @@ def _spell_config(config: TextScenesConfig) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value or name not in later}
 
 
-def _fit(page: Image.Image, side: int, rng: Random) -> tuple[Image.Image, float, tuple[int, int]]:
+def _fit_page(
+    page: Image.Image, side: int, rng: Random
+) -> tuple[Image.Image, float, tuple[int, int]]:
     """The page somewhere on a square, shrunk where it is larger; scale and top left corner."""
     scale = min(1.0, side / max(page.size))
     width, height = (max(1, round(scale * px)) for px in page.size)
@@ -139,7 +143,7 @@ def _fit(page: Image.Image, side: int, rng: Random) -> tuple[Image.Image, float,
     return square, scale, corner
 
 
-def _move(mask_HW: np.ndarray, scale: float, corner: tuple[int, int], side: int) -> np.ndarray:
+def _move_mask(mask_HW: np.ndarray, scale: float, corner: tuple[int, int], side: int) -> np.ndarray:
     """The mask as `_fit` moves its page: a pixel is set where any part of it is the thing's."""
     picture = Image.fromarray(mask_HW.astype(np.uint8) * 255)
     if scale < 1:
@@ -150,7 +154,7 @@ def _move(mask_HW: np.ndarray, scale: float, corner: tuple[int, int], side: int)
     return np.asarray(square) > 0
 
 
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
+def _encode_jpeg(picture: Image.Image, quality: int) -> bytes:
     buffer = BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

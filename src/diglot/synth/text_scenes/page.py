@@ -76,7 +76,7 @@ def _page_style(families: Sequence[Family], rng: Random) -> PageStyle:
 
 def _texts_of(canvas: Canvas, texts: Sequence[str]) -> list[Thing]:
     """Those that stand once on the page; a text's pixels are all those of its box."""
-    marks = _once(canvas)
+    marks = _unique_marks(canvas)
     return [
         Thing(phrase=text, mask_HW=_fill_box(marks[text], canvas.size_hw), is_text=True)
         for text in texts
@@ -84,7 +84,7 @@ def _texts_of(canvas: Canvas, texts: Sequence[str]) -> list[Thing]:
     ]
 
 
-def _once(canvas: Canvas) -> dict[str, Mark]:
+def _unique_marks(canvas: Canvas) -> dict[str, Mark]:
     counts = Counter(mark.key for mark in canvas.marks)
     return {mark.key: mark for mark in canvas.marks if counts[mark.key] == 1}
 

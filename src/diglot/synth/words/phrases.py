@@ -15,14 +15,14 @@ EXTRA = 'Install it: pip install "diglot[words]".'
 _MAX_WORD_CHARS = 40  # longer ones are addresses, hashes, or text without spaces
 
 
-def phrases(caption: str) -> list[str]:
+def find_phrases(caption: str) -> list[str]:
     """Every phrase, noun and adjective of `caption`, lower case, as often as it stands there.
 
     "Two small brown dogs" gives "small brown dog", "small", "brown", "dog": a phrase's last noun is
     made singular, its adjectives and nouns also stand alone.
     """
     found: list[str] = []
-    for chunk in _chunks(_tagger().tag(caption)):
+    for chunk in _noun_chunks(_load_tagger().tag(caption)):
         words = [word for word, _ in chunk]
         if len(chunk) > 1 and _is_noun(chunk[-1][1]):
             found.append(" ".join(words))
@@ -32,15 +32,15 @@ def phrases(caption: str) -> list[str]:
 
 def is_content_word(word: str) -> bool:
     """Whether the lexicon knows `word` as a noun or adjective, mainly."""
-    return _is_word(word) and (_lexicon().get(word) or "")[:2] in ("NN", "JJ")
+    return _is_word(word) and (_load_lexicon().get(word) or "")[:2] in ("NN", "JJ")
 
 
-def _chunks(tagged: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _noun_chunks(tagged: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Runs of adjectives then nouns; an adjective after a noun begins a new run."""
     chunk: list[tuple[str, str]] = []
     for index, (token, tag) in enumerate(tagged):
         follows = tagged[index + 1][1] if index + 1 < len(tagged) else ""
-        word = _base(token.lower(), tag, last=not _is_noun(follows))
+        word = _base_form(token.lower(), tag, last=not _is_noun(follows))
         part = (_is_noun(tag) or (tag.startswith("JJ") and follows != "TO")) and _is_word(word)
         if chunk and (not part or (_is_noun(chunk[-1][1]) and not _is_noun(tag))):
             yield chunk
@@ -51,20 +51,20 @@ def _chunks(tagged: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
         yield chunk
 
 
-def _base(word: str, tag: str, *, last: bool) -> str:
-    return _singular(word) if tag in ("NNS", "NNPS") and last else word
+def _base_form(word: str, tag: str, *, last: bool) -> str:
+    return _singular_form(word) if tag in ("NNS", "NNPS") and last else word
 
 
 @lru_cache(maxsize=100_000)
-def _singular(word: str) -> str:
+def _singular_form(word: str) -> str:
     """The singular that the lexicon knows as a noun: textblob's own rules make "py" of "pies"."""
     from textblob.en.inflect import singularize
 
     candidates = [singularize(word), word.removesuffix("s")]
     for candidate in candidates:
-        if (_lexicon().get(candidate) or "").startswith("NN"):
+        if (_load_lexicon().get(candidate) or "").startswith("NN"):
             return candidate
-    unknown = word not in _lexicon() and len(candidates[0]) > 2
+    unknown = word not in _load_lexicon() and len(candidates[0]) > 2
     return candidates[0] if unknown else word  # "clothes" stays
 
 
@@ -78,7 +78,7 @@ def _is_word(text: str) -> bool:
 
 
 @cache
-def _tagger() -> Any:
+def _load_tagger() -> Any:
     try:
         from textblob.en.taggers import PatternTagger
     except ImportError as error:
@@ -87,8 +87,8 @@ def _tagger() -> Any:
 
 
 @cache
-def _lexicon() -> Any:
-    _tagger()  # raises where textblob is missing
+def _load_lexicon() -> Any:
+    _load_tagger()  # raises where textblob is missing
     from textblob.en import lexicon
 
     return lexicon

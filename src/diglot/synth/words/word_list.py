@@ -16,10 +16,10 @@ import pyarrow.csv as csv
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
-from diglot.files import replacing
+from diglot.files import replace_file
 from diglot.synth.words.captions import check_source, read_captions
 from diglot.synth.words.counts import MEMORY_WORDS, WordCounts
-from diglot.synth.words.phrases import EXTRA, is_content_word, phrases
+from diglot.synth.words.phrases import EXTRA, find_phrases, is_content_word
 
 _REPORT_EVERY = 1000
 
@@ -46,7 +46,7 @@ def build_word_list(
         for source, size in zip(sources, sizes, strict=True):
             stage = f"captions {source.name}"
             for done, caption in enumerate(read_captions(source, split, rejected), start=1):
-                counts.add(phrases(caption))
+                counts.add(find_phrases(caption))
                 if done % _REPORT_EVERY == 0:
                     report(Progress(stage, done, size))
             report(Progress(stage, size, size))
@@ -55,12 +55,12 @@ def build_word_list(
         found = (
             pair for pair in counts.commonest() if pair[1] >= max(1, min_count) or pair[0] in kept
         )
-        return _write(out, islice(found, max_words))
+        return _write_list(out, islice(found, max_words))
 
 
-def _write(out: Path, found: Iterator[tuple[str, int]]) -> int:
+def _write_list(out: Path, found: Iterator[tuple[str, int]]) -> int:
     written = 0
-    with replacing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with replace_file(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for word, count in found:
             file.write(f"{word}\t{count}\n")
             written += 1

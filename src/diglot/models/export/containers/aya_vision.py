@@ -28,7 +28,7 @@ from diglot.models.export.container import (
     size_misfits,
 )
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.mlp_projector import SWIGLU_SCALE, mlp_misfits, swiglu_pair
 from diglot.models.vlm import VLM
 
@@ -82,7 +82,7 @@ class AyaVision(Container):
         side, marks = preprocess.image_px, preprocess.marks or ViewMarks()
         most = preprocess.max_tiles if preprocess.mode == "tiles" else 1
         images = GotOcr2ImageProcessorPil(
-            size=square(side),
+            size=square_size(side),
             crop_to_patches=most > 1,
             min_patches=1,
             max_patches=most,  # the stock processor asks for crops whatever crop_to_patches says

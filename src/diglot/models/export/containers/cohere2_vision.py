@@ -19,7 +19,7 @@ from diglot.models.export.container import (
     size_misfits,
 )
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.mark_rules import mark_misfits, marks_of
 from diglot.models.export.mlp_projector import SWIGLU_SCALE, mlp_misfits, swiglu_pair
 from diglot.models.export.written_processor import WrittenProcessor
@@ -68,7 +68,7 @@ class Cohere2Vision(Container):
         side, marks = vlm.preprocess.image_px, marks_of(design)
         images = {
             "image_processor_type": "Cohere2VisionImageProcessor",
-            "size": square(side),
+            "size": square_size(side),
             "crop_to_patches": False,
             # in its words the tokens of a row of a view
             "patch_size": side // vlm.encoder.patch_px // vlm.unshuffle,

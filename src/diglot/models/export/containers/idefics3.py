@@ -26,7 +26,7 @@ from diglot.models.export.container import (
     size_misfits,
 )
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.mark_rules import marks_of
 from diglot.models.export.mlp_projector import linear_misfits
 from diglot.models.vlm import VLM
@@ -81,7 +81,7 @@ class Idefics3(Container):
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
         side = vlm.preprocess.image_px
         images = Idefics3ImageProcessorPil(
-            size=square(side),  # both of its steps to one size: the second changes nothing
+            size=square_size(side),  # both of its steps to one size: the second changes nothing
             max_image_size={"longest_edge": side},
             do_image_splitting=False,
             **pixel_settings(vlm),

@@ -20,7 +20,7 @@ from diglot.models.export.container import (
     mode_misfits,
 )
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.mark_rules import mark_misfits, marks_of
 from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
 from diglot.models.export.written_processor import WrittenProcessor
@@ -77,8 +77,8 @@ class InternVL(Container):
         del state["embeddings.mask_token"]
         if vlm.encoder.layer != "last":  # it has no norm behind the last layer then
             del state["layernorm.weight"], state["layernorm.bias"]
-        state["embeddings.position_embeddings"] = _positions(vlm)
-        return {_rename(name): value for name, value in state.items()}
+        state["embeddings.position_embeddings"] = _position_table(vlm)
+        return {_rename_weight(name): value for name, value in state.items()}
 
     def projector_state(self, vlm: VLM, design: Design) -> State:
         return linear_pair(vlm.projector, norm="layer_norm")
@@ -89,7 +89,7 @@ class InternVL(Container):
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
         preprocess, marks = vlm.preprocess, marks_of(design)
         most = preprocess.max_tiles if preprocess.mode == "tiles" else 1
-        size, pixels = square(preprocess.image_px), pixel_settings(vlm)
+        size, pixels = square_size(preprocess.image_px), pixel_settings(vlm)
         images: Any = GotOcr2ImageProcessorPil(
             size=size, crop_to_patches=most > 1, min_patches=1, max_patches=most, **pixels
         )
@@ -133,7 +133,7 @@ def _vision_config(tower: Any, side_px: int, *, normed: bool) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _positions(vlm: VLM) -> torch.Tensor:
+def _position_table(vlm: VLM) -> torch.Tensor:
     """DINOv2's position table (1, 1 + patches, E) for the views' size."""
     embeddings: Any = vlm.encoder.tower.embeddings
     side = vlm.preprocess.image_px
@@ -142,7 +142,7 @@ def _positions(vlm: VLM) -> torch.Tensor:
     return embeddings.interpolate_pos_encoding(blank_1NE, side, side)
 
 
-def _rename(name: str) -> str:
+def _rename_weight(name: str) -> str:
     for ours, theirs in THEIRS.items():
         name = re.sub(ours, theirs, name)
     return name

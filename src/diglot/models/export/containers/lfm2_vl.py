@@ -11,7 +11,7 @@ import torch
 from transformers import Lfm2VlConfig, PreTrainedTokenizerFast
 
 from diglot.core.types import SizeHW
-from diglot.models.encoder import unshuffle
+from diglot.models.encoder import unshuffle_cells
 from diglot.models.export.container import (
     IMAGE_TOKEN,
     Container,
@@ -68,7 +68,7 @@ class Lfm2Vl(Container):
         return linear_pair(vlm.projector, norm="layer_norm")
 
     def pixel_inputs(self, vlm: VLM, pixels_V3HW: torch.Tensor, size_hw: SizeHW) -> State:
-        patches_VhwE = unshuffle(pixels_V3HW.permute(0, 2, 3, 1), vlm.encoder.patch_px)
+        patches_VhwE = unshuffle_cells(pixels_V3HW.permute(0, 2, 3, 1), vlm.encoder.patch_px)
         views, rows, columns, _ = patches_VhwE.shape
         return {
             "pixel_values": patches_VhwE.flatten(1, 2),

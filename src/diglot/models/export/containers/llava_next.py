@@ -25,7 +25,7 @@ from diglot.models.export.container import (
 )
 from diglot.models.export.containers.llava import llava_counts
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
 from diglot.models.vlm import VLM
 
@@ -59,7 +59,7 @@ class LlavaNext(Container):
             text_config=copy.deepcopy(vlm.language.model.config),
             image_token_index=image_token_id,
             image_seq_length=side * side,
-            image_grid_pinpoints=pinpoints(vlm),
+            image_grid_pinpoints=grid_pinpoints(vlm),
             projector_hidden_act=str(design.activation),
             vision_feature_select_strategy=STRATEGY[design.encoder["name"]],  # pyright: ignore
             vision_feature_layer=hidden_layer(design),
@@ -80,15 +80,15 @@ class LlavaNext(Container):
         side = vlm.preprocess.image_px
         images = LlavaNextImageProcessorPil(
             size={"shortest_edge": side},
-            crop_size=square(side),
-            image_grid_pinpoints=pinpoints(vlm),
+            crop_size=square_size(side),
+            image_grid_pinpoints=grid_pinpoints(vlm),
             **pixel_settings(vlm),
         )
         counts = llava_counts(vlm, design)
         return LlavaNextProcessor(image_processor=images, tokenizer=tokenizer, **counts)
 
 
-def pinpoints(vlm: VLM) -> list[list[int]]:
+def grid_pinpoints(vlm: VLM) -> list[list[int]]:
     """The sizes (height, width) in pixels that an image may be brought to."""
     side = vlm.preprocess.image_px
     return [[rows * side, columns * side] for rows, columns in vlm.preprocess.tile_grids]

@@ -14,9 +14,9 @@ from transformers import (
 )
 
 from diglot.models.export.container import IMAGE_TOKEN, hidden_layer
-from diglot.models.export.containers.llava_next import LlavaNext, pinpoints
+from diglot.models.export.containers.llava_next import LlavaNext, grid_pinpoints
 from diglot.models.export.design import Design
-from diglot.models.export.images import pixel_settings, square
+from diglot.models.export.images import pixel_settings, square_size
 from diglot.models.export.written_processor import WrittenProcessor
 from diglot.models.vlm import VLM
 
@@ -38,11 +38,11 @@ class LlavaOnevision(LlavaNext):
             text_config=copy.deepcopy(vlm.language.model.config),
             image_token_index=image_token_id,
             video_token_index=image_token_id + 1,  # they are added one behind the other
-            image_grid_pinpoints=pinpoints(vlm),
+            image_grid_pinpoints=grid_pinpoints(vlm),
             projector_hidden_act=str(design.activation),
             vision_feature_select_strategy="full",
             vision_feature_layer=hidden_layer(design),
-            vision_aspect_ratio=_aspect(vlm),
+            vision_aspect_ratio=_aspect_mode(vlm),
             tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
         )
 
@@ -52,25 +52,25 @@ class LlavaOnevision(LlavaNext):
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
         side = vlm.preprocess.image_px
         images: Any = LlavaOnevisionImageProcessorPil(
-            size=square(side), image_grid_pinpoints=pinpoints(vlm), **pixel_settings(vlm)
+            size=square_size(side), image_grid_pinpoints=grid_pinpoints(vlm), **pixel_settings(vlm)
         )
         settings = {
             "image_processor": images.to_dict(),
             "video_processor": {
                 "video_processor_type": "LlavaOnevisionVideoProcessor",
-                "size": square(side),
+                "size": square_size(side),
                 **pixel_settings(vlm),
             },
             "num_image_tokens": (side // vlm.encoder.patch_px) ** 2,
             "vision_feature_select_strategy": "full",
-            "vision_aspect_ratio": _aspect(vlm),
+            "vision_aspect_ratio": _aspect_mode(vlm),
             "image_token": IMAGE_TOKEN,
             "video_token": VIDEO_TOKEN,
         }
         return WrittenProcessor("LlavaOnevisionProcessor", tokenizer, settings)
 
 
-def _aspect(vlm: VLM) -> str:
+def _aspect_mode(vlm: VLM) -> str:
     """How it joins tiles, with so many allowed that it never shrinks them."""
     tiles = max(rows * columns for rows, columns in vlm.preprocess.tile_grids)
     return f"anyres_max_{max(tiles, MOST_TILES)}"

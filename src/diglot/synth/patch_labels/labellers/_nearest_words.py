@@ -10,7 +10,7 @@ from diglot.config.ranges import PositiveInt, check_ranges
 from diglot.config.read import expand_home
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
-from diglot.synth.patch_labels.calibration import calibrate
+from diglot.synth.patch_labels.calibration import fit_calibration
 from diglot.synth.patch_labels.run import first_usable
 from diglot.synth.patch_labels.word_labeller import WordLabeller
 from diglot.synth.words.listed import Listed
@@ -60,7 +60,7 @@ def calibrate_labeller(
     rejected: Rejected,
 ) -> WordLabeller:
     """The labeller with centre and sign as its options say, learned from the first images."""
-    calibrate(
+    fit_calibration(
         labeller,
         folder,
         lambda: first_usable(dataset, CALIBRATION_IMAGES, rejected),
