@@ -62,7 +62,8 @@ def otsu_threshold(value_P: np.ndarray) -> float:
     between = np.where(value[1:] > value[:-1], between, -1.0)
     if not len(between) or between.max() < 0:
         return float(value[-1])
-    return float(value[int(between.argmax())])
+    # equal but for rounding is equal
+    return float(value[int((between >= between.max() * (1 - 1e-9)).argmax())])
 
 
 def _highest_cosines(cosine_P: np.ndarray, target: Target) -> np.ndarray:
