@@ -92,8 +92,8 @@ def assert_same_run(
     """Two sharing processes record and write what one does."""
     one, two = config("one"), config("two")
     train(one)
-    told = train_by_two(two, sharded(changes))
-    assert [error for _, error in told.values()] == ["", ""]
+    outcomes = train_by_two(two, sharded(changes))
+    assert [error for _, error in outcomes.values()] == ["", ""]
     for part in parts:
         assert_near(Path(two.out), Path(one.out), part)
 
@@ -165,12 +165,12 @@ def test_a_process_with_text_alone_runs_the_units_of_images_too(world, tmp_path,
 def test_a_killed_run_resumes_by_two_and_by_one(world, tmp_path):
     settings = {"max_samples": 16, "checkpoint_every": 1, "trainable": EVERYTHING, "optim": CALM}
     train(tiny_stage(world, tmp_path / "one", **settings))
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded(steps=2))
-    assert {error for _, error in told.values()} == {"KeyError 'killed'"}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded(steps=2))
+    assert {error for _, error in outcomes.values()} == {"KeyError 'killed'"}
     assert len(steps(tmp_path / "two")) == 2
     shutil.copytree(tmp_path / "two", tmp_path / "alone")
-    told = train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded())
-    assert told == {0: (2, ""), 1: (0, "")}
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded())
+    assert outcomes == {0: (2, ""), 1: (0, "")}
     train(tiny_stage(world, tmp_path / "alone", **settings))
     for name in ("two", "alone"):
         for part in ("projector", "language", "encoder"):
@@ -193,8 +193,8 @@ def test_probes_read_whole_weights_and_training_goes_on(world, tmp_path):
     settings["probe_share"] = 0.99
     one = train(tiny_stage(world, tmp_path / "one", **settings), probe=read_weights)
     stage = tiny_stage(world, tmp_path / "two", **settings)
-    told = train_by_two(stage, sharded(), read_weights)
-    assert [error for _, error in told.values()] == ["", ""]
+    outcomes = train_by_two(stage, sharded(), read_weights)
+    assert [error for _, error in outcomes.values()] == ["", ""]
     assert len([line for line in figures(one.parent) if "probe/words" in line]) == 3
     assert_near(tmp_path / "two", tmp_path / "one", "language")
 
@@ -202,9 +202,9 @@ def test_probes_read_whole_weights_and_training_goes_on(world, tmp_path):
 @pytest.mark.slow
 def test_half_precision_computes_as_unsharded(world, tmp_path):
     settings = {"max_samples": 8, "precision": "bf16", "micro_batch": 1, "optim": CALM}
-    told = train_by_two(tiny_stage(world, tmp_path / "plain", **settings))
-    told |= train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded())
-    assert [error for _, error in told.values()] == ["", ""]
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "plain", **settings))
+    outcomes |= train_by_two(tiny_stage(world, tmp_path / "two", **settings), sharded())
+    assert [error for _, error in outcomes.values()] == ["", ""]
     for mine, theirs in zip(figures(tmp_path / "two"), figures(tmp_path / "plain"), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-2)
 
@@ -215,8 +215,8 @@ def test_what_two_wrote_goes_out_to_stock_transformers(world, tmp_path):
     stage = tiny_stage(world, tmp_path / "two", **settings)
     projector = {"name": "mlp", "hidden": 32}  # a Llava's is as wide as its language model
     model = replace(stage.model, projector=projector, preprocess=Preprocess(image_px=32))
-    told = train_by_two(replace(stage, model=model), sharded())
-    assert told[0][1] == ""
+    outcomes = train_by_two(replace(stage, model=model), sharded())
+    assert outcomes[0][1] == ""
     command = ["export", tmp_path / "two" / "model", "--to", "llava", "--out", tmp_path / "out"]
     assert load_vlm(tmp_path / "two" / "kept" / "step-00000001")
     assert run_diglot(*command, "--check") == 0
@@ -244,9 +244,9 @@ def test_what_cannot_be_sharded_is_refused_before_step_0(
     world, tmp_path, changes, settings, message
 ):
     stage = tiny_stage(world, tmp_path / "two", max_samples=8, **settings)
-    told = train_by_two(stage, sharded(changes))
-    assert {error.split()[0] for _, error in told.values()} == {"ConfigError"}
-    assert message in told[0][1]
+    outcomes = train_by_two(stage, sharded(changes))
+    assert {error.split()[0] for _, error in outcomes.values()} == {"ConfigError"}
+    assert message in outcomes[0][1]
     assert not steps(tmp_path / "two")
 
 
