@@ -74,7 +74,7 @@ def _unique_tensors(state: dict[str, torch.Tensor], keep: bool) -> dict[str, tor
     known: set[int] = set()
     kept = {}
     for name, value in state.items():
-        # an empty shard has no storage to tell it by, and all processes must go the same way
+        # an empty shard has no storage to know it by, and all processes must go the same way
         identity = id(value) if isinstance(value, DTensor) else value.data_ptr()
         if identity in known and value.numel():
             continue
