@@ -41,7 +41,7 @@ def copied(toy: ToyIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     def copy(_: Asset, work: Path) -> Path:
         return Path(shutil.copy(toy.wheel, work))
 
-    monkeypatch.setattr("diglot.embedded.registry.download", copy)
+    monkeypatch.setattr("diglot.embedded.registry.download_package", copy)
 
 
 @pytest.fixture

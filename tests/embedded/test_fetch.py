@@ -56,7 +56,7 @@ def test_a_cut_download_keeps_nothing(
         package.write_bytes(toy.wheel.read_bytes()[:60])
         return package
 
-    monkeypatch.setattr(fetch_module.registry, "download", cut)
+    monkeypatch.setattr(fetch_module.registry, "download_package", cut)
     with pytest.raises(ConfigError, match="damaged or cut"):
         ensure_asset(toy.asset)
     assert left_over(cache) == []
@@ -144,7 +144,7 @@ RACER = """
     import sys, time
     from dataclasses import replace
     from pathlib import Path
-    from diglot.embedded.fetch import ensure
+    from diglot.embedded.fetch import ensure_asset
     from diglot.embedded.asset import Asset
     def convert(members, finished):
         with open({log!r}, "a") as log:
@@ -154,7 +154,7 @@ RACER = """
     asset = Asset(name="toy", what="", use="", registry="pypi", package="toy", version="1.0",
         files=("toy/weights.bin",), sha256={sha!r}, licence="", download_bytes=1,
         cached_bytes=1, convert=convert)
-    assert (ensure(asset) / "weights.bin").read_bytes() == b"weights"
+    assert (ensure_asset(asset) / "weights.bin").read_bytes() == b"weights"
 """
 
 

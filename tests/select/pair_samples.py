@@ -51,7 +51,7 @@ def random_pairs(rng, count, *, points=7, category="c") -> list[Pair]:
     made = []
     for number in range(count):
         sizes = rng.integers(20, 90, size=(2, 2)).tolist()
-        sides = [((h, w), (rng.random((points_array, 2)) * [w, h]).tolist()) for h, w in sizes]
+        sides = [((h, w), (rng.random((points, 2)) * [w, h]).tolist()) for h, w in sizes]
         box = (0.0, 0.0, float(rng.uniform(10, 60)), float(rng.uniform(10, 60)))
         made.append(pair(*sides, box=box, id=f"p{number}", category=category))
     return made

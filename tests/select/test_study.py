@@ -20,7 +20,7 @@ def curves():
 
 
 def test_the_choice_for_a_benchmark_never_reads_its_results(monkeypatch):
-    monkeypatch.setattr("diglot.select.choose.candidates", lambda: list_candidates()[:3:2])
+    monkeypatch.setattr("diglot.select.choose.list_candidates", lambda: list_candidates()[:3:2])
     incomplete_BK = LAW.results_BK.copy()
     incomplete_BK[2] = np.nan
     steps = []
