@@ -80,7 +80,7 @@ def _check_named(dataset: Dataset, chosen: Sequence[ChosenTask]) -> None:
     """Raises ConfigError where pages name some of their texts, and a task asks for absence."""
     config = dataset.info.get("config") or {}
     kind = str(dataset.info.get("made_by", "")).split(" ")[0]
-    partly = kind in ("words", "charts") and config.get("mentions", [99])[0] < ALL_NAMED
+    partly = kind in ("words", "charts") and config.get("mentions", [ALL_NAMED])[0] < ALL_NAMED
     asking = [one.key for one in chosen if one.settings["name"] in ABSENT]
     if partly and asking:
         raise ConfigError(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from diglot.config.parts import as_plain, load_part, part_config, split_part
+from diglot.config.ranges import check_ranges
 from diglot.core.errors import ConfigError
 from diglot.core.types import Picture, Sample
 from diglot.evaluate import scoring
@@ -49,6 +50,7 @@ class AskConfig:
     """Longest written answer."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.limit < 1 or self.max_tokens < 1:
             raise ConfigError(
                 "limit and max_tokens must be at least 1", got=(self.limit, self.max_tokens)

@@ -91,7 +91,7 @@ def _check_labels(records: Sequence[Record]) -> None:
     for record in records:
         for run in record.runs:
             own = {str(e.get("key")) for e in record.measures if run in e.get("results", {})}
-            own |= {f"curve {curve.get('title')}" for curve in record.curves} or set()
+            own |= {f"curve {curve.get('title')}" for curve in record.curves}
             found = {(run, key) for key in own or {""}}
             if found & taken:
                 raise DataError(

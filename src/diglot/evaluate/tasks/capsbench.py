@@ -78,7 +78,7 @@ def build(config: Config) -> Task:
     return Task(
         title="CapsBench",
         what=f"Which of the picture's questions does its caption answer? By {config.grader_model}.",
-        make=lambda scenes, generator: _make(Path(config.path), pictures),
+        make=lambda scenes, generator: _make_items(Path(config.path), pictures),
         scorer=lambda items, answers: grade_captions(items, answers, config),
         asked=config,
         needs_scenes=False,
@@ -86,7 +86,7 @@ def build(config: Config) -> Task:
     )
 
 
-def _make(path: Path, pictures: dict[str, bytes]) -> Iterator[Item]:
+def _make_items(path: Path, pictures: dict[str, bytes]) -> Iterator[Item]:
     for number, row in enumerate(read_rows(path)):
         pictures[str(number)] = row["image"]
         yield Item(

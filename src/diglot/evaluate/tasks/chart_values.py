@@ -37,13 +37,13 @@ def build(config: Config) -> Task:
         title="Chart values",
         what="What value does the part of the chart have? In writing: within 5% of it. By "
         "likelihood: a choice among values of the chart that are at least 10% apart from it.",
-        make=_make,
+        make=_make_items,
         scorer="score_value",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
+def _make_items(scenes: Sequence[Sample], generator: np.random.Generator) -> Iterator[Item]:
     for scene in scenes:
         stated = [(region, value) for region in scene.regions if (value := _value(region, scene))]
         for number, (region, value) in enumerate(stated):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
+from diglot.config.ranges import PositiveInt
 from diglot.core.types import Sample
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import DESCRIPTION
@@ -24,15 +24,10 @@ class Config(AskConfig):
     """At most so many pictures, drawn at random."""
     length: Length = "pmi"
     """As for every task: sum, mean or pmi."""
-    others: int = 3
+    others: PositiveInt = 3
     """Captions of other pictures among the candidates."""
     max_tokens: int = 96
     """Longest description."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.others < 1:
-            raise ConfigError("must be at least 1", got=self.others, where="others")
 
 
 def build(config: Config) -> Task:

@@ -6,8 +6,8 @@ from random import Random
 
 import numpy as np
 
+from diglot.config.ranges import NonNegativeInt
 from diglot.core.box_text import unit_box, write_box
-from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
 from diglot.evaluate.facts import is_text
@@ -23,13 +23,8 @@ class Config(AskConfig):
 
     length: Length = "mean"
     """As for every task: sum, mean or pmi."""
-    alike: int = 2
+    alike: NonNegativeInt = 2
     """Candidates that one letter or digit sets apart from the text, beside the page's others."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.alike < 0:
-            raise ConfigError("must be at least 0", got=self.alike, where="alike")
 
 
 def build(config: Config) -> Task:
@@ -38,13 +33,15 @@ def build(config: Config) -> Task:
         title="Reading",
         what="What does the text in the box say? In writing: the answer holds its words. By "
         "likelihood: a choice among all texts of the page and such that one letter sets apart.",
-        make=lambda scenes, generator: _make(scenes, generator, config.alike),
+        make=lambda scenes, generator: _make_items(scenes, generator, config.alike),
         scorer="score_text",
         asked=config,
     )
 
 
-def _make(scenes: Sequence[Sample], generator: np.random.Generator, alike: int) -> Iterator[Item]:
+def _make_items(
+    scenes: Sequence[Sample], generator: np.random.Generator, alike: int
+) -> Iterator[Item]:
     for scene in scenes:
         texts = [region for region in scene.regions if is_text(region)]
         own = {region.phrase for region in texts}

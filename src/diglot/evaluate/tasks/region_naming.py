@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.config.ranges import NonNegativeInt
 from diglot.core.box_text import unit_box, write_box
-from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
@@ -20,13 +20,8 @@ class Config(AskConfig):
 
     length: Length = "mean"
     """As for every task: sum, mean or pmi."""
-    others: int = 4
+    others: NonNegativeInt = 4
     """Names of other pictures among the candidates, beside all of the picture's own."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.others < 0:
-            raise ConfigError("must be at least 0", got=self.others, where="others")
 
 
 def build(config: Config) -> Task:

@@ -42,7 +42,7 @@ def build(config: Config) -> Task:
     return Task(
         title="Stanford Dogs",
         what="Which breed is the dog of? One right and three other breeds, drawn at random.",
-        make=lambda scenes, generator: _make(config, generator),
+        make=lambda scenes, generator: _make_items(config, generator),
         scorer="score_choice",
         asked=config,
         needs_scenes=False,
@@ -50,7 +50,7 @@ def build(config: Config) -> Task:
     )
 
 
-def _make(config: Config, generator: np.random.Generator) -> Iterator[Item]:
+def _make_items(config: Config, generator: np.random.Generator) -> Iterator[Item]:
     names = read_test_list(Path(config.path))
     breeds = sorted({breed_of(name) for name in names})
     if len(breeds) < len(LETTERS):
