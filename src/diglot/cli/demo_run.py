@@ -15,6 +15,7 @@ from diglot.studies.demo.flow import Demo
 from diglot.studies.demo.projectors import ProjectorStudy
 from diglot.studies.demo.results import write_results
 from diglot.studies.demo.sizes import RUNS, demo_size
+from diglot.studies.demo.stock import StockFolder, write_stock_folder
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 from diglot.synth.scenes.pools import Pool
 
@@ -29,6 +30,7 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
     with show_progress() as report:
         running = Demo(out, size, chosen, seed, pools, photos, report)
         measures = running.run()
+        stock = write_stock_folder(running)
         results = write_results(running, measures)
     console = Console()
     console.print(_measures_table(measures))
@@ -37,8 +39,18 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
     console.print(
         f"report    {out / 'report.html'}  (open it in a browser)", markup=False, soft_wrap=True
     )
+    _print_stock(console, stock)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
+
+
+def _print_stock(console: Console, stock: StockFolder) -> None:
+    lines = [f"export    {stock.folder}  (a short run as FastVlm, for stock transformers)"]
+    lines.append(f"check     {stock.check}")
+    if stock.misfit:
+        lines.append(f"          the runs above fit no stock class; {stock.misfit}")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _run_projectors(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,21 @@ def test_results_hold_every_measure_of_both_runs(finished):
     assert results["caption"] != results["code_switch"]
     assert str(out / "report.html") in printed.replace("\n", "")
     assert "Region matching" in printed
+
+
+def test_a_folder_for_stock_transformers_is_written_and_named(finished):
+    """Its class needs timm, and that torchvision: the check names what is missing here."""
+    out, printed = finished
+    config = json.loads((out / "export" / "config.json").read_text())
+    assert config["architectures"] == ["FastVlmForConditionalGeneration"]
+    assert (out / "export" / "model.safetensors").stat().st_size > 100_000_000
+    words = " ".join(printed.split())
+    assert "fit no stock class; fast_vlm: projector.unshuffle 2" in words
+    lacking = [name for name in ("timm", "torchvision") if find_spec(name) is None]
+    expected = (
+        f"which needs {' and '.join(lacking)}" if lacking else "gives the checkpoint's logits"
+    )
+    assert expected in words
 
 
 def test_the_report_shows_both_runs(finished):

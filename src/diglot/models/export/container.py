@@ -106,6 +106,15 @@ def compare_containers(design: Design) -> Mapping[str, list[str]]:
     return dict(sorted(misfits.items(), key=lambda item: (bool(item[1]), item[0])))
 
 
+def nearest_container(misfits: Mapping[str, list[str]]) -> str:
+    """The container with the fewest reasons against a design; first those that have its tower."""
+    return min(misfits, key=lambda name: (_lacks_tower(misfits[name]), len(misfits[name])))
+
+
+def _lacks_tower(reasons: list[str]) -> bool:
+    return any(reason.startswith("encoder ") for reason in reasons)  # as encoder_misfits writes
+
+
 def language_misfits(design: Design) -> list[str]:
     """What no container keeps of a language model."""
     reasons = ["the language model's head has a bias, the container's none"] * design.head_bias

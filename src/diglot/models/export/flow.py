@@ -16,7 +16,12 @@ from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_weights
 from diglot.models.export.adapter import take_lora
 from diglot.models.export.check import CheckResult, check_export, odd_pictures
-from diglot.models.export.container import compare_containers, known_containers, load_container
+from diglot.models.export.container import (
+    compare_containers,
+    known_containers,
+    load_container,
+    nearest_container,
+)
 from diglot.models.export.design import read_design
 from diglot.models.export.folder import ORIGIN, refuse_misfit, refuse_occupied, write_export
 from diglot.models.export.stock_folder import write_stock
@@ -130,7 +135,7 @@ def warn_if_unheld(config: VLMConfig) -> None:
     if fitting:
         log.info("the result can be exported to %s", ", ".join(fitting))
         return
-    nearest = min(misfits, key=lambda name: len(misfits[name]))
+    nearest = nearest_container(misfits)
     log.warning(
         "no stock container will hold the result (diglot export --list); the nearest is %s: %s",
         nearest,

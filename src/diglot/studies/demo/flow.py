@@ -43,7 +43,7 @@ class Demo:
         check_own_folder(self.out, marker="demo.json")
         self.out.mkdir(parents=True, exist_ok=True)
         self._take_up()
-        with self._timed("scenes"):
+        with self.timed("scenes"):
             self._scenes()
         return {run: self._one_run(run) for run in RUNS}
 
@@ -74,12 +74,12 @@ class Demo:
             write_scenes(maker, self.out / "scenes", count, report=self.report)
 
     def _one_run(self, run: str) -> Measures:
-        with self._timed(f"train {run}"):
+        with self.timed(f"train {run}"):
             self._train(run)
         scenes, measure = self.scenes, self.size.measure
         if kept := kept_measures(self.out / run, scenes.fingerprints, measure, seed=self.seed):
             return kept
-        with self._timed(f"measure {run}"):
+        with self.timed(f"measure {run}"):
             check_apart(list(scenes.held_out), list(self.dataset("train")))
             return measure_run(self.out / run, run, scenes, measure, self.report, seed=self.seed)
 
@@ -94,7 +94,8 @@ class Demo:
         return first_usable(test, reversed(range(len(test))), self.size.probe_samples)
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what is done inside to the seconds of a stage, and keep them."""
         began = time.perf_counter()
         try:
             yield

@@ -23,6 +23,7 @@ class DemoSize:
     probe_samples: int
     examples: int  # scenes shown in the report
     image_px: int  # side of a view
+    stock_scenes: int  # of the short run that a stock class holds
     measure: MeasureConfig
 
 
@@ -34,6 +35,7 @@ SIZES = {
         probe_samples=8,
         examples=4,
         image_px=448,
+        stock_scenes=64,
         measure=MeasureConfig(),
     ),
     "tiny": DemoSize(
@@ -43,6 +45,7 @@ SIZES = {
         probe_samples=2,
         examples=2,
         image_px=256,
+        stock_scenes=4,
         measure=MeasureConfig(
             measures={
                 "regions": {"scenes": 8},
