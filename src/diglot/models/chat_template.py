@@ -23,9 +23,10 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from diglot.core.conversation import IMAGE_PLACEHOLDER, Turn
-from diglot.core.errors import DataError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.region import Span
-from diglot.models.export.chat_template import image_template
+from diglot.models.export.chat_template import PALIGEMMA, image_template
+from diglot.models.prompt import read_image_text
 
 # Letters and digits alone: nothing that a template strips, escapes or splits.
 _SENTINEL = "Zq7Answer{}Qz7"
@@ -54,8 +55,7 @@ def render_chat(
     A model without a template is served with that of `image_template`. Raises DataError where the
     template refuses the turns or an answer cannot be found exactly in what it renders.
     """
-    own: Any = tokenizer.chat_template
-    template = image_template(template or own)
+    template = _choose_template(template, tokenizer)
     spoken = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
     marks = {i: _make_sentinel(number, turns) for number, i in enumerate(spoken)}
     skeleton = _apply_template(turns, tokenizer, template, marks)
@@ -79,6 +79,21 @@ def render_chat(
         for i, span in enumerate(answers)
     ]
     return RenderedChat(text, tuple(answers), tuple(starts), tuple(ends), all(served.values()))
+
+
+def _choose_template(template: str | None, tokenizer: PreTrainedTokenizerFast) -> str:
+    """The template with images. Raises ConfigError for one that the processor would add to."""
+    image_text = read_image_text(tokenizer)
+    if not image_text.starts_document:
+        own: Any = tokenizer.chat_template
+        return image_template(template or own, image_text.written)
+    if template is not None:
+        raise ConfigError(
+            "PaliGemma's processor writes a prompt by itself, and would add to a template's text",
+            where="objective.template",
+            fix="Leave it out: a question and its answer are written as that processor does.",
+        )
+    return PALIGEMMA
 
 
 def _make_sentinel(number: int, turns: Sequence[Turn]) -> str:
@@ -106,7 +121,9 @@ def _apply_template(
         )
     except TemplateError as error:
         raise DataError(f"the chat template refuses the turns: {error}") from error
-    return made
+    image_text = read_image_text(tokenizer)
+    around = image_text.before + IMAGE_PLACEHOLDER + image_text.after
+    return made.replace(image_text.written, around)
 
 
 def write_parts(text: str) -> list[dict[str, str]]:
@@ -226,8 +243,8 @@ def render_prompt(
     turns: Sequence[Turn], tokenizer: PreTrainedTokenizerFast, template: str | None = None
 ) -> str:
     """A conversation up to the answer that is asked for. Raises DataError as `render_chat` does."""
-    own: Any = tokenizer.chat_template
-    return _apply_template(turns, tokenizer, image_template(template or own), {}, prompt=True)
+    own = _choose_template(template, tokenizer)
+    return _apply_template(turns, tokenizer, own, {}, prompt=True)
 
 
 def tokenize_rendered(
@@ -240,7 +257,8 @@ def tokenize_rendered(
     known = _with_image_token(tokenizer)
     out = known(text, add_special_tokens=False, return_offsets_mapping=True)
     bos: Any = tokenizer.bos_token
-    opening = () if bos and text.startswith(bos) else _opening_ids(tokenizer)
+    spelt = (bos and text.startswith(bos)) or read_image_text(tokenizer).starts_document
+    opening = () if spelt else _opening_ids(tokenizer)
     ids_T = np.array([*opening, *out["input_ids"]], np.int64)
     offsets_T2 = np.array([(0, 0)] * len(opening) + out["offset_mapping"], np.int64).reshape(-1, 2)
     image_id: Any = known.convert_tokens_to_ids(IMAGE_PLACEHOLDER)
@@ -257,11 +275,20 @@ def tokenize_prompt(
     check_plain(turns, tokenizer)
     text = render_prompt(turns, tokenizer, template)
     ids_T = tokenize_rendered(text, tokenizer)[0]
-    _check_images(turns, ids_T)
+    _check_images(turns, ids_T, tokenizer)
     return ids_T
 
 
-def _check_images(turns: Sequence[Turn], ids_T: np.ndarray) -> None:
+def _check_images(
+    turns: Sequence[Turn], ids_T: np.ndarray, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    if (ids_T < 0).sum() > 1 and read_image_text(tokenizer).alone:
+        raise DataError(
+            "this checkpoint's processor shows several images in one view each, which is not "
+            "known here",
+            expected="one image, which it cuts into tiles",
+            got=int((ids_T < 0).sum()),
+        )
     expected = sum(turn.text.count(IMAGE_PLACEHOLDER) for turn in turns)
     if (found := int((ids_T < 0).sum())) != expected:
         raise DataError(
@@ -317,7 +344,7 @@ def tokenize_chat(
     check_plain(turns, tokenizer)
     chat = render_chat(turns, tokenizer, template)
     ids_T, offsets_T2 = tokenize_rendered(chat.text, tokenizer)
-    _check_images(turns, ids_T)
+    _check_images(turns, ids_T, tokenizer)
     learned_T = np.zeros(len(ids_T), bool)
     turn_T = np.full(len(ids_T), len(turns) - 1, np.int64)
     for number in reversed(range(len(turns))):

@@ -6,13 +6,39 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from diglot.core.conversation import IMAGE_PLACEHOLDER
 from diglot.core.errors import DataError
 from diglot.core.segments import Image, Segment, Tokens
 from diglot.core.types import Sample
 from diglot.models.config import Frame
 
-STARTS_WITH_IMAGE = "diglot_starts_with_image"
-"""Attribute of a tokenizer whose BOS stands behind the image, as a mark of it (PaliGemma)."""
+IMAGE_TEXT = "diglot_image_text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageText:
+    """An image in a text, as a stock checkpoint's chat template and processor write it."""
+
+    written: str = IMAGE_PLACEHOLDER
+    """What the chat template writes for an image."""
+    before: str = ""
+    """Plain text that the processor puts before the image; its tokens may merge with others."""
+    after: str = ""
+    """Plain text that it puts behind the image."""
+    alone: bool = False
+    """Whether the processor prepares an image otherwise where a record has several."""
+    starts_document: bool = False
+    """Whether one image opens every document, its BOS a mark behind it (PaliGemma)."""
+
+
+def set_image_text(tokenizer: PreTrainedTokenizerFast, image_text: ImageText) -> None:
+    """Let the tokenizer carry how its checkpoint writes images."""
+    setattr(tokenizer, IMAGE_TEXT, image_text)
+
+
+def read_image_text(tokenizer: PreTrainedTokenizerFast) -> ImageText:
+    """How the tokenizer's checkpoint writes images; the placeholder alone where none is known."""
+    return getattr(tokenizer, IMAGE_TEXT, ImageText())
 
 
 @dataclass(frozen=True)
@@ -68,9 +94,11 @@ def open_segments(
     start = begin_tokens(frame, tokenizer)
     if not image:
         return [Tokens(start)]
-    if getattr(tokenizer, STARTS_WITH_IMAGE, False):
+    image_text = read_image_text(tokenizer)
+    if image_text.starts_document:
         start = ()
-    before, after = (tokenize_caption(text, tokenizer).ids for text in (frame.before, frame.after))
+    texts = frame.before + image_text.before, image_text.after + frame.after
+    before, after = (tokenize_caption(text, tokenizer).ids for text in texts)
     return [Tokens(start + before), Image(), Tokens(after)]
 
 

@@ -7,12 +7,26 @@ from transformers import AutoProcessor
 
 from diglot.core.view_marks import ViewMarks
 from diglot.models.pretrained import read_pretrained
+from diglot.models.prompt import ImageText
 
 
 def read_marks(kind: str, path: str, revision: str | None, tokenizer: Any) -> ViewMarks | None:
     """The marks of a checkpoint of the model type `kind`; None where its class writes none."""
     read = READ.get(kind)
     return None if read is None else read(path, revision, tokenizer)
+
+
+def write_image(kind: str, tokenizer: Any) -> ImageText:
+    """How chat templates and processors of the model type `kind` write an image."""
+    if kind == "gemma3":
+        return ImageText(written=tokenizer.boi_token, before="\n\n", after="\n\n")
+    if kind == "qwen2_5_vl":
+        return ImageText(written="<|vision_start|><|image_pad|><|vision_end|>")
+    if kind == "internvl":
+        return ImageText(written=tokenizer.context_image_token)
+    if kind == "cohere2_vision":
+        return ImageText(written=tokenizer.image_token)
+    return ImageText(starts_document=kind == "paligemma", alone=kind == "llava_onevision")
 
 
 def _aya_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
@@ -52,8 +66,8 @@ def _lfm2_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
 
 
 def _gemma3_marks(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
-    """Its newlines are tokens of its vocabulary's own, two at a time."""
-    return ViewMarks(start=f"\n\n{tokenizer.boi_token}", end=f"{tokenizer.eoi_token}\n\n")
+    """The newlines around them are no marks: they merge with those of the text beside them."""
+    return ViewMarks(start=tokenizer.boi_token, end=tokenizer.eoi_token)
 
 
 def _qwen_vl(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:

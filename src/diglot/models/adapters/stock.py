@@ -22,7 +22,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.models.adapters.images import StockImages, read_images
-from diglot.models.adapters.marks import read_marks
+from diglot.models.adapters.marks import read_marks, write_image
 from diglot.models.adapters.names import (
     WHERE,
     StockNames,
@@ -39,7 +39,7 @@ from diglot.models.encoders.siglip2 import Siglip2, set_trained_size
 from diglot.models.language import Language
 from diglot.models.logits import CAPS, DIVISORS, FACTORS
 from diglot.models.pretrained import load_pretrained, read_pretrained
-from diglot.models.prompt import STARTS_WITH_IMAGE
+from diglot.models.prompt import set_image_text
 from diglot.models.visual_rules import VisualRule
 
 CLASS_TOKEN = ("clip_vision_model", "dinov2", "internvl_vision")  # one token before the patches
@@ -148,8 +148,7 @@ def open_stock(
     tokenizer = read_pretrained(
         lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where=WHERE
     )
-    if config.model_type == "paligemma":
-        setattr(tokenizer, STARTS_WITH_IMAGE, True)
+    set_image_text(tokenizer, write_image(config.model_type, tokenizer))
     model = load_pretrained(
         AutoModelForImageTextToText,
         path,

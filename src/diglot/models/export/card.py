@@ -16,7 +16,7 @@ pipeline_tag: image-text-to-text
 # {title}
 
 A vision encoder and a language model joined by a projector, exported by diglot as
-`{model_class}`; stock `transformers` loads it.
+`{model_class}`; stock `transformers` loads it. {note}
 
 ```python
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -46,6 +46,7 @@ def model_card(container: Container, checkpoint: Path, processor: Any) -> str:
     return CARD.format(
         title=checkpoint.resolve().parent.name,
         model_class=container.model_class,
+        note=container.note,
         parts=_json_block(parts),
         training=_describe_training(run, checkpoint.parent),
         licences="\n".join(f"- {line}" for line in _list_licences(parts)),

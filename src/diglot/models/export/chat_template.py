@@ -26,7 +26,7 @@ PRELUDE = """\
 {%- endif -%}
 {%- endfor -%}
 {%- set messages = flat.messages -%}
-""".replace("IMAGE_TOKEN", IMAGE_TOKEN)
+"""
 
 # Vicuna's and LLaVA-1.5's turns, for a language model that brings no template.
 PLAIN = """\
@@ -40,8 +40,33 @@ PLAIN = """\
 """
 
 
-def image_template(template: str | None) -> str:
-    """The template with images; one that handles images already stays as it is."""
-    if template and IMAGE_TOKEN in template:
+# What PaliGemma's processor makes of a prompt, and the suffix that it is trained on behind it.
+PALIGEMMA = """\
+{%- set written = namespace(text='', images=0) -%}
+{%- for message in messages -%}
+{%- if message['role'] != ['user', 'assistant'][loop.index0] -%}
+{{- raise_exception('PaliGemma reads one question and one answer') -}}
+{%- endif -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'image' -%}
+{%- set written.images = written.images + 1 -%}
+{%- set written.text = written.text + 'IMAGE_TOKEN' -%}
+{%- else -%}
+{%- set written.text = written.text + part['text'] -%}
+{%- endif -%}
+{%- endfor -%}
+{%- set written.text = written.text + ('\\n' if message['role'] == 'user' else eos_token) -%}
+{%- endfor -%}
+{%- if written.images != 1 -%}
+{{- raise_exception('PaliGemma reads one image') -}}
+{%- endif -%}
+{{- written.text -}}
+{%- if add_generation_prompt -%}{%- endif -%}
+""".replace("IMAGE_TOKEN", IMAGE_TOKEN)
+
+
+def image_template(template: str | None, written: str = IMAGE_TOKEN) -> str:
+    """The template with images as `written`; one that handles images already stays as it is."""
+    if template and written in template:
         return template
-    return PRELUDE + (template or PLAIN)
+    return PRELUDE.replace("IMAGE_TOKEN", written) + (template or PLAIN)

@@ -38,6 +38,8 @@ class Container(ABC):
     text_at: ClassVar[str] = "model.language_model."
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages that the stock model needs beside `transformers`."""
+    note: ClassVar[str] = ""
+    """What the stock class does otherwise, where that hangs on what it is asked."""
 
     @abstractmethod
     def find_misfits(self, design: Design) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from diglot.models.export.design import Design
 from diglot.models.export.generation import generation_config
 from diglot.models.export.tokens import add_tokens, language_state
 from diglot.models.vlm import VLM
+
+log = logging.getLogger(__name__)
 
 ORIGIN = "diglot_export.json"
 
@@ -53,6 +56,8 @@ def write_export(
     """
     refuse_misfit(container, design)
     refuse_occupied(out)
+    if container.note:
+        log.warning("%s", container.note)
     dtype = dtype or vlm.language.input_embeddings.weight.dtype
     tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
     processor = container.make_processor(vlm, design, tokenizer)

@@ -23,6 +23,7 @@ from diglot.models.adapters.stock import stock_preprocess, stock_state
 from diglot.models.checkpoint import TEMPLATE
 from diglot.models.export.chat_template import image_template
 from diglot.models.export.folder import ORIGIN, Origin, fill_model, refuse_occupied
+from diglot.models.prompt import read_image_text
 from diglot.models.vlm import VLM
 
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.md")
@@ -66,7 +67,8 @@ def write_stock(
         if config.model_type in ANYRES:
             _write_pinpoints(config.image_grid_pinpoints, staging)
         if template := vlm.language.learned_template:
-            (staging / TEMPLATE).write_text(image_template(template), "utf-8")
+            written = read_image_text(vlm.language.tokenizer).written
+            (staging / TEMPLATE).write_text(image_template(template, written), "utf-8")
         (staging / ORIGIN).write_text(json.dumps(vars(origin), indent=2) + "\n", "utf-8")
 
 

@@ -30,6 +30,10 @@ class LlavaOnevision(LlavaNext):
 
     name, model_class = "llava_onevision", "LlavaOnevisionForConditionalGeneration"
     families = ("siglip",)
+    note = (
+        "Its processor shows each of several images of a record in one view, where the model "
+        "learned tiles: ask about one image at a time."
+    )
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
         make: Any = LlavaOnevisionConfig  # its signature hides the fields that it keeps
