@@ -75,10 +75,10 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
 def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> dict[str, Any]:
     vlm = model(shape, layers=layers)
     rng = random.Random(0)
-    made = [_annotated(sample, rng) for sample in samples(shape)]
-    works = {name: _work(vlm, stage.build(), made) for name, stage in STAGES.items()}
+    made = [annotate_sample(sample, rng) for sample in samples(shape)]
+    works = {name: prepare_work(vlm, stage.build(), made) for name, stage in STAGES.items()}
     steps = interleaved(
-        {name: (lambda w=work: _step(vlm, w)) for name, work in works.items()},
+        {name: (lambda w=work: run_step(vlm, w)) for name, work in works.items()},
         repeats=REPEATS[shape.name],
     )
     weights = sum(p.numel() for p in vlm.language.model.model.layers.parameters())
@@ -99,7 +99,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
     return figures
 
 
-def _annotated(sample: Sample, rng: random.Random) -> Sample:
+def annotate_sample(sample: Sample, rng: random.Random) -> Sample:
     """The sample with ellipses for masks, and labels for the patches of a grid of its own."""
     grid = Preprocess(image_px=PATCHES_PX).token_grid(sample.size_hw, patch_px=PATCH_PX)
     known = [" ".join(two) for two in itertools.permutations(WORDS, 2)]
@@ -120,7 +120,7 @@ def _masked(region: Region, size_hw: tuple[int, int]) -> Region:
     return replace(region, mask=masks.encode_mask(inside))
 
 
-def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
+def prepare_work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
     turns = 1 + len(mixture.shares)
 
     def prepare() -> list[Any]:
@@ -149,7 +149,7 @@ def _work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
     return Work(mixture, batch, tokens, seconds(prepare) / len(made))
 
 
-def _step(vlm: VLM, work: Work) -> None:
+def run_step(vlm: VLM, work: Work) -> None:
     """Forward and backward of a batch, with the choices that are made with all of it in sight."""
     vlm.projector.zero_grad(set_to_none=True)
     batch = work.mixture.select(work.batch, lambda value: [value])
