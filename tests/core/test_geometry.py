@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, View
-from diglot.core.preprocess import Preprocess, native_size, tile_grid
+from diglot.core.native_sizes import native_size
+from diglot.core.preprocess import Preprocess, tile_grid
 
 MODES = ("squash", "center_crop", "pad", "tiles", "native")
 MANY = settings(max_examples=40, derandomize=True, deadline=None)

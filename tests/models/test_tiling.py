@@ -23,7 +23,8 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from diglot.core.geometry import TokenGrid
-from diglot.core.preprocess import Preprocess, native_size, tile_grid
+from diglot.core.native_sizes import native_size
+from diglot.core.preprocess import Preprocess, tile_grid
 from diglot.models.tiling import view_pixels
 
 PATCH, SIDE = 8, 64

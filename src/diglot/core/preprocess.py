@@ -2,7 +2,7 @@
 
 Squash, center-crop (CLIP), pad (LLaVA-1.5), tiles with a thumbnail (InternVL's dynamic tiling; the
 "tile-wise dynamic resolution" of MMCS section 4.1), anyres (LLaVA-NeXT's tiles, which MMCS cites),
-and native resolution (Qwen2-VL).
+native resolution (Qwen2-VL), and NaFlex (SigLIP2).
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import Padding, TokenGrid, View, ViewKind
+from diglot.core.native_sizes import naflex_size, native_size
 from diglot.core.types import SizeHW
 from diglot.core.view_marks import ViewMarks
 
@@ -23,7 +24,7 @@ MAX_ASPECT = 200
 MAX_CANVAS_PIXELS = 178_956_970  # PIL's own limit of an image
 MAX_IMAGE_PX, MAX_TILES = 16_384, 1024  # beyond these it is a slip, and would fill any memory
 
-Mode = Literal["squash", "center_crop", "centre_crop", "pad", "tiles", "anyres", "native"]
+Mode = Literal["squash", "center_crop", "centre_crop", "pad", "tiles", "anyres", "native", "naflex"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,14 @@ class Preprocess:
     tiles        the grid of at most max_tiles squares closest in aspect, and a thumbnail
     anyres       the whole image squashed, then tiles of it with its aspect kept, padded with black
     native       the image's own aspect, sides rounded to whole cells (Qwen2-VL)
+    naflex       the image's own aspect, as many cells as max_pixels holds (SigLIP2)
     """
 
     mode: Mode = "squash"
-    """squash, center_crop, pad, tiles, anyres or native, as above ("centre_crop", as version 0.1.0
-    wrote it, is center_crop)."""
+    """squash, center_crop, pad, tiles, anyres, native or naflex, as above ("centre_crop", as
+    version 0.1.0 wrote it, is center_crop)."""
     image_px: int = 448
-    """Side of a view in pixels; for native it has no effect."""
+    """Side of a view in pixels; for native and naflex it has no effect."""
     max_tiles: int = 4
     """For tiles: at most so many, the thumbnail not counted."""
     thumbnail: bool = True
@@ -53,7 +55,7 @@ class Preprocess:
     min_pixels: int = 56 * 56
     """For native: the image is resized so that its area lies between min and max."""
     max_pixels: int = 28 * 28 * 1280
-    """For native: the largest area in pixels."""
+    """For native and naflex: the largest area in pixels (SigLIP2's 256 patches of 16 px: 65536)."""
     marks: ViewMarks | None = None
     """Text that the language model reads around and between an image's views, as the stock
     container writes it that is to serve the model; null = none."""
@@ -125,6 +127,7 @@ class Preprocess:
             "tiles": _place_tiles,
             "anyres": _place_anyres,
             "native": _place_native,
+            "naflex": _place_naflex,
         }
         cell_px = patch_px * unshuffle
         placed = plans[self.mode](self, size_hw, cell_px)
@@ -316,14 +319,6 @@ def _place_native(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Pla
     return [((height, width), (0, 0, width, height), "image")]
 
 
-def native_size(size_hw: SizeHW, *, cell_px: int, min_pixels: int, max_pixels: int) -> SizeHW:
-    """Height and width in whole cells, aspect kept, area in bounds (Qwen2-VL's smart resize)."""
-    height, width = size_hw
-    sides = np.array([height, width], np.float64)
-    whole = np.round(sides / cell_px) * cell_px  # 0 for a sliver: below min_pixels
-    if whole.prod() > max_pixels:
-        whole = np.floor(sides / np.sqrt(height * width / max_pixels) / cell_px) * cell_px
-    elif whole.prod() < min_pixels:
-        whole = np.ceil(sides * np.sqrt(min_pixels / (height * width)) / cell_px) * cell_px
-    whole = np.maximum(whole, cell_px)
-    return int(whole[0]), int(whole[1])
+def _place_naflex(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
+    height, width = naflex_size(size_hw, cell_px=cell_px, max_pixels=config.max_pixels)
+    return [((height, width), (0, 0, width, height), "image")]

@@ -29,7 +29,7 @@ def feature_key(vlm: VLM) -> str:
     """All that the encoder's features depend on, as a digest."""
     encoder = vlm.encoder
     # native resolution rounds an image to whole merged cells
-    merged = vlm.unshuffle if vlm.preprocess.mode == "native" else 1
+    merged = vlm.unshuffle if vlm.preprocess.mode in ("native", "naflex") else 1
     pixels = [encoder.resample, *encoder.mean, *encoder.std]
     inputs = [encoder.revision, vlm.preprocess.view_settings(), pixels, merged]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

@@ -89,7 +89,7 @@ def check_units(vlm: VLM, units: dict[str, nn.Module]) -> None:
     parts = {name.split(".")[0] for name in units}
     if "language" in parts and vlm.attention == "separate":
         raise _uneven("language model", "processes run one pass a document (attention: separate)")
-    if parts - {"language"} and vlm.preprocess.mode == "native":
+    if parts - {"language"} and vlm.preprocess.mode in ("native", "naflex"):
         raise _uneven("encoder", "processes run one pass a shape of image (preprocess: native)")
 
 

@@ -19,8 +19,10 @@ def load_stock_processor(folder: Path) -> Any:
     fields = json.loads(file.read_text("utf-8")) if file.exists() else {}
     name = fields.get("processor_class", "Qwen2_5_VLProcessor")
     if name == "Cohere2VisionProcessor":
-        size = fields["image_processor"]["size"]
-        images: Any = GotOcr2ImageProcessorPil(size=size, crop_to_patches=False)
+        kept = {
+            k: fields["image_processor"][k] for k in ("size", "image_mean", "image_std", "resample")
+        }
+        images: Any = GotOcr2ImageProcessorPil(**kept, crop_to_patches=False)
         images.patch_size = fields["image_processor"]["patch_size"]
     elif name in WITH_VIDEO:
         images = AutoImageProcessor.from_pretrained(folder, backend="pil")
