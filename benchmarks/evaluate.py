@@ -20,7 +20,7 @@ from diglot.core.types import Sample
 from diglot.evaluate.benchmark import make_items
 from diglot.evaluate.prompts import answer_ids, question_prompt
 from diglot.evaluate.task import GROUPS, load_tasks
-from diglot.evaluate.tree import Asked, Tree, TreeScorer
+from diglot.evaluate.tree import QuestionTokens, Tree, TreeScorer
 from diglot.models.chat import ProjectedPicture
 from diglot.models.logprobs import target_log_probs
 from diglot.models.vlm import VLM
@@ -73,7 +73,9 @@ def _tree(vlm: VLM, scenes: list[Sample]) -> Tree:
         items += [i for i in own if i.scene == scenes[0].id and i.candidates][:3]
     prompts = [question_prompt(str(i.question), vlm.language.tokenizer, image=True) for i in items]
     asked = [
-        Asked(p.question, tuple(answer_ids(c, p, vlm.language.tokenizer) for c in i.candidates))
+        QuestionTokens(
+            p.question, tuple(answer_ids(c, p, vlm.language.tokenizer) for c in i.candidates)
+        )
         for i, p in zip(items, prompts, strict=True)
     ]
     visual_PD = vlm.project(features(vlm, scenes[0])).detach()

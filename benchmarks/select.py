@@ -17,7 +17,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import Pair, PairImage
 from diglot.measure.correspondence.config import ALPHAS, MatchConfig
 from diglot.measure.correspondence.maps import cell_coordinates, cell_places, read_at
-from diglot.measure.correspondence.matching import Batch, match_letterbox
+from diglot.measure.correspondence.matching import PairBatch, match_letterbox
 
 # EfficientNet-Lite0 at 448 px, and a ViT-L/14 at 336 px; keypoints of SPair-71k's order.
 SHAPES = {"14 x 14 x 1280": (448, 32, 1280), "24 x 24 x 1024": (336, 14, 1024)}
@@ -49,7 +49,7 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
     return rates
 
 
-def _batch(image_px: int, patch_px: int, width: int) -> Batch:
+def _batch(image_px: int, patch_px: int, width: int) -> PairBatch:
     rng, side = np.random.default_rng(0), image_px // patch_px
     generator = torch.Generator().manual_seed(0)
     size_hw = (375, 500)  # SPair-71k's commonest
@@ -59,7 +59,7 @@ def _batch(image_px: int, patch_px: int, width: int) -> Batch:
         for _ in range(2)
     )
     pairs = [_pair(size_hw, rng) for _ in range(PAIRS)]
-    return Batch(pairs, source, target, [view] * PAIRS, [view] * PAIRS)
+    return PairBatch(pairs, source, target, [view] * PAIRS, [view] * PAIRS)
 
 
 def _pair(size_hw: tuple[int, int], rng: np.random.Generator) -> Pair:
@@ -80,7 +80,7 @@ def _pair(size_hw: tuple[int, int], rng: np.random.Generator) -> Pair:
     )
 
 
-def _naive(batch: Batch) -> list[tuple[float, float]]:
+def _naive(batch: PairBatch) -> list[tuple[float, float]]:
     found = []
     for b, pair in enumerate(batch.pairs):
         cells = cell_places(batch.target_views[b], pair.target.size_hw)

@@ -19,7 +19,7 @@ from diglot.models.export.container import (
     mode_misfits,
     size_misfits,
 )
-from diglot.models.export.containers.llava import CROPS, Llava
+from diglot.models.export.containers.llava import MODES, Llava
 from diglot.models.export.design import Design
 from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
 from diglot.models.vlm import VLM
@@ -34,7 +34,7 @@ class VipLlava(Llava):
         return [
             *encoder_misfits(design, ("clip",)),  # it drops one token before the patches
             *layer_misfits(design, reads_last=False),
-            *mode_misfits(design, CROPS),
+            *mode_misfits(design, MODES),
             *size_misfits(design),
             *mlp_misfits(
                 design, unshuffle=False, input_norm=True, activations=("gelu",), free_width=False

@@ -12,7 +12,7 @@ import numpy as np
 
 from diglot.core.result import Measure
 from diglot.measure.groups import group_of
-from diglot.measure.items import Item, mean_chance, summarise_items
+from diglot.measure.items import ScoredItem, mean_chance, summarise_items
 from diglot.measure.named_objects import word_cosines
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample, object_tokens
@@ -51,7 +51,7 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     return Plan("nearest name", (), conclude)
 
 
-def score(number: int, scene: ProjectedSample, subject: Subject) -> list[Item]:
+def score(number: int, scene: ProjectedSample, subject: Subject) -> list[ScoredItem]:
     """One item an object; a scene of one name asks nothing."""
     language, regions = subject.vlm.language, scene.sample.regions
     names = sorted({region.name for region in regions})
@@ -63,5 +63,5 @@ def score(number: int, scene: ProjectedSample, subject: Subject) -> list[Item]:
             mean_D = scene.visual_PD[list(tokens)].mean(dim=0)
             nearest = names[int(word_cosines(name_ND, mean_D).argmax())]
             right = float(nearest == region.name)
-            items.append(Item(number, group_of(region.source), right, 1 / len(names)))
+            items.append(ScoredItem(number, group_of(region.source), right, 1 / len(names)))
     return items

@@ -80,3 +80,13 @@ def test_no_private_word_of_a_room(room: str) -> None:
             name = getattr(node, "name", None) or getattr(node, "id", None) or ""
             found = [part for part in parts_of(str(name)) if IN_ROOMS[room].fullmatch(part)]
             assert not found, f"{file.name}:{node.lineno}: {name}"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One name, one meaning; only the `Config` of each part repeats."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name != "Config":
+                found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert not {name: paths for name, paths in found.items() if len(paths) > 1}

@@ -35,9 +35,9 @@ def test_the_text_is_mmlus():
 
 
 def read_choices_of(row):
-    from diglot.evaluate.tasks.multiple_choice import Choice
+    from diglot.evaluate.tasks.multiple_choice import ChoiceQuestion
 
-    return Choice.model_validate(row)
+    return ChoiceQuestion.model_validate(row)
 
 
 def test_formats_give_the_same_questions(tmp_path: Path):

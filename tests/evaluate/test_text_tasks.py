@@ -16,7 +16,7 @@ from diglot.evaluate.question_scenes import Questions, SceneKind, make_questions
 from diglot.evaluate.scoring import score_text, score_value
 from diglot.evaluate.task import GROUPS, load_tasks
 from diglot.evaluate.tasks.presence import _drop_parts_of_texts
-from diglot.metrics.matched_negatives import Asked
+from diglot.metrics.matched_negatives import PresenceQuestion
 from diglot.synth.scenes.write import write_scenes
 from diglot.synth.text_pairs.fonts import find_families
 from diglot.synth.text_scenes.compose import TextSceneMaker
@@ -70,9 +70,9 @@ def test_a_text_within_a_longer_one_is_not_asked_as_absent() -> None:
     scene = next(s for s in scenes("charts") if " " in s.regions[0].phrase)
     word = scene.regions[0].phrase.split()[0]
     asked = [
-        Asked(0, word, "text", present=False),
-        Asked(1, word, "text", present=True),
-        Asked(0, "nowhere", "text", present=False),
+        PresenceQuestion(0, word, "text", present=False),
+        PresenceQuestion(1, word, "text", present=True),
+        PresenceQuestion(0, "nowhere", "text", present=False),
     ]
     kept = _drop_parts_of_texts(asked, [scene, scenes("words")[0]])
     assert [ask.name for ask in kept] == ["nowhere"]

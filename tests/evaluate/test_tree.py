@@ -9,15 +9,15 @@ from PIL import Image as Picture
 
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Image, Tokens
-from diglot.evaluate.tree import Asked, Tree, TreeScorer, tree_mask
+from diglot.evaluate.tree import QuestionTokens, Tree, TreeScorer, tree_mask
 from diglot.evaluate.writing import Written, write_answers
 from diglot.models.chat import generate_text, project_picture
 from tests.tiny import tiny_sample, tiny_vlm
 
 ASKED = (
-    Asked((5, 6, 7), ((8,), (8, 9), (10, 11, 12))),
-    Asked((13,), ((14, 15), (16,))),
-    Asked((5, 6, 17, 18), ((19, 20, 21), (22, 23))),
+    QuestionTokens((5, 6, 7), ((8,), (8, 9), (10, 11, 12))),
+    QuestionTokens((13,), ((14, 15), (16,))),
+    QuestionTokens((5, 6, 17, 18), ((19, 20, 21), (22, 23))),
 )
 
 
@@ -84,7 +84,7 @@ def test_a_model_that_does_not_honour_the_mask_is_asked_slowly(monkeypatch):
 
 def test_a_pictures_questions_cost_a_fifth_of_the_positions_of_one_forward_per_candidate():
     """As the offline benchmark has them: 12 questions of 3.5 candidates behind 49 visual tokens."""
-    asked = [Asked((1,) * 16, ((2, 3, 4),) * (3 + n % 2)) for n in range(12)]
+    asked = [QuestionTokens((1,) * 16, ((2, 3, 4),) * (3 + n % 2)) for n in range(12)]
     trunk = 49 + 8
     together = trunk + sum(one.positions for one in asked)
     apart = sum((trunk + 16 + 2) * len(one.candidates) for one in asked)

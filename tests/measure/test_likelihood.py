@@ -4,7 +4,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.segments import Image, Patches, Tokens
-from diglot.measure.likelihood import Question, log_likelihoods, without_image
+from diglot.measure.likelihood import LikelihoodQuestion, log_likelihoods, without_image
 from diglot.measure.projected import project_samples
 from diglot.models.prompt import tokenize_caption
 from diglot.models.words import label_ids
@@ -26,10 +26,12 @@ def questions_of(vlm, projected):
     for i, one in enumerate(projected):
         patches = Patches((i, 4, 7 + i))
         questions += [
-            Question((bos, patches), names, one),
-            Question((bos, Image(), prompt), names[i:], one),
-            Question((bos, Image(), prompt, patches, Tokens(prompt.ids[:2])), names[:2], one),
-            Question((bos, prompt), names[::-1]),
+            LikelihoodQuestion((bos, patches), names, one),
+            LikelihoodQuestion((bos, Image(), prompt), names[i:], one),
+            LikelihoodQuestion(
+                (bos, Image(), prompt, patches, Tokens(prompt.ids[:2])), names[:2], one
+            ),
+            LikelihoodQuestion((bos, prompt), names[::-1]),
         ]
     return questions
 
@@ -81,7 +83,7 @@ def test_images_matter_and_are_not_mixed_up():
     projected = project_samples_of(vlm, 2)
     questions = questions_of(vlm, projected)
     swapped = [
-        Question(q.trunk, q.candidates, projected[1])
+        LikelihoodQuestion(q.trunk, q.candidates, projected[1])
         for q in questions
         if q.projected is projected[0]
     ]
@@ -99,19 +101,19 @@ def test_counts_its_tokens_and_reports_them():
     log_likelihoods(vlm, questions, row_tokens=128, batch_tokens=100, done=done_tokens.append)
     assert len(done_tokens) > 1
     assert sum(done_tokens) == sum(question.tokens for question in questions)
-    one_token = Question((Tokens((0, 5)),), ((7,), (8,), (9,)))
+    one_token = LikelihoodQuestion((Tokens((0, 5)),), ((7,), (8,), (9,)))
     assert one_token.tokens == 2  # candidates of one token cost nothing
-    assert Question((Tokens((0, 5)),), ((7, 8, 9),)).tokens == 4
+    assert LikelihoodQuestion((Tokens((0, 5)),), ((7, 8, 9),)).tokens == 4
 
 
 def test_without_image_keeps_the_words_alone():
-    question = Question((Tokens((0,)), Image(), Tokens((5,)), Patches((1,))), ((7,),))
-    assert without_image(question) == Question((Tokens((0,)), Tokens((5,))), ((7,),))
+    question = LikelihoodQuestion((Tokens((0,)), Image(), Tokens((5,)), Patches((1,))), ((7,),))
+    assert without_image(question) == LikelihoodQuestion((Tokens((0,)), Tokens((5,))), ((7,),))
     with pytest.raises(ConfigError, match="no prior"):
-        without_image(Question((Tokens(()), Image()), ((7,),)))
+        without_image(LikelihoodQuestion((Tokens(()), Image()), ((7,),)))
 
 
 def test_no_questions_and_empty_candidates():
     assert log_likelihoods(tiny_vlm(), [], row_tokens=8, batch_tokens=8) == []
     with pytest.raises(ConfigError, match="no tokens"):
-        Question((Tokens((0,)),), ((),))
+        LikelihoodQuestion((Tokens((0,)),), ((),))

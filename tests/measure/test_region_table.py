@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.core.types import Region
-from diglot.measure.region_table import Row, matching_items, naming_items
+from diglot.measure.region_table import RegionRow, matching_items, naming_items
 
 NAMES = ("dog", "cat", "car")
 
 
 def row(scene, name, scores, source=""):
     region = Region(phrase=name, box=(0, 0, 1, 1), source=source)
-    return Row(scene, region, dict(zip(NAMES, scores, strict=True)))
+    return RegionRow(scene, region, dict(zip(NAMES, scores, strict=True)))
 
 
 TABLES = st.lists(
@@ -49,13 +49,15 @@ def test_matching_equals_the_loop(rows):
 @given(TABLES, st.sampled_from(NAMES))
 def test_matching_does_not_care_how_likely_a_name_is(rows, name):
     """A prior added to one name's log-probability everywhere changes nothing."""
-    shifted = [Row(r.scene, r.region, r.log_prob | {name: r.log_prob[name] + 64}) for r in rows]
+    shifted = [
+        RegionRow(r.scene, r.region, r.log_prob | {name: r.log_prob[name] + 64}) for r in rows
+    ]
     assert matching_items(rows) == matching_items(shifted)
 
 
 @given(TABLES)
 def test_a_blind_model_gets_exactly_chance(rows):
-    blind = [Row(r.scene, r.region, dict.fromkeys(NAMES, -1.0)) for r in rows]
+    blind = [RegionRow(r.scene, r.region, dict.fromkeys(NAMES, -1.0)) for r in rows]
     regions = [(r.scene, r.region) for r in rows]
     named = naming_items(regions, NAMES, np.zeros((len(rows), len(NAMES))))
     for item in [*matching_items(blind), *named]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diglot.metrics.auc import area_under_curve
-from diglot.metrics.matched_negatives import Asked, Matched, match_negatives
+from diglot.metrics.matched_negatives import Matched, PresenceQuestion, match_negatives
 
 SCENES = st.lists(
     st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["photo", "drawing"]), max_size=4),
@@ -18,7 +18,7 @@ SCENES = st.lists(
 
 def asked(scenes):
     return [
-        Asked(scene, name, kind, present=True)
+        PresenceQuestion(scene, name, kind, present=True)
         for scene, names in enumerate(scenes)
         for name, kind in names.items()
     ]

@@ -9,7 +9,7 @@ from diglot.config.parts import known_parts
 from diglot.core import masks
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
-from diglot.core.merging import Pool, Unshuffle
+from diglot.core.merging import AveragePool, Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Sample
 from diglot.models.projector import check_projector
@@ -84,7 +84,9 @@ def test_a_pooled_cell_is_its_pooling_window(sides: tuple[int, int], count: int)
         grid_hw=sides,
         cell_px=8,
     )
-    grid = TokenGrid((rows * 8, columns * 8), (Pool((count, count), sides).merge_view(view),))
+    grid = TokenGrid(
+        (rows * 8, columns * 8), (AveragePool((count, count), sides).merge_view(view),)
+    )
     assert len(grid) == count**2
     features = torch.zeros(1, 1, rows, columns, requires_grad=True)
     pooled = nn.functional.adaptive_avg_pool2d(features, count).flatten()
@@ -96,7 +98,7 @@ def test_a_pooled_cell_is_its_pooling_window(sides: tuple[int, int], count: int)
 
 
 def test_cover_of_overlapping_cells() -> None:
-    view = Pool((16, 16), (24, 24)).merge_view(
+    view = AveragePool((16, 16), (24, 24)).merge_view(
         View(resize_hw=(24, 24), window=(0, 0, 24, 24), grid_hw=(24, 24), cell_px=1)
     )
     grid = TokenGrid((24, 24), (view,))

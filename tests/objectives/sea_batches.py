@@ -13,7 +13,7 @@ from diglot.core.types import Sample
 from diglot.data.collate import collate_batch, encode_sample
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
-from diglot.objectives.token_contrastive import Pair
+from diglot.objectives.token_contrastive import LabelledToken
 from tests.tiny import tiny_tokenizer
 
 GRID = Preprocess(image_px=32).token_grid((48, 64), patch_px=8)  # 4 x 4
@@ -31,9 +31,9 @@ def batch_of(targets: list[Any]) -> Batch:
     return collate_batch(encoded, row_tokens=64)
 
 
-def pair(visual: int, label: str, key: int) -> Pair:
+def pair(visual: int, label: str, key: int) -> LabelledToken:
     ids = tuple(tiny_tokenizer()(" " + label, add_special_tokens=False)["input_ids"])
-    return Pair(visual, label, ids, key)
+    return LabelledToken(visual, label, ids, key)
 
 
 def alone(payload: Any) -> list[Any]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from diglot.objectives.token_contrastive import Pair
+from diglot.objectives.token_contrastive import LabelledToken
 
-Placed = tuple[int, Pair]  # where the image's visual tokens begin, and a pair of the image
+Placed = tuple[int, LabelledToken]  # where the image's visual tokens begin, and a pair of the image
 
 
 def window_of(grid_hws: Sequence[tuple[int, int]], side: int) -> list[tuple[int, int, int]]:

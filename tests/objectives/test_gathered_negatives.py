@@ -12,7 +12,7 @@ import torch
 
 from diglot.core.contrastive import gathered_info_nce
 from diglot.models.words import label_means
-from diglot.objectives.token_contrastive import Config, Pair, build
+from diglot.objectives.token_contrastive import Config, LabelledToken, build
 from tests.objectives.sea_batches import batch_of, pair
 from tests.objectives.sea_naive import naive_losses
 
@@ -56,7 +56,7 @@ def of_process(rank: int, shares: tuple[int, int]) -> Answer:
 def of_one(pairs: int) -> Answer:
     """The same by the slow loop, all pairs in one batch."""
     projector, words, log_scale = parameters()
-    numbered = [(0, Pair(i, str(i), ids, i)) for i, ids in enumerate(labels(pairs))]
+    numbered = [(0, LabelledToken(i, str(i), ids, i)) for i, ids in enumerate(labels(pairs))]
     losses = naive_losses(numbered, features(pairs) @ projector, words, log_scale)
     total = sum(losses, 0.0 * (projector.sum() + words.sum() + log_scale.sum()))
     grads = torch.autograd.grad(total, [projector, words, log_scale])

@@ -13,13 +13,18 @@ from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.errors import ConfigError
 from diglot.core.patch_labels import PatchLabels
 from diglot.data.collate import collate_batch, encode_sample
-from diglot.objectives.token_contrastive import Config, Pair, TokenContrastiveObjective, build
+from diglot.objectives.token_contrastive import (
+    Config,
+    LabelledToken,
+    TokenContrastiveObjective,
+    build,
+)
 from tests.objectives.sea_batches import GRID, WORDS, alone, batch_of, labelled, pair
 from tests.objectives.sea_naive import naive_losses, one_per_label
 from tests.tiny import tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
 
 
-def placed(batch: Batch) -> list[tuple[int, Pair]]:
+def placed(batch: Batch) -> list[tuple[int, LabelledToken]]:
     return [(16 * image, pair) for image, pairs in enumerate(batch.targets) for pair in pairs or ()]
 
 

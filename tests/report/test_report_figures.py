@@ -20,7 +20,7 @@ from diglot.report.palette import (
     ink_on,
     relative_luminance,
 )
-from diglot.report.schema import Curve, Measure, Result, Score
+from diglot.report.schema import Curve, MeasureByRun, Result, Score
 from diglot.report.significance import mark_significance
 
 REAL = st.floats(-1e12, 1e12)
@@ -69,8 +69,8 @@ def score(value: float | None, spread: float = 0.04) -> Score:
     return Score(value=value, low=value - spread, high=value + spread, n=10)
 
 
-def measure(values: dict[str, float | None], *, higher: bool = True) -> Measure:
-    return Measure(
+def measure(values: dict[str, float | None], *, higher: bool = True) -> MeasureByRun:
+    return MeasureByRun(
         key="k",
         title="t",
         what="",

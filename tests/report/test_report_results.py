@@ -8,7 +8,7 @@ import pytest
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.report.page import render_report, write_report
-from diglot.report.results import Record, join_results, read_result
+from diglot.report.results import MeasureFile, join_results, read_result
 from diglot.report.schema import read_report
 
 
@@ -38,7 +38,7 @@ def record(run: str, **changes: Any) -> dict[str, Any]:
 
 
 def joined(*records: dict[str, Any]) -> dict[str, Any]:
-    models = [Record.model_validate(one) for one in records]
+    models = [MeasureFile.model_validate(one) for one in records]
     return join_results(models, title="Compared", command="diglot report a.json")
 
 

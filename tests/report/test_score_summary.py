@@ -12,7 +12,7 @@ from diglot.report.answers_schema import read_answers_page
 from diglot.report.checkpoints import checkpoint_charts, group_checkpoints
 from diglot.report.paper_layout import arrange_tables
 from diglot.report.radar import MIDDLE, RADIUS, draw_radar
-from diglot.report.schema import Measure, Result
+from diglot.report.schema import MeasureByRun, Result
 
 # VDEP Tables 1 and 2 in the order of our columns: LLaVA-v1.5-7B, LLaVA-VDEP, and the printed CHANGE
 VDEP = (
@@ -45,7 +45,7 @@ def measure(title: str, values: dict[str, float], *, key: str = "", unit: str = 
         run: Result(value=float(v), low=None, high=None, n=10, groups={})
         for run, v in values.items()
     }
-    return Measure(
+    return MeasureByRun(
         key=key or f"lmms.{title}",
         title=title,
         what="what",
@@ -56,7 +56,7 @@ def measure(title: str, values: dict[str, float], *, key: str = "", unit: str = 
     )
 
 
-def paper_rows(title: str, *rows: tuple[float, ...]) -> list[Measure]:
+def paper_rows(title: str, *rows: tuple[float, ...]) -> list[MeasureByRun]:
     names = [f"run{n}" for n in range(len(rows))]
     columns = BY_TITLE[title].columns
     return [

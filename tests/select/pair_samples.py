@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from diglot.core.preprocess import Preprocess
 from diglot.data.pairs import Pair, PairImage, points_array
-from diglot.measure.correspondence.matching import Batch
+from diglot.measure.correspondence.matching import PairBatch
 
 
 def side(size_hw, xy) -> PairImage:
@@ -29,7 +29,7 @@ def pair(source, target, *, box=(0, 0, 10, 10), id="p", visible=None, **more) ->
     )
 
 
-def batch(pairs, source, target, *, mode="pad", image_px=32, patch_px=8) -> Batch:
+def batch(pairs, source, target, *, mode="pad", image_px=32, patch_px=8) -> PairBatch:
     """Maps (B, h, w, E), any numbers, as the unit maps of pairs."""
     preprocess = Preprocess(mode=mode, image_px=image_px)
 
@@ -37,7 +37,7 @@ def batch(pairs, source, target, *, mode="pad", image_px=32, patch_px=8) -> Batc
         sizes = [getattr(one, name).size_hw for one in pairs]
         return [preprocess.token_grid(size, patch_px=patch_px).views[0] for size in sizes]
 
-    return Batch(
+    return PairBatch(
         pairs=pairs,
         source_BhwE=normalize(torch.as_tensor(source, dtype=torch.float32), dim=-1),
         target_BhwE=normalize(torch.as_tensor(target, dtype=torch.float32), dim=-1),

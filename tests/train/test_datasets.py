@@ -20,7 +20,7 @@ from diglot.core.types import Sample
 from diglot.data.config import DataSource, FeaturesConfig
 from diglot.data.records import open_dataset, write_dataset
 from diglot.train.config import StageConfig, stage_config
-from diglot.train.datasets import Source, TrainingData, open_data
+from diglot.train.datasets import RunDataset, TrainingData, open_data
 from diglot.train.lanes import make_lanes
 from diglot.train.loop import train
 from diglot.train.mixture import build_mixture
@@ -72,7 +72,9 @@ def data_of(*weighted: tuple[int, float], folder: Path) -> TrainingData:
     sources = []
     for number, (samples, weight) in enumerate(weighted):
         write_dataset(tiny_samples(samples), folder / str(number))
-        sources.append(Source(open_dataset(folder / str(number)), weight=weight, name=str(number)))
+        sources.append(
+            RunDataset(open_dataset(folder / str(number)), weight=weight, name=str(number))
+        )
     return TrainingData(sources)
 
 

@@ -15,7 +15,7 @@ from diglot.data.collate import collate_batch
 from diglot.data.records import open_dataset
 from diglot.models.checkpoint import load_vlm
 from diglot.train.config import StageConfig, stage_config
-from diglot.train.datasets import Source, TrainingData
+from diglot.train.datasets import RunDataset, TrainingData
 from diglot.train.loop import train
 from diglot.train.mixture import build_mixture
 from diglot.train.samples import PreparedSamples
@@ -57,7 +57,7 @@ def test_the_dataset_has_its_records_and_its_fingerprint() -> None:
 
 def test_the_checkpoint_computes_what_it_did() -> None:
     vlm, mixture = load_vlm(Path("done/model")), build_mixture(stage("done").objective, {}, {})
-    data = TrainingData([Source(open_dataset(Path("data")))])
+    data = TrainingData([RunDataset(open_dataset(Path("data")))])
     item: Any = PreparedSamples(data, vlm.processor, mixture, 0)[0, 0, 0]
     with torch.no_grad():
         out = vlm(collate_batch([item], row_tokens=256), mixture.reads)

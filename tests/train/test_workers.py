@@ -86,14 +86,14 @@ def test_a_worker_that_dies_with_a_tensor_under_way_is_explained() -> None:
 def test_what_a_worker_gets_has_no_weights(world, tmp_path) -> None:
     """A sample's way into the model travels; neither a part of the model nor a head does."""
     from diglot.data.records import open_dataset
-    from diglot.train.datasets import Source, TrainingData
+    from diglot.train.datasets import RunDataset, TrainingData
     from diglot.train.mixture import build_mixture
     from diglot.train.samples import PreparedSamples
     from tests.tiny import tiny_vlm
 
     mixture = build_mixture("caption", {"token_contrastive": {"weight": 1.0}}, {})
     assert len(list(mixture.heads.parameters())) == 1
-    data = TrainingData([Source(open_dataset(world / "data"))])
+    data = TrainingData([RunDataset(open_dataset(world / "data"))])
     samples = PreparedSamples(data, tiny_vlm().processor, mixture, 0)
     there = pickle.loads(pickle.dumps(samples))
     assert not list(there.objective.heads.parameters())

@@ -13,7 +13,7 @@ from diglot.cli.progress import show_progress
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
-from diglot.data.check import CheckResult, check_dataset
+from diglot.data.check import DatasetCheck, check_dataset
 from diglot.data.checks.clean import clean_dataset
 from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.model_limits import Grid, ModelLimits
@@ -52,7 +52,7 @@ def run_check(
     if fix and fix.resolve() == data.resolve():
         raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
     limits = _model_limits(recipe, tokenizer, max_tokens, grid)
-    found = _Unusable(drop_duplicates)
+    found = _DroppedRecords(drop_duplicates)
     with show_progress() as report:
         result = check_dataset(
             data,
@@ -73,7 +73,7 @@ def run_check(
         sys.exit(1)
 
 
-class _Unusable:
+class _DroppedRecords:
     """The records that a cleaned copy leaves out, and the ids of the unusable ones."""
 
     def __init__(self, drop_duplicates: bool) -> None:
@@ -93,7 +93,7 @@ class _Unusable:
 
 
 def _write_cleaned(
-    data: Path, split: str, out: Path, found: _Unusable, report: Report
+    data: Path, split: str, out: Path, found: _DroppedRecords, report: Report
 ) -> Counter[str]:
     rejected = Rejected(out / "rejected.jsonl")
     for id, fault in found.reasons:
@@ -136,7 +136,7 @@ def _write_ids(ids: dict[str, str], path: Path) -> None:
         temporary.write_text("".join(lines), "utf-8", "backslashreplace")
 
 
-def _print_result(result: CheckResult, fixed: Counter[str] | None, fix: Path | None) -> None:
+def _print_result(result: DatasetCheck, fixed: Counter[str] | None, fix: Path | None) -> None:
     console = Console(highlight=False)
     counts = f"{result.records:,} records, {result.unusable:,} with a fault that training rejects"
     console.print(counts, soft_wrap=True)

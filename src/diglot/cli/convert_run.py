@@ -12,14 +12,13 @@ from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
 from diglot.data.convert import (
     Conversion,
-    Rejection,
     read_dataset,
     read_samples,
     write_foreign,
     write_split,
 )
 from diglot.data.format import OURS, FormatPart
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import Rejected, Rejection
 from diglot.files import explain_missing, write_json
 
 _EVERY = 50

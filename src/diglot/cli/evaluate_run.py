@@ -35,7 +35,7 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class EvaluationPlan:
     """Which checkpoints are asked what, by whom; everything wrong is found when it is made."""
 
     folders: list[Path]
@@ -58,7 +58,7 @@ def make_plan(
     settings: LmmsSettings,
     *,
     local: bool,
-) -> Plan:
+) -> EvaluationPlan:
     """Raises ConfigError for an unknown task, wrong settings, or a checkpoint that is none."""
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     figures = figures_of(tuple(name for name in names if name in LMMS_NAMES))
@@ -67,7 +67,7 @@ def make_plan(
         raise ConfigError("no task is named", expected="offline, counting, ...", where="--tasks")
     check_grader(figures, settings)
     folders = [checkpoint_folder(path) for path in checkpoints]
-    return Plan(
+    return EvaluationPlan(
         folders=folders,
         labels=name_checkpoints(checkpoints, labels),
         own=own,
@@ -77,7 +77,7 @@ def make_plan(
 
 
 def run_plan(
-    plan: Plan,
+    plan: EvaluationPlan,
     questions: Questions,
     ask: AskSettings,
     settings: LmmsSettings,
@@ -101,7 +101,7 @@ def run_plan(
 
 
 def _run_lmms(
-    plan: Plan,
+    plan: EvaluationPlan,
     benchmark: Benchmark | None,
     settings: LmmsSettings,
     out: Path,
@@ -145,7 +145,7 @@ def _name_checkpoint(path: Path) -> str:
 
 
 def _collect_record(
-    plan: Plan,
+    plan: EvaluationPlan,
     benchmark: Benchmark | None,
     evaluated: Sequence[Evaluated],
     measures: list[dict[str, Any]],

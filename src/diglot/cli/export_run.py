@@ -11,7 +11,7 @@ from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.models.checkpoint import CONFIG, load_config
-from diglot.models.export.check import CheckResult
+from diglot.models.export.check import ExportCheck
 from diglot.models.export.container import compare_containers
 from diglot.models.export.design import read_design
 from diglot.models.export.flow import check_folder, export_checkpoint
@@ -68,7 +68,7 @@ def _model_of(name: str) -> VLMConfig:
     return stage_config(recipe, where=name).model
 
 
-def _report_check(result: CheckResult, console: Console, json: Path | None) -> None:
+def _report_check(result: ExportCheck, console: Console, json: Path | None) -> None:
     """Raises ConfigError where the folder does something else than its checkpoint."""
     if json:
         write_json(json, asdict(result) | {"passed": result.passed})

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from diglot.config.paths import OutFile
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
-from diglot.report.results import Record, join_results, read_result
+from diglot.report.results import MeasureFile, join_results, read_result
 from diglot.report.schema import read_report
 
 
@@ -57,13 +57,13 @@ def report(
         print(f"{files}: {_write_files(data, files)} files")
 
 
-def _read_record(path: Path) -> Record:
+def _read_record(path: Path) -> MeasureFile:
     """The record in a file, or what a run folder holds."""
     if not path.is_dir():
         return read_result(path)
     from diglot.studies.measured import training_record  # torch is slow to load: not for --help
 
-    return Record.model_validate(training_record(path))
+    return MeasureFile.model_validate(training_record(path))
 
 
 def _write_files(data: dict[str, Any], folder: Path) -> int:

@@ -18,7 +18,7 @@ from diglot.select.law import fit_law, random_r2
 from diglot.select.new_settings import new_settings_curves
 from diglot.select.paper_data import PaperLaw, paper_law
 from diglot.select.paper_range import run_variants
-from diglot.select.plan import Plan, make_plan
+from diglot.select.plan import SelectionPlan, make_plan
 from diglot.select.records import fits_record, plan_record, study_record
 from diglot.select.study import recall_curves, results_json, table_2
 from diglot.select.table import column_names, read_table
@@ -114,7 +114,7 @@ def run_plan(
 ) -> None:
     """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop."""
     console = Console()
-    made: Plan = make_plan(
+    made: SelectionPlan = make_plan(
         read_table(table),
         results=results,
         columns=column_names(columns),

@@ -14,11 +14,12 @@ from diglot.cli.view_tokens import token_documents
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
-from diglot.data.browse import Samples, draw_samples, open_samples
+from diglot.data.browse import draw_samples, open_samples
 from diglot.data.images import decode_image
 from diglot.data.json_stream import parse_line
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset
+from diglot.data.samples import Samples
 from diglot.report.dataset_page import write_dataset_page
 from diglot.report.dataset_stats import DatasetStats
 from diglot.report.page import write_report
@@ -121,7 +122,7 @@ def _dataset_page(
     source: Path, samples: Samples, drawn: list[int], scan: int, labels: Labels | None
 ) -> dict[str, Any]:
     """The page's JSON. What cannot be used stands on the page with its reason."""
-    stats, unusable, shown = DatasetStats(), _Unusable(samples), []
+    stats, unusable, shown = DatasetStats(), _UnreadableRecords(samples), []
     with show_progress() as report:
         for index in _count_indices("reading samples", _spread_indices(len(samples), scan), report):
             with unusable.noting(index):
@@ -143,7 +144,7 @@ def _dataset_page(
     }
 
 
-class _Unusable:
+class _UnreadableRecords:
     """The records that raised, each once, with its reason."""
 
     def __init__(self, samples: Samples) -> None:

@@ -50,7 +50,7 @@ class Unshuffle:
 
 
 @dataclass(frozen=True)
-class Pool:
+class AveragePool:
     """Adaptive average pooling of a grid of `from_hw` features to `grid_hw` tokens.
 
     A token's cell is the window it is pooled from; windows overlap where the sides do not divide.

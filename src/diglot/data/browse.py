@@ -5,7 +5,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
@@ -15,23 +14,7 @@ from diglot.data.formats.image_jsonl import Config, ImageJsonl
 from diglot.data.json_stream import MAX_LINE_BYTES, open_binary
 from diglot.data.raw_record import make_sample
 from diglot.data.records import open_dataset
-
-
-class Samples(Protocol):
-    """A sequence of samples whose bad ones raise DataError when read."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-        ...
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """The sample. Raises DataError for a bad record."""
-        ...
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The id of every record; of one that has none, its position."""
-        ...
+from diglot.data.samples import Samples
 
 
 class JsonlSamples:

@@ -17,7 +17,7 @@ from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data import shards
 from diglot.data.checks.duplicates import find_duplicates
 from diglot.data.checks.fault import LEVELS, Fault
-from diglot.data.checks.rows import Part, RowFaults, Settings, check_part, list_parts
+from diglot.data.checks.rows import RowFaults, Settings, ShardRows, check_part, list_parts
 from diglot.data.row_groups import RowGroups
 
 # Below this many records, starting processes takes longer than checking.
@@ -25,7 +25,7 @@ _ALONE = 512
 
 
 @dataclass
-class CheckResult:
+class DatasetCheck:
     """What is wrong with a dataset."""
 
     records: int = 0
@@ -70,7 +70,7 @@ def check_dataset(
     duplicate_bits: int = 3,
     workers: int | None = None,
     report: Report = ignore_progress,
-) -> CheckResult:
+) -> DatasetCheck:
     """Every fault of every record of a split; `note` gets each (index, id, fault) as it is found.
 
     Memory: 8 bytes a picture for the search for near duplicates; ids are kept on the disk.
@@ -87,7 +87,7 @@ def check_dataset(
     Raises ConfigError where there is no such split.
     """
     parts = list_parts(shards.find_shards(folder, split))
-    result, found = CheckResult(), array("Q")
+    result, found = DatasetCheck(), array("Q")
     owners: array[int] = array("Q")
     with RowGroups() as ids:
         for row in _check_all(parts, settings, workers, report):
@@ -104,7 +104,7 @@ def check_dataset(
 
 
 def _check_all(
-    parts: list[Part], settings: Settings, workers: int | None, report: Report
+    parts: list[ShardRows], settings: Settings, workers: int | None, report: Report
 ) -> Iterator[RowFaults]:
     """The faults of all records in order."""
     total = sum(part.rows for part in parts)
@@ -122,7 +122,9 @@ def _check_all(
         report(Progress("records", done, max(total, done)))
 
 
-def _in_processes(parts: list[Part], settings: Settings, workers: int) -> Iterator[list[RowFaults]]:
+def _in_processes(
+    parts: list[ShardRows], settings: Settings, workers: int
+) -> Iterator[list[RowFaults]]:
     """The parts' faults in order, a bounded number of parts at work."""
     context = multiprocessing.get_context("spawn")  # Arrow's threads do not survive a fork
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -136,7 +138,7 @@ def _in_processes(parts: list[Part], settings: Settings, workers: int) -> Iterat
 
 
 def _count_record(
-    result: CheckResult,
+    result: DatasetCheck,
     id: str,
     faults: tuple[Fault, ...],
     note: Callable[[int, str, Fault], object],
@@ -150,7 +152,7 @@ def _count_record(
 
 
 def _count_fault(
-    result: CheckResult,
+    result: DatasetCheck,
     index: int,
     id: str,
     fault: Fault,
@@ -166,7 +168,7 @@ def _note_duplicates(
     owners: "array[int]",
     bits: int,
     ids: RowGroups,
-    result: CheckResult,
+    result: DatasetCheck,
     note: Callable[[int, str, Fault], object],
 ) -> None:
     kind = "near duplicate of another image"

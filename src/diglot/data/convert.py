@@ -12,6 +12,7 @@ from diglot.core.types import Sample
 from diglot.data.format import Format, Row, SampleWriter, count_lost
 from diglot.data.raw_record import make_sample
 from diglot.data.records import open_dataset
+from diglot.data.rejected import Rejection
 from diglot.data.row_groups import RowGroups
 from diglot.data.writer import DatasetWriter
 
@@ -20,16 +21,6 @@ BAD_ROW = (
     *(DataError, KeyError, TypeError, ValueError, AttributeError, IndexError),
     *(RecursionError, ArithmeticError, OSError),
 )
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A foreign record that cannot be used."""
-
-    id: str
-    reason: str
-    where: str
-    detail: str
 
 
 @dataclass

@@ -11,16 +11,18 @@ T = TypeVar("T")
 
 
 class Samples(Protocol):
-    """What is read here of a `Dataset`."""
+    """A sequence of samples, as a `Dataset` is; a bad one raises DataError when it is read."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """The id of every sample, in order; empty where a record lacks it."""
+        """The id of every sample, in order; of a record without one, its position or nothing."""
         ...
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Sample: ...
+    def __getitem__(self, index: int, /) -> Sample:
+        """The sample. Raises DataError for a bad record."""
+        ...
 
 
 def use_sample(samples: Samples, index: int, use: Callable[[Sample], T]) -> T | Rejection:

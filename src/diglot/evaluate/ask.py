@@ -13,9 +13,9 @@ from diglot.evaluate.answers import Answer, Answers
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings
 from diglot.evaluate.items import Item
-from diglot.evaluate.prompts import Prompt, answer_ids, caption_prompt, question_prompt
+from diglot.evaluate.prompts import AnswerPrompt, answer_ids, caption_prompt, question_prompt
 from diglot.evaluate.task import ChosenTask, Way
-from diglot.evaluate.tree import Asked, Tree, TreeScorer
+from diglot.evaluate.tree import QuestionTokens, Tree, TreeScorer
 from diglot.evaluate.writing import Written, write_answers
 from diglot.models.chat import ProjectedPicture, project_picture
 from diglot.models.vlm import VLM
@@ -26,7 +26,7 @@ VERSION = 1  # bumped when the same item under the same settings is asked otherw
 
 
 @dataclass(frozen=True)
-class Job:
+class AskedItem:
     """One item to be asked in one way."""
 
     item: Item
@@ -37,14 +37,16 @@ class Job:
 
 def list_jobs(
     benchmark: Benchmark, tasks: Sequence[ChosenTask], settings: AskSettings
-) -> list[Job]:
+) -> list[AskedItem]:
     """Every item in every way that it is asked; those of one picture are together."""
     jobs = []
     for chosen in tasks:
         for item in benchmark.of_task(chosen.key):
             for way in chosen.task.asked.ways:
                 if way == "generate" or item.candidates:
-                    jobs.append(Job(item, chosen, way, answer_key(item, chosen, way, settings)))
+                    jobs.append(
+                        AskedItem(item, chosen, way, answer_key(item, chosen, way, settings))
+                    )
     return sorted(jobs, key=lambda job: job.item.image or "")
 
 
@@ -65,7 +67,7 @@ def _wants_prior(chosen: ChosenTask) -> bool:
 def ask_items(
     vlm: VLM,
     benchmark: Benchmark,
-    jobs: Sequence[Job],
+    jobs: Sequence[AskedItem],
     answers: Answers,
     settings: AskSettings,
     report: Report = ignore_progress,
@@ -96,7 +98,7 @@ def ask_items(
         report(Progress("evaluate", done, len(jobs)))
 
 
-def _by_picture(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def _by_picture(jobs: Sequence[AskedItem]) -> Iterator[list[AskedItem]]:
     """The jobs of one picture together; those without one in small groups, to be kept often."""
     for image, of_picture in groupby(jobs, key=lambda job: job.item.image):
         if image is None:
@@ -114,7 +116,7 @@ def list_batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def make_prompt(
     item: Item, vlm: VLM, settings: AskSettings, *, without_image: bool = False
-) -> Prompt:
+) -> AnswerPrompt:
     """What stands before the answer to an item."""
     tokenizer = vlm.language.tokenizer
     if item.question is None:
@@ -131,7 +133,7 @@ def make_prompt(
 def _score_candidates(
     scorer: TreeScorer,
     projected: ProjectedPicture | None,
-    jobs: Sequence[Job],
+    jobs: Sequence[AskedItem],
     settings: AskSettings,
 ) -> dict[str, Answer]:
     """The candidates' log-probabilities of every item that is asked by likelihood."""
@@ -155,15 +157,15 @@ def _score_candidates(
     return found
 
 
-def _render_prompt(job: Job, prompt: Prompt, vlm: VLM) -> Asked:
+def _render_prompt(job: AskedItem, prompt: AnswerPrompt, vlm: VLM) -> QuestionTokens:
     with locate_errors(f"item {job.item.id!r}"):
         ids = [answer_ids(text, prompt, vlm.language.tokenizer) for text in job.item.candidates]
-    return Asked(prompt.question, tuple(ids))
+    return QuestionTokens(prompt.question, tuple(ids))
 
 
 def _write_all(
     vlm: VLM,
-    pictures: Sequence[tuple[ProjectedPicture | None, Sequence[Job]]],
+    pictures: Sequence[tuple[ProjectedPicture | None, Sequence[AskedItem]]],
     settings: AskSettings,
 ) -> dict[str, Answer]:
     """The written answers of several pictures' items, those of one length limit together."""

@@ -17,7 +17,7 @@ COLOUR_NAMES = tuple(COLOURS)
 
 
 @dataclass(frozen=True)
-class Thing:
+class NamedRegion:
     """A region that one phrase singles out in its scene."""
 
     phrase: str  # without an article: "small red car", "dog at the top left"
@@ -46,23 +46,23 @@ def name_thing(phrase: str, region: Region) -> str:
     return f'text "{phrase}"' if is_text(region) else phrase
 
 
-def single_things(sample: Sample) -> list[Thing]:
+def single_things(sample: Sample) -> list[NamedRegion]:
     """The regions that a phrase singles out: their own phrase, with the place where it repeats."""
     bare = Counter(region.phrase for region in sample.regions)
     placed = Counter(_describe_region(region, sample) for region in sample.regions)
     things = []
     for region in sample.regions:
         if bare[region.phrase] == 1 and not _is_part(region, sample):
-            things.append(Thing(region.phrase, region))
+            things.append(NamedRegion(region.phrase, region))
         elif placed[_describe_region(region, sample)] == 1:
-            things.append(Thing(_describe_region(region, sample), region))
+            things.append(NamedRegion(_describe_region(region, sample), region))
     return things
 
 
-def uniquely_named(sample: Sample) -> list[Thing]:
+def uniquely_named(sample: Sample) -> list[NamedRegion]:
     """The regions whose plain name stands once in the scene, with that name as the phrase."""
     names = Counter(region.name for region in sample.regions)
-    return [Thing(r.name, r) for r in sample.regions if names[r.name] == 1]
+    return [NamedRegion(r.name, r) for r in sample.regions if names[r.name] == 1]
 
 
 def center_of(region: Region, sample: Sample) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from diglot.evaluate.answers import Answer
-from diglot.evaluate.ask import Job
+from diglot.evaluate.ask import AskedItem
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.run import Evaluated
 from diglot.evaluate.scores import WAY_TITLES, candidate_scores
@@ -44,7 +44,7 @@ def _main_values(one: Evaluated) -> dict[tuple[str, str], float]:
 
 
 def _question_entry(
-    job: Job, evaluated: Sequence[Evaluated], values: Sequence[dict[tuple[str, str], float]]
+    job: AskedItem, evaluated: Sequence[Evaluated], values: Sequence[dict[tuple[str, str], float]]
 ) -> dict[str, Any]:
     return {
         "id": job.item.id,
@@ -63,7 +63,7 @@ def _question_entry(
     }
 
 
-def answer_text(job: Job, answer: Answer) -> str:
+def answer_text(job: AskedItem, answer: Answer) -> str:
     """What was written, or the candidate that was chosen."""
     if job.way == "generate":
         return str(answer["text"])

@@ -14,7 +14,7 @@ from diglot.models.prompt import open_segments, tokenize_caption
 
 
 @dataclass(frozen=True)
-class Prompt:
+class AnswerPrompt:
     """What stands before an answer: the same for all questions on a picture, then the question."""
 
     before: tuple[Segment, ...]  # up to and with the image; empty for a question without one
@@ -29,7 +29,7 @@ class Prompt:
 
 def question_prompt(
     question: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame: Frame | None = None
-) -> Prompt:
+) -> AnswerPrompt:
     """A user's turn by the chat template; with a `frame` the question is the beginning of a text.
 
     Under a frame the text stands as a caption does in pretraining, for a model that has not learned
@@ -44,15 +44,19 @@ def question_prompt(
     ids = tokenize_rendered(text, tokenizer)[0].tolist()
     at = ids.index(-1) if image else -1
     head = (Tokens(tuple(ids[:at])), Image()) if image else ()
-    return Prompt(head, tuple(ids[at + 1 :]), spaced=text[-1:].isalnum() or text[-1:] in ":.?!,;")
+    return AnswerPrompt(
+        head, tuple(ids[at + 1 :]), spaced=text[-1:].isalnum() or text[-1:] in ":.?!,;"
+    )
 
 
-def caption_prompt(tokenizer: PreTrainedTokenizerFast, frame: Frame) -> Prompt:
+def caption_prompt(tokenizer: PreTrainedTokenizerFast, frame: Frame) -> AnswerPrompt:
     """The picture framed as in pretraining: a caption follows."""
     return _frame_prompt("", tokenizer, image=True, frame=frame)
 
 
-def answer_ids(answer: str, prompt: Prompt, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+def answer_ids(
+    answer: str, prompt: AnswerPrompt, tokenizer: PreTrainedTokenizerFast
+) -> tuple[int, ...]:
     """The tokens of a candidate behind a prompt, with the blank before it where one stands there.
 
     Raises DataError for one of blanks.
@@ -68,9 +72,9 @@ def answer_ids(answer: str, prompt: Prompt, tokenizer: PreTrainedTokenizerFast) 
 
 def _frame_prompt(
     text: str, tokenizer: PreTrainedTokenizerFast, *, image: bool, frame: Frame
-) -> Prompt:
+) -> AnswerPrompt:
     segments = open_segments(frame, tokenizer, image=image)
     last = segments[-1]
     assert isinstance(last, Tokens)
     question = last.ids + tokenize_caption(text, tokenizer).ids
-    return Prompt(tuple(segments[:-1]), question, spaced=bool(text))
+    return AnswerPrompt(tuple(segments[:-1]), question, spaced=bool(text))

@@ -11,7 +11,7 @@ import numpy as np
 from diglot.core.progress import Report, rename_stages
 from diglot.core.result import Measure, side_by_side
 from diglot.evaluate.answers import Answer, open_answers
-from diglot.evaluate.ask import AskSettings, Job, ProjectItem, ask_items, list_jobs
+from diglot.evaluate.ask import AskedItem, AskSettings, ProjectItem, ask_items, list_jobs
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.scores import MetricScores, average_tasks, score_task, to_measure
 from diglot.evaluate.task import WAYS, ChosenTask
@@ -27,7 +27,7 @@ class Evaluated:
 
     label: str
     digest: str  # of its weights
-    jobs: tuple[Job, ...]
+    jobs: tuple[AskedItem, ...]
     answers: Mapping[str, Answer]  # by the jobs' keys
     scores: tuple[MetricScores, ...]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from diglot.core.result import Estimate, Measure
 from diglot.evaluate.answers import Answer, Answers
-from diglot.evaluate.ask import Job
+from diglot.evaluate.ask import AskedItem
 from diglot.evaluate.items import Item
 from diglot.evaluate.task import ChosenTask, Length, Way
 from diglot.measure.groups import OTHER, by_group
@@ -37,7 +37,9 @@ class MetricScores:
         return [item.scene or item.id for item in self.items]
 
 
-def score_task(chosen: ChosenTask, jobs: Sequence[Job], answers: Answers) -> list[MetricScores]:
+def score_task(
+    chosen: ChosenTask, jobs: Sequence[AskedItem], answers: Answers
+) -> list[MetricScores]:
     """The scores of one task in all its ways; jobs of other tasks are passed over."""
     own = [job for job in jobs if job.task.key == chosen.key]
     found: list[MetricScores] = []
@@ -73,7 +75,7 @@ def candidate_credit(item: Item, answer: Answer, chosen: ChosenTask) -> float:
 
 def _score_metric(
     chosen: ChosenTask,
-    jobs: Sequence[Job],
+    jobs: Sequence[AskedItem],
     metric: str,
     values: Sequence[float | None],
     *,

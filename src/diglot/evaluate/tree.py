@@ -19,7 +19,7 @@ import torch
 
 from diglot.core.layout import Encoded, encode, expand_lines, pack
 from diglot.core.segments import Segment, Tokens
-from diglot.measure.likelihood import Question, log_likelihoods
+from diglot.measure.likelihood import LikelihoodQuestion, log_likelihoods
 from diglot.models.chat import ProjectedPicture
 from diglot.models.decode import HALF_TOLERANCE, set_attention, sliding_window
 from diglot.models.logprobs import target_log_probs
@@ -31,7 +31,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}  # relative, of a sum of 
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionTokens:
     """A question's tokens, and those of its candidates, each at least one."""
 
     question: tuple[int, ...]
@@ -48,7 +48,7 @@ class Tree:
     """Questions on one picture, or on none, behind a common beginning."""
 
     before: tuple[Segment, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[QuestionTokens, ...]
     projected: ProjectedPicture | None = None
 
     def trunk(self) -> Encoded:
@@ -80,7 +80,7 @@ class TreeScorer:
     def score_slowly(self, tree: Tree) -> list[np.ndarray]:
         """The same with one document for each question."""
         questions = [
-            Question((*tree.before, Tokens(one.question)), one.candidates, tree.projected)
+            LikelihoodQuestion((*tree.before, Tokens(one.question)), one.candidates, tree.projected)
             for one in tree.asked
         ]
         return log_likelihoods(self.vlm, questions, row_tokens=128, batch_tokens=1024)
@@ -102,7 +102,7 @@ class TreeScorer:
         return agrees
 
     def _parts(self, tree: Tree) -> Iterator[Tree]:
-        part: list[Asked] = []
+        part: list[QuestionTokens] = []
         room = self.row_tokens
         for one in tree.asked:
             if part and sum(other.positions for other in part) + one.positions > room:

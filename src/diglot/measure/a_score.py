@@ -20,7 +20,7 @@ from diglot.core.rng import check_seed
 from diglot.core.segments import Tokens
 from diglot.core.types import Sample
 from diglot.measure.a_score_captions import Captions
-from diglot.measure.likelihood import Question, log_likelihoods
+from diglot.measure.likelihood import LikelihoodQuestion, log_likelihoods
 from diglot.measure.projected import eval_mode, project_samples
 from diglot.metrics.bootstrap import mean_interval, ratio_interval
 from diglot.models.config import Frame
@@ -109,14 +109,14 @@ def _make_questions(
     captions: Captions,
     views: Callable[[Sample], Sequence[torch.Tensor]],
     config: AScoreConfig,
-) -> list[Question]:
+) -> list[LikelihoodQuestion]:
     tokenizer = vlm.language.tokenizer
     trunk = tuple(open_segments(config.frame, tokenizer, image=True))
     end = end_segments(config.frame, tokenizer, None) if config.end else []
     added = tuple(t for segment in end if isinstance(segment, Tokens) for t in segment.ids)
     projected = project_samples(vlm, captions.samples, views)
     questions = [
-        Question(trunk, (tokens + added,), image)
+        LikelihoodQuestion(trunk, (tokens + added,), image)
         for tokens, image in zip(captions.tokens, projected, strict=True)
     ]
     for question, sample in zip(questions, captions.samples, strict=True):
@@ -133,7 +133,7 @@ def _make_questions(
 class _Images:
     """Counts tokens and reports images."""
 
-    def __init__(self, questions: Sequence[Question], report: Report) -> None:
+    def __init__(self, questions: Sequence[LikelihoodQuestion], report: Report) -> None:
         self._ends = np.cumsum([question.tokens for question in questions])
         self._report, self._tokens = report, 0
 

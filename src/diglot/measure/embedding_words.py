@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from diglot.core.result import Estimate, Measure
-from diglot.measure.items import Item, mean_chance, summarise_items
+from diglot.measure.items import ScoredItem, mean_chance, summarise_items
 from diglot.measure.named_objects import NamedObject
 from diglot.measure.projected import ProjectedSample
 from diglot.measure.word_space import WordSpace
@@ -56,8 +56,8 @@ def measure_objects(
         for other, of_rule in zip(RULES, by_rule.values(), strict=True):
             of_rule.append(align_iou(o.flat_cosine_P, o.target, other))
         iou = align_iou(o.flat_cosine_P, o.target, rule)
-        align.append(Item(o.scene, o.group, iou, _whole_image_iou(o)))
-        cosine.append(Item(o.scene, o.group, o.label_cosine, 0.0))
+        align.append(ScoredItem(o.scene, o.group, iou, _whole_image_iou(o)))
+        cosine.append(ScoredItem(o.scene, o.group, o.label_cosine, 0.0))
     for key, title, what, unit, items in (
         ("align", "Align(V, W)", ALIGN, "IoU", align),
         ("label_cosine", "Cosine of object and label", COSINE, "cosine", cosine),

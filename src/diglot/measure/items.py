@@ -11,7 +11,7 @@ from diglot.metrics.bootstrap import mean_interval
 
 
 @dataclass(frozen=True)
-class Item:
+class ScoredItem:
     """One scored item."""
 
     scene: int  # index of its image: the cluster that the bootstrap draws
@@ -20,13 +20,13 @@ class Item:
     chance: float  # what a blind guess gets on it
 
 
-def mean_chance(items: Sequence[Item]) -> float | None:
+def mean_chance(items: Sequence[ScoredItem]) -> float | None:
     """The chance level over all items; None without items."""
     return float(np.mean([item.chance for item in items])) if items else None
 
 
 def summarise_items(
-    items: Sequence[Item], *, generator: np.random.Generator, draws: int
+    items: Sequence[ScoredItem], *, generator: np.random.Generator, draws: int
 ) -> tuple[Estimate, dict[str, Estimate]]:
     """The mean of all items, and of each group's."""
 

@@ -23,7 +23,7 @@ TERM = "name"
 
 
 @dataclass(frozen=True)
-class Question:
+class LikelihoodQuestion:
     """A prompt, and the texts whose likelihood behind it is asked."""
 
     trunk: tuple[Segment, ...]
@@ -40,7 +40,7 @@ class Question:
         return _trunk_tokens(self) + sum(len(ids) - 1 for ids in self.candidates)
 
 
-def without_image(question: Question) -> Question:
+def without_image(question: LikelihoodQuestion) -> LikelihoodQuestion:
     """The same prompt and candidates with every visual token left out: what words alone expect.
 
     Raises ConfigError where nothing would stand before the candidates.
@@ -52,12 +52,12 @@ def without_image(question: Question) -> Question:
             where="measure.frame.bos",
             fix="Keep the BOS, or give the prompt a text before the image.",
         )
-    return Question(trunk, question.candidates)
+    return LikelihoodQuestion(trunk, question.candidates)
 
 
 def log_likelihoods(
     vlm: VLM,
-    questions: Sequence[Question],
+    questions: Sequence[LikelihoodQuestion],
     *,
     row_tokens: int,
     batch_tokens: int,
@@ -76,9 +76,11 @@ def log_likelihoods(
     return [answer for of_batch in answers for answer in of_batch]
 
 
-def _make_batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[list[Question]]:
+def _make_batches(
+    questions: Sequence[LikelihoodQuestion], batch_tokens: int
+) -> Iterator[list[LikelihoodQuestion]]:
     """Consecutive questions of about batch_tokens together, at least one."""
-    batch: list[Question] = []
+    batch: list[LikelihoodQuestion] = []
     tokens = 0
     for question in questions:
         if batch and tokens + question.tokens > batch_tokens:
@@ -91,7 +93,9 @@ def _make_batches(questions: Sequence[Question], batch_tokens: int) -> Iterator[
 
 
 @torch.inference_mode()
-def _answer_questions(vlm: VLM, questions: list[Question], row_tokens: int) -> list[np.ndarray]:
+def _answer_questions(
+    vlm: VLM, questions: list[LikelihoodQuestion], row_tokens: int
+) -> list[np.ndarray]:
     images: dict[int, int] = {}
     visual = [vlm.language.input_embeddings.weight.new_zeros(0, vlm.language.width)]
     image_of = []
@@ -110,7 +114,7 @@ def _answer_questions(vlm: VLM, questions: list[Question], row_tokens: int) -> l
     return _sum_by_branch(log_prob_S.double().cpu(), questions)
 
 
-def _trunk_tokens(question: Question) -> int:
+def _trunk_tokens(question: LikelihoodQuestion) -> int:
     def positions(segment: Segment) -> int:
         match segment:
             case Image():
@@ -125,12 +129,12 @@ def _trunk_tokens(question: Question) -> int:
     return sum(positions(segment) for segment in _trunk_segments(question))
 
 
-def _trunk_segments(question: Question) -> Sequence[Segment]:
+def _trunk_segments(question: LikelihoodQuestion) -> Sequence[Segment]:
     """The trunk with images of several lines as these."""
     return expand_lines(question.trunk, [question.projected.grid] if question.projected else [])
 
 
-def _encode_question(question: Question) -> Encoded:
+def _encode_question(question: LikelihoodQuestion) -> Encoded:
     branches = (Branch(ids, TERM) for ids in question.candidates)
     visual_counts = [len(question.projected.grid)] if question.projected else []
     return encode(
@@ -138,7 +142,9 @@ def _encode_question(question: Question) -> Encoded:
     )
 
 
-def _sum_by_branch(log_prob_S: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:
+def _sum_by_branch(
+    log_prob_S: torch.Tensor, questions: Sequence[LikelihoodQuestion]
+) -> list[np.ndarray]:
     """Pairs come document by document, branch by branch: add up each branch's."""
     lengths = torch.tensor([len(ids) for q in questions for ids in q.candidates], dtype=torch.int64)
     branch_S = torch.repeat_interleave(torch.arange(len(lengths)), lengths)

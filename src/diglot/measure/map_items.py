@@ -7,14 +7,14 @@ import numpy as np
 
 from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.measure.attention_maps import ObjectMap
-from diglot.measure.items import Item, summarise_items
+from diglot.measure.items import ScoredItem, summarise_items
 from diglot.metrics.attention_mass import map_entropy, mass_inside
 from diglot.metrics.choice import choice_chance, choice_credit
 
 Reading = Literal["pointing", "mass", "mass_box", "entropy"]
 
 
-def items_by_layer(maps: Sequence[ObjectMap], reading: Reading) -> list[list[Item]]:
+def items_by_layer(maps: Sequence[ObjectMap], reading: Reading) -> list[list[ScoredItem]]:
     """An item an object at every layer; a map of zeros reads as nothing: 0, or an even map."""
     if not maps:
         return []
@@ -24,7 +24,7 @@ def items_by_layer(maps: Sequence[ObjectMap], reading: Reading) -> list[list[Ite
     ]
 
 
-def _make_item(object_map: ObjectMap, layer: int, reading: Reading) -> Item:
+def _make_item(object_map: ObjectMap, layer: int, reading: Reading) -> ScoredItem:
     weight = object_map.weight_LP[layer]
     match reading:
         case "pointing":
@@ -35,17 +35,21 @@ def _make_item(object_map: ObjectMap, layer: int, reading: Reading) -> Item:
             value, chance = mass_inside(weight, cover), float(cover.mean())
         case "entropy":
             value, chance = map_entropy(weight), float(np.log(len(weight)))
-    return Item(object_map.scene, object_map.group, chance if value is None else value, chance)
+    return ScoredItem(
+        object_map.scene, object_map.group, chance if value is None else value, chance
+    )
 
 
 def summarise_layers(
-    items_L: Sequence[Sequence[Item]], generator: np.random.Generator, draws: int
+    items_L: Sequence[Sequence[ScoredItem]], generator: np.random.Generator, draws: int
 ) -> tuple[Estimate, dict[str, Estimate], list[float | None]]:
     """The mean over layers with its interval, whole and by group; and every layer's mean."""
     if not items_L:
         return NOT_MEASURED, {}, []
     across = [
-        Item(of_object[0].scene, of_object[0].group, _mean_value(of_object), of_object[0].chance)
+        ScoredItem(
+            of_object[0].scene, of_object[0].group, _mean_value(of_object), of_object[0].chance
+        )
         for of_object in zip(*items_L, strict=True)
     ]
     estimate, groups = summarise_items(across, generator=generator, draws=draws)
@@ -53,5 +57,5 @@ def summarise_layers(
     return estimate, groups, [None, *(_mean_value(items) for items in items_L)]
 
 
-def _mean_value(items: Sequence[Item]) -> float:
+def _mean_value(items: Sequence[ScoredItem]) -> float:
     return float(np.mean([item.value for item in items]))

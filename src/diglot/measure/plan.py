@@ -12,7 +12,7 @@ import numpy as np
 
 from diglot.core.result import Measure
 from diglot.measure.config import MeasureConfig
-from diglot.measure.likelihood import Question
+from diglot.measure.likelihood import LikelihoodQuestion
 from diglot.measure.projected import ProjectedSample
 from diglot.models.vlm import VLM
 
@@ -39,7 +39,7 @@ class Plan:
     """Questions, and the measures that their answers (log-likelihoods, same order) give."""
 
     what: str  # for the progress display
-    questions: tuple[Question, ...]
+    questions: tuple[LikelihoodQuestion, ...]
     conclude: Callable[[Answers], list[Measure]]
 
     @property

@@ -12,10 +12,10 @@ from diglot.core.result import Measure
 from diglot.core.segments import Patches, Segment
 from diglot.core.types import Region
 from diglot.measure.items import mean_chance, summarise_items
-from diglot.measure.likelihood import Question, without_image
+from diglot.measure.likelihood import LikelihoodQuestion, without_image
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample, object_tokens
-from diglot.measure.region_table import Row, matching_items, naming_items
+from diglot.measure.region_table import RegionRow, matching_items, naming_items
 from diglot.measure.region_texts import Texts
 from diglot.metrics.name_score import LENGTHS, Length, name_scores
 from diglot.models.words import label_ids
@@ -57,16 +57,16 @@ class RegionQuestions:
         """One question per region; last, what words alone expect of every candidate."""
         asked = [self._list_candidates(scene) for scene, *_ in self.places]
         questions = [
-            Question(trunk(patches), tuple(self.ids[name] for name in asks), projected)
+            LikelihoodQuestion(trunk(patches), tuple(self.ids[name] for name in asks), projected)
             for (_, projected, _, patches), asks in zip(self.places, asked, strict=True)
         ]
         if questions:
             every = tuple(self.ids[name] for name in self.names)
-            questions.append(without_image(Question(trunk(Patches(())), every)))
+            questions.append(without_image(LikelihoodQuestion(trunk(Patches(())), every)))
 
         def conclude(answers: Answers) -> list[Measure]:
             rows = [
-                Row(scene, region, dict(zip(asks, answer.tolist(), strict=True)))
+                RegionRow(scene, region, dict(zip(asks, answer.tolist(), strict=True)))
                 for (scene, _, region, _), asks, answer in zip(
                     self.places, asked, answers[:-1], strict=True
                 )
@@ -81,7 +81,7 @@ class RegionQuestions:
         own = (region.name for at, _, region, _ in self.places if at == scene)
         return list(dict.fromkeys((*self.names, *own)))
 
-    def _measure_matching(self, rows: Sequence[Row]) -> Measure:
+    def _measure_matching(self, rows: Sequence[RegionRow]) -> Measure:
         items = matching_items(rows)
         estimate, groups = summarise_items(items, generator=self.generator, draws=self.draws)
         return Measure(
@@ -96,7 +96,7 @@ class RegionQuestions:
             details={"regions without visual tokens": self.without_tokens},
         )
 
-    def _measure_naming(self, rows: Sequence[Row], prior: np.ndarray) -> Measure:
+    def _measure_naming(self, rows: Sequence[RegionRow], prior: np.ndarray) -> Measure:
         named = [row for row in rows if row.region.name in self.names]
         table = np.array([[row.log_prob[name] for name in self.names] for row in named])
         table = table.reshape(len(named), len(self.names))

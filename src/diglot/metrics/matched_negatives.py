@@ -20,7 +20,7 @@ SWEEPS = 50  # passes of swapping before questions are left out
 
 
 @dataclass(frozen=True)
-class Asked:
+class PresenceQuestion:
     """One question: does this image show this name?"""
 
     scene: int
@@ -33,19 +33,19 @@ class Asked:
 class Matched:
     """As many absent as present questions, and how many present ones found no counterpart."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[PresenceQuestion, ...]
     left_out: int
 
 
-def match_negatives(present: Sequence[Asked], generator: np.random.Generator) -> Matched:
+def match_negatives(present: Sequence[PresenceQuestion], generator: np.random.Generator) -> Matched:
     """The present questions and their absent counterparts.
 
     `present` holds each name of an image once. What cannot be balanced (a name that every image
     shows) is left out on both sides and counted.
     """
     shown = {(ask.scene, ask.name) for ask in present}
-    kept: list[Asked] = []
-    absent: list[Asked] = []
+    kept: list[PresenceQuestion] = []
+    absent: list[PresenceQuestion] = []
     for kind in sorted({ask.kind for ask in present}):
         slots = [ask for ask in present if ask.kind == kind]
         names = _shuffle_names(slots, shown, generator)
@@ -54,13 +54,13 @@ def match_negatives(present: Sequence[Asked], generator: np.random.Generator) ->
         else:
             found = [(slot.scene, name) for slot, name in zip(slots, names, strict=True)]
         kept += slots
-        absent += [Asked(scene, name, kind, present=False) for scene, name in found]
+        absent += [PresenceQuestion(scene, name, kind, present=False) for scene, name in found]
         shown |= set(found)  # not asked again under another kind
     return Matched((*kept, *absent), left_out=len(present) - len(kept))
 
 
 def _shuffle_names(
-    slots: list[Asked], shown: set[tuple[int, str]], generator: np.random.Generator
+    slots: list[PresenceQuestion], shown: set[tuple[int, str]], generator: np.random.Generator
 ) -> list[str]:
     """A permutation of the slots' names with as few conflicts as swapping can reach."""
     names = [slots[i].name for i in generator.permutation(len(slots))]
@@ -74,7 +74,7 @@ def _shuffle_names(
 
 
 def _swap_names(
-    i: int, j: int, slots: list[Asked], names: list[str], shown: set[tuple[int, str]]
+    i: int, j: int, slots: list[PresenceQuestion], names: list[str], shown: set[tuple[int, str]]
 ) -> None:
     """Exchange the names of two slots where that leaves fewer conflicts."""
     before = _find_conflicts(slots, names, shown)
@@ -83,7 +83,9 @@ def _swap_names(
         names[i], names[j] = names[j], names[i]
 
 
-def _find_conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, str]]) -> set[int]:
+def _find_conflicts(
+    slots: list[PresenceQuestion], names: list[str], shown: set[tuple[int, str]]
+) -> set[int]:
     """Slots whose name the image shows, or asks for a second time."""
     taken: set[tuple[int, str]] = set()
     bad = set()
@@ -95,8 +97,8 @@ def _find_conflicts(slots: list[Asked], names: list[str], shown: set[tuple[int, 
 
 
 def _find_circulation(
-    slots: list[Asked], shown: set[tuple[int, str]], generator: np.random.Generator
-) -> tuple[list[Asked], list[tuple[int, str]]]:
+    slots: list[PresenceQuestion], shown: set[tuple[int, str]], generator: np.random.Generator
+) -> tuple[list[PresenceQuestion], list[tuple[int, str]]]:
     """As many of the slots as can be balanced, and as many absent (image, name) pairs.
 
     Every image and every name has as many of one as of the other. Of several largest choices the

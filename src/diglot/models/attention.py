@@ -21,7 +21,7 @@ NAME = "diglot_split"
 
 
 @dataclass(frozen=True)
-class Piece:
+class PackedPiece:
     """One document of a packed row: trunk [start, fork), branches [fork, stop)."""
 
     start: int
@@ -59,7 +59,7 @@ class Piece:
         return trunk_mask, self.branch_mask.masked_fill(far_LL[trunk:], lowest)
 
 
-def pieces_of(packed: Packed, dtype: torch.dtype) -> list[list[Piece]]:
+def pieces_of(packed: Packed, dtype: torch.dtype) -> list[list[PackedPiece]]:
     """The documents of every row, in the row's order; padding belongs to none."""
     documents, on_branch = packed.document_BT.tolist(), (packed.branch_BT > 0).tolist()
     return [
@@ -84,10 +84,10 @@ def _document_bounds(document: list[int], on_branch: list[bool]) -> list[tuple[i
 
 def _make_piece(
     packed: Packed, row: int, start: int, fork: int, stop: int, dtype: torch.dtype
-) -> Piece:
+) -> PackedPiece:
     position = packed.position_BT[row, start:stop]
     if fork == stop:
-        return Piece(start, fork, stop, None, position)
+        return PackedPiece(start, fork, stop, None, position)
     keys = torch.arange(start, stop, device=packed.fork_BT.device)
     queries = keys[fork - start :]
     branch = packed.branch_BT[row]
@@ -95,7 +95,7 @@ def _make_piece(
     own = (branch[start:stop] == branch[fork:stop, None]) & (keys <= queries[:, None])
     mask = torch.zeros(trunk.shape, dtype=dtype, device=keys.device)
     mask.masked_fill_(~(trunk | own), torch.finfo(dtype).min)
-    return Piece(start, fork, stop, mask[None, None], position)
+    return PackedPiece(start, fork, stop, mask[None, None], position)
 
 
 def split_attention(
@@ -105,7 +105,7 @@ def split_attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    pieces: list[list[Piece]] | None = None,
+    pieces: list[list[PackedPiece]] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of packed documents, (B, T, heads, width). Without `pieces` it is plain SDPA."""
@@ -127,7 +127,7 @@ def _attend_pieces(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    piece: Piece,
+    piece: PackedPiece,
     kwargs: dict[str, Any],
 ) -> list[torch.Tensor]:
     """The outputs of a document's trunk, and of its branches where it has any."""

@@ -19,7 +19,7 @@ _KEYS = 2**62  # so many keys that two are never the same but for copies of one 
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnLabel:
     """A visual token and the label drawn for it."""
 
     visual: int  # index among the image's visual tokens
@@ -40,7 +40,7 @@ def token_windows(grid: TokenGrid, side: int) -> np.ndarray:
 
 def draw_pairs(
     labels_P: Sequence[Labels], grid: TokenGrid, *, window: int, rng: torch.Generator
-) -> list[Drawn]:
+) -> list[DrawnLabel]:
     """One (token, label) of every window that has labels at all, in the order of the windows."""
     tokens = [p for p, labels in enumerate(labels_P) if labels]
     if not tokens:
@@ -51,7 +51,7 @@ def draw_pairs(
     chosen = shuffled[first].tolist()
     labels = _draw_labels([labels_P[p] for p in chosen], rng)
     keys = torch.randint(_KEYS, (len(chosen),), generator=rng).tolist()
-    return [Drawn(*pair) for pair in zip(chosen, labels, keys, strict=True)]
+    return [DrawnLabel(*pair) for pair in zip(chosen, labels, keys, strict=True)]
 
 
 def _draw_labels(labels: Sequence[Labels], rng: torch.Generator) -> list[str]:

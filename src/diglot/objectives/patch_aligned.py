@@ -59,7 +59,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledObject:
     """One object: its visual tokens in the document, and its label's tokens."""
 
     patch_K: np.ndarray  # int64, never empty
@@ -85,7 +85,7 @@ class PatchAlignedObjective:
         tokenizer: PreTrainedTokenizerFast,
         rng: torch.Generator,
     ) -> Prepared:
-        """A Pair for each object, of any image, that covers a token; there may be none.
+        """A LabelledObject for each object, of any image, that covers a token; there may be none.
 
         Raises DataError for a mask that cannot be decoded.
         """
@@ -103,7 +103,7 @@ class PatchAlignedObjective:
         found = [
             (region.image, one)
             for region, one in zip(sample.regions, made, strict=True)
-            if isinstance(one, Pair)
+            if isinstance(one, LabelledObject)
         ]
         pairs = self._weigh(found)
         notes = Counter(reason for reason in made if isinstance(reason, str))
@@ -112,7 +112,7 @@ class PatchAlignedObjective:
         counts = {"patch": float(count)} if pairs else {}
         return Prepared(None, targets=pairs, counts=counts, notes=notes)
 
-    def _weigh(self, found: Seq[tuple[int, Pair]]) -> tuple[Pair, ...]:
+    def _weigh(self, found: Seq[tuple[int, LabelledObject]]) -> tuple[LabelledObject, ...]:
         """The pairs; where images count, each with one over the pairs of its image."""
         if self.config.mean_over == "objects":
             return tuple(pair for _, pair in found)
@@ -127,7 +127,7 @@ class PatchAlignedObjective:
         *,
         first: int,
         where: str,
-    ) -> Pair | str:
+    ) -> LabelledObject | str:
         """The object's tokens and its label's, or the reason why it is left out.
 
         `first` is the number of the image's first visual token in the document.
@@ -140,7 +140,7 @@ class PatchAlignedObjective:
             return "object covers no visual token enough"
         text = region.name if self.config.text == "label" else region.phrase
         ids = label_ids(text, tokenizer, leading_space=self.config.leading_space)
-        return Pair(first + patch_K, ids) if ids else "object's label has no tokens"
+        return LabelledObject(first + patch_K, ids) if ids else "object's label has no tokens"
 
     def loss(self, out: ForwardOutput, batch: Batch) -> LossTerms:
         """Weighted sum of 1 - cos over the objects, in float32 (float64 as given); 0 for none."""

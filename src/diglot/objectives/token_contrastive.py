@@ -65,7 +65,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledToken:
     """A visual token and its label: one row and one column of the contrast."""
 
     visual: int  # index among the image's visual tokens
@@ -120,7 +120,9 @@ class TokenContrastiveObjective:
         drawn = draw_pairs(labels_P, grid, window=self.config.window, rng=rng)
         space = self.config.leading_space
         pairs = [
-            Pair(d.visual, d.label, label_ids(d.label, tokenizer, leading_space=space), d.key)
+            LabelledToken(
+                d.visual, d.label, label_ids(d.label, tokenizer, leading_space=space), d.key
+            )
             for d in drawn
         ]
         worded = tuple(pair for pair in pairs if pair.ids)

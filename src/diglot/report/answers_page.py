@@ -6,7 +6,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from diglot.report.answers_schema import AnswersPage, Question, read_answers_page
+from diglot.report.answers_schema import AnsweredQuestion, AnswersPage, read_answers_page
 from diglot.report.render import render_page, write_page
 from diglot.report.score_summary import view_summary
 
@@ -73,7 +73,9 @@ def list_filters(runs: tuple[str, ...]) -> list[Filter]:
     return pairs + own
 
 
-def _view_question(question: Question, filters: list[Filter], tasks: list[str]) -> dict[str, Any]:
+def _view_question(
+    question: AnsweredQuestion, filters: list[Filter], tasks: list[str]
+) -> dict[str, Any]:
     right = [None if a.score is None else a.score >= RIGHT for a in question.answers]
     return {
         "question": question,

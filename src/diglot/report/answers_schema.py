@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import AliasPath, Field, ValidationInfo, field_validator
 
 from diglot.report.fields import Finite, ImageUri, Number, Record, Text, check_length, read_record
-from diglot.report.schema import Measure, RunNames
+from diglot.report.schema import MeasureByRun, RunNames
 
 
 class AnswerText(Record):
@@ -16,7 +16,7 @@ class AnswerText(Record):
     score: Number
 
 
-class Question(Record):
+class AnsweredQuestion(Record):
     """A question, what is right, and the answers in the order of the runs."""
 
     id: Text
@@ -41,7 +41,7 @@ class PictureQuestions(Record):
     """A picture, if there is one, with what is asked about it."""
 
     picture: ImageUri | None = None
-    questions: tuple[Question, ...]
+    questions: tuple[AnsweredQuestion, ...]
 
 
 class PairTest(Record):
@@ -62,7 +62,7 @@ class AnswersPage(RunNames):
     title: Text
     created: Text
     data: Text
-    measures: tuple[Measure, ...]
+    measures: tuple[MeasureByRun, ...]
     pairs: tuple[PairTest, ...]
     pictures: tuple[PictureQuestions, ...]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from diglot.report.curves import LineChart, line_chart
-from diglot.report.schema import Curve, Measure
+from diglot.report.schema import Curve, MeasureByRun
 
 Runs = Mapping[str, Sequence[tuple[float, str]]]  # run -> (step, checkpoint), in order
 
@@ -29,7 +29,7 @@ def group_checkpoints(names: Sequence[str]) -> Runs:
     return {run: sorted(group) for run, group in groups.items()}
 
 
-def checkpoint_charts(measures: Sequence[Measure], names: Sequence[str]) -> list[LineChart]:
+def checkpoint_charts(measures: Sequence[MeasureByRun], names: Sequence[str]) -> list[LineChart]:
     """A figure of every measure that two checkpoints of a run have at least."""
     runs = group_checkpoints(names)
     charts = []
@@ -46,7 +46,7 @@ def checkpoint_charts(measures: Sequence[Measure], names: Sequence[str]) -> list
 
 
 def _points(
-    measure: Measure, group: Sequence[tuple[float, str]]
+    measure: MeasureByRun, group: Sequence[tuple[float, str]]
 ) -> tuple[tuple[float, float], ...]:
     return tuple(
         (step, score.value)

@@ -9,7 +9,7 @@ from typing import Any
 from diglot.report.axes import format_value
 from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import render_page, write_page
-from diglot.report.schema import Measure, Result, Score
+from diglot.report.schema import MeasureByRun, Result, Score
 from diglot.report.significance import mark_significance
 from diglot.report.size_chart import size_chart
 
@@ -18,7 +18,7 @@ from diglot.report.size_chart import size_chart
 class SizedMeasure:
     """One measure of all rows, at every number of samples that has a score by now."""
 
-    measure: Measure  # without results
+    measure: MeasureByRun  # without results
     scores: Mapping[str, Mapping[int, Score]]
     """Row -> samples -> mean over seeds; low and high = worst and best seed; n = seeds."""
     half_width: float | None  # of the 95% interval that held-out items leave a single run

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diglot.report.captions import Piece, cut_caption
+from diglot.report.captions import CaptionPiece, cut_caption
 from diglot.report.dataset_schema import (
     DatasetPage,
-    PatchWords,
     SampleView,
+    ShownPatchWords,
     TurnText,
     read_dataset_page,
 )
@@ -27,7 +27,7 @@ class TurnView:
     """A turn cut where entities begin and end."""
 
     turn: TurnText
-    pieces: tuple[Piece, ...]
+    pieces: tuple[CaptionPiece, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ def _view_turn(turn: TurnText) -> TurnView:
     return TurnView(turn=turn, pieces=cut_caption(turn.text, spans))
 
 
-def _view_patches(labels: PatchWords) -> tuple[PatchView, ...]:
+def _view_patches(labels: ShownPatchWords) -> tuple[PatchView, ...]:
     """The patches that have a word; a thumbnail's, which lie over the others, are left out."""
     views = []
     smallest = min((box[2] - box[0] for box in labels.boxes), default=0)

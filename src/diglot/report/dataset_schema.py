@@ -38,7 +38,7 @@ class TurnText(Record):
     spans: tuple[tuple[Count, Count, Count], ...]
 
 
-class PatchWords(Record):
+class ShownPatchWords(Record):
     """The words of each patch of the first picture, best first, and the patches' boxes."""
 
     boxes: tuple[Box, ...]
@@ -68,7 +68,7 @@ class SampleView(Record):
     scenes: tuple[Scene, ...]
     turns: tuple[TurnText, ...] = ()
     lineage: tuple[Made, ...]
-    labels: PatchWords | None = None
+    labels: ShownPatchWords | None = None
     paired: Flag = False
     """Do the pictures show the same points, numbered alike?"""
 

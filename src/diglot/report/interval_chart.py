@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diglot.report.axes import Axis, fit_axis, format_tick, format_value, unit_axis
-from diglot.report.schema import Measure, Score
+from diglot.report.schema import MeasureByRun, Score
 
 _ROW_PX = 18
 _TOP_PX = 6
@@ -35,7 +35,7 @@ class IntervalChart:
     description: str  # the figure in words
 
 
-def measure_axis(measure: Measure) -> Axis:
+def measure_axis(measure: MeasureByRun) -> Axis:
     """One axis for a measure, its groups and its chance level: [0, 1] where all fit."""
     scores = [s for r in measure.results.values() for s in (r.score, *r.groups.values())]
     values = [measure.chance, *(v for s in scores for v in (s.value, s.low, s.high))]

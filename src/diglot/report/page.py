@@ -9,7 +9,7 @@ from diglot.report.embedding import entropy_bars, view_plane
 from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import read_script, render_page, write_page
 from diglot.report.scenes import view_scene
-from diglot.report.schema import Example, Measure, Report, read_report
+from diglot.report.schema import Example, MeasureByRun, Report, read_report
 from diglot.report.score_summary import view_summary
 from diglot.report.significance import mark_significance
 from diglot.report.token_maps import view_token_map
@@ -46,7 +46,7 @@ def render_report(report: Report) -> str:
     )
 
 
-def _view_measure(measure: Measure, runs: tuple[str, ...]) -> dict[str, Any]:
+def _view_measure(measure: MeasureByRun, runs: tuple[str, ...]) -> dict[str, Any]:
     axis = measure_axis(measure)
     scores = {run: result.score for run, result in measure.results.items()}
     return {
@@ -57,12 +57,14 @@ def _view_measure(measure: Measure, runs: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _group_names(measure: Measure) -> list[str]:
+def _group_names(measure: MeasureByRun) -> list[str]:
     """Names of all runs' groups, in the order they first appear."""
     return list(dict.fromkeys(name for r in measure.results.values() for name in r.groups))
 
 
-def _view_group(measure: Measure, name: str, axis: Any, runs: tuple[str, ...]) -> dict[str, Any]:
+def _view_group(
+    measure: MeasureByRun, name: str, axis: Any, runs: tuple[str, ...]
+) -> dict[str, Any]:
     scores = {run: r.groups[name] for run, r in measure.results.items() if name in r.groups}
     chart = draw_intervals(axis, scores, runs, chance=measure.chance)
     return {"name": name, "scores": scores, "chart": chart}

@@ -10,7 +10,7 @@ from diglot.core.paper_tables import (
     mean_gain,
     plain_mean,
 )
-from diglot.report.schema import Measure
+from diglot.report.schema import MeasureByRun
 
 Cells = tuple[float | None, ...]
 
@@ -28,7 +28,7 @@ class ArrangedTable:
     means: bool
 
 
-def arrange_tables(measures: Sequence[Measure], runs: Sequence[str]) -> list[ArrangedTable]:
+def arrange_tables(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> list[ArrangedTable]:
     """The papers' tables of which a run has two columns at least."""
     by_title = {measure.title: measure for measure in measures if measure.key.startswith("lmms.")}
     return [
@@ -38,7 +38,9 @@ def arrange_tables(measures: Sequence[Measure], runs: Sequence[str]) -> list[Arr
     ]
 
 
-def _arrange(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str]) -> ArrangedTable:
+def _arrange(
+    table: PaperTable, by_title: dict[str, MeasureByRun], runs: Sequence[str]
+) -> ArrangedTable:
     shown = {
         group: [column for column in columns if column in by_title]
         for group, columns in table.groups.items()
@@ -69,7 +71,7 @@ def _arrange(table: PaperTable, by_title: dict[str, Measure], runs: Sequence[str
 
 
 def _write_row(
-    table: PaperTable, shown: dict[str, list[str]], by_title: dict[str, Measure], run: str
+    table: PaperTable, shown: dict[str, list[str]], by_title: dict[str, MeasureByRun], run: str
 ) -> Cells:
     """The values of the columns; a mean is there where all columns of the paper's group are."""
     values = {

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diglot.report.schema import Measure
+from diglot.report.schema import MeasureByRun
 
 RADIUS, MIDDLE, RIM = 150.0, 190.0, 172.0  # of a square of 380
 FEWEST, MOST = 3, 16
@@ -36,7 +36,7 @@ class Radar:
     dots: tuple[tuple[tuple[float, float], ...], ...]  # by run
 
 
-def draw_radar(measures: Sequence[Measure], runs: Sequence[str]) -> Radar | None:
+def draw_radar(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> Radar | None:
     """The radar of the tasks that every run was scored on; None of fewer than three, or one run."""
     kept = [m for m in measures if _is_of_a_task(m) and _is_complete(m, runs)][:MOST]
     if len(kept) < FEWEST or len(runs) < 2:
@@ -68,19 +68,19 @@ def draw_radar(measures: Sequence[Measure], runs: Sequence[str]) -> Radar | None
     )
 
 
-def _is_of_a_task(measure: Measure) -> bool:
+def _is_of_a_task(measure: MeasureByRun) -> bool:
     """A task's own metric, or a column of a paper's table; neither averages nor measures."""
     own = measure.key.split(".")[-1] in WAYS or measure.key.startswith("lmms.")
     return own and "average" not in measure.key and measure.higher_is_better is True
 
 
-def _is_complete(measure: Measure, runs: Sequence[str]) -> bool:
+def _is_complete(measure: MeasureByRun, runs: Sequence[str]) -> bool:
     results = [measure.results.get(run) for run in runs]
     known = [r.value for r in results if r is not None and r.value is not None]
     return len(known) == len(runs) and min(known) >= 0 and max(known) > 0
 
 
-def _values(measure: Measure, runs: Sequence[str]) -> list[float]:
+def _values(measure: MeasureByRun, runs: Sequence[str]) -> list[float]:
     values = [measure.results[run].value for run in runs]
     return [value for value in values if value is not None]
 

@@ -14,7 +14,7 @@ MOST_BYTES = 512 * 2**20
 BY_RUN = ("token_maps", "token_details")  # fields of an example
 
 
-class Record(BaseModel):
+class MeasureFile(BaseModel):
     """One file of `diglot measure`; what its measures hold is checked where the page is made."""
 
     model_config = ConfigDict(extra="ignore")
@@ -35,12 +35,12 @@ class Record(BaseModel):
     scatter: dict[str, Any] = Field(default_factory=dict)  # by run
 
 
-def read_result(path: Path) -> Record:
+def read_result(path: Path) -> MeasureFile:
     """The record in a file. Raises ConfigError or DataError where it is none."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError("too large for a result", expected="512 MB at most", where=str(path))
-        return Record.model_validate(json.loads(path.read_text("utf-8")))
+        return MeasureFile.model_validate(json.loads(path.read_text("utf-8")))
     except OSError as error:
         raise ConfigError(f"cannot read: {error.strerror}", where=str(path)) from error
     except ValidationError as error:
@@ -55,7 +55,7 @@ def read_result(path: Path) -> Record:
         raise DataError(f"not JSON: {error}", where=str(path)) from error
 
 
-def join_results(records: Sequence[Record], *, title: str, command: str) -> dict[str, Any]:
+def join_results(records: Sequence[MeasureFile], *, title: str, command: str) -> dict[str, Any]:
     """Several records as the data of one page (`schema.Report`).
 
     A run of one label in several records is one run with the measures of all: the same checkpoint
@@ -85,7 +85,7 @@ def join_results(records: Sequence[Record], *, title: str, command: str) -> dict
     }
 
 
-def _check_labels(records: Sequence[Record]) -> None:
+def _check_labels(records: Sequence[MeasureFile]) -> None:
     """Raises DataError where a label has a measure, or a training's curves, in two records."""
     taken: set[tuple[str, str]] = set()
     for record in records:
@@ -100,17 +100,17 @@ def _check_labels(records: Sequence[Record]) -> None:
             taken |= found
 
 
-def _curves_title(records: Sequence[Record]) -> str:
+def _curves_title(records: Sequence[MeasureFile]) -> str:
     if not any(record.curves for record in records):
         return "By layer"
     return "By layer, and while training" if any(r.measures for r in records) else "While training"
 
 
-def _stage_name(record: Record) -> str:
+def _stage_name(record: MeasureFile) -> str:
     return f"{'measure' if record.measures else 'train'} {', '.join(record.runs)}"
 
 
-def _summarise_records(records: Sequence[Record]) -> str:
+def _summarise_records(records: Sequence[MeasureFile]) -> str:
     """What is compared, and what makes the figures hard to compare."""
     count = len({run for r in records for run in r.runs})
     measured = [r for r in records if r.measures]
@@ -126,7 +126,7 @@ def _summarise_records(records: Sequence[Record]) -> str:
     return " ".join(parts)
 
 
-def _collect_settings(records: Sequence[Record]) -> dict[str, str]:
+def _collect_settings(records: Sequence[MeasureFile]) -> dict[str, str]:
     settings: dict[str, str] = {}
     for record in (r for r in records if r.weights):
         name, weights = f"weights of {record.runs[0]}", record.weights[:16]
@@ -178,7 +178,7 @@ def _collect_curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _training_curves(records: Sequence[MeasureFile]) -> list[dict[str, Any]]:
     """The curves of the training runs, those of one title in one figure."""
     joined: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -188,7 +188,7 @@ def _training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
     return list(joined.values())
 
 
-def _collect_examples(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _collect_examples(records: Sequence[MeasureFile]) -> list[dict[str, Any]]:
     """Every sample once, with the maps and details of all records that show it."""
     joined: dict[str, dict[str, Any]] = {}
     for record in records:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from diglot.report.captions import Piece, cut_caption
+from diglot.report.captions import CaptionPiece, cut_caption
 from diglot.report.palette import entity_colour, ink_on
 from diglot.report.scene_schema import Scene, SceneRegion
 
@@ -40,7 +40,7 @@ class SceneView:
     width: int
     height: int
     boxes: tuple[BoxView, ...]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[CaptionPiece, ...]
     description: str  # the picture in words
 
 

@@ -48,7 +48,7 @@ class Result(Score):
         return self
 
 
-class Measure(Record):
+class MeasureByRun(Record):
     """One measure and its results by run; a run without a result was not measured."""
 
     key: Text
@@ -99,7 +99,7 @@ class Report(RunNames):
     summary: Text
     settings: Named[Text]  # "command", where there, is shown as the way to run it again
     environment: Named[Text]
-    measures: tuple[Measure, ...]
+    measures: tuple[MeasureByRun, ...]
     curves: tuple[Curve, ...]
     timings: tuple[Timing, ...]
     examples: tuple[Example, ...]

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from diglot.report.schema import Measure, Score
+from diglot.report.schema import MeasureByRun, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class Significance:
     at_chance: bool  # the interval holds the chance level
 
 
-def mark_significance(measure: Measure) -> dict[str, Significance]:
+def mark_significance(measure: MeasureByRun) -> dict[str, Significance]:
     """The marks of every run with a value, by run name.
 
     Overlap of two intervals is shown, not tested: runs measured on the same items may differ

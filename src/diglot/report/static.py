@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from diglot.report.embedding import entropy_values
 from diglot.report.figure_file import write_figure
 from diglot.report.palette import RUN_COLOURS
-from diglot.report.schema import Curve, Measure, Report
+from diglot.report.schema import Curve, MeasureByRun, Report
 from diglot.report.static_scenes import draw_attention, draw_masks, draw_steps
 from diglot.report.token_schema import Plane
 
@@ -60,7 +60,7 @@ def run_colour(run: str, runs: tuple[str, ...]) -> str:
     return RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)]
 
 
-def draw_measure(measure: Measure, runs: tuple[str, ...]) -> Figure:
+def draw_measure(measure: MeasureByRun, runs: tuple[str, ...]) -> Figure:
     """A measure's values with their intervals, a run a line."""
     shown = [run for run in runs if run in measure.results]
     figure = Figure(figsize=(6, 0.9 + 0.4 * len(shown)), layout="constrained")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from diglot.select.law import LawFit
 from diglot.select.paper_data import PaperLaw
-from diglot.select.study import Curve, GroupFit
+from diglot.select.study import GroupFit, RecallCurve
 from diglot.select.table import Floats
 
 LINES = {  # policy -> colour (Okabe-Ito: distinct to colour-blind readers), dashes
@@ -43,7 +43,7 @@ def figure_2(law: PaperLaw, fits: Mapping[str, Mapping[str, GroupFit]]) -> Figur
     return figure
 
 
-def recall_figure(law: PaperLaw, curves: Mapping[str, Curve], *, top: int) -> Figure:
+def recall_figure(law: PaperLaw, curves: Mapping[str, RecallCurve], *, top: int) -> Figure:
     """Recall@`top` against the number of fine-tunes: Figure 5 (top = 3) or 10 (top = 1)."""
     panels: list[tuple[str, list[int]]] = [(name, [b]) for b, name in enumerate(law.benchmarks)]
     panels.append(("mean of eight", list(range(len(law.benchmarks)))))

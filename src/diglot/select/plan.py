@@ -28,7 +28,7 @@ MATRIX_LIMIT = 4_000_000  # numbers in a batch of covariances
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SelectionPlan:
     """What to do next. `next` is None when there is nothing (more) to do, `reason` says why."""
 
     settings: tuple[str, ...]
@@ -51,7 +51,7 @@ def make_plan(
     known: Sequence[str] = (),
     stop_below: float = 0.05,
     seed: int = 0,
-) -> Plan:
+) -> SelectionPlan:
     """The plan for a benchmark whose results so far are column `results` of `table`.
 
     `budget` counts all fine-tunes, done ones included. `known` names columns with the same
@@ -79,7 +79,7 @@ def make_plan(
     if isinstance(chosen, OwnPolicy) and 2 <= state.observed_count < len(table):
         change = change_chance(chosen, state, ranking, rng)
     following, reason = _choose_next(chosen, state, ranking, budget, change, stop_below, rng)
-    return Plan(
+    return SelectionPlan(
         settings=table.settings,
         order=tuple(int(k) for k in np.argsort(-ranking.key_PK[0], kind="stable")),
         ranking=ranking,

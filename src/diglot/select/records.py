@@ -10,8 +10,8 @@ from diglot.select.choose import Choice
 from diglot.select.law import LawFit
 from diglot.select.paper_data import PaperLaw
 from diglot.select.paper_range import Variant
-from diglot.select.plan import Plan
-from diglot.select.study import Curve, GroupFit
+from diglot.select.plan import SelectionPlan
+from diglot.select.study import GroupFit, RecallCurve
 
 
 def fits_record(fits: Mapping[str, LawFit], random: float) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def fits_record(fits: Mapping[str, LawFit], random: float) -> dict[str, Any]:
     }
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
+def plan_record(plan: SelectionPlan) -> dict[str, Any]:
     """The plan; expected results are null where fewer than two results are known."""
     scaled = np.sum(~np.isnan(plan.results_K)) >= 2
     ranking = plan.ranking
@@ -63,7 +63,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 def study_record(
     law: PaperLaw,
     fits: Mapping[str, Mapping[str, GroupFit]],
-    curves: Mapping[str, Mapping[str, Curve]],
+    curves: Mapping[str, Mapping[str, RecallCurve]],
     found: Sequence[Variant],
     fresh: Mapping[str, Any],
     choices: Mapping[str, Choice],
@@ -85,7 +85,7 @@ def study_record(
     }
 
 
-def _record_curve(law: PaperLaw, curve: Curve) -> dict[str, Any]:
+def _record_curve(law: PaperLaw, curve: RecallCurve) -> dict[str, Any]:
     return {
         "at3": _by_name(law, curve.at3_BN),
         "at1": _by_name(law, curve.at1_BN),

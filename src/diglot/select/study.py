@@ -33,7 +33,7 @@ class GroupFit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class RecallCurve:
     """Recall in per cent after n = 0 .. budget results."""
 
     at3_BN: Floats  # mean over the runs, per benchmark
@@ -118,7 +118,7 @@ def recall_curves(
     pool: int | None = None,
     only: tuple[str, ...] = (),
     report: Report = ignore_progress,
-) -> dict[str, Curve]:
+) -> dict[str, RecallCurve]:
     """Recall of every policy over the eight benchmarks, `runs` simulated selections each.
 
     With `pool`, each run selects among that many random settings instead of all. Progress
@@ -143,10 +143,10 @@ def recall_curves(
     return {name: _mean_curve(found) for name, found in hits.items()}
 
 
-def _mean_curve(hits: list[Hits]) -> Curve:
+def _mean_curve(hits: list[Hits]) -> RecallCurve:
     at3_BNP = 100.0 * np.stack([hit.at3_NP for hit in hits])
     at1_BNP = 100.0 * np.stack([hit.at1_NP for hit in hits])
-    return Curve(
+    return RecallCurve(
         at3_BN=at3_BNP.mean(axis=2),
         at1_BN=at1_BNP.mean(axis=2),
         at3_spread_N=at3_BNP.mean(axis=0).std(axis=1),
@@ -155,7 +155,7 @@ def _mean_curve(hits: list[Hits]) -> Curve:
 
 
 def results_json(
-    fits: Mapping[str, Mapping[str, GroupFit]], curves: Mapping[str, Curve]
+    fits: Mapping[str, Mapping[str, GroupFit]], curves: Mapping[str, RecallCurve]
 ) -> dict[str, Any]:
     """Per cent: fits by name, recall by policy and k' (means of eight benchmarks)."""
     return {

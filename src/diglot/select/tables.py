@@ -9,8 +9,8 @@ from rich.table import Table
 from diglot.select.law import LawFit
 from diglot.select.paper_data import PaperLaw
 from diglot.select.paper_range import Variant
-from diglot.select.plan import Plan
-from diglot.select.study import Curve, GroupFit
+from diglot.select.plan import SelectionPlan
+from diglot.select.study import GroupFit, RecallCurve
 
 
 def fits_table(law: PaperLaw, fits: Mapping[str, Mapping[str, GroupFit]]) -> Table:
@@ -35,7 +35,7 @@ def fits_table(law: PaperLaw, fits: Mapping[str, Mapping[str, GroupFit]]) -> Tab
 
 
 def recall_table(
-    curves: Mapping[str, Curve], budgets: Sequence[int], *, top: int, title: str
+    curves: Mapping[str, RecallCurve], budgets: Sequence[int], *, top: int, title: str
 ) -> Table:
     """Recall by policy and k', mean of the benchmarks ± deviation of that mean over the runs."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -109,7 +109,7 @@ def coefficient_table(fit: LawFit) -> Table:
     return table
 
 
-def plan_table(plan: Plan, results: str) -> Table:
+def plan_table(plan: SelectionPlan, results: str) -> Table:
     """All settings, best first, with what is known or expected of each."""
     ranking = plan.ranking
     table = Table(title=f"{results}: ranking")

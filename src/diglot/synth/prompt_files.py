@@ -9,7 +9,7 @@ from diglot.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptText:
     """A prompt and the first 16 hex digits of its SHA-256."""
 
     text: str
@@ -23,7 +23,7 @@ class Prompt:
         return text
 
 
-def read_prompt(name: str) -> Prompt:
+def read_prompt(name: str) -> PromptText:
     """A bundled prompt ("caption"), or a text file of your own. Raises ConfigError for neither."""
     own, bundled = Path(name), files("diglot.synth.prompts").joinpath(f"{name}.txt")
     try:
@@ -32,4 +32,4 @@ def read_prompt(name: str) -> Prompt:
         raise ConfigError(
             f"no prompt {name!r}", expected="a text file, or caption, entities, tags"
         ) from error
-    return Prompt(text, hashlib.sha256(text.encode()).hexdigest()[:16])
+    return PromptText(text, hashlib.sha256(text.encode()).hexdigest()[:16])

@@ -16,7 +16,7 @@ from diglot.data.records import Dataset, open_dataset
 
 
 @dataclass(frozen=True)
-class Source:
+class RunDataset:
     """One dataset of a run, opened."""
 
     dataset: Dataset
@@ -46,7 +46,7 @@ class TrainingData:
     Safe to send to other processes.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[RunDataset]) -> None:
         self.sources = tuple(sources)
         self._ends = list(accumulate(source.records for source in self.sources))
 
@@ -94,9 +94,9 @@ def open_data(sources: Sequence[DataSource], *, most: int | None = None) -> Trai
     )
 
 
-def _open_source(source: DataSource, most: int | None, *, several: bool) -> Source:
+def _open_source(source: DataSource, most: int | None, *, several: bool) -> RunDataset:
     dataset = open_dataset(Path(source.path), source.split or "train")
-    return Source(
+    return RunDataset(
         dataset=dataset,
         labels=open_labels(Path(source.labels), dataset) if source.labels else None,
         weight=source.weight,

@@ -10,7 +10,8 @@ import numpy as np
 from diglot.config.parts import build_part
 from diglot.core import masks
 from diglot.core.types import Region, Sample, Turn
-from diglot.data.convert import Conversion, Rejection, read_samples, write_foreign
+from diglot.data.convert import Conversion, read_samples, write_foreign
+from diglot.data.rejected import Rejection
 from tests.data.pictures import jpeg
 
 FORMATS = "diglot.data.formats"

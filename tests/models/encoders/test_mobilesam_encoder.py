@@ -11,7 +11,7 @@ from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
 from diglot.embedded.cifar10 import load_cifar10
 from diglot.models.encoder import Encoder
-from diglot.models.encoders._tinyvit import Block, Bottleneck, TinyViT, WindowAttention
+from diglot.models.encoders._tinyvit import Bottleneck, TinyViT, WindowAttention, WindowBlock
 from diglot.models.encoders.mobilesam import Config, MobileSAM, build
 
 
@@ -56,7 +56,7 @@ def slow_attention(attention: WindowAttention, x_NC: torch.Tensor, side: int) ->
 @pytest.mark.parametrize("grid_hw", [(3, 3), (6, 3), (4, 5)])
 def test_attention_stays_in_its_window(grid_hw: tuple[int, int]) -> None:
     """Windows from the top left; where they do not fill the grid, tokens of zeros do."""
-    block = drawn(Block(width=8, heads=2, window=3))
+    block = drawn(WindowBlock(width=8, heads=2, window=3))
     height, width = grid_hw
     x = torch.randn(1, height, width, 8, generator=torch.Generator().manual_seed(1))
     found = block._attend(x)[0]
@@ -72,7 +72,7 @@ def test_attention_stays_in_its_window(grid_hw: tuple[int, int]) -> None:
 
 @torch.no_grad()
 def test_a_block_is_attention_then_local_mixing_then_feedforward() -> None:
-    block = drawn(Block(width=8, heads=2, window=4))
+    block = drawn(WindowBlock(width=8, heads=2, window=4))
     x = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(1))
     tokens = x[0].permute(1, 2, 0).reshape(16, 8)
     tokens = tokens + slow_attention(block.attn, tokens, 4)

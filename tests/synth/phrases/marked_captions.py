@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diglot.core.types import Span
-from diglot.synth.phrases.assign import Mention, assign_spans
+from diglot.synth.phrases.assign import WantedPhrase, assign_spans
 
 FILE = Path(__file__).with_name("captions_with_spans.txt")
 
@@ -14,7 +14,7 @@ FILE = Path(__file__).with_name("captions_with_spans.txt")
 class Marked:
     section: str
     caption: str
-    mentions: tuple[Mention, ...]
+    mentions: tuple[WantedPhrase, ...]
     spans: tuple[Span | None, ...]
 
 
@@ -36,9 +36,9 @@ def _parse(section: str, line: str) -> Marked:
     return Marked(section, caption, mentions, tuple(map(spans.get, range(1, len(mentions) + 1))))
 
 
-def _mention(text: str) -> Mention:
+def _mention(text: str) -> WantedPhrase:
     phrase, _, number = text.partition("#")
-    return Mention(phrase, int(number) if number else None)
+    return WantedPhrase(phrase, int(number) if number else None)
 
 
 def _unmark(marked: str) -> tuple[str, dict[int, Span]]:

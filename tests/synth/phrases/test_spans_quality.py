@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.synth.phrases.marked_captions import measure_spans, read_marked
 
-from diglot.synth.phrases.assign import Mention, assign_spans
+from diglot.synth.phrases.assign import WantedPhrase, assign_spans
 from diglot.synth.phrases.words import fold_text, split_words
 
 # The one that is known to fail: without a dictionary, a word in a longer Chinese word.
@@ -27,7 +27,7 @@ def test_spans_are_right_on_marked_captions() -> None:
 @pytest.mark.parametrize("separator", [" ", ", ", " and "])
 def test_a_repeated_phrase_takes_its_mentions_in_order(separator: str) -> None:
     caption = separator.join(["a dog"] * 4)
-    spans = assign_spans(caption, [Mention("dog")] * 5)
+    spans = assign_spans(caption, [WantedPhrase("dog")] * 5)
     starts = [span[0] for span in spans[:4] if span]
     assert starts == sorted(starts)
     assert len(starts) == 4
@@ -58,7 +58,7 @@ def test_spans_are_whole_words_that_are_never_shared(
     caption: list[str], phrases: list[list[str]]
 ) -> None:
     text = " ".join(caption)
-    mentions = [Mention(" ".join(words)) for words in phrases]
+    mentions = [WantedPhrase(" ".join(words)) for words in phrases]
     found = [span for span in assign_spans(text, mentions) if span]
     assert len(found) == len(set(found))
     starts, ends = {w.start for w in split_words(text)}, {w.end for w in split_words(text)}
@@ -85,4 +85,4 @@ def test_any_text_is_cut_into_words_that_lie_in_it(text: str) -> None:
 
 
 def test_an_occurrence_that_is_not_there_is_overruled() -> None:
-    assert assign_spans("a dog and a dog", [Mention("dog", occurrence=3)]) == [(2, 5)]
+    assert assign_spans("a dog and a dog", [WantedPhrase("dog", occurrence=3)]) == [(2, 5)]

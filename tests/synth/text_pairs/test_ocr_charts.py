@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.synth.text_pairs.ocr_families import FAMILIES
 
-from diglot.synth.text_pairs.axes import Axis, fit_axis
+from diglot.synth.text_pairs.axes import ChartAxis, fit_axis
 from diglot.synth.text_pairs.chart_data import draw_data, draw_plan, match_plan
 from diglot.synth.text_pairs.charts import KINDS
 from diglot.synth.text_pairs.page_style import draw_page_style
@@ -103,7 +103,7 @@ def test_a_like_plan_keeps_what_it_should():
 
 def test_axes_have_round_ticks_around_all_values():
     axis = fit_axis([3.1, 47.0], from_zero=True, ticks=5)
-    assert axis == Axis(low=0, high=50, step=10)
+    assert axis == ChartAxis(low=0, high=50, step=10)
     assert axis.labels == ["0", "10", "20", "30", "40", "50"]
     assert axis.share(25) == 0.5
     fine = fit_axis([0.31, 0.49], from_zero=False, ticks=4)

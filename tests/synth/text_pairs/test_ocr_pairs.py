@@ -19,7 +19,7 @@ from diglot.measure.correspondence.pck import c_score, match_points
 from diglot.synth.text_pairs.canvas import Canvas, square_around
 from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import WHAT, OcrPairsConfig
-from diglot.synth.text_pairs.drawn import Drawn
+from diglot.synth.text_pairs.drawn import DrawnPair
 from diglot.synth.text_pairs.latin import bundled_folder
 from diglot.synth.text_pairs.levels import LEVELS, list_categories
 from diglot.synth.text_pairs.preview import _spread_pairs
@@ -100,7 +100,7 @@ class DotMaker(OcrPairMaker):
                 canvas.mark(str(x), at, square_around(at, 3))
             pages.append(canvas)
         marks = [page.marks[:4] for page in pages]
-        return Drawn(pages=tuple(pages), marks=tuple(marks), boxes=[m.box for m in marks[1]])
+        return DrawnPair(pages=tuple(pages), marks=tuple(marks), boxes=[m.box for m in marks[1]])
 
 
 @pytest.mark.parametrize("level", range(len(LEVELS)))

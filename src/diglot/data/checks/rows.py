@@ -40,7 +40,7 @@ class RowFaults:
 
 
 @dataclass(frozen=True)
-class Part:
+class ShardRows:
     """Some rows of a shard: what one worker checks at a time."""
 
     path: Path
@@ -48,21 +48,21 @@ class Part:
     rows: int
 
 
-def list_parts(paths: list[Path]) -> list[Part]:
+def list_parts(paths: list[Path]) -> list[ShardRows]:
     """The row groups of all shards in order. A shard without a readable end is one part."""
-    parts: list[Part] = []
+    parts: list[ShardRows] = []
     for path in paths:
         try:
             metadata = pq.read_metadata(path)
         except (OSError, pa.ArrowException):
-            parts.append(Part(path, 0, 0))
+            parts.append(ShardRows(path, 0, 0))
             continue
         counts = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
-        parts += [Part(path, number, count) for number, count in enumerate(counts)]
+        parts += [ShardRows(path, number, count) for number, count in enumerate(counts)]
     return parts
 
 
-def read_part(part: Part) -> Iterator[dict[str, Any]]:
+def read_part(part: ShardRows) -> Iterator[dict[str, Any]]:
     """Its rows as stored, in format 2's columns. Raises DataError where they cannot be read."""
     try:
         rows = pq.ParquetFile(part.path).read_row_group(part.group, use_threads=False).to_pylist()
@@ -75,7 +75,7 @@ def read_part(part: Part) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def check_part(part: Part, settings: Settings) -> list[RowFaults]:
+def check_part(part: ShardRows, settings: Settings) -> list[RowFaults]:
     """The faults of every record of a part."""
     try:
         return [check_row(row, settings) for row in read_part(part)]

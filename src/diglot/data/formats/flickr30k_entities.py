@@ -84,7 +84,7 @@ class Flickr30kEntities:
 
 
 @dataclass(frozen=True)
-class Phrase:
+class MarkedPhrase:
     """A marked phrase of a caption."""
 
     entity: str
@@ -92,14 +92,14 @@ class Phrase:
     start: int
 
 
-def read_sentence(line: str) -> tuple[str, list[Phrase]]:
+def read_sentence(line: str) -> tuple[str, list[MarkedPhrase]]:
     """The caption without its marks, and its phrases. Raises DataError for marks left over."""
     caption, phrases, end = "", [], 0
     for found in _PHRASE.finditer(line):
         caption += line[end : found.start()]
         text = found[3].strip()
         if text:
-            phrases.append(Phrase(found[1], text, len(caption)))
+            phrases.append(MarkedPhrase(found[1], text, len(caption)))
         caption += text
         end = found.end()
     caption = (caption + line[end:]).rstrip()
@@ -109,7 +109,7 @@ def read_sentence(line: str) -> tuple[str, list[Phrase]]:
 
 
 def _make_regions(
-    phrase: Phrase, boxes: dict[str, list[Box]], lost: Counter[str]
+    phrase: MarkedPhrase, boxes: dict[str, list[Box]], lost: Counter[str]
 ) -> list[RawRegion]:
     found = boxes.get(phrase.entity, [])
     lost["types of phrases"] += 1

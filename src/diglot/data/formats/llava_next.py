@@ -37,12 +37,12 @@ class Config:
     """Add the record's number to its id, where ids repeat."""
 
 
-def build(config: Config) -> "LlavaNext":
+def build(config: Config) -> "LlavaNextShards":
     """The format with its settings."""
-    return LlavaNext(config)
+    return LlavaNextShards(config)
 
 
-class LlavaNext:
+class LlavaNextShards:
     """Reads and writes shards of conversations."""
 
     box_unit: BoxUnit = "xyxy"

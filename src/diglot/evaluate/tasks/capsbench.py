@@ -56,7 +56,7 @@ class Config(AskConfig):
             )
 
 
-class Asked(BaseModel):
+class CapsQuestion(BaseModel):
     """One question of a row."""
 
     model_config = ConfigDict(extra="ignore")
@@ -111,7 +111,10 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(rows):
             where = f"{file}, row {number}"
             try:
-                image, asked = row["image"]["bytes"], [Asked(**one) for one in row["questions"]]
+                image, asked = (
+                    row["image"]["bytes"],
+                    [CapsQuestion(**one) for one in row["questions"]],
+                )
             except (TypeError, KeyError, ValidationError) as error:
                 raise DataError(f"not a row of CapsBench: {error}", where=where) from error
             if not image or not asked:

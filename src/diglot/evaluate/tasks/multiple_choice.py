@@ -51,7 +51,7 @@ class Config(AskConfig):
             raise ConfigError("shots need a file of examples", got=self.shots, where="shots")
 
 
-class Choice(BaseModel):
+class ChoiceQuestion(BaseModel):
     """One question of a file."""
 
     model_config = ConfigDict(extra="ignore")
@@ -103,19 +103,19 @@ def _make_items(config: Config) -> Iterator[Item]:
         )
 
 
-def write_question(choice: Choice, solved: Sequence[Choice] = ()) -> str:
+def write_question(choice: ChoiceQuestion, solved: Sequence[ChoiceQuestion] = ()) -> str:
     """The whole text before the letter."""
     subject = f" about {' '.join(choice.subject.split('_'))}" if choice.subject else ""
     blocks = [f"{_format_choice(example)} {example.letter}" for example in solved]
     return "\n\n".join([f"{ABOUT}{subject}.", *blocks, _format_choice(choice)])
 
 
-def _format_choice(choice: Choice) -> str:
+def _format_choice(choice: ChoiceQuestion) -> str:
     lines = [f"{a}. {text}" for a, text in zip(LETTERS, choice.choices, strict=False)]
     return "\n".join([choice.question.strip(), *lines, "Answer:"])
 
 
-def read_choices(path: Path) -> list[Choice]:
+def read_choices(path: Path) -> list[ChoiceQuestion]:
     """The questions of a file. Raises ConfigError or DataError naming the file and the question."""
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -142,9 +142,9 @@ def _read_rows(path: Path) -> list[Any]:
     return content
 
 
-def _read_choice(row: Any, where: str) -> Choice:
+def _read_choice(row: Any, where: str) -> ChoiceQuestion:
     try:
-        choice = Choice.model_validate(row)
+        choice = ChoiceQuestion.model_validate(row)
         _ = choice.letter
     except ValidationError as error:
         first = error.errors()[0]

@@ -7,7 +7,7 @@ from itertools import permutations
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
-from diglot.evaluate.facts import Thing, center_of, single_things
+from diglot.evaluate.facts import NamedRegion, center_of, single_things
 from diglot.evaluate.items import Item
 from diglot.evaluate.questions import POSITION
 from diglot.evaluate.task import AskConfig, Task
@@ -54,7 +54,9 @@ def _make_items(scenes: Sequence[Sample], apart: float) -> Iterator[Item]:
             )
 
 
-def _distinct_pairs(scene: Sample, apart: float) -> Iterator[tuple[Thing, Thing, int, str]]:
+def _distinct_pairs(
+    scene: Sample, apart: float
+) -> Iterator[tuple[NamedRegion, NamedRegion, int, str]]:
     """(first, second, axis, where the first is) of every ordered pair that lies clearly apart."""
     for first, second in permutations(single_things(scene), 2):
         here, there = center_of(first.region, scene), center_of(second.region, scene)

@@ -17,7 +17,7 @@ from diglot.evaluate.items import Item
 from diglot.evaluate.questions import PRESENCE
 from diglot.evaluate.task import AskConfig, Task
 from diglot.measure.groups import group_of
-from diglot.metrics.matched_negatives import Asked, match_negatives
+from diglot.metrics.matched_negatives import PresenceQuestion, match_negatives
 from diglot.synth.scenes.words import choose_article
 
 CANDIDATES = ("Yes", "No")
@@ -62,15 +62,17 @@ def _make_items(scenes: Sequence[Sample], generator: np.random.Generator) -> Ite
         )
 
 
-def _ask_present(number: int, scene: Sample) -> list[Asked]:
+def _ask_present(number: int, scene: Sample) -> list[PresenceQuestion]:
     kinds = {
         region.name: TEXT if is_text(region) else group_of(region.source)
         for region in reversed(scene.regions)
     }
-    return [Asked(number, name, kind, present=True) for name, kind in kinds.items()]
+    return [PresenceQuestion(number, name, kind, present=True) for name, kind in kinds.items()]
 
 
-def _drop_parts_of_texts(asked: Sequence[Asked], scenes: Sequence[Sample]) -> list[Asked]:
+def _drop_parts_of_texts(
+    asked: Sequence[PresenceQuestion], scenes: Sequence[Sample]
+) -> list[PresenceQuestion]:
     """Without texts that are called absent and stand within a longer one; as many present ones go.
 
     "coin" is on a page that says "coin flip".

@@ -28,7 +28,7 @@ from diglot.data.rejected import Rejected, rejection_of
 from diglot.measure.correspondence import law_compat
 from diglot.measure.correspondence.config import Geometry
 from diglot.measure.correspondence.maps import common_grid, join_maps
-from diglot.measure.correspondence.matching import Batch
+from diglot.measure.correspondence.matching import PairBatch
 from diglot.models.tiling import view_pixels
 
 _KEPT_BYTES = 256e6  # of maps in memory, beside a batch
@@ -160,7 +160,7 @@ class Features:
 
     def batches(
         self, pairs: Sequence[Pair], rejected: Rejected, report: Report = ignore_progress
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PairBatch]:
         """Pairs in order, some megabytes of maps at a time; those without a map are rejected."""
         size = max(1, int(_BATCH_BYTES / (2 * self.map_bytes)))
         for start in range(0, len(pairs), size):
@@ -178,8 +178,8 @@ class Features:
 
     def _make_batch(
         self, pairs: list[Pair], maps: list[tuple[torch.Tensor, torch.Tensor]]
-    ) -> Batch:
-        return Batch(
+    ) -> PairBatch:
+        return PairBatch(
             pairs=pairs,
             source_BhwE=torch.stack([source for source, _ in maps]),
             target_BhwE=torch.stack([target for _, target in maps]),

@@ -18,7 +18,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.data.pairs import PairImage
 from diglot.measure.correspondence.config import WINDOW_CELLS
-from diglot.measure.correspondence.matching import Batch, Found, share_within
+from diglot.measure.correspondence.matching import Found, PairBatch, share_within
 
 SQUARE_PX = 840
 TEMPERATURE = 0.02
@@ -26,7 +26,9 @@ MEAN = STD = (0.5, 0.5, 0.5)
 RESAMPLE = "bicubic"  # what Pillow takes where none is named
 
 
-def match_law_compat(batch: Batch, alphas: Sequence[float], *, window: int = WINDOW_CELLS) -> Found:
+def match_law_compat(
+    batch: PairBatch, alphas: Sequence[float], *, window: int = WINDOW_CELLS
+) -> Found:
     """Predict every target point of a batch; errors as shares of the letterboxed box's side.
 
     `best` is NaN: a soft-argmax may lie anywhere. Raises ConfigError for maps that are not square.

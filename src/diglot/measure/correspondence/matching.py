@@ -24,7 +24,7 @@ from diglot.measure.correspondence.upsampling import enlarged_cosines
 
 
 @dataclass(frozen=True)
-class Batch:
+class PairBatch:
     """Pairs whose maps have one shape, with the views that the maps were made under."""
 
     pairs: Sequence[Pair]
@@ -63,7 +63,7 @@ class Found:
     chance_BKA: np.ndarray  # share of all cells that would be right, for each alpha
 
 
-def match_letterbox(batch: Batch, config: MatchConfig, alphas: Sequence[float]) -> Found:
+def match_letterbox(batch: PairBatch, config: MatchConfig, alphas: Sequence[float]) -> Found:
     """Predict every target point of a batch and measure the errors on the original target."""
     at = [
         _point_cells(pair.source, view)

@@ -19,10 +19,10 @@ import numpy as np
 from diglot.core.result import NOT_MEASURED, Estimate
 from diglot.data.pairs import Pair
 from diglot.measure.correspondence.config import check_alphas
-from diglot.measure.correspondence.matching import Batch, Found
+from diglot.measure.correspondence.matching import Found, PairBatch
 from diglot.metrics.bootstrap import mean_interval
 
-Match = Callable[[Batch, Sequence[float]], Found]
+Match = Callable[[PairBatch, Sequence[float]], Found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Matches:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class PckScore:
     """PCK of some pairs at one alpha, as fractions."""
 
     pooled: Estimate  # over keypoints: the paper's formula
@@ -51,14 +51,14 @@ class Score:
 class CScore:
     """Scores by alpha: of all pairs, of each category, of each group."""
 
-    overall: dict[float, Score]
-    categories: dict[str, dict[float, Score]]
-    groups: dict[str, dict[float, Score]]
+    overall: dict[float, PckScore]
+    categories: dict[str, dict[float, PckScore]]
+    groups: dict[str, dict[float, PckScore]]
     pairs: int
     left_out: dict[str, int]  # keypoints and pairs that are not scored, by reason
 
 
-def match_points(batches: Iterable[Batch], match: Match, alphas: Sequence[float]) -> Matches:
+def match_points(batches: Iterable[PairBatch], match: Match, alphas: Sequence[float]) -> Matches:
     """Predict and measure every batch. Raises ConfigError for an alpha that is no share."""
     alphas = check_alphas(alphas)
     pairs: list[Pair] = []
@@ -110,19 +110,19 @@ def left_out(pairs: Iterable[Pair]) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _score_by_alpha(found: Matches, mask_M: np.ndarray, seed: int) -> dict[float, Score]:
+def _score_by_alpha(found: Matches, mask_M: np.ndarray, seed: int) -> dict[float, PckScore]:
     return {alpha: _score_alpha(found, mask_M, a, seed) for a, alpha in enumerate(found.alphas)}
 
 
-def _score_alpha(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> Score:
+def _score_alpha(found: Matches, mask_M: np.ndarray, a: int, seed: int) -> PckScore:
     if not mask_M.any():
-        return Score(pooled=NOT_MEASURED, pair_mean=NOT_MEASURED, ceiling=None, chance=None)
+        return PckScore(pooled=NOT_MEASURED, pair_mean=NOT_MEASURED, ceiling=None, chance=None)
     alpha, pair_M = found.alphas[a], found.pair_M[mask_M]
     right_M = found.ratio_M[mask_M] < alpha
     pair_N, index_M = np.unique(pair_M, return_inverse=True)
     share_N = np.bincount(index_M, weights=right_M) / np.bincount(index_M)
     best_M = found.best_M[mask_M]
-    return Score(
+    return PckScore(
         pooled=mean_interval(right_M, pair_M, generator=np.random.default_rng(seed)),
         pair_mean=mean_interval(share_N, pair_N, generator=np.random.default_rng(seed)),
         ceiling=None if np.isnan(best_M).any() else float((best_M < alpha).mean()),
@@ -143,7 +143,7 @@ def score_record(score: CScore) -> dict[str, Any]:
     }
 
 
-def _record_scores(by_alpha: dict[float, Score]) -> dict[str, Any]:
+def _record_scores(by_alpha: dict[float, PckScore]) -> dict[str, Any]:
     return {
         f"{alpha:g}": {
             "pooled": score.pooled.to_json(),

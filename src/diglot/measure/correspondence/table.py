@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from diglot.core.result import Estimate
-from diglot.measure.correspondence.pck import CScore, Score
+from diglot.measure.correspondence.pck import CScore, PckScore
 
 
 def c_score_table(score: CScore, *, title: str) -> Table:
@@ -28,7 +28,7 @@ def c_score_table(score: CScore, *, title: str) -> Table:
     return table
 
 
-def _format_cells(by_alpha: Mapping[float, Score], values: list[Estimate]) -> list[str]:
+def _format_cells(by_alpha: Mapping[float, PckScore], values: list[Estimate]) -> list[str]:
     """Points, the first alpha's value, interval, chance and ceiling, the other alphas' values."""
     score, (first, *more) = next(iter(by_alpha.values())), values
     cells = (first.value, first.low, first.high, score.chance, score.ceiling)

@@ -7,7 +7,7 @@ import numpy as np
 from diglot.core.result import Estimate, Measure
 from diglot.core.segments import Tokens
 from diglot.measure.config import check_scenes
-from diglot.measure.likelihood import Question
+from diglot.measure.likelihood import LikelihoodQuestion
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.metrics.nll import nll_interval
 from diglot.models.prompt import caption_of, end_segments, open_segments
@@ -49,7 +49,8 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     ]
     texts = [caption_of(projected.sample, tokenizer).ids + end for projected in scenes]
     questions = tuple(
-        Question(trunk, (ids,), projected) for ids, projected in zip(texts, scenes, strict=True)
+        LikelihoodQuestion(trunk, (ids,), projected)
+        for ids, projected in zip(texts, scenes, strict=True)
     )
 
     def conclude(answers: Answers) -> list[Measure]:

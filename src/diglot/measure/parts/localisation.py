@@ -12,7 +12,7 @@ import numpy as np
 
 from diglot.core.result import Measure
 from diglot.measure.config import check_scenes
-from diglot.measure.items import Item, mean_chance, summarise_items
+from diglot.measure.items import ScoredItem, mean_chance, summarise_items
 from diglot.measure.named_objects import NamedObject, find_objects
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.metrics.choice import choice_chance, choice_credit
@@ -79,7 +79,9 @@ def _measure_pointing(
     objects: Sequence[NamedObject], generator: np.random.Generator, draws: int
 ) -> Measure:
     items = [
-        Item(p.scene, p.group, choice_credit(p.cosine_P, p.inside_P), choice_chance(p.inside_P))
+        ScoredItem(
+            p.scene, p.group, choice_credit(p.cosine_P, p.inside_P), choice_chance(p.inside_P)
+        )
         for p in objects
     ]
     estimate, groups = summarise_items(items, generator=generator, draws=draws)
@@ -109,7 +111,7 @@ def _measure_iou(
     draws: int,
 ) -> Measure:
     """Without training scenes no threshold can be chosen, and nothing is measured."""
-    items: list[Item] = []
+    items: list[ScoredItem] = []
     details: dict[str, float] = {}
     if objects and chosen_on:
         threshold = choose_threshold(
@@ -132,7 +134,7 @@ def _measure_iou(
     )
 
 
-def _iou_item(named: NamedObject, threshold: float) -> Item:
+def _iou_item(named: NamedObject, threshold: float) -> ScoredItem:
     value = float(iou_by_threshold(named.flat_cosine_P, named.target, [threshold])[0])
     whole = cells_iou(np.ones(len(named.flat_cosine_P), dtype=bool), named.target)
-    return Item(named.scene, named.group, value, whole)
+    return ScoredItem(named.scene, named.group, value, whole)

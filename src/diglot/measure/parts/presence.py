@@ -14,11 +14,11 @@ from diglot.core.result import Estimate, Measure
 from diglot.core.segments import Tokens
 from diglot.measure.config import MeasureConfig, check_scenes
 from diglot.measure.groups import by_group, group_of
-from diglot.measure.likelihood import Question, without_image
+from diglot.measure.likelihood import LikelihoodQuestion, without_image
 from diglot.measure.plan import Answers, Plan, Subject
 from diglot.measure.projected import ProjectedSample
 from diglot.metrics.auc import auc_interval
-from diglot.metrics.matched_negatives import Asked, match_negatives
+from diglot.metrics.matched_negatives import PresenceQuestion, match_negatives
 from diglot.models.prompt import open_segments, tokenize_caption
 from diglot.models.words import label_ids
 
@@ -38,7 +38,7 @@ WHAT = (
 class Scored:
     """A question with the model's answer: how many nats the image adds to the name."""
 
-    asked: Asked
+    asked: PresenceQuestion
     gain: float
 
 
@@ -71,11 +71,11 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     prompt = Tokens(tokenize_caption(config.prompt, tokenizer).ids)
     trunk = (*open_segments(options.frame, tokenizer, image=True), prompt)
     questions = [
-        Question(trunk, tuple(ids[ask.name] for ask in asks), scenes[scene])
+        LikelihoodQuestion(trunk, tuple(ids[ask.name] for ask in asks), scenes[scene])
         for scene, asks in by_scene.items()
     ]
     if questions:
-        questions.append(without_image(Question(trunk, tuple(ids.values()))))
+        questions.append(without_image(LikelihoodQuestion(trunk, tuple(ids.values()))))
 
     def conclude(answers: Answers) -> list[Measure]:
         prior = dict(zip(names, answers[-1], strict=True)) if answers else {}
@@ -89,12 +89,12 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
     return Plan("object presence", tuple(questions), conclude)
 
 
-def _list_present(scene: int, projected: ProjectedSample) -> list[Asked]:
+def _list_present(scene: int, projected: ProjectedSample) -> list[PresenceQuestion]:
     """The scene's names, each once, with the kind of its first region."""
     kinds: dict[str, str] = {}
     for region in projected.sample.regions:
         kinds.setdefault(region.name, group_of(region.source))
-    return [Asked(scene, name, kind, present=True) for name, kind in kinds.items()]
+    return [PresenceQuestion(scene, name, kind, present=True) for name, kind in kinds.items()]
 
 
 def _make_measure(

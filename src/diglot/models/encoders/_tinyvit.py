@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from diglot.models.channel_norm import ChannelNorm
+
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 HEADS = (0, 4, 5, 10)  # the first stage has no attention
@@ -91,7 +93,7 @@ class Feedforward(nn.Module):
         return self.fc2(F.gelu(self.fc1(self.norm(x))))
 
 
-class Block(nn.Module):
+class WindowBlock(nn.Module):
     """Attention in windows, a depthwise convolution that joins them, and a feed-forward layer."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
@@ -117,13 +119,6 @@ class Block(nn.Module):
         attended = self.attn(cut.reshape(-1, side * side, width))
         joined = attended.view(views, down, across, side, side, width).transpose(2, 3)
         return joined.reshape(padded.shape)[:, :rows, :columns]
-
-
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of a map with channels first."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
@@ -183,7 +178,7 @@ def _make_block(stage: int) -> nn.Module:
     width = WIDTHS[stage]
     if not HEADS[stage]:
         return Bottleneck(width, 4 * width, width, stride=1, residual=True)
-    return Block(width, HEADS[stage], WINDOWS[stage])
+    return WindowBlock(width, HEADS[stage], WINDOWS[stage])
 
 
 def _token_distances(window: int) -> torch.Tensor:

@@ -38,7 +38,7 @@ IMAGE_ID = stock_run.IMAGE_ID
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckResult:
+class ExportCheck:
     """What a check found."""
 
     images: int
@@ -82,7 +82,7 @@ def check_export(
     *,
     dtype: str = "float32",
     run: Callable[[Path], None] | None = None,
-) -> CheckResult:
+) -> ExportCheck:
     """Run the folder in a new process and compare it with `vlm` in float32.
 
     `dtype` is that of the folder's weights; `run` takes the place of the new process. Raises
@@ -98,7 +98,7 @@ def check_export(
         theirs = load_file(request / "logits.safetensors")
     same_tokens = all(theirs[f"ids.{i}"].equal(mine.ids_T) for i, mine in enumerate(ours))
     pairs = [(mine.logits_TV, theirs[f"logits.{i}"]) for i, mine in enumerate(ours)]
-    return CheckResult(
+    return ExportCheck(
         images=len(ours),
         largest_difference=max(map(_logit_difference, pairs)) if same_tokens else None,
         tolerance=TOLERANCE[dtype],

@@ -15,7 +15,7 @@ from diglot.embedded.photos import photo_files
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_weights
 from diglot.models.export.adapter import take_lora
-from diglot.models.export.check import CheckResult, check_export, odd_pictures
+from diglot.models.export.check import ExportCheck, check_export, odd_pictures
 from diglot.models.export.container import (
     compare_containers,
     known_containers,
@@ -76,7 +76,7 @@ def export_checkpoint(
 
 def check_folder(
     folder: Path, images: Sequence[Path] = (), *, checkpoint: Path | None = None
-) -> CheckResult:
+) -> ExportCheck:
     """Compare an exported folder with the checkpoint it came from, on real photographs.
 
     Without `images` the embedded photographs are used; `checkpoint` names it where it has moved.

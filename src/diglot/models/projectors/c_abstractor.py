@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from diglot.core.errors import ConfigError
-from diglot.core.merging import Pool
+from diglot.core.merging import AveragePool
+from diglot.models.channel_norm import ChannelNorm
 from diglot.models.projectors._start import match_words, probe_features
 
 
@@ -42,13 +43,6 @@ class Config:
                 )
 
 
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of (V, C, h, w)."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate that reads the means of all of them."""
 
@@ -62,7 +56,7 @@ class SqueezeExcite(nn.Module):
         return x_VChw * self.fc2(nn.functional.silu(self.fc1(means))).sigmoid()
 
 
-class Block(nn.Module):
+class BottleneckBlock(nn.Module):
     """RegNet's bottleneck: 1×1, 3×3 of each channel alone, squeeze and excite, 1×1; a shortcut."""
 
     def __init__(self, inside: int, outside: int) -> None:
@@ -94,13 +88,13 @@ class CAbstractor(nn.Module):
     def __init__(self, config: Config, *, encoder_width: int, llm_width: int) -> None:
         super().__init__()
         side, hidden = config.input_side, config.hidden
-        self.merging = Pool((config.output_side, config.output_side), (side, side))
+        self.merging = AveragePool((config.output_side, config.output_side), (side, side))
         self.positions = nn.Parameter(torch.empty(1, side, side, encoder_width))
         nn.init.trunc_normal_(self.positions, std=0.02)
         first = [encoder_width] + [hidden] * (config.depth - 1)
-        self.before = nn.Sequential(*(Block(width, hidden) for width in first))
+        self.before = nn.Sequential(*(BottleneckBlock(width, hidden) for width in first))
         self.pool = nn.AdaptiveAvgPool2d(config.output_side)
-        self.after = nn.Sequential(*(Block(hidden, hidden) for _ in first))
+        self.after = nn.Sequential(*(BottleneckBlock(hidden, hidden) for _ in first))
         layers = {"fc1": nn.Linear(hidden, llm_width), "act": nn.SiLU()}
         self.readout = nn.Sequential(OrderedDict(**layers, fc2=nn.Linear(llm_width, llm_width)))
 

@@ -30,7 +30,7 @@ KEPT = "evaluation.json"
 
 
 @dataclass(frozen=True)
-class Asked:
+class StudyQuestions:
     """The questions of a study: made once, asked of every row."""
 
     config: EvaluationConfig
@@ -83,14 +83,14 @@ class Asked:
         return [checkpoint_digest(model), items, as_plain(self.config), __version__]
 
 
-def kept_scores(run: Path, asked: Asked) -> Measures | None:
+def kept_scores(run: Path, asked: StudyQuestions) -> Measures | None:
     """The benchmark's scores of a run folder; None where they are not there, or of others."""
     model = run / "model"
     return read_kept(run / KEPT, asked.key(model)) if model.is_dir() else None
 
 
 def score_run(
-    run: Path, label: str, asked: Asked, features: FeaturesConfig | None, report: Report
+    run: Path, label: str, asked: StudyQuestions, features: FeaturesConfig | None, report: Report
 ) -> Measures:
     """Ask the model in a run folder, or take the scores kept there; its answers stay there too."""
 
@@ -113,7 +113,7 @@ def score_run(
 
 
 def _keep_features(
-    asked: Asked, features: FeaturesConfig, run: Path, report: Report
+    asked: StudyQuestions, features: FeaturesConfig, run: Path, report: Report
 ) -> Callable[[VLM], ProjectItem]:
     """Pictures projected from the features that all rows share, made by the first one."""
     dataset = open_scenes(asked.source, asked.folder, report)

@@ -14,9 +14,9 @@ from diglot.measure.groups import check_apart, group_of
 from diglot.models.checkpoint import load_weights
 from diglot.models.config import VLMConfig
 from diglot.models.vlm import VLM, build_vlm
-from diglot.studies.compare.rows import Row
+from diglot.studies.compare.rows import StudyRow
 from diglot.train.config import StageConfig
-from diglot.train.datasets import Source, TrainingData
+from diglot.train.datasets import RunDataset, TrainingData
 from diglot.train.lanes import lanes_of_one
 from diglot.train.mixture import build_mixture
 from diglot.train.samples import PreparedSamples, try_records
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def check_rows(
-    rows: Sequence[Row], training: Dataset, conversations: Dataset | None = None
+    rows: Sequence[StudyRow], training: Dataset, conversations: Dataset | None = None
 ) -> None:
     """Raises ConfigError for a row with a model, labels or objectives that cannot work.
 
     Every different model is built once, and every row's objectives prepare a record with it;
     those of the second stage a record of the conversations.
     """
-    by_model: list[tuple[VLMConfig, list[Row]]] = []
+    by_model: list[tuple[VLMConfig, list[StudyRow]]] = []
     for row in rows:
         alike = next((found for model, found in by_model if model == row.stage.model), None)
         if alike is None:
@@ -50,7 +50,7 @@ def check_rows(
 
 
 @contextlib.contextmanager
-def _name_row(row: Row) -> Iterator[None]:
+def _name_row(row: StudyRow) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
@@ -58,7 +58,7 @@ def _name_row(row: Row) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_mistakes_left(row: Row) -> Iterator[None]:
+def _own_mistakes_left(row: StudyRow) -> Iterator[None]:
     """A user's own part may fail as it likes: its run reports it, and the other rows run."""
     try:
         yield
@@ -75,7 +75,7 @@ def _try_record(stage: StageConfig, vlm: VLM, training: Dataset) -> None:
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
     objective.adopt_template(vlm.language)
-    data = TrainingData([Source(training, labels)])
+    data = TrainingData([RunDataset(training, labels)])
     samples = PreparedSamples(data, vlm.processor, objective, stage.seed)
     try_records(samples, lanes_of_one(1, objective.shares))
 

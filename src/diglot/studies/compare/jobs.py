@@ -12,11 +12,11 @@ from diglot.measure.checkpoint import kept_measures
 from diglot.measure.config import MeasureConfig
 from diglot.measure.kept import Measures
 from diglot.models.checkpoint import load_config
-from diglot.studies.compare.chain import Asked, join_measures, kept_scores
+from diglot.studies.compare.chain import StudyQuestions, join_measures, kept_scores
 from diglot.studies.compare.config import CompareConfig
-from diglot.studies.compare.rows import Row
+from diglot.studies.compare.rows import StudyRow
 from diglot.train.config import StageConfig
-from diglot.train.datasets import Source
+from diglot.train.datasets import RunDataset
 from diglot.train.run_folder import open_run
 from diglot.train.trackers import METRICS, read_metrics
 
@@ -37,7 +37,7 @@ class Job:
     fingerprints: tuple[str, ...] = ()  # of the held-out and the training data
     pretrain: bool = True  # False: the first stage leaves the projector untrained; 0 samples
     second: StageConfig | None = None  # the stage that starts from the first one's result
-    questions: Asked | None = None  # what is asked after the last stage
+    questions: StudyQuestions | None = None  # what is asked after the last stage
 
     @property
     def folder(self) -> Path:
@@ -73,7 +73,7 @@ class Job:
 
 def plan_jobs(
     config: CompareConfig,
-    rows: Sequence[Row],
+    rows: Sequence[StudyRow],
     all_samples: int,
     fingerprints: tuple[str, ...] = (),
 ) -> list[Job]:
@@ -81,7 +81,7 @@ def plan_jobs(
 
     Raises ConfigError where more samples are asked for than the `all_samples` that there are.
     """
-    questions = Asked(config.evaluate, config.out) if config.evaluate else None
+    questions = StudyQuestions(config.evaluate, config.out) if config.evaluate else None
     sizes = sorted(config.samples or [all_samples])
     if sizes[-1] > all_samples:
         expected = f"at most the {all_samples} of split {config.split!r}"
@@ -97,7 +97,7 @@ def plan_jobs(
     ]
 
 
-def _make_job(config: CompareConfig, row: Row, samples: int, seed: int) -> Job:
+def _make_job(config: CompareConfig, row: StudyRow, samples: int, seed: int) -> Job:
     samples = samples if row.pretrain else 0
     folder = Path(config.out) / "runs" / row.label / f"{samples}-{seed}"
     stage = replace(row.stage, out=str(folder), max_samples=samples or None, seed=seed)
@@ -133,4 +133,4 @@ def check_begun(jobs: Sequence[Job], dataset: Dataset) -> None:
 def _check_stage(stage: StageConfig, dataset: Dataset) -> None:
     if read_metrics(Path(stage.out) / METRICS):
         labels = stage.labels and open_labels(Path(stage.labels), dataset)
-        open_run(stage, fingerprint=Source(dataset, labels or None).fingerprint)
+        open_run(stage, fingerprint=RunDataset(dataset, labels or None).fingerprint)

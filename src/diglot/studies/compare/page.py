@@ -8,7 +8,7 @@ from typing import Any
 
 from diglot.core.result import HEAD
 from diglot.report.comparison import Comparison, Ended, RowCost, RowCrossover, SizedMeasure
-from diglot.report.schema import Measure, Score
+from diglot.report.schema import MeasureByRun, Score
 from diglot.studies.compare.summary import at_every_size
 
 Results = Mapping[str, Any]  # results.json
@@ -72,7 +72,7 @@ def _sized_measure(results: Results, key: str) -> SizedMeasure:
             scores.setdefault(entry["row"], {})[entry["samples"]] = _row_score(entry)
             widths += [entry["half_width"]] if entry["half_width"] is not None else []
     return SizedMeasure(
-        measure=Measure(**{name: head[name] for name in HEAD}, results={}),
+        measure=MeasureByRun(**{name: head[name] for name in HEAD}, results={}),
         scores=scores,
         half_width=mean(widths) if widths else None,
         items=_count_items(results, key),

@@ -11,7 +11,7 @@ from diglot.config.parts import as_plain
 from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
-from diglot.studies.compare.rows import Row
+from diglot.studies.compare.rows import StudyRow
 from diglot.studies.compare.summary import list_crossovers, median_costs, summary_table
 from diglot.train.config import StageConfig
 from diglot.train.lanes import lanes_of_one
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def collect_results(
-    config: CompareConfig, rows: Sequence[Row], jobs: Sequence[Job]
+    config: CompareConfig, rows: Sequence[StudyRow], jobs: Sequence[Job]
 ) -> dict[str, Any]:
     """The results as plain JSON; jobs that are not done stand in it with their state."""
     measured = [(job, job.measures()) for job in jobs]
@@ -79,7 +79,7 @@ def _job_entry(job: Job, measures: dict[str, Any] | None, keys: Sequence[str]) -
     }
 
 
-def _row_entry(row: Row) -> dict[str, Any]:
+def _row_entry(row: StudyRow) -> dict[str, Any]:
     """A row's recipes and settings; what it does to the chain stands where it does anything."""
     chain = {"pretrain": False} if not row.pretrain else {}
     chain |= {"sft": dict(row.sft)} if row.sft else {}

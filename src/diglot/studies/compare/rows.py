@@ -23,7 +23,7 @@ KNOWN = {"config", "set", "sft", "pretrain"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class StudyRow:
     """One row of the table: its label, its recipes and settings, and the stage that they give."""
 
     label: str
@@ -35,7 +35,7 @@ class Row:
     second: StageConfig | None = None  # the second stage, likewise
 
 
-def read_rows(config: CompareConfig) -> list[Row]:
+def read_rows(config: CompareConfig) -> list[StudyRow]:
     """Every row, resolved. Raises ConfigError naming the row whose settings cannot work."""
     entries = {str(label): row for label, row in config.rows.items() if row is not None}
     _check_ours(config.set, OURS, where="set")
@@ -54,7 +54,7 @@ def read_rows(config: CompareConfig) -> list[Row]:
     return rows
 
 
-def _read_row(config: CompareConfig, label: str, entry: Any) -> Row:
+def _read_row(config: CompareConfig, label: str, entry: Any) -> StudyRow:
     where = f"rows.{label}"
     _check_label(label)
     row = _read_entry(entry, where=where)
@@ -69,7 +69,7 @@ def _read_row(config: CompareConfig, label: str, entry: Any) -> Row:
     except DiglotError as error:
         names_row = str(error).startswith(where)
         raise ConfigError(str(error), where=None if names_row else where) from error
-    return Row(
+    return StudyRow(
         label=label,
         config=row.config,
         set=row.set,

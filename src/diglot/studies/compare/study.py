@@ -19,7 +19,7 @@ from diglot.evaluate.question_scenes import open_scenes
 from diglot.files import lock_file, replace_text
 from diglot.measure.config import check_measures
 from diglot.report.comparison import write_comparison
-from diglot.studies.compare.chain import Asked
+from diglot.studies.compare.chain import StudyQuestions
 from diglot.studies.compare.checks import check_rows, check_scenes_apart
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.figure import write_sizes_figure
@@ -27,7 +27,7 @@ from diglot.studies.compare.jobs import Job, check_begun, plan_jobs
 from diglot.studies.compare.page import make_comparison
 from diglot.studies.compare.pool import count_workers, run_jobs
 from diglot.studies.compare.results import as_csv, collect_results
-from diglot.studies.compare.rows import Row, read_rows
+from diglot.studies.compare.rows import StudyRow, read_rows
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Study:
     """A comparison whose settings and data were found to work."""
 
     config: CompareConfig
-    rows: list[Row]
+    rows: list[StudyRow]
     jobs: list[Job]
 
     @property
@@ -90,7 +90,9 @@ class Study:
         plain = {name: str(value) for name, value in fields.items() if value is not None}
         return {**plain, **packages}
 
-    def _check_jobs(self, todo: Sequence[Job], asked: Asked | None, report: Report) -> None:
+    def _check_jobs(
+        self, todo: Sequence[Job], asked: StudyQuestions | None, report: Report
+    ) -> None:
         """Raises ConfigError or DataError for what no job should begin with."""
         if not todo:
             return
@@ -123,7 +125,7 @@ def open_study(config: CompareConfig) -> Study:
     rows = read_rows(config)
     check_measures(config.measure)  # a wrong setting ends here, before any job
     if config.evaluate:
-        Asked(config.evaluate, config.out).open_tasks()  # likewise
+        StudyQuestions(config.evaluate, config.out).open_tasks()  # likewise
     dataset, held_out = (
         open_dataset(Path(config.data), split) for split in (config.split, config.held_out)
     )

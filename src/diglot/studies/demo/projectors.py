@@ -17,7 +17,7 @@ from diglot.measure.config import MeasureConfig
 from diglot.models.checkpoint import CONFIG, save_vlm
 from diglot.models.vlm import build_vlm
 from diglot.report.page import write_report
-from diglot.report.results import Record, join_results
+from diglot.report.results import MeasureFile, join_results
 from diglot.studies.demo.sizes import DemoSize, demo_stage
 from diglot.studies.measured import Measurement, keep_measurement
 from diglot.synth.scenes.compose import SceneMaker
@@ -79,7 +79,7 @@ class ProjectorStudy:
             )
             write_scenes(maker, self.out / "scenes", count, report=self.report)
 
-    def _record(self, name: str) -> Record:
+    def _record(self, name: str) -> MeasureFile:
         model = self._model(name)
         held_out, stage = self.dataset("test"), self.stage(name)
         job = Measurement(
@@ -97,7 +97,7 @@ class ProjectorStudy:
             seed=self.seed,
         )
         record, _ = keep_measurement(job, self.out / f"{name}.json", self.report)
-        return Record.model_validate(record)
+        return MeasureFile.model_validate(record)
 
     def _model(self, name: str) -> Path:
         """The folder of a projector's checkpoint; the random one is where the others start."""

@@ -18,7 +18,7 @@ BOXES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Canvas:
+class ModelSquare:
     """How pictures lie on the model's square: SAM pads at the right and bottom, SAM 2 stretches."""
 
     side_px: int
@@ -67,7 +67,7 @@ def segment_on_canvas(
     pictures: Sequence[Image.Image],
     boxes: Sequence[np.ndarray],
     *,
-    canvas: Canvas,
+    canvas: ModelSquare,
     encode: Callable[[torch.Tensor], Any],
     decode: Callable[[Any, int, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
 ) -> list[list[tuple[np.ndarray, float]]]:

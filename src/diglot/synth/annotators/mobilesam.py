@@ -16,7 +16,7 @@ from transformers import SamConfig, SamModel
 from diglot.core.errors import ConfigError
 from diglot.embedded.mobilesam import ASSET, mobilesam_weights
 from diglot.models.encoders import mobilesam as encoder
-from diglot.synth.annotators._sam_masks import Canvas, segment_on_canvas
+from diglot.synth.annotators._sam_masks import ModelSquare, segment_on_canvas
 
 _RENAMED = (
     (r"^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix$",
@@ -56,7 +56,7 @@ class MobileSamMasks:
     model = ASSET.name
 
     def __init__(self, config: Config, net: encoder.MobileSAM, sam: SamModel) -> None:
-        self._canvas = Canvas(config.image_px, stretch=False)
+        self._canvas = ModelSquare(config.image_px, stretch=False)
         self._net, self._sam = net, sam
         self.revision = f"{ASSET.sha256[:16]}-{config.image_px}px"
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, Sam2Model, SamModel
 from diglot.core.errors import ConfigError
 from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotators._on_device import find_device, load_model, revision_of
-from diglot.synth.annotators._sam_masks import Canvas, segment_on_canvas
+from diglot.synth.annotators._sam_masks import ModelSquare, segment_on_canvas
 
 MODELS = {"sam": SamModel, "sam2": Sam2Model, "sam2_video": Sam2Model}
 
@@ -36,7 +36,7 @@ class SamMasks:
     def __init__(self, config: Config, model: Any) -> None:
         self._net = model
         side = model.config.prompt_encoder_config.image_size
-        self._canvas = Canvas(side, stretch=isinstance(model, Sam2Model))
+        self._canvas = ModelSquare(side, stretch=isinstance(model, Sam2Model))
         self.model, self.revision = config.path, revision_of(model, config.path)
 
     def segment_boxes(

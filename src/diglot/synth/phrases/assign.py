@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diglot.core.types import Span
-from diglot.synth.phrases.find import EXACT, INFLECTED, Candidate, Caption, find_candidates
+from diglot.synth.phrases.find import EXACT, INFLECTED, Candidate, CaptionWords, find_candidates
 from diglot.synth.phrases.inflection import base_form
 from diglot.synth.phrases.tables import read_words
 from diglot.synth.phrases.words import split_words
@@ -23,7 +23,7 @@ _BEFORE_HAN = frozenset(read_words("before chinese nouns"))
 
 
 @dataclass(frozen=True)
-class Mention:
+class WantedPhrase:
     """A phrase to be found. `occurrence`: its how-manieth, from 1, where the extractor said so."""
 
     text: str
@@ -31,14 +31,14 @@ class Mention:
 
 
 def assign_spans(
-    caption: str, mentions: Sequence[Mention], *, known: Sequence[Span | None] | None = None
+    caption: str, mentions: Sequence[WantedPhrase], *, known: Sequence[Span | None] | None = None
 ) -> list[Span | None]:
     """The characters of each mention in `caption`, or None where it is not there (again).
 
     `known`: the spans that are certain already. No two other mentions share a span; one lies inside
     another's only as a noun phrase of its own.
     """
-    board = _Board(Caption.of(caption), mentions)
+    board = _Board(CaptionWords.of(caption), mentions)
     given = list(known or [None] * len(mentions))
     for index, span in enumerate(given):
         if span is not None:
@@ -55,7 +55,7 @@ def assign_spans(
 class _Board:
     """The caption, the candidates of every mention, and what is taken so far."""
 
-    def __init__(self, caption: Caption, mentions: Sequence[Mention]) -> None:
+    def __init__(self, caption: CaptionWords, mentions: Sequence[WantedPhrase]) -> None:
         self.caption, self.mentions = caption, mentions
         self.candidates = [find_candidates(mention.text, caption) for mention in mentions]
         self.taken: dict[int, Candidate] = {}

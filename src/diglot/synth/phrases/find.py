@@ -33,19 +33,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Caption:
+class CaptionWords:
     """A caption and its words."""
 
     text: str
     words: list[Word]
 
     @classmethod
-    def of(cls, text: str) -> "Caption":
+    def of(cls, text: str) -> "CaptionWords":
         """The caption, cut into words."""
         return cls(text, split_words(text))
 
 
-def find_candidates(phrase: str, caption: Caption) -> list[Candidate]:
+def find_candidates(phrase: str, caption: CaptionWords) -> list[Candidate]:
     """Every occurrence of `phrase`, left to right; one without its article where none has it."""
     words = split_words(phrase)
     found = _list_occurrences(phrase, words, caption)
@@ -55,7 +55,7 @@ def find_candidates(phrase: str, caption: Caption) -> list[Candidate]:
     return found
 
 
-def _list_occurrences(phrase: str, words: list[Word], caption: Caption) -> list[Candidate]:
+def _list_occurrences(phrase: str, words: list[Word], caption: CaptionWords) -> list[Candidate]:
     if not words:
         return []
     ends = len(caption.words) - len(words) + 1
@@ -63,7 +63,9 @@ def _list_occurrences(phrase: str, words: list[Word], caption: Caption) -> list[
     return [candidate for candidate in found if candidate is not None]
 
 
-def _match_words(phrase: str, words: list[Word], caption: Caption, first: int) -> Candidate | None:
+def _match_words(
+    phrase: str, words: list[Word], caption: CaptionWords, first: int
+) -> Candidate | None:
     """The occurrence that begins with the caption's word `first`, if there is one."""
     text, last = caption.text, first + len(words) - 1
     found = caption.words[first : last + 1]

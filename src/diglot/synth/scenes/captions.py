@@ -19,7 +19,7 @@ class Mention:
     place: str  # "at the top left"
 
 
-class _Text:
+class _SceneText:
     """A caption as it grows. `spans[i]` is where the phrase of mention i stands."""
 
     def __init__(self, mentions: Sequence[Mention]) -> None:
@@ -27,13 +27,13 @@ class _Text:
         self.spans: dict[int, Span] = {}
         self._mentions = mentions
 
-    def append(self, words: str) -> "_Text":
+    def append(self, words: str) -> "_SceneText":
         if not self.text or self.text.endswith((". ", "! ")):
             words = words[:1].upper() + words[1:]
         self.text += words
         return self
 
-    def name(self, index: int) -> "_Text":
+    def name(self, index: int) -> "_SceneText":
         """Add object `index` with its article; "another" after the same phrase."""
         phrase = self._mentions[index].phrase
         again = any(self._mentions[other].phrase == phrase for other in self.spans)
@@ -42,7 +42,7 @@ class _Text:
         self.text += phrase
         return self
 
-    def items(self, indexes: Sequence[int]) -> "_Text":
+    def items(self, indexes: Sequence[int]) -> "_SceneText":
         """Add "a dog on the left, an apple at the top, and a key in the center"."""
         for position, index in enumerate(indexes):
             if position:
@@ -59,21 +59,21 @@ def write_caption(
 
     The objects come in random order; the phrasing is drawn too.
     """
-    text = _Text(mentions)
+    text = _SceneText(mentions)
     order = [int(index) for index in rng.permutation(len(mentions))]
     _STYLES[style](text, mentions, order, rng)
     return text.text, [text.spans[index] for index in range(len(mentions))]
 
 
 def _write_list(
-    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+    text: _SceneText, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     openings = ("", "there is ", "a picture of ", "this scene shows ", "here we see ")
     text.append(openings[int(rng.integers(len(openings)))]).items(order).append(".")
 
 
 def _write_sentences(
-    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+    text: _SceneText, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     for position, index in enumerate(order):
         if position:
@@ -82,7 +82,7 @@ def _write_sentences(
 
 
 def _write_sentence(
-    text: _Text, mentions: Sequence[Mention], index: int, rng: np.random.Generator
+    text: _SceneText, mentions: Sequence[Mention], index: int, rng: np.random.Generator
 ) -> None:
     where = mentions[index].place
     form = int(rng.integers(3))
@@ -95,7 +95,7 @@ def _write_sentence(
 
 
 def _write_relations(
-    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+    text: _SceneText, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     pairs = list(zip(order[::2], order[1::2], strict=False))
     for position, (first, second) in enumerate(pairs):
@@ -113,7 +113,7 @@ def _write_relations(
 
 
 def _write_counts(
-    text: _Text, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
+    text: _SceneText, mentions: Sequence[Mention], order: list[int], rng: np.random.Generator
 ) -> None:
     names = [mentions[index].name for index in order]
     repeated = [index for index in order if names.count(mentions[index].name) > 1]

@@ -19,7 +19,7 @@ from diglot.synth.scenes.backgrounds import draw_background, photos_of_side
 from diglot.synth.scenes.captions import Mention, write_caption
 from diglot.synth.scenes.config import SCENES_VERSION, ScenesConfig, check_scene_split
 from diglot.synth.scenes.place import Corner, find_places, tight_box
-from diglot.synth.scenes.plan import Plan, PlannedObject, Planner
+from diglot.synth.scenes.plan import PlannedObject, Planner, ScenePlan
 from diglot.synth.scenes.pools import Pool
 from diglot.synth.scenes.tint import tint_picture
 
@@ -114,7 +114,7 @@ class SceneMaker:
         )
 
     def _place(
-        self, plan: Plan, pictures: list[Image.Image], rng: np.random.Generator
+        self, plan: ScenePlan, pictures: list[Image.Image], rng: np.random.Generator
     ) -> tuple[list[Corner], np.ndarray]:
         config = self.config
         solids = [np.asarray(p.getchannel("A")) >= _SOLID_ALPHA for p in pictures]
@@ -137,7 +137,7 @@ class SceneMaker:
         return words.name_place(first, px) != words.name_place(second, px)
 
     def _caption(
-        self, plan: Plan, visible: list[np.ndarray], rng: np.random.Generator
+        self, plan: ScenePlan, visible: list[np.ndarray], rng: np.random.Generator
     ) -> tuple[str, list[tuple[int, int]]]:
         mentions = [
             Mention(

@@ -20,7 +20,7 @@ from diglot.synth.scenes.questions import (
     QUESTIONS,
     Exchange,
     Part,
-    Scene,
+    QuestionScene,
     ask_presence,
 )
 
@@ -77,7 +77,9 @@ class ConversationMaker:
         sample = self.scenes.scene(index)
         mine, absent = self._only_here(index), self._only_here(index ^ 1)
         rng, pair_rng = self._rng(index, "own"), self._rng(index // 2, "pair")
-        scene = Scene(sample=sample, config=self.scenes.config, absent=_pick_name(absent, rng))
+        scene = QuestionScene(
+            sample=sample, config=self.scenes.config, absent=_pick_name(absent, rng)
+        )
         asked: dict[str, Exchange] = {}
         # one coin for both scenes of a pair: is presence asked, and of which of the two's kinds
         coin, share = pair_rng.integers(2), self.config.exchanges / len(self.config.kinds)
@@ -90,7 +92,7 @@ class ConversationMaker:
         return _write_conversation(sample, exchanges)
 
     def _ask_others(
-        self, scene: Scene, asked: dict[str, Exchange], rng: np.random.Generator
+        self, scene: QuestionScene, asked: dict[str, Exchange], rng: np.random.Generator
     ) -> None:
         """Fill `asked` with other kinds in random order, none about an object twice."""
         others = [kind for kind in KINDS if kind in self.config.kinds and kind != "presence"]

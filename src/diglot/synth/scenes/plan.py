@@ -30,7 +30,7 @@ class PlannedObject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ScenePlan:
     """A scene to come. `apart_by`: what distinguishes the two objects of a repeated kind."""
 
     objects: tuple[PlannedObject, ...]
@@ -82,7 +82,7 @@ class Planner:
                 "split test_combinations needs held_out_pair_share, and two objects in a scene"
             )
 
-    def draw(self, rng: np.random.Generator) -> Plan:
+    def draw(self, rng: np.random.Generator) -> ScenePlan:
         """One plan. Raises DataError where the held-out pairs leave no kinds to choose from."""
         config = self._config
         fewest, most = config.objects
@@ -92,7 +92,7 @@ class Planner:
         repeat = count > 1 and rng.random() < config.repeat_probability
         kinds = self._kinds(count - repeat, rng)
         if not repeat:
-            return Plan(objects=tuple(self._object(pool, name, rng) for pool, name in kinds))
+            return ScenePlan(objects=tuple(self._object(pool, name, rng) for pool, name in kinds))
         return self._with_repeat(kinds, rng)
 
     def _kinds(self, count: int, rng: np.random.Generator) -> list[tuple[Pool, str]]:
@@ -125,7 +125,7 @@ class Planner:
         names = [name for p, name in free if p is pool]
         return pool, names[int(rng.integers(len(names)))]
 
-    def _with_repeat(self, kinds: list[tuple[Pool, str]], rng: np.random.Generator) -> Plan:
+    def _with_repeat(self, kinds: list[tuple[Pool, str]], rng: np.random.Generator) -> ScenePlan:
         pool, name = kinds[0]
         ways = [way for way in self._config.repeat_by if way != "colour" or pool.drawn]
         if not ways:
@@ -137,7 +137,7 @@ class Planner:
         way = ways[int(rng.integers(len(ways)))]
         first, second = self._pair(pool, name, way, rng)
         others = [self._object(p, n, rng) for p, n in kinds[1:]]
-        return Plan(objects=(first, second, *others), apart_by=way)
+        return ScenePlan(objects=(first, second, *others), apart_by=way)
 
     def _pair(
         self, pool: Pool, name: str, way: str, rng: np.random.Generator

@@ -39,7 +39,7 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneThing:
     """One object of a scene."""
 
     name: str
@@ -59,7 +59,7 @@ class Thing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class QuestionScene:
     """What questions are asked about. `absent`: a kind that it does not show, if one is known."""
 
     sample: Sample
@@ -67,9 +67,9 @@ class Scene:
     absent: str | None
 
     @property
-    def things(self) -> list[Thing]:
+    def things(self) -> list[SceneThing]:
         """Its objects in the order of the regions."""
-        return [Thing(r.name, r.phrase, r.box) for r in self.sample.regions]
+        return [SceneThing(r.name, r.phrase, r.box) for r in self.sample.regions]
 
     def naming(self, index: int) -> str | None:
         """Words that mean this object and no other, without an article; None where there are none.
@@ -86,10 +86,10 @@ class Scene:
 
 Free = Sequence[int]
 """The objects that no other exchange of the conversation speaks of."""
-Ask = Callable[[Scene, Free, np.random.Generator], Exchange | None]
+Ask = Callable[[QuestionScene, Free, np.random.Generator], Exchange | None]
 
 
-def ask_presence(scene: Scene, name: str, rng: np.random.Generator) -> Exchange:
+def ask_presence(scene: QuestionScene, name: str, rng: np.random.Generator) -> Exchange:
     """Is there a `name`?"""
     found = [i for i, thing in enumerate(scene.things) if thing.name == name]
     one = f"{words.choose_article(name)} "
@@ -102,7 +102,7 @@ def ask_presence(scene: Scene, name: str, rng: np.random.Generator) -> Exchange:
     )
 
 
-def ask_total(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_total(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """How many objects? Not asked where every scene of these settings has the same number."""
     if len(set(scene.config.objects)) == 1:
         return None
@@ -113,7 +113,7 @@ def ask_total(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
     )
 
 
-def ask_count(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_count(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """How many of a kind: none, one or two, each as often. Not asked where no kind repeats."""
     by_number = _free_kinds(scene, free)
     if scene.absent is None or not {1, 2} <= set(by_number):
@@ -129,7 +129,7 @@ def ask_count(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
     )
 
 
-def ask_relation(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_relation(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """Does one object lie on that side of another? Yes and no alike often."""
     named = [i for i in free if scene.naming(i)]
     if len(named) < 2:
@@ -152,7 +152,7 @@ def ask_relation(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange
     )
 
 
-def ask_colour(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_colour(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """What colour is a tinted object? Scenes draw colours alike often, whatever the kind."""
     things = scene.things
     tinted = [i for i in free if things[i].colour and scene.naming(i) == things[i].name]
@@ -168,7 +168,7 @@ def ask_colour(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange |
     )
 
 
-def ask_place(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_place(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """Where is an object? The commoner its place, the less it is asked for: places even out."""
     named = [i for i in free if scene.naming(i)]
     if not named:
@@ -186,7 +186,7 @@ def ask_place(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | 
     )
 
 
-def ask_name(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_name(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """What is in a box?"""
     if not free:
         return None
@@ -198,7 +198,7 @@ def ask_name(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | N
     return Exchange(question=(question,), answer=answer, objects=frozenset({index}))
 
 
-def ask_box(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | None:
+def ask_box(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange | None:
     """Which box holds an object?"""
     named = [i for i in free if scene.naming(i)]
     if not named:
@@ -213,7 +213,7 @@ def ask_box(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange | No
     )
 
 
-def ask_description(scene: Scene, free: Free, rng: np.random.Generator) -> Exchange:
+def ask_description(scene: QuestionScene, free: Free, rng: np.random.Generator) -> Exchange:
     """Describe the picture: the scene's caption."""
     answer: list[Part] = []
     at, caption = 0, scene.sample.caption
@@ -238,7 +238,7 @@ QUESTIONS: Mapping[str, Ask] = {
 }
 
 
-def _free_kinds(scene: Scene, free: Free) -> dict[int, list[str]]:
+def _free_kinds(scene: QuestionScene, free: Free) -> dict[int, list[str]]:
     """By number: the kinds shown so often, all of whose objects are free."""
     names = [thing.name for thing in scene.things]
     found: dict[int, list[str]] = {}
@@ -262,7 +262,7 @@ def _corner_rarity(center_xy: tuple[float, float], config: ScenesConfig) -> floa
     return (outer / inner) ** sum(in_middle)
 
 
-def _name_thing(scene: Scene, index: int) -> Part:
+def _name_thing(scene: QuestionScene, index: int) -> Part:
     return index, scene.naming(index) or scene.things[index].name
 
 

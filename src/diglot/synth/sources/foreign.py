@@ -11,8 +11,8 @@ from typing import Any
 
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
-from diglot.data.convert import Conversion, Rejection, read_samples, write_split
-from diglot.data.rejected import Rejected
+from diglot.data.convert import Conversion, read_samples, write_split
+from diglot.data.rejected import Rejected, Rejection
 from diglot.data.shards import read_manifest
 from diglot.synth.sources.dataset import DatasetSource
 

@@ -22,7 +22,7 @@ from diglot.synth.annotator import (
     build_annotator,
     lineage_of,
 )
-from diglot.synth.prompt_files import Prompt, read_prompt
+from diglot.synth.prompt_files import PromptText, read_prompt
 from diglot.synth.step import Draft, Dropped, Phrase, work_in_batches
 
 
@@ -83,7 +83,7 @@ class EntitiesStep:
 class AskingFinder:
     """Phrases by a question to a model for each caption."""
 
-    def __init__(self, answerer: Answerer, prompt: Prompt) -> None:
+    def __init__(self, answerer: Answerer, prompt: PromptText) -> None:
         self._answerer, self._prompt = answerer, prompt
 
     def find(self, captions: Sequence[str]) -> list[list[Phrase] | DataError]:

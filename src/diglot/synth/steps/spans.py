@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from diglot.core.types import Lineage, Region, Span
-from diglot.synth.phrases.assign import Mention, assign_spans
+from diglot.synth.phrases.assign import WantedPhrase, assign_spans
 from diglot.synth.step import Draft, Dropped, LostRegion
 
 
@@ -56,7 +56,7 @@ def _assign_occurrences(draft: Draft) -> list[Span | None]:
     occurrences = {p.text: p.occurrence for p in draft.phrases if p.occurrence}
     repeated = [p.text for p in draft.phrases]
     mentions = [
-        Mention(
+        WantedPhrase(
             region.phrase,
             occurrences.get(region.phrase) if repeated.count(region.phrase) == 1 else None,
         )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage
 from diglot.synth.annotator import Answerer, Part, Question, build_annotator, lineage_of
-from diglot.synth.prompt_files import Prompt, read_prompt
+from diglot.synth.prompt_files import PromptText, read_prompt
 from diglot.synth.step import Draft, Dropped, Phrase, work_in_batches
 from diglot.synth.steps.caption import picture_digest
 
@@ -39,7 +39,7 @@ class TagsStep:
     """Tags as phrases, each once, lower case, by `annotator`."""
 
     def __init__(
-        self, config: Config, answerer: Answerer, lineage: Lineage, prompt: Prompt
+        self, config: Config, answerer: Answerer, lineage: Lineage, prompt: PromptText
     ) -> None:
         self._config, self._answerer = config, answerer
         self._prompt, self.lineage = prompt, lineage

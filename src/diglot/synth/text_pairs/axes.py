@@ -19,7 +19,7 @@ _POINT_PX = 9  # half the side of a point's box
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
+class ChartAxis:
     """An axis with a tick every `step` from `low` to `high`."""
 
     low: float
@@ -43,13 +43,15 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def fit_axis(values: Sequence[float], *, from_zero: bool, ticks: int) -> Axis:
+def fit_axis(values: Sequence[float], *, from_zero: bool, ticks: int) -> ChartAxis:
     """An axis of about `ticks` round ticks that holds all values."""
     low, high = (0.0 if from_zero else min(values)), max(values)
     rough = (high - low) / ticks
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * unit for unit in (1, 2, 5, 10) if power * unit >= rough)
-    return Axis(low=math.floor(low / step) * step, high=math.ceil(high / step) * step, step=step)
+    return ChartAxis(
+        low=math.floor(low / step) * step, high=math.ceil(high / step) * step, step=step
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ def label_below(canvas: Canvas, text: str, box: Box, x: float, how: Lettering) -
 
 def draw_ticks(
     canvas: Canvas,
-    axis: Axis,
+    axis: ChartAxis,
     box: Box,
     style: PageStyle,
     how: Lettering,

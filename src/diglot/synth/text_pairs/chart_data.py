@@ -24,7 +24,7 @@ class ChartData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class DrawingPlan:
     """What one of the two drawings of the data does in its own way."""
 
     order: tuple[int, ...]  # of the categories
@@ -57,10 +57,10 @@ def draw_data(kind: str, draw: Draw, rng: Random) -> ChartData:
     )
 
 
-def draw_plan(data: ChartData, rng: Random) -> Plan:
+def draw_plan(data: ChartData, rng: Random) -> DrawingPlan:
     """A drawing with everything at random."""
     categories = len(data.categories)
-    return Plan(
+    return DrawingPlan(
         order=tuple(rng.sample(range(categories), categories)),
         colours=tuple(rng.sample(range(COLOURS), COLOURS)),
         turned=rng.random() < 0.5,
@@ -72,7 +72,7 @@ def draw_plan(data: ChartData, rng: Random) -> Plan:
     )
 
 
-def match_plan(plan: Plan, other: Plan, *, layout: bool) -> Plan:
+def match_plan(plan: DrawingPlan, other: DrawingPlan, *, layout: bool) -> DrawingPlan:
     """`plan` with the other's colours, and its order and orientation too if `layout`."""
     if layout:
         return replace(other, grid=plan.grid, all_edges=plan.all_edges, ticks=plan.ticks)

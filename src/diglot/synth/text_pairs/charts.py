@@ -10,7 +10,7 @@ from random import Random
 from diglot.core.types import Box
 from diglot.synth.text_pairs.axes import (
     Around,
-    Axis,
+    ChartAxis,
     arrange_page,
     draw_edges,
     draw_point,
@@ -21,12 +21,12 @@ from diglot.synth.text_pairs.axes import (
     widest_px,
 )
 from diglot.synth.text_pairs.canvas import Canvas, Colour
-from diglot.synth.text_pairs.chart_data import ChartData, Plan
+from diglot.synth.text_pairs.chart_data import ChartData, DrawingPlan
 from diglot.synth.text_pairs.charts_free import draw_pie, draw_scatter
 from diglot.synth.text_pairs.page_style import PageStyle
 
 
-def draw_bars(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
+def draw_bars(data: ChartData, plan: DrawingPlan, style: PageStyle, rng: Random) -> Canvas:
     """Bars side by side, standing or lying."""
     how = style.lettering(rng, 17, bold=False)
     axis = fit_axis(_all_values(data), from_zero=True, ticks=plan.ticks)
@@ -52,7 +52,7 @@ def draw_bars(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Can
     return canvas
 
 
-def draw_lines(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
+def draw_lines(data: ChartData, plan: DrawingPlan, style: PageStyle, rng: Random) -> Canvas:
     """Lines through marked points; categories keep their order, as time would."""
     how = style.lettering(rng, 17, bold=False)
     axis = fit_axis(_all_values(data), from_zero=plan.turned, ticks=plan.ticks)
@@ -77,7 +77,7 @@ def draw_lines(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Ca
     return canvas
 
 
-KINDS: dict[str, Callable[[ChartData, Plan, PageStyle, Random], Canvas]] = {
+KINDS: dict[str, Callable[[ChartData, DrawingPlan, PageStyle, Random], Canvas]] = {
     "bar": draw_bars,
     "line": draw_lines,
     "pie": draw_pie,
@@ -89,11 +89,13 @@ def _all_values(data: ChartData) -> list[float]:
     return [value for values_K in data.values_SK for value in values_K]
 
 
-def _value_height(axis: Axis, value: float, box: Box) -> float:
+def _value_height(axis: ChartAxis, value: float, box: Box) -> float:
     return box[3] - axis.share(value) * (box[3] - box[1])
 
 
-def _describe_frame(data: ChartData, plan: Plan, style: PageStyle, left: Sequence[str]) -> Around:
+def _describe_frame(
+    data: ChartData, plan: DrawingPlan, style: PageStyle, left: Sequence[str]
+) -> Around:
     """One series needs no legend."""
     entries = [(name, style.parts[plan.colours[s]]) for s, name in enumerate(data.series)]
     return Around(

@@ -20,13 +20,13 @@ from diglot.synth.text_pairs.axes import (
     widest_px,
 )
 from diglot.synth.text_pairs.canvas import XY, Canvas, Lettering, square_around
-from diglot.synth.text_pairs.chart_data import ChartData, Plan
+from diglot.synth.text_pairs.chart_data import ChartData, DrawingPlan
 from diglot.synth.text_pairs.page_style import PageStyle
 
 _SLICE_PX = 14  # half the side of the box around a slice's mark
 
 
-def draw_pie(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
+def draw_pie(data: ChartData, plan: DrawingPlan, style: PageStyle, rng: Random) -> Canvas:
     """Slices of the first series, named around the pie or in a legend."""
     how = style.lettering(rng, 17, bold=False)
     colours = [style.parts[colour] for colour in plan.colours]
@@ -65,7 +65,7 @@ def draw_pie(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canv
     return canvas
 
 
-def draw_scatter(data: ChartData, plan: Plan, style: PageStyle, rng: Random) -> Canvas:
+def draw_scatter(data: ChartData, plan: DrawingPlan, style: PageStyle, rng: Random) -> Canvas:
     """Points that each have a name beside them; the two series are their coordinates."""
     how = style.lettering(rng, 16, bold=False)
     across_K, up_K = data.values_SK[::-1] if plan.turned else data.values_SK

@@ -20,7 +20,7 @@ from diglot.data.pairs import Pair, PairImage
 from diglot.synth.text_pairs.canvas import Canvas, Mark, enclose_boxes
 from diglot.synth.text_pairs.config import VERSION, OcrPairsConfig
 from diglot.synth.text_pairs.drawn import (
-    Drawn,
+    DrawnPair,
     PageStyles,
     draw_characters,
     draw_charts,
@@ -80,7 +80,7 @@ class OcrPairMaker:
                 return pair
         raise DataError("too few keypoints show in both pictures", where=self.pair_id(index))
 
-    def _draw_pages(self, category: str, level: Level, rng: Random) -> Drawn:
+    def _draw_pages(self, category: str, level: Level, rng: Random) -> DrawnPair:
         what, name = category.split("/")
         page_styles = self._page_styles(level, rng)
         if what == "charts":
@@ -105,7 +105,7 @@ class OcrPairMaker:
         return first, second
 
     def _photograph_pages(
-        self, id: str, category: str, level: Level, drawn: Drawn, rng: Random
+        self, id: str, category: str, level: Level, drawn: DrawnPair, rng: Random
     ) -> Pair | None:
         """Both pages warped and degraded, and where their marks went; None where too few show."""
         warps = [draw_warp(page.size_hw, level.strength, rng) for page in drawn.pages]

@@ -23,7 +23,7 @@ PageStyles = tuple[PageStyle, PageStyle]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Drawn:
+class DrawnPair:
     """Two pages, the marks to match in the same order on both, and what the tolerance is of."""
 
     pages: tuple[Canvas, Canvas]
@@ -36,7 +36,9 @@ class Drawn:
         return not any(is_covered(page) for page in self.pages)
 
 
-def draw_words(style: str, level: Level, page_styles: PageStyles, count: int, rng: Random) -> Drawn:
+def draw_words(
+    style: str, level: Level, page_styles: PageStyles, count: int, rng: Random
+) -> DrawnPair:
     """`count` texts on two pages, the first in `style`; their middles are to be matched."""
     draw = Draw(rng)
     prices = rng.randint(*_PRICES)
@@ -45,12 +47,12 @@ def draw_words(style: str, level: Level, page_styles: PageStyles, count: int, rn
     rng.shuffle(shared)
     pages = _draw_pages(shared, style, level, page_styles, draw, rng)
     marks = _common_marks(pages, shared)
-    return Drawn(pages=pages, marks=marks, boxes=[mark.box for mark in pages[1].marks])
+    return DrawnPair(pages=pages, marks=marks, boxes=[mark.box for mark in pages[1].marks])
 
 
 def draw_characters(
     style: str, level: Level, page_styles: PageStyles, count: int, rng: Random
-) -> Drawn:
+) -> DrawnPair:
     """As `draw_words`; the letters of one word are to be matched, and the box is that word's."""
     draw = Draw(rng)
     spelt = draw.long_word(_SPELT_LETTERS)
@@ -58,12 +60,12 @@ def draw_characters(
     rng.shuffle(shared)
     pages = _draw_pages(shared, style, level, page_styles, draw, rng)
     (first,), (second,) = _common_marks(pages, [spelt])
-    return Drawn(
+    return DrawnPair(
         pages=pages, marks=(_letter_marks(first), _letter_marks(second)), boxes=[second.box]
     )
 
 
-def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -> Drawn:
+def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -> DrawnPair:
     """One set of data as two charts of a kind; all that both name is to be matched."""
     data = draw_data(kind, Draw(rng), rng)
     plans = [draw_plan(data, rng) for _ in page_styles]
@@ -74,7 +76,7 @@ def draw_charts(kind: str, level: Level, page_styles: PageStyles, rng: Random) -
         for plan, page_style in zip(plans, page_styles, strict=True)
     )
     marks = _common_marks((first, second), [mark.key for mark in first.marks])
-    return Drawn(pages=(first, second), marks=marks, boxes=[mark.box for mark in second.marks])
+    return DrawnPair(pages=(first, second), marks=marks, boxes=[mark.box for mark in second.marks])
 
 
 def _draw_pages(

@@ -6,7 +6,7 @@ from random import Random
 
 from diglot.core.types import Span
 from diglot.synth.scenes import words
-from diglot.synth.text_scenes.page import Page, Thing
+from diglot.synth.text_scenes.page import Page, PageThing
 
 # Parts whose values are nearer than this share are not compared: it could not be read.
 _CLEARLY = 0.1
@@ -14,18 +14,18 @@ AXES = ("bar chart", "line chart")  # whose ticks give their parts' values
 STATES = "has the value"
 
 
-class _Text:
+class _PageText:
     """A caption as it grows, and where each thing's phrase stands, by the thing's index."""
 
     def __init__(self) -> None:
         self.text = ""
         self.spans: dict[int, Span] = {}
 
-    def append(self, words: str) -> "_Text":
+    def append(self, words: str) -> "_PageText":
         self.text += words
         return self
 
-    def name(self, index: int, thing: Thing) -> "_Text":
+    def name(self, index: int, thing: PageThing) -> "_PageText":
         """A text in quotes, a chart's part as it is."""
         quote = '"' if thing.is_text else ""
         start = len(self.text) + len(quote)
@@ -42,7 +42,7 @@ def write_caption(
     `places`: where each thing of the page is ("at the top left"). With `values` it states those
     that an axis gives in place of comparing them.
     """
-    text = _Text()
+    text = _PageText()
     text.append(f"{words.choose_article(page.noun).capitalize()} {page.noun}")
     things = [(index, page.things[index]) for index in named]
     texts = [(index, thing) for index, thing in things if thing.is_text]
@@ -60,7 +60,7 @@ def write_caption(
     return text.text, text.spans
 
 
-def _state_values(text: _Text, parts: Sequence[tuple[int, Thing]]) -> None:
+def _state_values(text: _PageText, parts: Sequence[tuple[int, PageThing]]) -> None:
     for index, thing in parts:
         assert thing.value is not None  # charts with axes have them
         text.append(" The ").name(index, thing).append(f" {STATES} {round_value(thing.value)}.")
@@ -71,7 +71,7 @@ def round_value(value: float) -> str:
     return f"{float(f'{value:.3g}'):g}"
 
 
-def _list_texts(text: _Text, page: Page, texts: Sequence[tuple[int, Thing]]) -> None:
+def _list_texts(text: _PageText, page: Page, texts: Sequence[tuple[int, PageThing]]) -> None:
     titled = [pair for pair in texts if pair[1].phrase == page.title]
     others = [pair for pair in texts if pair[1].phrase != page.title]
     for index, thing in titled:
@@ -84,7 +84,9 @@ def _list_texts(text: _Text, page: Page, texts: Sequence[tuple[int, Thing]]) -> 
         text.name(index, thing)
 
 
-def _describe_parts(text: _Text, parts: Sequence[tuple[int, Thing]], places: Sequence[str]) -> None:
+def _describe_parts(
+    text: _PageText, parts: Sequence[tuple[int, PageThing]], places: Sequence[str]
+) -> None:
     """Two parts are compared where their values differ visibly; each other has its place."""
     rest = list(parts)
     for (first, one), (second, other) in list(pairwise(parts))[::2]:

@@ -23,7 +23,7 @@ _PARTS = ("bar", "point", "slice")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Thing:
+class PageThing:
     """Something on a page. `value`: of a chart's part, what it stands for."""
 
     phrase: str
@@ -38,7 +38,7 @@ class Page:
 
     image: Image.Image
     noun: str
-    things: Sequence[Thing]
+    things: Sequence[PageThing]
     title: str = ""
 
 
@@ -74,11 +74,11 @@ def _page_style(families: Sequence[Family], rng: Random) -> PageStyle:
     )
 
 
-def _texts_of(canvas: Canvas, texts: Sequence[str]) -> list[Thing]:
+def _texts_of(canvas: Canvas, texts: Sequence[str]) -> list[PageThing]:
     """Those that stand once on the page; a text's pixels are all those of its box."""
     marks = _unique_marks(canvas)
     return [
-        Thing(phrase=text, mask_HW=_fill_box(marks[text], canvas.size_hw), is_text=True)
+        PageThing(phrase=text, mask_HW=_fill_box(marks[text], canvas.size_hw), is_text=True)
         for text in texts
         if text in marks
     ]
@@ -96,7 +96,7 @@ def _fill_box(mark: Mark, size_hw: SizeHW) -> np.ndarray:
     return mask_HW
 
 
-def _parts_of(canvas: Canvas, kind: str, data: ChartData) -> list[Thing]:
+def _parts_of(canvas: Canvas, kind: str, data: ChartData) -> list[PageThing]:
     """Bars, points and slices with their values, named by what they stand for."""
     values = {}
     for s, series in enumerate(data.series):
@@ -110,7 +110,7 @@ def _parts_of(canvas: Canvas, kind: str, data: ChartData) -> list[Thing]:
         s, k = values[key]
         name = f"{key.split()[0]} of {data.categories[k]}"
         things.append(
-            Thing(
+            PageThing(
                 phrase=f"{name} for {data.series[s]}" if several else name,
                 mask_HW=_draw_shape(shape, canvas.size_hw),
                 is_text=False,
