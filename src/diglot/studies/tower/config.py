@@ -1,0 +1,90 @@
+"""The settings of the small image-text tower: its shape, its pictures, its training."""
+
+from dataclasses import dataclass
+
+from diglot.config.ranges import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from diglot.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerShape:
+    """Sizes of both towers; of stock SigLIP classes."""
+
+    width: PositiveInt = 192
+    """Channels of a token in either tower, and of their joint space."""
+    heads: PositiveInt = 3
+    """Attention heads."""
+    image_layers: PositiveInt = 6
+    """Layers of the image tower."""
+    text_layers: PositiveInt = 2
+    """Layers of the text tower."""
+    image_px: PositiveInt = 448
+    """Side of a picture."""
+    patch_px: PositiveInt = 32
+    """Side of a patch."""
+    vocabulary: PositiveInt = 3000
+    """Tokens that the text tower knows, at most."""
+    text_tokens: PositiveInt = 32
+    """Length that every text is cut or padded to."""
+
+    def __post_init__(self) -> None:
+        if self.image_px % self.patch_px:
+            raise ConfigError(
+                "a picture is no whole number of patches",
+                got=f"{self.image_px} px of {self.patch_px} px",
+                where="shape.image_px",
+            )
+        if self.width % self.heads:
+            raise ConfigError(
+                "the width does not divide by the heads",
+                got=f"{self.width} by {self.heads}",
+                where="shape.width",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesConfig:
+    """What a batch shows: crowded pictures of many objects, and composed scenes with captions."""
+
+    crowded: PositiveInt = 13
+    """Crowded pictures of a batch: a grid of objects, each somewhere in its cell."""
+    scenes: NonNegativeInt = 3
+    """Composed scenes of a batch, as `diglot scenes` makes them."""
+    cells: tuple[int, int] = (3, 4)
+    """Fewest and most cells on a side of a crowded picture."""
+    photo_share: ClosedUnitInterval = 0.85
+    """Share of photographs among the objects of crowded pictures; the rest are drawings."""
+    least_crop: PositiveFloat = 0.7
+    """Smallest share of an object's sides that a random crop keeps."""
+    jitter: NonNegativeFloat = 0.3
+    """Largest relative change of brightness, contrast and colour of an object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerConfig:
+    """One training of the towers."""
+
+    shape: TowerShape
+    pictures: PicturesConfig
+    steps: PositiveInt = 2000
+    """Batches."""
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate of AdamW, under a cosine."""
+    warmup: ClosedUnitInterval = 0.05
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: NonNegativeFloat = 0.05
+    """Of the matrices; biases, norms and embeddings are spared."""
+    clip: PositiveFloat = 1.0
+    """Largest gradient norm."""
+    caption_weight: NonNegativeFloat = 0.2
+    """Weight of the contrast of whole pictures with whole captions."""
+    save_every: PositiveInt = 100
+    """Steps between two states to resume from."""
+    seed: NonNegativeInt = 0
+    """Of weights and pictures."""

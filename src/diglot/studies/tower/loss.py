@@ -1,0 +1,99 @@
+"""What the towers learn: every patch and object its name, every scene its caption.
+
+A patch joins the space of texts as `diglot label` takes it there: the final norm, then SigLIP's
+pooling head over that patch alone. So what is trained is what labels are made with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
+from transformers import SiglipModel
+
+from diglot.studies.tower.pictures import KnownObject, PictureBatch
+
+LEAST_COVERAGE = 0.5  # of a patch, by an object: below it the patch has no name
+
+
+@dataclass(frozen=True)
+class TowerLosses:
+    """The terms of one batch, scalars, and the share of objects whose own name scored highest."""
+
+    patches: torch.Tensor
+    objects: torch.Tensor
+    captions: torch.Tensor
+    accuracy: float
+
+
+def cell_coverage(objects: Sequence[KnownObject], *, cells: int, patch_px: int) -> torch.Tensor:
+    """Share of every patch that an object's box covers: (O, cells, cells) in [0, 1]."""
+    box_O4 = torch.tensor([thing.box for thing in objects], dtype=torch.float32)
+    start_C = torch.arange(cells) * float(patch_px)
+    # overlap of [start, start + patch) with [low, high) on either axis
+    low_O2, high_O2 = box_O4[:, :2], box_O4[:, 2:]
+    over_O2C = (
+        torch.minimum(high_O2[..., None], start_C + patch_px)
+        - torch.maximum(low_O2[..., None], start_C)
+    ).clamp(min=0) / patch_px
+    x_OC, y_OC = over_O2C.unbind(1)
+    return y_OC[:, :, None] * x_OC[:, None, :]
+
+
+def patch_vectors(model: SiglipModel, hidden_BNC: torch.Tensor) -> torch.Tensor:
+    """Normed tokens (B, N, C) in the space of texts, each by itself, not yet of length 1."""
+    alone_T1C = hidden_BNC.reshape(-1, 1, hidden_BNC.shape[-1])
+    return model.vision_model.head(alone_T1C).reshape(hidden_BNC.shape)
+
+
+def tower_losses(
+    model: SiglipModel,
+    batch: PictureBatch,
+    name_ids_KL: torch.Tensor,
+    caption_ids_SL: torch.Tensor,
+    *,
+    patch_px: int,
+) -> TowerLosses:
+    """The losses of a batch; names (K, L) and captions (S, L) as padded token ids."""
+    out = model.vision_model(pixel_values=batch.pixels_B3PP)
+    hidden_BNC = out.last_hidden_state
+    cells = int(hidden_BNC.shape[1] ** 0.5)
+    vector_BNC = patch_vectors(model, hidden_BNC)
+    text_TC = _text_vectors(model, torch.cat([name_ids_KL, caption_ids_SL]))
+    name_KC, caption_SC = text_TC.split([len(name_ids_KL), len(caption_ids_SL)])
+    scale = model.logit_scale.exp()
+
+    coverage_ON = cell_coverage(batch.objects, cells=cells, patch_px=patch_px).flatten(1)
+    picture_O = torch.tensor([thing.picture for thing in batch.objects])
+    name_O = torch.tensor([thing.name for thing in batch.objects])
+
+    # a patch learns the name of the object that covers at least half of it
+    which_P, cell_P = (coverage_ON >= LEAST_COVERAGE).nonzero(as_tuple=True)
+    patch_PC = normalize(vector_BNC[picture_O[which_P], cell_P], dim=-1)
+    patches = cross_entropy(scale * patch_PC @ name_KC.T, name_O[which_P])
+
+    # an object's vector is the mean of its patches by coverage
+    mean_OC = torch.einsum("on,onc->oc", coverage_ON, vector_BNC[picture_O])
+    logits_OK = scale * normalize(mean_OC, dim=-1) @ name_KC.T
+    objects = cross_entropy(logits_OK, name_O)
+
+    accuracy = (logits_OK.argmax(1) == name_O).float().mean().item()
+    captions = _caption_loss(model, out.pooler_output[list(batch.captions)], caption_SC)
+    return TowerLosses(patches, objects, captions, accuracy)
+
+
+def _text_vectors(model: SiglipModel, ids_TL: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (T, C)."""
+    return normalize(model.text_model(input_ids=ids_TL).pooler_output, dim=-1)
+
+
+def _caption_loss(
+    model: SiglipModel, pooled_SC: torch.Tensor, caption_SC: torch.Tensor
+) -> torch.Tensor:
+    """SigLIP's: every pair of scene and caption is a question, right on the diagonal alone."""
+    if not len(caption_SC):
+        return pooled_SC.sum() * 0
+    logits_SS = normalize(pooled_SC, dim=-1) @ caption_SC.T * model.logit_scale.exp()
+    logits_SS = logits_SS + model.logit_bias
+    sign_SS = 2 * torch.eye(len(caption_SC)) - 1
+    return -logsigmoid(sign_SS * logits_SS).sum(1).mean()

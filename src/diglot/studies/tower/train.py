@@ -1,0 +1,195 @@
+"""Training the towers: step by step from seeded batches, resumable at any moment."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast, SiglipModel
+
+from diglot.core.errors import ConfigError
+from diglot.core.progress import Progress, Report, ignore_progress
+from diglot.files import append_lines, lock_file, read_lines, replace_file, replacing_folder
+from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
+from diglot.studies.tower.config import TowerConfig
+from diglot.studies.tower.loss import TowerLosses, tower_losses
+from diglot.studies.tower.pictures import PictureMaker
+from diglot.train.config import OptimConfig
+from diglot.train.optim import lr_at
+
+LOG, STATE, SETTINGS, MODEL = "metrics.jsonl", "state.safetensors", "config.json", "model"
+LARGEST_SCALE = 100.0  # of the logits, as in CLIP
+
+
+class TowerTraining:
+    """One training of the towers in a folder; `run` goes on from the last state there."""
+
+    def __init__(self, config: TowerConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        torch.manual_seed(config.seed)
+        self.maker = PictureMaker(config.pictures, config.shape, seed=config.seed)
+        self.tokenizer: PreTrainedTokenizerFast = build_tokenizer(config.shape, self.maker)
+        self.model: SiglipModel = build_model(config.shape, self.tokenizer)
+        self.optimizer = _make_optimizer(self.model, config)
+        self.step = 0
+
+    def run(self, report: Report = ignore_progress) -> Path:
+        """Train to the last step and save; the folder of the finished checkpoint.
+
+        Raises ConfigError where the folder holds a training with other settings.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock_file(self.folder / ".lock", wait=False):
+            self._check_settings()
+            self._load_state()
+            self.model.train()
+            while self.step < self.config.steps:
+                self._train_step(report)
+                if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+                    self._save_state()
+            return self._save_model()
+
+    def _train_step(self, report: Report) -> None:
+        began, config = time.perf_counter(), self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr_at(self.step, config.steps, _schedule(config))
+        batch = self.maker.batch(self.step)
+        template = TEMPLATES[self.step % len(TEMPLATES)]
+        names = self._encode_texts([template.format(name) for name in self.maker.names])
+        captions = self._encode_texts(list(batch.captions.values()))
+        losses = tower_losses(
+            self.model, batch, names, captions, patch_px=config.shape.patch_px
+        )
+        loss = losses.patches + losses.objects + config.caption_weight * losses.captions
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        if not torch.isfinite(norm):
+            raise ConfigError(
+                "the gradient is not finite", got=f"step {self.step}", fix="Lower lr."
+            )
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=torch.tensor(LARGEST_SCALE).log())
+        self._log_step(losses, float(norm), time.perf_counter() - began)
+        self.step += 1
+        note = f"objects {losses.objects.item():.2f}, right {losses.accuracy:.2f}"
+        report(Progress("tower", self.step, config.steps, note))
+
+    def _encode_texts(self, texts: list[str]) -> torch.Tensor:
+        """Padded token ids (T, L)."""
+        if not texts:
+            return torch.zeros(0, self.config.shape.text_tokens, dtype=torch.long)
+        encoded = self.tokenizer(
+            texts, padding="max_length", truncation=True, return_tensors="pt"
+        )
+        return encoded["input_ids"]
+
+    def _log_step(self, losses: TowerLosses, norm: float, seconds: float) -> None:
+        row = {
+            "step": self.step,
+            "patches": losses.patches.item(),
+            "objects": losses.objects.item(),
+            "captions": losses.captions.item(),
+            "accuracy": losses.accuracy,
+            "grad_norm": norm,
+            "scale": self.model.logit_scale.exp().item(),
+            "seconds": seconds,
+        }
+        append_lines(self.folder / LOG, [json.dumps(row)])
+
+    def _check_settings(self) -> None:
+        path = self.folder / SETTINGS
+        now = json.loads(json.dumps(asdict(self.config)))
+        if not path.exists():
+            with replace_file(path) as temporary:
+                temporary.write_text(json.dumps(now, indent=2) + "\n")
+        elif json.loads(path.read_text()) != now:
+            raise ConfigError(
+                "the folder holds a training with other settings",
+                where=str(path),
+                fix="Give the same settings, or another --out.",
+            )
+
+    def _save_state(self) -> None:
+        """Weights, moments and the step, in one file that is whole or not there."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for moment in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
+        tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+        with replace_file(self.folder / STATE) as temporary:
+            save_file(tensors, temporary, metadata={"step": str(self.step)})
+
+    def _load_state(self) -> None:
+        path = self.folder / STATE
+        if not path.exists():
+            self._cut_log()
+            return
+        tensors = load_file(path)
+        self.step = _read_step(path)
+        self.model.load_state_dict(_strip(tensors, "model."))
+        for moment in ("exp_avg", "exp_avg_sq"):
+            values = _strip(tensors, f"{moment}.")
+            for name, parameter in self.model.named_parameters():
+                state = self.optimizer.state[parameter]
+                state[moment] = values[name]
+                state["step"] = torch.tensor(float(self.step))
+        self._cut_log()
+
+    def _cut_log(self) -> None:
+        """Drop the lines of steps that will be made again."""
+        lines = [
+            line for line in read_lines(self.folder / LOG) if json.loads(line)["step"] < self.step
+        ]
+        with replace_file(self.folder / LOG) as temporary:
+            temporary.write_bytes(b"".join(line + b"\n" for line in lines))
+
+    def _save_model(self) -> Path:
+        """The checkpoint for stock `transformers`, in float16."""
+        target = self.folder / MODEL
+        with replacing_folder(target) as folder:
+            state = {name: value.half() for name, value in self.model.state_dict().items()}
+            self.model.config.dtype = torch.float16
+            self.model.save_pretrained(folder, state_dict=state)
+            self.tokenizer.save_pretrained(folder)
+            _image_processor(self.config.shape.image_px).save_pretrained(folder)
+        return target
+
+
+def _image_processor(side_px: int) -> Any:
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    return SiglipImageProcessorPil(size={"height": side_px, "width": side_px})
+
+
+def _schedule(config: TowerConfig) -> OptimConfig:
+    return OptimConfig(lr=config.lr, warmup=config.warmup)
+
+
+def _make_optimizer(model: SiglipModel, config: TowerConfig) -> torch.optim.AdamW:
+    """AdamW; decay for matrices that are no embeddings."""
+    decayed, spared = [], []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.ndim > 1 and "embedding" not in name and "probe" not in name
+        (decayed if is_matrix else spared).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
+
+
+def _read_step(path: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["step"])
+
+
+def _strip(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
