@@ -7,10 +7,12 @@ pooling head over that patch alone. So what is trained is what labels are made w
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid, normalize
 from transformers import SiglipModel
 
+from diglot.core.preprocess import Preprocess
 from diglot.studies.tower.pictures import KnownObject, PictureBatch
 
 LEAST_COVERAGE = 0.5  # of a patch, by an object: below it the patch has no name
@@ -26,18 +28,12 @@ class TowerLosses:
     accuracy: float
 
 
-def cell_coverage(objects: Sequence[KnownObject], *, cells: int, patch_px: int) -> torch.Tensor:
-    """Share of every patch that an object's box covers: (O, cells, cells) in [0, 1]."""
-    box_O4 = torch.tensor([thing.box for thing in objects], dtype=torch.float32)
-    start_C = torch.arange(cells) * float(patch_px)
-    # overlap of [start, start + patch) with [low, high) on either axis
-    low_O2, high_O2 = box_O4[:, :2], box_O4[:, 2:]
-    over_O2C = (
-        torch.minimum(high_O2[..., None], start_C + patch_px)
-        - torch.maximum(low_O2[..., None], start_C)
-    ).clamp(min=0) / patch_px
-    x_OC, y_OC = over_O2C.unbind(1)
-    return y_OC[:, :, None] * x_OC[:, None, :]
+def cell_coverage(objects: Sequence[KnownObject], *, side_px: int, patch_px: int) -> torch.Tensor:
+    """Share of every patch that an object's box covers: (O, N) in [0, 1]."""
+    preprocess = Preprocess(mode="squash", image_px=side_px)
+    grid = preprocess.token_grid((side_px, side_px), patch_px=patch_px)
+    covers = np.stack([grid.box_cover(thing.box) for thing in objects])
+    return torch.from_numpy(covers).float()
 
 
 def patch_vectors(model: SiglipModel, hidden_BNC: torch.Tensor) -> torch.Tensor:
@@ -57,13 +53,13 @@ def tower_losses(
     """The losses of a batch; names (K, L) and captions (S, L) as padded token ids."""
     out = model.vision_model(pixel_values=batch.pixels_B3PP)
     hidden_BNC = out.last_hidden_state
-    cells = int(hidden_BNC.shape[1] ** 0.5)
     vector_BNC = patch_vectors(model, hidden_BNC)
     text_TC = _text_vectors(model, torch.cat([name_ids_KL, caption_ids_SL]))
     name_KC, caption_SC = text_TC.split([len(name_ids_KL), len(caption_ids_SL)])
     scale = model.logit_scale.exp()
 
-    coverage_ON = cell_coverage(batch.objects, cells=cells, patch_px=patch_px).flatten(1)
+    side_px = batch.pixels_B3PP.shape[-1]
+    coverage_ON = cell_coverage(batch.objects, side_px=side_px, patch_px=patch_px)
     picture_O = torch.tensor([thing.picture for thing in batch.objects])
     name_O = torch.tensor([thing.name for thing in batch.objects])
 
@@ -73,7 +69,7 @@ def tower_losses(
     patches = cross_entropy(scale * patch_PC @ name_KC.T, name_O[which_P])
 
     # an object's vector is the mean of its patches by coverage
-    mean_OC = torch.einsum("on,onc->oc", coverage_ON, vector_BNC[picture_O])
+    mean_OC = torch.einsum("on,onc->oc", coverage_ON.to(vector_BNC), vector_BNC[picture_O])
     logits_OK = scale * normalize(mean_OC, dim=-1) @ name_KC.T
     objects = cross_entropy(logits_OK, name_O)
 

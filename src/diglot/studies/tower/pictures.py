@@ -20,6 +20,7 @@ from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
 from diglot.synth.scenes.pools import Pool
 
 Box = tuple[float, float, float, float]
+LEAST_OBJECT, MOST_OBJECT = 96 / 448, 160 / 448  # of a picture's side, as in scenes by default
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class PictureMaker:
         self.config, self.side, self.seed = config, shape.image_px, seed
         self.photos, self.drawings = embedded_pools()
         self.names = sorted({*self.photos.names, *self.drawings.names})
-        self._scene = ScenesConfig(image_px=shape.image_px)
+        self._scene = ScenesConfig(
+            image_px=shape.image_px,
+            object_px=(round(LEAST_OBJECT * shape.image_px), round(MOST_OBJECT * shape.image_px)),
+        )
         self._backgrounds = embedded_backgrounds()
         self._maker = SceneMaker(
             [self.photos, self.drawings], self._scene, seed=seed, photos=self._backgrounds

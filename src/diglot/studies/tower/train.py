@@ -61,9 +61,7 @@ class TowerTraining:
         template = TEMPLATES[self.step % len(TEMPLATES)]
         names = self._encode_texts([template.format(name) for name in self.maker.names])
         captions = self._encode_texts(list(batch.captions.values()))
-        losses = tower_losses(
-            self.model, batch, names, captions, patch_px=config.shape.patch_px
-        )
+        losses = tower_losses(self.model, batch, names, captions, patch_px=config.shape.patch_px)
         loss = losses.patches + losses.objects + config.caption_weight * losses.captions
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -84,9 +82,7 @@ class TowerTraining:
         """Padded token ids (T, L)."""
         if not texts:
             return torch.zeros(0, self.config.shape.text_tokens, dtype=torch.long)
-        encoded = self.tokenizer(
-            texts, padding="max_length", truncation=True, return_tensors="pt"
-        )
+        encoded = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
         return encoded["input_ids"]
 
     def _log_step(self, losses: TowerLosses, norm: float, seconds: float) -> None:

@@ -1,0 +1,159 @@
+"""The small image-text tower: its losses by hand, its resuming, its checkpoint in other hands."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoProcessor
+
+from diglot.core.errors import ConfigError
+from diglot.data.records import open_dataset
+from diglot.studies.tower.config import PicturesConfig, TowerConfig, TowerShape
+from diglot.studies.tower.loss import LEAST_COVERAGE, cell_coverage, tower_losses
+from diglot.studies.tower.pictures import KnownObject
+from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
+from diglot.studies.tower.train import LOG, TowerTraining
+from diglot.synth.patch_labels.towers import load_towers
+from diglot.synth.scenes.compose import SceneMaker
+from diglot.synth.scenes.config import ScenesConfig
+from diglot.synth.scenes.embedded import embedded_pools
+from diglot.synth.scenes.write import write_scenes
+
+SHAPE = TowerShape(
+    width=16, heads=2, image_layers=1, text_layers=1, image_px=64, patch_px=16, vocabulary=400
+)
+PICTURES = PicturesConfig(crowded=2, scenes=2, cells=(2, 2))
+
+
+def small(steps: int = 4, **given: object) -> TowerConfig:
+    settings = {"shape": SHAPE, "pictures": PICTURES, "steps": steps, "save_every": 2}
+    return TowerConfig(**{**settings, **given})  # pyright: ignore[reportArgumentType]
+
+
+def rows_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+def without_times(rows: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_a_box_covers_its_part_of_each_patch() -> None:
+    cover = cell_coverage([KnownObject(0, 0, (8, 16, 32, 24))], side_px=64, patch_px=16)
+    expected = torch.zeros(4, 4)
+    expected[1, 0], expected[1, 1] = 0.25, 0.5  # half the height; half and all of the width
+    assert torch.allclose(cover.reshape(4, 4), expected)
+
+
+def test_losses_equal_the_definition(tmp_path: Path) -> None:
+    training = TowerTraining(small(), tmp_path)
+    model, batch = training.model.double().eval(), training.maker.batch(3)
+    batch = type(batch)(batch.pixels_B3PP.double(), batch.objects, batch.captions)
+    names = training._encode_texts(training.maker.names)
+    captions = training._encode_texts(list(batch.captions.values()))
+    found = tower_losses(model, batch, names, captions, patch_px=16)
+
+    with torch.no_grad():
+        name_KC = model.get_text_features(input_ids=names).pooler_output
+        caption_SC = model.get_text_features(input_ids=captions).pooler_output
+        seen = model.vision_model(pixel_values=batch.pixels_B3PP)
+        scale, bias = model.logit_scale.exp(), model.logit_bias
+        patch_terms, object_terms = [], []
+        for thing in batch.objects:
+            covers = cell_coverage([thing], side_px=64, patch_px=16)[0].double()
+            alone = [
+                model.vision_model.head(seen.last_hidden_state[thing.picture, i][None, None])[0]
+                for i in range(16)
+            ]
+            for cover, vector in zip(covers, alone, strict=True):
+                if cover >= LEAST_COVERAGE:
+                    patch_terms.append(_surprise(vector, name_KC, scale, thing.name))
+            mean = sum(c * v for c, v in zip(covers, alone, strict=True))
+            object_terms.append(_surprise(mean, name_KC, scale, thing.name))
+        pairs = []
+        pooled = seen.pooler_output[list(batch.captions)]
+        for i, picture in enumerate(pooled):
+            for j, caption in enumerate(caption_SC):
+                cosine = normalize(picture, dim=0) @ normalize(caption, dim=0)
+                sign = 1 if i == j else -1
+                pairs.append(-torch.log(torch.sigmoid(sign * (scale * cosine + bias))))
+    assert found.patches.item() == pytest.approx(torch.stack(patch_terms).mean().item())
+    assert found.objects.item() == pytest.approx(torch.stack(object_terms).mean().item())
+    assert found.captions.item() == pytest.approx(sum(pairs).item() / len(pooled))
+
+
+def _surprise(
+    vector: torch.Tensor, name_KC: torch.Tensor, scale: torch.Tensor, name: int
+) -> torch.Tensor:
+    logits = scale * normalize(name_KC, dim=1) @ normalize(vector.flatten(), dim=0)
+    return -torch.log_softmax(logits, 0)[name]
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_as_if_it_never_stopped(tmp_path: Path) -> None:
+    whole = TowerTraining(small(), tmp_path / "whole").run()
+
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: object) -> None:
+        if progress.done == 3:  # pyright: ignore[reportAttributeAccessIssue]
+            raise Stopped
+
+    parts = tmp_path / "parts"
+    with pytest.raises(Stopped):
+        TowerTraining(small(), parts).run(stop)
+    resumed = TowerTraining(small(), parts).run()
+    assert without_times(rows_of(parts)) == without_times(rows_of(tmp_path / "whole"))
+    name = "model.safetensors"
+    assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_another_setting_is_refused(tmp_path: Path) -> None:
+    TowerTraining(small(2), tmp_path).run()
+    with pytest.raises(ConfigError, match="other settings"):
+        TowerTraining(small(4), tmp_path).run()
+
+
+def test_the_checkpoint_opens_with_stock_classes_and_labels(tmp_path: Path) -> None:
+    training = TowerTraining(small(2), tmp_path / "run")
+    folder = training.run()
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(folder)
+    ids = processor.tokenizer(
+        ["A Dog"], padding="max_length", truncation=True, return_tensors="pt"
+    ).input_ids
+    assert ids.equal(training._encode_texts(["a dog"]))
+    towers = load_towers("siglip", str(folder))
+    pixels = training.maker.batch(0).pixels_B3PP
+    with torch.no_grad():
+        hidden = model.vision_model(pixel_values=pixels).last_hidden_state
+        alone = model.vision_model.head(hidden.reshape(-1, 1, 16)).reshape(hidden.shape)
+    patches = towers.patches(pixels).flatten(1, 2)
+    assert torch.allclose(patches, normalize(alone, dim=-1), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_probe_and_names_tell_sources_apart(tmp_path: Path) -> None:
+    """An encoder that has learned nothing is near chance, and every object is counted once."""
+    for split in ("train", "test"):
+        maker = SceneMaker(
+            embedded_pools(),
+            ScenesConfig(image_px=64, object_px=(14, 22), texture_share=1.0),
+            split=split,
+        )
+        write_scenes(maker, tmp_path / "data", 16, shard_samples=16)
+    folder = TowerTraining(small(2), tmp_path / "run").run()
+    towers = load_towers("siglip", str(folder))
+    train, test = (open_dataset(tmp_path / "data", split) for split in ("train", "test"))
+    found = probe_linearly(
+        pool_objects(towers.encoder, train, 16), pool_objects(towers.encoder, test, 16)
+    )
+    assert found["all"].n == found["cifar10"].n + found["emoji"].n == 64
+    assert 0 <= (found["all"].value or 0) < 0.6
+    named, curve = name_objects(towers, test, 16)
+    assert named["all"].n == 64
+    assert curve.value is not None
+    assert 0.2 < curve.value < 0.8
