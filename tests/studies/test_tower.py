@@ -58,13 +58,13 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
     with torch.no_grad():
         name_KC = model.get_text_features(input_ids=names).pooler_output
         caption_SC = model.get_text_features(input_ids=captions).pooler_output
-        seen = model.vision_model(pixel_values=batch.pixels_B3PP)
+        out = model.vision_model(pixel_values=batch.pixels_B3PP)
         scale, bias = model.logit_scale.exp(), model.logit_bias
         patch_terms, object_terms = [], []
         for thing in batch.objects:
             covers = cell_coverage([thing], side_px=64, patch_px=16)[0].double()
             alone = [
-                model.vision_model.head(seen.last_hidden_state[thing.picture, i][None, None])[0]
+                model.vision_model.head(out.last_hidden_state[thing.picture, i][None, None])[0]
                 for i in range(16)
             ]
             for cover, vector in zip(covers, alone, strict=True):
@@ -73,7 +73,7 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
             mean = sum(c * v for c, v in zip(covers, alone, strict=True))
             object_terms.append(_surprise(mean, name_KC, scale, thing.name))
         pairs = []
-        pooled = seen.pooler_output[list(batch.captions)]
+        pooled = out.pooler_output[list(batch.captions)]
         for i, picture in enumerate(pooled):
             for j, caption in enumerate(caption_SC):
                 cosine = normalize(picture, dim=0) @ normalize(caption, dim=0)
@@ -92,7 +92,7 @@ def _surprise(
 
 
 @pytest.mark.slow
-def test_a_stopped_training_goes_on_as_if_it_never_stopped(tmp_path: Path) -> None:
+def test_a_stopped_training_resumes_exactly(tmp_path: Path) -> None:
     whole = TowerTraining(small(), tmp_path / "whole").run()
 
     class Stopped(Exception):
@@ -136,7 +136,7 @@ def test_the_checkpoint_opens_with_stock_classes_and_labels(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_probe_and_names_tell_sources_apart(tmp_path: Path) -> None:
+def test_probe_and_names_split_by_source(tmp_path: Path) -> None:
     """An encoder that has learned nothing is near chance, and every object is counted once."""
     for split in ("train", "test"):
         maker = SceneMaker(

@@ -26,7 +26,7 @@ LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 
 
 class TowerTraining:
-    """One training of the towers in a folder; `run` goes on from the last state there."""
+    """One training of the towers in a folder; `run` resumes from the last state there."""
 
     def __init__(self, config: TowerConfig, folder: Path) -> None:
         self.config, self.folder = config, folder

@@ -1,6 +1,5 @@
-"""`python -m diglot.studies.tower train OUT` and `... probe DATA`: a small image-text tower."""
+"""`python -m diglot.cli.tower train OUT` and `... probe DATA`: a small image-text tower."""
 
-import json as json_text
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from diglot.synth.patch_labels.towers import load_towers
 def train(out: Path, *, tower: TowerConfig) -> None:
     """Train a SigLIP-class image tower and text tower on composed pictures.
 
-    The same command goes on where a stopped training was.
+    The same command resumes a training that was stopped.
 
     Args:
         out: Folder of the training; its checkpoint is `model` in it.
