@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,8 @@ def test_a_box_covers_its_part_of_each_patch() -> None:
 
 def test_losses_equal_the_definition(tmp_path: Path) -> None:
     training = TowerTraining(small(), tmp_path)
-    model, batch = training.model.double().eval(), training.maker.batch(3)
+    model: Any = training.model.double().eval()
+    batch = training.maker.batch(3)
     batch = type(batch)(batch.pixels_B3PP.double(), batch.objects, batch.captions)
     names = training._encode_texts(training.maker.names)
     captions = training._encode_texts(list(batch.captions.values()))
@@ -70,7 +72,7 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
             for cover, vector in zip(covers, alone, strict=True):
                 if cover >= LEAST_COVERAGE:
                     patch_terms.append(_surprise(vector, name_KC, scale, thing.name))
-            mean = sum(c * v for c, v in zip(covers, alone, strict=True))
+            mean = torch.stack([c * v for c, v in zip(covers, alone, strict=True)]).sum(0)
             object_terms.append(_surprise(mean, name_KC, scale, thing.name))
         pairs = []
         pooled = out.pooler_output[list(batch.captions)]
@@ -81,7 +83,7 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
                 pairs.append(-torch.log(torch.sigmoid(sign * (scale * cosine + bias))))
     assert found.patches.item() == pytest.approx(torch.stack(patch_terms).mean().item())
     assert found.objects.item() == pytest.approx(torch.stack(object_terms).mean().item())
-    assert found.captions.item() == pytest.approx(sum(pairs).item() / len(pooled))
+    assert found.captions.item() == pytest.approx(torch.stack(pairs).sum().item() / len(pooled))
 
 
 def _surprise(

@@ -73,7 +73,7 @@ class PictureMaker:
             pictures.append(decode_image(scene.images[0]))
             captions[at] = scene.caption
             objects += [
-                KnownObject(at, self.names.index(region.label), region.box)
+                KnownObject(at, self.names.index(region.label or ""), region.box)
                 for region in scene.regions
             ]
         return PictureBatch(to_pixels(pictures), objects, captions)

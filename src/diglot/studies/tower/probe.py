@@ -103,7 +103,9 @@ def _right(
     optimizer.step(closure)  # pyright: ignore[reportArgumentType]  # LBFGS wants Tensor or float
     with torch.no_grad():
         found_O = (((test.vector_OE - mean_E) / std_E) @ weight_EK + bias_K).argmax(1)
-    return np.array([names[i] == name for i, name in zip(found_O, test.name_O, strict=True)])
+    return np.array(
+        [names[i] == name for i, name in zip(found_O.tolist(), test.name_O, strict=True)]
+    )
 
 
 def _by_source(value_O: np.ndarray, table: ObjectTable) -> dict[str, Estimate]:
