@@ -9,6 +9,7 @@ from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile
 from diglot.config.recipes import merge_recipes
+from diglot.synth.config import EngineName
 from diglot.synth.patch_labels.config import LabellerPart
 
 # Options of a labeller that were options of the verb before.
@@ -22,6 +23,8 @@ def label(
     labeller: LabellerPart,
     split: str = "train",
     like: list[str] | None = None,
+    engine: EngineName = "local",
+    workers: int | None = None,
     json: OutFile | None = None,
 ) -> None:
     """Give every patch of every image the words that fit it best: labels for token_contrastive.
@@ -35,7 +38,7 @@ def label(
     without a model: what a perfect labeller would give. `--labeller.help NAME` lists the options
     of one; --keep stands for --labeller.keep, and likewise for the others.
 
-    A run that was stopped resumes when the same command is given again.
+    A run that was stopped, or killed at any moment, resumes when the same command is given again.
 
     Examples:
         diglot words data/scenes --out data/words.tsv
@@ -47,6 +50,8 @@ def label(
 
         diglot label data/scenes --labeller embedded --like '[embedded/sea]' --out data/labels_sea
 
+        diglot label data/scenes --labeller embedded --out data/labels --workers 4
+
         diglot train --config embedded/sea --data data/scenes --labels data/labels --out runs/sea
 
     Args:
@@ -56,11 +61,16 @@ def label(
         split: Which split of the dataset.
         like: Recipes, later ones over earlier, or a run's config.json: images are prepared as this
             stage prepares them, so that labels are made for the very patches that it trains.
+        engine: local: this machine; ray: Ray Data with a pool of actors, on a cluster if there is
+            one. The labels are the same.
+        workers: Processes, each with a labeller of its own, and each with as many threads as this
+            one has (OMP_NUM_THREADS): 0 = in this one. Default: one for each GPU, else 0 (ray: 1).
         json: Write the summary to this file too.
     """
     from diglot.cli.label_run import run_label  # slow to load: not for --help
 
-    run_label(data=data, out=out, labeller=labeller, split=split, like=like, json=json)
+    engines = {"engine": engine, "workers": workers}
+    run_label(data=data, out=out, labeller=labeller, split=split, like=like, json=json, **engines)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

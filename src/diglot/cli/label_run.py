@@ -12,11 +12,15 @@ from rich.table import Table
 
 from diglot.cli.label_like import check_patches, follow_stage, view_of_stage
 from diglot.cli.progress import show_progress
-from diglot.core.errors import DataError
-from diglot.data.labels import open_labels
+from diglot.core.errors import ConfigError, DataError
+from diglot.core.preprocess import Preprocess
+from diglot.core.progress import Report
+from diglot.data.labels import open_labels, read_labels_manifest
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
+from diglot.synth.config import EngineName
+from diglot.synth.engines.choose import count_workers
 from diglot.synth.patch_labels.config import LabellerPart
 from diglot.synth.patch_labels.labeller import Labeller
 from diglot.synth.patch_labels.run import label_dataset
@@ -33,6 +37,8 @@ def run_label(
     labeller: LabellerPart,
     split: str,
     like: list[str] | None,
+    engine: EngineName,
+    workers: int | None,
     json: Path | None,
 ) -> None:
     """Give every patch of every image the words that fit it best."""
@@ -40,21 +46,41 @@ def run_label(
     if stage:
         labeller = follow_stage(labeller, stage)
     labeller.check()
+    if workers is not None and workers < 0:
+        raise ConfigError("below 0", got=workers, where="workers")
     dataset = open_dataset(data, split)
     rejected = Rejected(out / "rejected.jsonl")
     with show_progress() as report:
-        made: Labeller = labeller.build(
-            dataset=dataset, folder=out, rejected=rejected, report=report
+        label_dataset(
+            dataset,
+            _build_labeller(labeller, stage, dataset, out, rejected, report),
+            out,
+            rejected,
+            report,
+            part=labeller,
+            engine=engine,
+            workers=count_workers(workers),
         )
-        if stage:
-            check_patches(made, stage)
-        label_dataset(dataset, made, out, rejected, report)
-    summary = _summarise_labels(dataset, out, rejected) | dict(made.about)
+    summary = _summarise_labels(dataset, out, rejected) | read_labels_manifest(out)["about"]
     _show_summary(summary)
     if not summary["patches with a label"]:
         log.warning("no patch has a label: every score is 0 or less (try the other sign)")
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
+
+
+def _build_labeller(
+    part: LabellerPart,
+    stage: Preprocess | None,
+    dataset: Dataset,
+    out: Path,
+    rejected: Rejected,
+    report: Report,
+) -> Labeller:
+    made: Labeller = part.build(dataset=dataset, folder=out, rejected=rejected, report=report)
+    if stage:
+        check_patches(made, stage)
+    return made
 
 
 def _summarise_labels(dataset: Dataset, out: Path, rejected: Rejected) -> dict[str, Any]:

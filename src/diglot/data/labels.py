@@ -86,6 +86,17 @@ class LabelWriter:
         """Samples whose labels are there: written, or waiting for their shard to be full."""
         return len(self._shards)
 
+    @property
+    def whole(self) -> int:
+        """Samples whose labels are in whole shards, on the disk."""
+        return self._shards.rows
+
+    @property
+    def key(self) -> str:
+        """Names all that the labels depend on; known once the writer is entered."""
+        text = json.dumps([self._about, self.dataset.fingerprint], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def __enter__(self) -> "LabelWriter":
         with check_writable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

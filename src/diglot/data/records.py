@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Dataset:
     def _reset_caches(self) -> None:
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
+        self._reading = Lock()  # pictures of several slices are opened by a thread each
 
     def __getstate__(self) -> dict[str, Any]:
         return {"args": (self.folder, self.split, self._shards)}
@@ -135,11 +137,12 @@ class Dataset:
         return entry.get("info", {})
 
     def _read_row(self, number: int, index: int) -> dict[str, Any]:
-        group, metadata = 0, self._open_file(number).metadata
-        while index >= (rows := metadata.row_group(group).num_rows):
-            index -= rows
-            group += 1
-        return self._read_group(number, group)[index]
+        with self._reading:
+            group, metadata = 0, self._open_file(number).metadata
+            while index >= (rows := metadata.row_group(group).num_rows):
+                index -= rows
+                group += 1
+            return self._read_group(number, group)[index]
 
     def _open_file(self, number: int) -> pq.ParquetFile:
         if number in self._files:

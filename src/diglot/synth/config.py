@@ -8,6 +8,8 @@ from diglot.config.parts import Part, as_plain
 from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 
+EngineName = Literal["local", "ray"]
+
 
 class StepPart(Part):
     """A step: a file of synth/steps, or a module of the user's."""
@@ -37,11 +39,11 @@ class SynthConfig:
     """Samples in a Parquet file of the output."""
     max_images: int | None = None
     """Use the first so many images."""
-    engine: Literal["local", "ray"] = "local"
+    engine: EngineName = "local"
     """local: this machine; ray: Ray Data with a pool of actors, on a cluster if there is one."""
     workers: int | None = None
-    """Processes, each with its own models: 0 = in this one. Default: one for each GPU, else 0
-    (ray: 1)."""
+    """Processes, each with its own models, and each with as many threads as this one has
+    (OMP_NUM_THREADS): 0 = in this one. Default: one for each GPU, else 0 (ray: 1)."""
     cache: str | None = None
     """Folder of endpoint answers and of what came out of each step, for several runs: one with a
     step changed redoes that step and those behind it alone. Default: answers alone, in the

@@ -12,8 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import torch
-
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
@@ -21,13 +19,13 @@ from diglot.data.writer import DatasetWriter
 from diglot.files import replace_file
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
-from diglot.synth.engines import local, ray
+from diglot.synth.engines.choose import count_workers, run_work
 from diglot.synth.slice_files import account_path, read_account
-from diglot.synth.slices import SliceJob, WorkSpec
+from diglot.synth.slices import WorkSpec
 from diglot.synth.source import Source
+from diglot.synth.work import SliceJob
 
 STATE, ITEMS = ".synth", "items.jsonl"
-ENGINES = {"local": local.run_slices, "ray": ray.run_slices}
 
 
 def run_synthesis(
@@ -96,16 +94,9 @@ def _run_all(
             else:
                 yield SliceJob(number, batch)
 
-    ENGINES[config.engine](spec, jobs(), take, workers=count_workers(config))
+    workers = count_workers(config.workers)
+    run_work(spec, jobs(), take, engine=config.engine, workers=workers)
     committer.finish(spec.folder.parent.parent, slices)
-
-
-def count_workers(config: SynthConfig) -> int:
-    """How many worker processes: as configured, else one for each of several GPUs, else none."""
-    if config.workers is not None:
-        return config.workers
-    gpus = torch.cuda.device_count()
-    return gpus if gpus > 1 else 0
 
 
 def _report_funnel(committer: Committer, total: int, report: Report) -> None:

@@ -5,7 +5,7 @@ Nothing that comes out depends on which process made it, or on what was made bef
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,7 @@ from diglot.synth.kept_steps import keep_state, load_state, name_states
 from diglot.synth.slice_files import SliceResult, write_slice
 from diglot.synth.source import Source
 from diglot.synth.step import Draft, Dropped, Step
-
-
-@dataclass(frozen=True)
-class SliceJob:
-    """Some items of the source. `careful`: one image at a time, each announced before it is begun,
-    since workers died of this slice; `deadly`: the items that they died of.
-    """
-
-    number: int
-    items: tuple[Any, ...]
-    careful: bool = False
-    deadly: frozenset[int] = frozenset()
-    tries: int = 0
+from diglot.synth.work import Announce, SliceJob, announce_nothing
 
 
 @dataclass(frozen=True)
@@ -61,6 +49,10 @@ class WorkSpec:
     folder: Path
     cache: Path
     keeps_steps: bool = False
+
+    def build_worker(self) -> "SliceWorker":
+        """A worker that runs slices through these steps."""
+        return SliceWorker(self)
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,6 @@ class SliceWorker:
         """The line of each step, as every slice's account holds it."""
         return [asdict(step.lineage) for step in self._steps.values()]
 
-    def run(
-        self, job: SliceJob, announce: Callable[[int], None] = lambda index: None
-    ) -> SliceResult:
-        """Run the slice, write its part and account, and return the account."""
-        made = self.make(job, self.open_ahead(job), announce)
-        self.keep(made)
-        return made.result
-
     def open_ahead(self, job: SliceJob) -> "OpenedSlice | None":
         """The slice's pictures, the first of them being decoded already; none where careful."""
         if job.careful:
@@ -107,7 +91,7 @@ class SliceWorker:
         self,
         job: SliceJob,
         opened: "OpenedSlice | None",
-        announce: Callable[[int], None] = lambda index: None,
+        announce: Announce = announce_nothing,
     ) -> MadeSlice:
         """Run the slice of `open_ahead`.
 
@@ -147,7 +131,7 @@ class SliceWorker:
         job: SliceJob,
         opened: "OpenedSlice | None",
         counts: dict[str, StepCount],
-        announce: Callable[[int], None],
+        announce: Announce,
     ) -> Iterator[Any]:
         if opened is not None:
             yield from self._chain(job, opened, counts)

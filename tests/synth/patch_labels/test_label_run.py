@@ -17,7 +17,7 @@ from diglot.data.features import sample_picture
 from diglot.data.labels import open_labels
 from diglot.data.records import open_dataset, write_dataset
 from diglot.data.rejected import Rejected
-from diglot.synth.patch_labels import run
+from diglot.synth.patch_labels import run, slices
 from diglot.synth.patch_labels.labellers.regions import RegionLabeller
 from diglot.synth.patch_labels.run import label_dataset
 from diglot.synth.patch_labels.sign import choose_sign
@@ -71,7 +71,8 @@ def test_regions_name_what_they_cover_by_half(dataset, tmp_path):
 
 
 def test_a_stopped_run_resumes_to_the_same_labels(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "BATCH_IMAGES", 3)
+    monkeypatch.setattr(slices, "BATCH_IMAGES", 3)
+    monkeypatch.setattr(run, "SLICE_IMAGES", 6)
     whole = labelled(dataset, word_labeller(), tmp_path / "whole")
     stopping = word_labeller()
     real, calls = stopping.label, []

@@ -32,6 +32,8 @@ class Config:
     seconds: float = 0.0
     log: str = ""
     """Append the number of pictures of each call to this file."""
+    pids: str = ""
+    """Append the id of the process to this file, when built."""
 
 
 class ToyDetector:
@@ -41,6 +43,9 @@ class ToyDetector:
 
     def __init__(self, config: Config) -> None:
         self._config, self.revision = config, config.revision
+        if config.pids:
+            with open(config.pids, "a") as file:
+                file.write(f"{os.getpid()}\n")
 
     def detect_objects(
         self, pictures: Sequence[Image.Image], phrases: Sequence[Sequence[str]]

@@ -1,7 +1,6 @@
 """Loading an annotator of `transformers`: its model, its device, the name of its revision."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,6 @@ from diglot.core.errors import ConfigError
 from diglot.models.pretrained import load_pretrained, read_pretrained
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def find_device() -> torch.device:
-    """This worker's device: its own GPU of several, the only GPU, or the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    number = int(os.environ.get("DIGLOT_SYNTH_WORKER", "0"))
-    return torch.device("cuda", number % torch.cuda.device_count())
 
 
 def load_model(auto: Any, path: str, dtype: str, *, where: str) -> Any:

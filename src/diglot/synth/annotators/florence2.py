@@ -9,7 +9,8 @@ from transformers import AutoProcessor, Florence2ForConditionalGeneration
 
 from diglot.core.errors import DataError
 from diglot.models.pretrained import read_pretrained
-from diglot.synth.annotators._on_device import find_device, load_model, revision_of
+from diglot.synth.annotators._on_device import load_model, revision_of
+from diglot.synth.device import find_device
 from diglot.synth.step import Draft
 
 TASKS = {

@@ -18,7 +18,8 @@ from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
 from diglot.core.errors import ConfigError
 from diglot.synth.annotator import Detection
-from diglot.synth.annotators._on_device import find_device, load_model, load_processor, revision_of
+from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
+from diglot.synth.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
 from diglot.synth.annotator import Detection
-from diglot.synth.annotators._on_device import find_device, load_model, load_processor, revision_of
+from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
 from diglot.synth.annotators.grounding_dino import to_xyxy
+from diglot.synth.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import torch
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import file_sha256
 from diglot.synth.annotator import Question
-from diglot.synth.annotators._on_device import find_device
+from diglot.synth.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

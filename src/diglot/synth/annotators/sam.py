@@ -14,8 +14,9 @@ from transformers import AutoConfig, Sam2Model, SamModel
 
 from diglot.core.errors import ConfigError
 from diglot.models.pretrained import read_pretrained
-from diglot.synth.annotators._on_device import find_device, load_model, revision_of
+from diglot.synth.annotators._on_device import load_model, revision_of
 from diglot.synth.annotators._sam_masks import ModelSquare, segment_on_canvas
+from diglot.synth.device import find_device
 
 MODELS = {"sam": SamModel, "sam2": Sam2Model, "sam2_video": Sam2Model}
 

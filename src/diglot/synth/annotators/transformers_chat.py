@@ -21,7 +21,8 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Question
 from diglot.synth.annotators._answers import fit_schema
-from diglot.synth.annotators._on_device import find_device, load_model, revision_of
+from diglot.synth.annotators._on_device import load_model, revision_of
+from diglot.synth.device import find_device
 
 
 @dataclass(frozen=True, kw_only=True)

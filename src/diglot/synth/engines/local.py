@@ -7,7 +7,6 @@ one image at a time, so that the image it dies of is known and left out.
 """
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,12 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
+import torch
+
 from diglot.core.errors import ConfigError
 from diglot.synth.chain import run_ahead
-from diglot.synth.slices import MadeSlice, SliceJob, SliceWorker, WorkSpec
+from diglot.synth.device import note_worker
+from diglot.synth.work import Announce, SliceJob, Work, Worker, announce_nothing
 
 # So many workers that died before they finished a slice mean that none can.
 MAX_STILLBORN = 3
@@ -26,7 +28,7 @@ SLICES_EACH = 2  # that a worker has: one that it works at, and the next
 
 
 def run_slices(
-    spec: WorkSpec, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
+    work: Work, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
 ) -> None:
     """Run all jobs; `take` gets the number of each as it is done, of several workers in any order.
 
@@ -36,9 +38,9 @@ def run_slices(
     if workers == 0:
         first = next(jobs, None)
         if first is not None:  # models are loaded for work alone
-            _run_overlapped(SliceWorker(spec), _with_first(first, jobs), take)
+            _run_overlapped(work.build_worker(), _with_first(first, jobs), take)
         return
-    pool = _Pool(spec, workers)
+    pool = _Pool(work, workers)
     try:
         pool.run(jobs, take)
     finally:
@@ -51,16 +53,16 @@ def _with_first(first: SliceJob, others: Iterator[SliceJob]) -> Iterator[SliceJo
 
 
 def _run_overlapped(
-    worker: SliceWorker,
+    worker: Worker,
     jobs: Iterator[SliceJob],
     take: Callable[[int], None],
-    announce: Callable[[int], None] = lambda index: None,
+    announce: Announce = announce_nothing,
 ) -> None:
     """Make one slice after the other; meanwhile one is opened, and one written and taken."""
 
-    def write(made: MadeSlice) -> None:
+    def write(number: int, made: Any) -> None:
         worker.keep(made)
-        take(made.result.number)
+        take(number)
 
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
@@ -69,7 +71,7 @@ def _run_overlapped(
             made = worker.make(job, pictures, announce)
             if writing is not None:
                 writing.result()
-            writing = pool.submit(write, made)
+            writing = pool.submit(write, job.number, made)
             if job.careful:  # else what kills this worker next could be blamed on it
                 writing.result()
         if writing is not None:
@@ -88,7 +90,7 @@ class _Seat:
 
 @dataclass
 class _Pool:
-    spec: WorkSpec
+    work: Work
     workers: int
     seats: list[_Seat] = field(default_factory=list)
     stillborn: int = 0
@@ -110,7 +112,7 @@ class _Pool:
             if job is None:
                 return
             if number < self.workers:
-                self.seats.append(_start_worker(self.spec, number))
+                self.seats.append(_start_worker(self.work, number))
             self._give(self.seats[number % self.workers], job)
 
     def _give(self, seat: _Seat, job: SliceJob | None) -> None:
@@ -151,7 +153,7 @@ class _Pool:
         jobs = [_after_death(seat), *seat.jobs[1:]]
         seat.connection.close()
         seat.process.join(timeout=5)
-        new = _start_worker(self.spec, self.seats.index(seat))
+        new = _start_worker(self.work, self.seats.index(seat))
         seat.process, seat.connection = new.process, new.connection
         seat.jobs, seat.begun = [], None
         for job in jobs:
@@ -174,18 +176,21 @@ def _after_death(seat: _Seat) -> SliceJob:
     return replace(job, careful=job.tries > 0, tries=job.tries + 1)
 
 
-def _start_worker(spec: WorkSpec, number: int) -> _Seat:
+def _start_worker(work: Work, number: int) -> _Seat:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work_slices, args=(spec, theirs, number), daemon=True)
+    process = context.Process(
+        target=_work_slices, args=(work, theirs, number, torch.get_num_threads()), daemon=True
+    )
     process.start()
     theirs.close()
     return _Seat(process, ours)
 
 
-def _work_slices(spec: WorkSpec, connection: Connection, number: int) -> None:
+def _work_slices(work: Work, connection: Connection, number: int, threads: int) -> None:
     """A worker's life: slices until the connection ends."""
-    choose_device(number)
+    note_worker(number)
+    torch.set_num_threads(threads)  # sums are rounded by their parts, one for each thread
     alone = Lock()  # the thread that writes slices sends too
 
     def send(kind: str, content: Any) -> None:
@@ -194,7 +199,7 @@ def _work_slices(spec: WorkSpec, connection: Connection, number: int) -> None:
 
     try:
         _run_overlapped(
-            SliceWorker(spec),
+            work.build_worker(),
             _receive_jobs(connection),
             lambda number: send("done", number),
             lambda index: send("begin", index),
@@ -221,11 +226,6 @@ def _receive_jobs(connection: Connection) -> Iterator[SliceJob]:
     Thread(target=read, daemon=True).start()
     while (job := received.get()) is not None and not ended.is_set():
         yield job
-
-
-def choose_device(number: int) -> None:
-    """Let annotators of this process use the GPU of worker `number`, where there are any."""
-    os.environ["DIGLOT_SYNTH_WORKER"] = str(number)
 
 
 def _picklable_error(error: Exception) -> Exception:

@@ -8,8 +8,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from diglot.core.errors import ConfigError
-from diglot.synth.slices import SliceJob, SliceWorker, WorkSpec
+from diglot.synth.work import SliceJob, Work, run_slice
 
 # Slices that Ray knows of at a time; the list of a million images is never held at once.
 ROUND_SLICES = 4096
@@ -17,7 +19,7 @@ RESTARTS = 3  # of an actor that was killed; its slice is begun again
 
 
 def run_slices(
-    spec: WorkSpec, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
+    work: Work, jobs: Iterator[SliceJob], take: Callable[[int], None], *, workers: int
 ) -> None:
     """Run all jobs; `take` gets the number of each as it is done, in any order.
 
@@ -31,15 +33,15 @@ def run_slices(
         ray.init(log_to_driver=False, include_dashboard=False, runtime_env=environment)
     data.DataContext.get_current().enable_progress_bars = False
     while batch := [job for _, job in zip(range(ROUND_SLICES), jobs, strict=False)]:
-        for number in _run_round(data, spec, batch, max(workers, 1)):
+        for number in _run_round(data, work, batch, max(workers, 1)):
             take(number)
 
 
-def _run_round(data: Any, spec: WorkSpec, jobs: list[SliceJob], workers: int) -> Iterator[int]:
+def _run_round(data: Any, work: Work, jobs: list[SliceJob], workers: int) -> Iterator[int]:
     pool = min(workers, len(jobs))
     made = data.from_items([{"job": job} for job in jobs], override_num_blocks=len(jobs)).map(
         _Actor,
-        fn_constructor_args=(spec,),
+        fn_constructor_args=(work, torch.get_num_threads()),
         compute=data.ActorPoolStrategy(size=pool),
         num_gpus=_gpus_each(),
         max_restarts=RESTARTS,
@@ -52,17 +54,18 @@ def _run_round(data: Any, spec: WorkSpec, jobs: list[SliceJob], workers: int) ->
 class _Actor:
     """One worker of the pool."""
 
-    def __init__(self, spec: WorkSpec) -> None:
-        self._worker = SliceWorker(spec)
+    def __init__(self, work: Work, threads: int) -> None:
+        # Ray gives an actor one thread; sums are rounded by their parts, one for each thread
+        torch.set_num_threads(threads)
+        self._worker = work.build_worker()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Run one slice; its account is in the folder, its number comes back."""
-        return {"number": self._worker.run(row["job"]).number}
+        """Run one slice; what came of it is in the folder, its number comes back."""
+        run_slice(self._worker, row["job"])
+        return {"number": row["job"].number}
 
 
 def _gpus_each() -> int:
-    import torch
-
     return 1 if torch.cuda.is_available() else 0
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from diglot.files import reuse_or_make, write_kept
-from diglot.synth.patch_labels.run import Usable
 from diglot.synth.patch_labels.sign import choose_sign
+from diglot.synth.patch_labels.usable import Usable
 from diglot.synth.patch_labels.word_labeller import Centre, WordLabeller
 
 FILE, FILE_BEFORE = "calibration.json", "settled.json"  # the second: written before 0.2

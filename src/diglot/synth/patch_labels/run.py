@@ -1,23 +1,34 @@
-"""Labelling a dataset, shard by shard; a run that was killed resumes, a bad image is rejected."""
+"""Labelling a dataset by an engine, slice by slice; a run that was killed resumes.
 
-from collections.abc import Sequence
+Finished slices are parts in a hidden folder beside the labels, until they are in whole shards; then
+they are deleted. A bad image is rejected, and costs itself alone.
+"""
+
+import contextlib
+import gc
+import shutil
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
-from PIL import Image
+import torch
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
-from diglot.core.types import Sample
-from diglot.data.features import sample_picture
 from diglot.data.labels import LabelWriter
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
-from diglot.data.samples import usable_samples, use_sample
+from diglot.synth.config import EngineName
+from diglot.synth.engines.choose import run_work
+from diglot.synth.patch_labels.config import LabellerPart
 from diglot.synth.patch_labels.labeller import Labeller, PatchWords
+from diglot.synth.patch_labels.parts import part_path, read_part
+from diglot.synth.patch_labels.slices import FAILED, LabelWork
+from diglot.synth.work import SliceJob
 
-BATCH_IMAGES = 8
-Usable = tuple[Sample, Image.Image]
+SLICE_IMAGES = 64
+STATE = ".label"
 
 
 def label_dataset(
@@ -26,49 +37,105 @@ def label_dataset(
     folder: Path,
     rejected: Rejected,
     report: Report,
+    *,
+    part: LabellerPart | None = None,
+    engine: EngineName = "local",
+    workers: int = 0,
 ) -> None:
-    """Write the labels of every sample into `folder`. Progress counts images."""
+    """Write the labels of every sample into `folder`. Progress counts images.
+
+    Args:
+        dataset: What is labelled.
+        labeller: What labels, built; it says what the labels depend on.
+        folder: Where they go; the same call again resumes.
+        rejected: Takes images that cannot be labelled.
+        report: Takes the progress.
+        part: What other processes build the labeller of; they need it.
+        engine: local or ray.
+        workers: Processes, each with a labeller of its own; 0 = in this one.
+    """
     settings = {"preprocess": labeller.preprocess, "patch_px": labeller.patch_px}
     writer = LabelWriter(folder, dataset, words=labeller.words, about=labeller.about, **settings)
     with writer:
-        report(Progress("images", writer.done, len(dataset)))
-        while writer.done < len(dataset):
-            batch = range(writer.done, min(writer.done + BATCH_IMAGES, len(dataset)))
-            opened = [read_usable(dataset, index, rejected) for index in batch]
-            for words in _label_batch(labeller, opened):
-                writer.add(words.words, words.scores)
-            report(Progress("images", writer.done, len(dataset)))
+        kept = folder / STATE / dataset.split
+        state = kept / f"{writer.key}-{SLICE_IMAGES}"
+        here = engine == "local" and workers == 0
+        work = LabelWork(dataset, part, folder, state, made=labeller if here else None)
+        if not here:
+            del labeller
+            _free_memory()  # of a model that the workers have too
+        committer = LabelCommitter(writer, state, rejected, report)
+        jobs = list_jobs(committer)
+        run_work(work, jobs, committer.take_done, engine=engine, workers=workers)
+    shutil.rmtree(kept, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another split is being labelled
+        (folder / STATE).rmdir()
 
 
-def read_usable(dataset: Dataset, index: int, rejected: Rejected) -> Usable | None:
-    """A sample and its picture; None, and the reason noted, where they cannot be read."""
-    found = use_sample(dataset, index, _with_picture)
-    if isinstance(found, Rejection):
-        rejected.note(found)
-        return None
-    return found
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def _with_picture(sample: Sample) -> Usable:
-    return sample, sample_picture(sample)
+class LabelCommitter:
+    """Moves finished slices into the writer, in the dataset's order, whichever was done first."""
 
+    def __init__(
+        self, writer: LabelWriter, state: Path, rejected: Rejected, report: Report
+    ) -> None:
+        self.writer, self.state = writer, state
+        self.total = len(writer.dataset)
+        self.next = writer.done // SLICE_IMAGES  # those before are in whole shards
+        self._waiting: set[int] = set()
+        self._kept: list[int] = []  # slices whose parts are still there
+        self._rejected, self._report = rejected, report
+        self._alone = Lock()  # slices that a former run left come from the list of jobs
+        self._report(Progress("images", writer.done, self.total))
 
-def first_usable(dataset: Dataset, count: int, rejected: Rejected) -> list[Usable]:
-    """The first samples that can be read. Raises ConfigError where none of many can."""
-    tried = range(min(2 * count, len(dataset)))
-    opened = usable_samples(dataset, _with_picture, rejected.note, indices=tried)
-    found = [one for _, one in islice(opened, count)]
-    if not found:
+    def take_done(self, number: int) -> None:
+        """Note that a slice is done; commit it, and those that waited for it."""
+        with self._alone:
+            self._waiting.add(number)
+            while self.next in self._waiting:
+                self._waiting.remove(self.next)
+                self._commit(self.next)
+                self.next += 1
+
+    def _commit(self, number: int) -> None:
+        there = self.writer.done - number * SLICE_IMAGES  # of a former run, in a whole shard
+        rows = read_part(self.state, number).rows
+        self._check_labeller(rows, number)
+        for row in islice(rows, max(0, there), None):
+            if isinstance(row, Rejection):
+                self._rejected.note(row)
+                row = PatchWords([], [])
+            self.writer.add(row.words, row.scores)
+        self._kept.append(number)
+        while self._kept and (self._kept[0] + 1) * SLICE_IMAGES <= self.writer.whole:
+            part_path(self.state, self._kept.pop(0)).unlink(missing_ok=True)
+        self._report(Progress("images", self.writer.done, self.total))
+
+    def _check_labeller(self, rows: list[PatchWords | Rejection], number: int) -> None:
+        """Raises ConfigError where the labeller failed on all of the first images: not theirs is
+        the fault."""
+        failed = [r for r in rows if isinstance(r, Rejection) and r.reason.startswith(FAILED)]
+        if self.writer.done or len(failed) < len(rows):
+            return
+        part_path(self.state, number).unlink()  # to be made again
         raise ConfigError(
-            "no image of the dataset can be read",
-            where=str(dataset.folder),
-            fix=f"The reasons are in {rejected.path}.",
+            f"{failed[0].reason} on each of the first {len(failed)} images",
+            got=failed[0].detail,
+            where="labeller",
         )
-    return found
 
 
-def _label_batch(labeller: Labeller, opened: Sequence[Usable | None]) -> list[PatchWords]:
-    there = [one for one in opened if one is not None]
-    samples, pictures = [s for s, _ in there], [p for _, p in there]
-    made = iter(labeller.label(samples, pictures) if there else [])
-    return [PatchWords([], []) if one is None else next(made) for one in opened]
+def list_jobs(committer: LabelCommitter) -> Iterator[SliceJob]:
+    """The slices that are to be made; those that a former run left go to the committer."""
+    total = committer.total
+    for number in range(committer.next, -(-total // SLICE_IMAGES)):
+        if part_path(committer.state, number).is_file():
+            committer.take_done(number)
+        else:
+            start = number * SLICE_IMAGES
+            yield SliceJob(number, tuple(range(start, min(start + SLICE_IMAGES, total))))

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from diglot.config.ranges import PositiveInt, check_ranges
 from diglot.config.read import expand_home
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 from diglot.synth.patch_labels.calibration import fit_calibration
-from diglot.synth.patch_labels.run import first_usable
+from diglot.synth.patch_labels.usable import first_usable
 from diglot.synth.patch_labels.word_labeller import WordLabeller
 from diglot.synth.words.listed import Listed
 from diglot.synth.words.word_list import read_word_list
@@ -45,11 +43,6 @@ class NearestWordsConfig:
 def read_words(config: NearestWordsConfig) -> Listed | None:
     """The word list, if one is given. Raises ConfigError where it cannot be read."""
     return None if config.words is None else Listed(read_word_list(Path(config.words)))
-
-
-def choose_device() -> torch.device:
-    """The GPU, if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def calibrate_labeller(

@@ -7,10 +7,10 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
+from diglot.synth.device import find_device
 from diglot.synth.patch_labels.labellers._nearest_words import (
     NearestWordsConfig,
     calibrate_labeller,
-    choose_device,
     read_words,
 )
 from diglot.synth.patch_labels.towers import Family, Patch, load_towers
@@ -55,7 +55,7 @@ def label_by_towers(
     towers = load_towers(
         family, path, revision=config.revision, template=config.template, patch=config.patch
     )
-    towers.model.to(choose_device())
+    towers.model.to(find_device())
     key = f"{path} {config.revision} {towers.encoder.revision} {config.template}"
     key += " lower-cased" if towers.lower_case else ""
     vectors = WordVectors(folder / "vectors", listed, towers.width, key=key)

@@ -21,10 +21,10 @@ from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected
 from diglot.embedded.imagenet_names import imagenet_names
 from diglot.models.encoders import efficientnet_lite0
+from diglot.synth.device import find_device
 from diglot.synth.patch_labels.labellers._nearest_words import (
     NearestWordsConfig,
     calibrate_labeller,
-    choose_device,
     read_words,
 )
 from diglot.synth.patch_labels.word_labeller import WordLabeller
@@ -46,8 +46,8 @@ def build(
 ) -> WordLabeller:
     """The labeller. Raises ConfigError where no word of the list names a class."""
     pair = EmbeddedTowers(known=read_words(config), image_px=config.image_px)
-    pair.encoder.to(choose_device())
-    vectors = pair.vectors().to(choose_device())
+    pair.encoder.to(find_device())
+    vectors = pair.vectors().to(find_device())
     labeller = WordLabeller(
         encoder=pair.encoder,
         patches=pair.patches,
