@@ -1,5 +1,6 @@
 """The settings of the law's Table 1 as they are bundled, on tiny towers of the same classes."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from diglot.models.encoders._tower import CLIP_MEAN, HALF
 from diglot.models.language import load_language
 from diglot.select.paper_data import paper_law
 from diglot.select.settings import build_setting, check_settings, read_settings, refused_settings
+from tests.models.encoders.tiny_diffusion import save_pipeline
 from tests.tiny_folders import save_language
 
 NAME = "select/law_settings"
@@ -40,6 +42,23 @@ REPOSITORIES: dict[str, tuple[Any, Any, int, int]] = {
     "google/siglip-large-patch16-256": (SiglipVisionConfig, SiglipVisionModel, 16, 256),
     "google/siglip2-large-patch16-256": (SiglipVisionConfig, SiglipVisionModel, 16, 256),
     "facebook/dinov2-large": (Dinov2Config, Dinov2Model, 14, 518),
+}
+# repository -> pipeline, and the levels of its VAE and U-Net as they are
+PIPELINES = {
+    "facebook/DiT-XL-2-512": ("DiTPipeline", (4, 0)),
+    "stabilityai/stable-diffusion-xl-base-1.0": ("StableDiffusionXLPipeline", (4, 3)),
+    "stabilityai/stable-diffusion-3-medium-diffusers": ("StableDiffusion3Pipeline", (4, 0)),
+    "stabilityai/stable-diffusion-2-1": ("StableDiffusionPipeline", (4, 4)),
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": ("StableDiffusionPipeline", (4, 4)),
+    "lambdalabs/sd-image-variations-diffusers": ("StableDiffusionImageVariationPipeline", (4, 4)),
+}
+DIFFUSION_TOKENS = {
+    "DiT": 1024,
+    "SDXL": 1024,
+    "SD3": 1024,
+    "SD2.1": 576,
+    "SD1.5": 576,
+    "SDim": 576,
 }
 TOKENS = {
     "CLIP@336": 576,
@@ -61,7 +80,18 @@ def swap_paths(value: Any, root: Path) -> Any:
         return {key: swap_paths(inner, root) for key, inner in value.items()}
     if isinstance(value, list):
         return [swap_paths(inner, root) for inner in value]
-    return str(root / value) if value in REPOSITORIES else value
+    return str(root / value) if value in (*REPOSITORIES, *PIPELINES) else value
+
+
+def read_bundled(root: Path, labels: Iterable[str]) -> Any:
+    """These of the bundled settings, on the folders below `root`."""
+    save_language(root / "language")
+    bundled = yaml.safe_load(find_recipe(NAME).read_text("utf-8"))
+    chosen = {label: bundled[label] for label in labels}
+    (root / "settings.yaml").write_text(yaml.safe_dump(swap_paths(chosen, root)))
+    (root / "recipe.yaml").write_text(RECIPE.format(language=root / "language"))
+    places = {"data": root / "data", "split": "train", "out": root / "out", "features": root}
+    return read_settings(str(root / "settings.yaml"), str(root / "recipe.yaml"), **places)
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +100,35 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
     for repository, (config, model, patch, side) in REPOSITORIES.items():
         tower: PreTrainedModel = model(config(patch_size=patch, image_size=side, **SIZES))
         tower.save_pretrained(root / repository)
-    save_language(root / "language")
-    bundled = yaml.safe_load(find_recipe(NAME).read_text("utf-8"))
-    (root / "settings.yaml").write_text(yaml.safe_dump(swap_paths(bundled, root)))
-    (root / "recipe.yaml").write_text(RECIPE.format(language=root / "language"))
-    places = {"data": root / "data", "split": "train", "out": root / "out", "features": root}
-    return read_settings(str(root / "settings.yaml"), str(root / "recipe.yaml"), **places)
+    return read_bundled(root, TOKENS)
 
 
 def test_labels_and_resolutions_are_the_tables() -> None:
     law, bundled = paper_law(), yaml.safe_load(find_recipe(NAME).read_text("utf-8"))
     assert list(bundled) == list(law.settings)
-    refused = refused_settings(NAME)
+    assert refused_settings(NAME) == {}
     printed = yaml.safe_load((files("diglot.select") / "data" / "law.yaml").read_text("utf-8"))
     resolutions = {row["setting"]: row["resolution_px"] for row in printed["settings"]}
     families = dict(zip(law.settings, law.families, strict=True))
-    assert set(refused) == {label for label, family in families.items() if family == "diffusion"}
-    assert all("no diffusion encoder" in reason for reason in refused.values())
+    assert set(DIFFUSION_TOKENS) == {k for k, family in families.items() if family == "diffusion"}
     for label, entry in bundled.items():
-        if label not in refused:
-            parts = entry["encoder"].get("encoders") or [entry["encoder"]]
-            assert {part["layer"] for part in parts} == {"last"}
-            sides = {entry["preprocess"]["image_px"], *(part["image_px"] for part in parts)}
-            assert sides == {resolutions[label]}
+        parts = entry["encoder"].get("encoders") or [entry["encoder"]]
+        layer = None if label in DIFFUSION_TOKENS else "last"
+        assert {part.get("layer") for part in parts} == {layer}
+        sides = {entry["preprocess"]["image_px"], *(part["image_px"] for part in parts)}
+        assert sides == {resolutions[label]}
+
+
+@pytest.mark.slow
+def test_every_diffusion_setting_builds_with_its_grid(tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    for repository, (kind, levels) in PIPELINES.items():
+        save_pipeline(kind, tmp_path / repository, levels=levels)
+    settings = read_bundled(tmp_path, DIFFUSION_TOKENS)
+    language = load_language(settings[0].stage.model.language)
+    labels = [setting.label for setting in settings]
+    counts = check_settings(settings, language)
+    assert dict(zip(labels, counts, strict=True)) == DIFFUSION_TOKENS
 
 
 def test_every_setting_builds_with_the_tables_grid(settings: Any) -> None:
