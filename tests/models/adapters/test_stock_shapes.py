@@ -21,11 +21,11 @@ from tests.models.export.test_export import export, make
 SHAPES = 200
 
 
-def drawn_images(*, longest: int = 6) -> list[Image.Image]:
+def drawn_images(*, most_aspect: int = 6) -> list[Image.Image]:
     """Noise of random sides of 1 to 150 px, none longer than so many times its short side."""
     rng = np.random.default_rng(11)
     sizes = (tuple(map(int, rng.integers(1, 150, 2))) for _ in range(4 * SHAPES))
-    kept = [size for size in sizes if max(size) <= longest * min(size)][:SHAPES]
+    kept = [size for size in sizes if max(size) <= most_aspect * min(size)][:SHAPES]
     assert len(kept) == SHAPES
     return [Image.fromarray(rng.integers(0, 256, (*s, 3), dtype=np.uint8)) for s in kept]
 
@@ -85,7 +85,7 @@ def test_naflex_is_siglip2s(patch_px: int, most: int) -> None:
     processor: Any = Siglip2ImageProcessorPil(patch_size=patch_px, max_num_patches=most)
     preprocess = Preprocess(mode="naflex", min_pixels=1, max_pixels=most * patch_px**2)
     encoder = SimpleNamespace(mean=(0.5,) * 3, std=(0.5,) * 3, resample="bilinear")
-    for image in drawn_images(longest=150):
+    for image in drawn_images(most_aspect=150):
         grid = preprocess.token_grid((image.height, image.width), patch_px=patch_px)
         inputs = processor(image, return_tensors="np")
         assert grid.views[0].grid_hw == tuple(inputs["spatial_shapes"][0]), image.size
@@ -99,7 +99,7 @@ def test_naflex_is_siglip2s(patch_px: int, most: int) -> None:
 @pytest.mark.parametrize("unshuffle", [1, 2])
 def test_naflex_keeps_its_bound(unshuffle: int) -> None:
     preprocess = Preprocess(mode="naflex", min_pixels=1, max_pixels=64 * 8**2)
-    for image in drawn_images(longest=150):
+    for image in drawn_images(most_aspect=150):
         shape = (image.height, image.width)
         rows, columns = (
             preprocess.token_grid(shape, patch_px=8, unshuffle=unshuffle).views[0].grid_hw
