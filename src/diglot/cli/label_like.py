@@ -8,7 +8,15 @@ from diglot.core.preprocess import Preprocess
 from diglot.synth.patch_labels.config import LabellerPart
 from diglot.synth.patch_labels.labeller import Labeller
 from diglot.synth.patch_labels.labellers._nearest_words import OneView
-from diglot.train.config import merge_stage, stage_config
+from diglot.train.config import StageConfig, merge_stage, stage_config
+
+
+def stage_of_recipes(recipes: list[str]) -> StageConfig:
+    """The stage of these recipes, later ones over earlier. Raises ConfigError for a wrong one."""
+    settings: Any = {}
+    for name in recipes:
+        settings = merge_stage(settings, read_recipe(name, option="--like"))
+    return stage_config({**settings, "data": "data", "out": "out"}, where="like")
 
 
 def view_of_stage(recipes: list[str]) -> Preprocess:
@@ -16,10 +24,7 @@ def view_of_stage(recipes: list[str]) -> Preprocess:
 
     Raises ConfigError for a recipe that is wrong, and for a stage with several views an image.
     """
-    settings: Any = {}
-    for name in recipes:
-        settings = merge_stage(settings, read_recipe(name, option="--like"))
-    model = stage_config({**settings, "data": "data", "out": "out"}, where="like").model
+    model = stage_of_recipes(recipes).model
     side = getattr(model.encoder.config, "image_px", None)
     view = model.preprocess or (Preprocess(image_px=side) if side else None)
     if view is None:

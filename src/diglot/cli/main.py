@@ -28,6 +28,7 @@ VERBS = {
     "check": "what of a dataset training would trip on",
     "words": "the list of words of a dataset's captions",
     "label": "words for the patches of every image of a dataset",
+    "features": "a frozen encoder's features of a dataset, before training",
     "train": "train a projector (or more) by a recipe",
     "chat": "ask a checkpoint about a picture",
     "export": "a checkpoint as a folder that stock transformers loads",

@@ -13,7 +13,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -124,7 +124,7 @@ class FeatureCache:
         """
         grids = [self._grids[size] for size in self.dataset.sizes_hw[index]]
         if self._read_state(index) != DONE or None in grids:
-            self._open_pictures(index)  # raises again what is wrong with it
+            self.open_pictures(index)  # raises again what is wrong with it
             raise DataError(
                 "no features of its image", where=f"sample {self.dataset.ids[index]!r}, images"
             )
@@ -161,19 +161,12 @@ class FeatureCache:
             self._encode_missing(chunk, encode, rejected)
             yield len(chunk)
 
-    def _open_pictures(self, index: int) -> list[Image.Image]:
-        """The pictures to encode. Raises DataError for one that cannot be, or has no grid."""
-        sample = self.dataset[index]
-        for size_hw in sample.sizes_hw:
-            self.spec.grid_of(size_hw)
-        return sample_pictures(sample)
-
     def _encode_missing(self, indices: list[int], encode: Encode, rejected: Notes) -> None:
         features, marks = self._open_maps()
         pictures: dict[int, list[Image.Image]] = {}
         for index in indices:
             try:
-                pictures[index] = self._open_pictures(index)
+                pictures[index] = self.open_pictures(index)
             except DataError as error:
                 rejected.note(rejection_of(self.dataset.ids[index] or f"#{index}", error))
                 self._set_mark(index, REJECTED)
@@ -187,6 +180,38 @@ class FeatureCache:
         features.flush()  # type: ignore[attr-defined]  # rows first, then the mark that they are there
         for index in pictures:
             self._set_mark(index, DONE)
+        marks.flush()  # type: ignore[attr-defined]
+
+    def open_pictures(self, index: int) -> list[Image.Image]:
+        """The pictures to encode. Raises DataError for one that cannot be, or has no grid."""
+        sample = self.dataset[index]
+        for size_hw in sample.sizes_hw:
+            self.spec.grid_of(size_hw)
+        return sample_pictures(sample)
+
+    def write_rows(self, rows: Mapping[int, np.ndarray]) -> dict[int, int]:
+        """Write the features (rows, E) of samples, unmarked; checksums once they are on the disk.
+
+        Several processes, on several machines, may write those of different samples.
+        """
+        checksums = {}
+        with open(self._features_file, "r+b") as file:
+            for index, features in rows.items():
+                kept = features.astype(self.spec.dtype).tobytes()
+                file.seek(int(self._starts[index]) * self._row_bytes)
+                file.write(kept)
+                checksums[index] = zlib.crc32(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        return checksums
+
+    def mark_written(self, checksums: Mapping[int, int], rejected: Iterable[int]) -> None:
+        """Mark samples that `write_rows` wrote, and those that were rejected."""
+        marks = self._open_maps()[1]
+        for index, checksum in checksums.items():
+            marks[index] = _make_mark(index, DONE, checksum)
+        for index in rejected:
+            self._set_mark(index, REJECTED)
         marks.flush()  # type: ignore[attr-defined]
 
     def make_room(self) -> None:

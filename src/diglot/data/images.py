@@ -123,7 +123,7 @@ def _open_image(image: bytes | Path, *, max_pixels: int, where: str) -> Iterator
         raise DataError("no such picture file", where=where or None) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
         raise DataError(
-            f"picture cannot be read ({type(error).__name__}: {error})", where=where or None
+            "picture cannot be read", got=f"{type(error).__name__}: {error}", where=where or None
         ) from error
 
 

@@ -92,7 +92,7 @@ def _image_bytes(image: Picture, *, where: str) -> bytes:
     try:
         return image.read_bytes()
     except OSError as error:
-        raise DataError(f"picture cannot be read ({error})", where=where) from error
+        raise DataError("picture cannot be read", got=str(error), where=where) from error
 
 
 def _region_row(region: Region) -> dict[str, Any]:

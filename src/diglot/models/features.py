@@ -33,13 +33,7 @@ def open_features(
     Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
     has no room.
     """
-    spec = FeatureSpec(
-        key=feature_key(vlm),
-        grid_of=vlm.processor.feature_grid,
-        width=vlm.encoder.width,
-        dtype=config.dtype,
-    )
-    cache = FeatureCache(Path(config.folder), dataset, spec)
+    cache = name_cache(vlm, dataset, config)
     total = len(dataset) if first is None else min(first, len(dataset))
     missing = len(cache.missing(total))
     done, size_gb = total - missing, cache.size_bytes / 1e9
@@ -57,6 +51,17 @@ def open_features(
     if accelerator:
         accelerator.wait_for_everyone()
     return cache
+
+
+def name_cache(vlm: VLM, dataset: Dataset, config: FeaturesConfig) -> FeatureCache:
+    """The cache of a dataset's features, whether they are there or not."""
+    spec = FeatureSpec(
+        key=feature_key(vlm),
+        grid_of=vlm.processor.feature_grid,
+        width=vlm.encoder.width,
+        dtype=config.dtype,
+    )
+    return FeatureCache(Path(config.folder), dataset, spec)
 
 
 def _rank_and_world(accelerator: Accelerator | None) -> tuple[int, int]:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
 
-from diglot.models.vlm import VLM
+from diglot.models.processor import Processor
+from diglot.models.vlm import VLM, map_by_shape
 
 
 def picture_views(vlm: VLM, picture: Image.Image) -> tuple[torch.Tensor, ...]:
@@ -15,12 +17,19 @@ def picture_views(vlm: VLM, picture: Image.Image) -> tuple[torch.Tensor, ...]:
     return vlm.processor.picture_views(picture)
 
 
-@torch.no_grad()
 def encode_pictures(vlm: VLM, pictures: Sequence[Image.Image]) -> list[list[torch.Tensor]]:
     """Features (h, w, E) of every view of each picture, on the CPU."""
-    views = [picture_views(vlm, picture) for picture in pictures]
-    device = next(vlm.encoder.parameters()).device
-    flat = vlm.features([view.to(device) for picture in views for view in picture])
+    return encode_by(vlm.encoder, vlm.processor, pictures)
+
+
+@torch.no_grad()
+def encode_by(
+    encoder: Any, processor: Processor, pictures: Sequence[Image.Image]
+) -> list[list[torch.Tensor]]:
+    """`encode_pictures` by an encoder alone, without a language model."""
+    views = [processor.picture_views(picture) for picture in pictures]
+    device = next(encoder.parameters()).device
+    flat = map_by_shape(encoder, [view.to(device) for picture in views for view in picture])
     features = iter([f.cpu() for f in flat])
     return [[next(features) for _ in picture] for picture in views]
 

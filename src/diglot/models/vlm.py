@@ -68,7 +68,7 @@ class VLM(nn.Module):
 
     def features(self, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Encoder features (h, w, E) of each view; views of one shape run as one batch."""
-        return _map_by_shape(self.encoder, pixels)
+        return map_by_shape(self.encoder, pixels)
 
     def project(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
         """Visual tokens (N, D) of all views, stacked in order, row-major within a view."""
@@ -79,7 +79,7 @@ class VLM(nn.Module):
             return torch.zeros(
                 0, self.language.width, device=self.language.input_embeddings.weight.device
             )
-        tokens = _map_by_shape(lambda features_VhwE: self.projector(features_VhwE.to(dtype)), views)
+        tokens = map_by_shape(lambda features_VhwE: self.projector(features_VhwE.to(dtype)), views)
         return torch.cat([tokens_rcD.flatten(0, 1) for tokens_rcD in tokens])
 
     def visual_tokens(self, batch: Batch) -> torch.Tensor:
@@ -187,6 +187,11 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
     return vlm
 
 
+def build_encoder(config: VLMConfig) -> Any:
+    """The encoder alone, as `build_vlm` has it. Raises ConfigError where it cannot be loaded."""
+    return build_vlm(config).encoder if config.stock else config.encoder.build()
+
+
 def _stock_vlm(config: VLMConfig) -> VLM:
     """A stock model's own parts, in the language model's dtype."""
     assert config.stock is not None
@@ -218,7 +223,7 @@ def _check_parts(vlm: VLM) -> None:
     check_projector(vlm.projector, view, encoder_width=vlm.encoder.width, width=width)
 
 
-def _map_by_shape(
+def map_by_shape(
     function: Callable[[torch.Tensor], torch.Tensor], inputs: Sequence[torch.Tensor]
 ) -> list[torch.Tensor]:
     """A function of stacked inputs, applied to those of one shape together; results in order."""

@@ -140,10 +140,9 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_run_by_workers_killed_at_random_moments_equals_an_unbroken_one(tmp_path: Path) -> None:
     data, rng = write_data(tmp_path), random.Random(0)
-    label(data, tmp_path / "whole")
 
-    def run_for(after_s: float) -> bool:
-        command = [sys.executable, "-c", KILLED, str(data), str(tmp_path / "cut")]
+    def run_for(after_s: float, out: str = "cut") -> bool:
+        command = [sys.executable, "-c", KILLED, str(data), str(tmp_path / out)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             return process.wait(after_s) == 0
@@ -152,8 +151,11 @@ def test_a_run_by_workers_killed_at_random_moments_equals_an_unbroken_one(tmp_pa
             process.wait()
             return False
 
-    kills, began_s = 0, time.monotonic()
-    while not run_for(rng.uniform(4.0, 8.0) + kills):
-        kills += 1
-        assert time.monotonic() - began_s < 900
+    began_s = time.monotonic()
+    assert run_for(600.0, "whole")
+    took_s = time.monotonic() - began_s
+    for _ in range(5):
+        run_for(rng.uniform(0.4, 1.0) * took_s)
+    while not run_for(600.0):
+        pass
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

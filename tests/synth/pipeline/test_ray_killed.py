@@ -74,7 +74,7 @@ def test_actors_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None
 
 
 def test_the_driver_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None:
-    """The actors go with it; the same call again goes on."""
+    """Its actors die with it; the same call again resumes."""
     rng, pids, kills = random.Random(1), tmp_path / "pids", 0
     while kills < 4:
         known = len(read_pids(pids))

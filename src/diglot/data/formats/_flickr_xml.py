@@ -21,7 +21,7 @@ def read_annotation(content: bytes) -> tuple[SizeHW, dict[str, list[Box]]]:
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
-        raise DataError(f"not XML ({error})") from error
+        raise DataError("not XML", got=str(error)) from error
     boxes: dict[str, list[Box]] = {}
     for found in root.iterfind("object"):
         box = found.find("bndbox")

@@ -69,7 +69,7 @@ def parse_caption(content: bytes, name: str) -> str:
         fields = json.loads(text)
         caption = fields.get("caption", fields.get("text")) if isinstance(fields, dict) else None
     except ValueError as error:
-        raise DataError(f"the caption cannot be read ({error})", where=name) from error
+        raise DataError("the caption cannot be read", got=str(error), where=name) from error
     if not isinstance(caption, str):
         raise DataError("no caption in the file", expected='{"caption": "..."}', where=name)
     return " ".join(caption.split())
