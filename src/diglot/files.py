@@ -349,3 +349,33 @@ def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ())
             where=str(folder),
             fix="Choose another folder.",
         )
+
+
+OWNER = ".made_by"
+
+
+def claim_folder(
+    folder: Path, command: str, *, known: Collection[str] = (), beside: Collection[str] = ()
+) -> None:
+    """Make a folder the command's own, if it is new, empty or was so before; missing ones are made.
+
+    `known` are files by which a folder of an earlier version is known. Raises ConfigError for a
+    file, and for a folder of another command or with files of others; `beside` names what may be
+    there all the same.
+    """
+    owner = folder / OWNER
+    made_by = owner.read_text("utf-8", "replace").strip() if owner.is_file() else ""
+    if made_by and made_by != command:
+        raise ConfigError(
+            "the folder is not of this command",
+            expected=f"a folder of diglot {command}",
+            got=f"one of diglot {made_by}",
+            where=str(folder),
+            fix="Choose another folder.",
+        )
+    if not made_by and not any((folder / name).exists() for name in known):
+        check_own_folder(folder, marker=OWNER, beside=beside)
+    with check_writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not made_by:
+            replace_text(owner, f"{command}\n")

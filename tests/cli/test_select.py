@@ -51,7 +51,7 @@ def test_paper_writes_figures_and_results(tmp_path, capsys):
     out = tmp_path / "results.json"
     more = tmp_path / "details.json"
     run("paper", "--runs", 3, "--out", tmp_path / "out", "--json", out, "--details", more)
-    drawn = sorted(path.name for path in (tmp_path / "out").iterdir())
+    drawn = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
     assert drawn == [f"figure_{n}.{kind}" for n in (10, 2, 5) for kind in ("png", "svg")]
     assert set(json.loads(out.read_text(encoding="utf-8"))) == {"fits", "recall"}
     assert "new_settings" in json.loads(more.read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ MISTAKES = {
         ("fit", "scores.csv", "--results", "mmbench", "--columns", "A,mmbench")
     ],
     "the header is a single cell": [("fit", "semicolons.csv", "--results", "mmbench")],
-    "scores.csv/a.png: cannot write": [
+    "scores.csv/a.png: no file can be written here": [
         ("fit", "scores.csv", "--results", "mmbench", "--plot", "scores.csv/a.png")
     ],
     "the scores are the same for every setting": [

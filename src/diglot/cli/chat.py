@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 from diglot.config.ranges import PositiveInt
 
 
@@ -14,7 +14,7 @@ def chat(
     point: str | None = None,
     map: OutFile | None = None,
     max_tokens: PositiveInt = 64,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Ask a checkpoint, of `diglot train` or a stock one, about a picture.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 from diglot.config.ranges import Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
@@ -29,7 +29,7 @@ def check(
     drop_duplicates: bool = False,
     strict: bool = False,
     workers: Workers | None = None,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Read a whole dataset and report every fault of every record.
 

@@ -14,10 +14,10 @@ from rich.console import Console
 from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DataError
-from diglot.files import replace_text
+from diglot.files import claim_folder, replace_text
 from diglot.measure.config import MeasurePart
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage
@@ -40,12 +40,13 @@ def compare(**settings: Any) -> None:
     """
     from diglot.studies.compare.study import open_study  # slow to load: not for --help
 
-    json: OutFile | None = settings.pop("json")
+    json: OutJson | None = settings.pop("json")
     report_only: bool = settings.pop("report_only")
     study = open_study(CompareConfig(**settings))
     if report_only:
         results = study.write()
     else:
+        claim_folder(study.out, "compare", known=("results.json", "runs"))
         with show_progress() as report:
             results = study.run(report)
     _show_files(study.out, results)
@@ -85,7 +86,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="train nothing: table and page as of now",
     )
     parser.add_argument(
-        "--json", type=OutFile | None, default=None, help="also write the results to this file"
+        "--json", type=OutJson | None, default=None, help="also write the results to this file"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.data.format import OURS, FormatPart
 
 
@@ -19,7 +19,7 @@ def convert(
     images: Path | None = None,
     split: str = "train",
     options: dict[str, Any] | None = None,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Convert a dataset from one format to another, record by record.
 

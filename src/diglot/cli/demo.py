@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 
 
 def demo(
@@ -12,7 +12,7 @@ def demo(
     study: Literal["objectives", "projectors"] = "objectives",
     out: Path = Path("runs/demo"),
     seed: int = 0,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Train one projector by image caption and one by code-switching, and compare what they see.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.text_scenes.config import TextScenesConfig
@@ -49,7 +49,7 @@ def evaluate(
     curve: OutFile | None = None,
     pictures: int = 64,
     seed: int = 0,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer.
 

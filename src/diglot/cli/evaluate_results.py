@@ -11,7 +11,7 @@ from rich.table import Table
 from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 from diglot.core.rng import check_seed
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
@@ -19,7 +19,7 @@ from diglot.evaluate.page_data import list_questions
 from diglot.evaluate.question_scenes import Questions, SceneKind
 from diglot.evaluate.run import Evaluated
 from diglot.evaluate.tables import write_csv
-from diglot.files import write_json
+from diglot.files import claim_folder, write_json
 from diglot.report.answers_page import write_answers_page
 from diglot.report.checkpoint_curve import write_checkpoint_curve
 from diglot.report.thumbnails import jpeg_uri
@@ -49,7 +49,7 @@ def run_evaluate(
     curve: OutFile | None,
     pictures: int,
     seed: int,
-    json: OutFile | None,
+    json: OutJson | None,
 ) -> None:
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer."""
     began = time.perf_counter()
@@ -60,6 +60,7 @@ def run_evaluate(
     questions = Questions(
         data=data, split=split, count=count, scene=scene, seed=seed, kind=kind, text=text
     )
+    claim_folder(out, "evaluate", known=("benchmark", "answers", "results.csv"))
     console = Console()
     with show_progress() as report:
         done = run_plan(plan, questions, ask, lmms, out, report)

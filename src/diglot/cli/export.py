@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from diglot.config.parts import known_parts
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 
 HERE = "out"  # --check without a folder: the one just written
 
@@ -21,7 +21,7 @@ def export(
     check: str | None,
     images: list[Path],
     list: str | None,
-    json: OutFile | None,
+    json: OutJson | None,
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more.
 
@@ -93,5 +93,5 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--list", default=None, help="a recipe or checkpoint: which containers can hold it"
     )
     parser.add_argument(
-        "--json", type=OutFile | None, default=None, help="write the result here too"
+        "--json", type=OutJson | None, default=None, help="write the result here too"
     )

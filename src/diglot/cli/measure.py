@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.measure.config import MeasureConfig, MeasurePart, every_measure, merge_measures
 
 _MEASURE = every_measure()
@@ -17,7 +17,7 @@ def measure(
     checkpoint: Path,
     *,
     data: Path,
-    json: OutFile,
+    json: OutJson,
     split: str = "test",
     train_split: str | None = None,
     samples: int | None = None,

@@ -6,7 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutPage
+from diglot.files import claim_folder
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
 from diglot.report.results import MeasureFile, join_results, read_result
@@ -24,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def report(
     results: list[Path],
     *,
-    out: OutFile,
+    out: OutPage,
     title: str = "Alignment of checkpoints",
     files: Path | None = None,
 ) -> None:
@@ -49,6 +50,8 @@ def report(
         title: Heading of the page.
         files: A folder for every figure as SVG and PNG, and all numbers as JSON and CSV.
     """
+    if files is not None:
+        claim_folder(files, "report --files")
     command = shlex.join(["diglot", "report", *(str(path) for path in results), "--out", str(out)])
     records = [_read_record(path) for path in results]
     data = join_results(records, title=title, command=command)

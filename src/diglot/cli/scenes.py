@@ -7,7 +7,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 
 from diglot.cli.verb import parse_arguments
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
 from diglot.synth.text_scenes.config import TextScenesConfig
@@ -30,7 +30,7 @@ def scenes(
     fonts: Path | None = None,
     instruct: bool = False,
     questions: QuestionsConfig = _QUESTIONS,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Compose scenes of known objects, with boxes, masks and captions that are exact.
 

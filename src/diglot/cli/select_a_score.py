@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 
 
 def a_score(
@@ -20,7 +20,7 @@ def a_score(
     pairs: Path | None = None,
     features: Path | None = None,
     seed: int = 0,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """The A score: log-likelihood per caption token, behind each encoder's projected images.
 

@@ -13,7 +13,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
-from diglot.files import replace_text, write_json
+from diglot.files import claim_folder, replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import Captions, choose_captions
 from diglot.measure.correspondence.run import open_pairs
@@ -51,6 +51,7 @@ def run_a_score(
     config = AScoreConfig(
         images=images, average=average, end=end, frame=_find_frame(tried), seed=seed
     )
+    claim_folder(out, "select a-score", known=("scores.csv",))
     language = load_language(tried[0].stage.model.language)
     with show_progress() as report:
         found = pairs and open_pairs(pairs, PAPER, Rejected(out / "pairs.jsonl"), report)

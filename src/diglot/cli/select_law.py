@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 
 
 def paper(
@@ -11,8 +11,8 @@ def paper(
     runs: int = 1000,
     seed: int = 0,
     choose: bool = False,
-    json: OutFile | None = None,
-    details: Path | None = None,
+    json: OutJson | None = None,
+    details: OutJson | None = None,
 ) -> None:
     """Repeat "Law of Vision Representation in MLLMs" from its printed scores, and compare policies.
 
@@ -44,8 +44,8 @@ def fit(
     results: str,
     columns: str | tuple[str, ...] = ("A", "C"),
     degree: int = 2,
-    plot: Path | None = None,
-    json: OutFile | None = None,
+    plot: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Fit results as a polynomial of scores, beside the baselines, with leave-one-out R².
 
@@ -79,7 +79,7 @@ def plan(
     known: str | tuple[str, ...] = (),
     stop_below: float = 0.05,
     seed: int = 0,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop.
 

@@ -10,7 +10,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import rename_stages
 from diglot.core.rng import check_seed
-from diglot.files import write_json
+from diglot.files import claim_folder, write_json
 from diglot.report.figure_file import write_figure
 from diglot.select import figures, tables
 from diglot.select.choose import NEW, Choice, choose_for, stored_choice
@@ -37,6 +37,8 @@ def run_paper(
     if runs < 1:
         raise ConfigError("no runs", expected="at least 1", got=runs, where="--runs")
     check_seed(seed, where="--seed")
+    # the default folder is that of the features which other sub-verbs keep
+    claim_folder(out, "select paper", known=("figure_2.png",), beside=("features",))
     law, console = paper_law(), Console()
     choices = _take_choices(law, seed, choose, console)
     fits = table_2(law, seed=seed)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.data.spair import Split
 from diglot.measure.correspondence.config import (
     ALPHAS,
@@ -29,7 +29,7 @@ def c_score(
     first: int | None = None,
     features: Path = Path("runs/select/features"),
     seed: int = 0,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """The C score: the share of keypoints whose match in another picture is found (PCK@alpha).
 

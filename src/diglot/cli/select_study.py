@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.config.ranges import PositiveInt
 from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
@@ -26,7 +26,7 @@ def study(
     pairs: Path | None = None,
     sft: FineTuningConfig | None = None,
     evaluate: EvaluationConfig | None = None,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what.
 

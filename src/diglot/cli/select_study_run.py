@@ -10,7 +10,7 @@ from rich.table import Table
 from diglot.cli.progress import show_progress
 from diglot.cli.select_a_score_run import show_refused
 from diglot.core.errors import DataError
-from diglot.files import write_json
+from diglot.files import claim_folder, write_json
 from diglot.measure.config import MeasureConfig
 from diglot.select.predictions import FITS
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
@@ -37,6 +37,7 @@ def run_study(
     json: Path | None,
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what."""
+    claim_folder(out, "select study", known=("study.json", "scores.csv", "a", "c"))
     composes = data is None or pairs is None
     planned = EncoderStudy(
         out=out,

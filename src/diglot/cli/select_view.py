@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutPage
 from diglot.data.spair import Split
 
 
@@ -11,7 +11,7 @@ def view(
     pairs: Path,
     *,
     encoder: list[str | dict[str, Any]],
-    out: OutFile | None = None,
+    out: OutPage | None = None,
     files: Path | None = None,
     count: int = 4,
     points: int = 2,

@@ -15,6 +15,7 @@ from diglot.data.images import decode_image
 from diglot.data.pairs import Pair, PairImage
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
+from diglot.files import claim_folder
 from diglot.measure.checkpoint import default_device
 from diglot.measure.correspondence.config import CScoreConfig, MatchConfig
 from diglot.measure.correspondence.features import Features, Pictures
@@ -50,6 +51,8 @@ def run_view_pairs(
     """Make the page, and the files where they are wanted."""
     if min(count, points) < 1:
         raise ConfigError("nothing to show", expected="count and points of at least 1")
+    if files is not None:
+        claim_folder(files, "select view --files")
     settings = [split_parts(one) for one in encoder]
     config = CScoreConfig(alphas=(alpha,), upsample=upsample, split=split)
     rejected = Rejected(features / f"{pairs.resolve().name}.shown.rejected.jsonl")

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.models.config import EncoderPart, ProjectorPart
 from diglot.train.config import (
     PARTS,
@@ -39,7 +39,7 @@ def train(**settings: Any) -> None:
     """
     from diglot.cli.train_run import run_train, show_summary  # slow to load: not for --help
 
-    json: OutFile | None = settings.pop("json")
+    json: OutJson | None = settings.pop("json")
     dry_run: bool = settings.pop("dry_run")
     (show_summary if dry_run else run_train)(StageConfig(**settings), json)
 
@@ -58,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="build everything, show what the run would do, stop before step 0 and write nothing",
     )
     parser.add_argument(
-        "--json", type=OutFile | None, default=None, help="also write the losses to this file"
+        "--json", type=OutJson | None, default=None, help="also write the losses to this file"
     )
     add_part_help(parser, "objective", ObjectivePart)
     add_part_help(parser, "plus", ObjectivePart, under="plus.{name}")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutPage
 
 
 def view(
     source: Path,
-    out: OutFile | None = None,
+    out: OutPage | None = None,
     count: int = 24,
     seed: int = 0,
     split: str = "train",

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from diglot.cli.progress import show_progress
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutFile, OutJson
 from diglot.core.errors import ConfigError
 from diglot.files import replace_text
 
@@ -24,7 +24,7 @@ def words(
     common: str | None = None,
     min_count: int = 1,
     max_words: int | None = None,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Count the noun phrases, nouns and adjectives of captions, and write them as a list.
 

@@ -1,24 +1,68 @@
 """Paths of the command line that are checked when they are read, before any work is done."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from jsonargparse.typing import register_type
 
+from diglot.core.errors import ConfigError
 from diglot.files import check_writable_file
+
+# Files of models, datasets, labels, pairs, runs and comparisons, which no other output replaces.
+PARTS = {
+    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "model.safetensors.index.json", "adapter_config.json", "diglot_export.json"),
+    *("vlm.json", "lora.json", "environment.json", "finished.json", "metrics.jsonl"),
+    *("dataset.json", "labels.json", "calibration.json", "pairs.json", "pairs.jsonl"),
+    *("benchmark.json", "items.jsonl", "a_score.json", "c_score.json", "demo.json", "study.json"),
+}
 
 if TYPE_CHECKING:
     OutFile: TypeAlias = Path
+    OutJson: TypeAlias = Path
+    OutPage: TypeAlias = Path
 else:
 
     class OutFile(type(Path())):
         """A file that a verb writes in the end: that it can be written is known at the start."""
 
+        kinds: ClassVar = frozenset(
+            {".json", ".jsonl", ".html", ".csv", ".tsv", ".txt", ".png", ".svg", ".pdf", ""}
+        )
+        """Suffixes of files that may be replaced; a new file may have any."""
 
-def _read_out_file(text: str | Path) -> Path:
-    path = OutFile(Path(text).expanduser())
+    class OutJson(OutFile):
+        """The same for JSON."""
+
+        kinds: ClassVar = frozenset({".json", ""})
+
+    class OutPage(OutFile):
+        """The same for a page."""
+
+        kinds: ClassVar = frozenset({".html", ".htm", ""})
+
+
+def _read_out_file(text: str | Path, kind: type[Path]) -> Path:
+    path = kind(Path(text).expanduser())
     check_writable_file(path)
+    _check_own_file(path, kind.kinds)
     return path
 
 
-register_type(OutFile, deserializer=_read_out_file)
+def _check_own_file(path: Path, kinds: frozenset[str]) -> None:
+    """Raises ConfigError for a file that is there and is no earlier output of this kind."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    if path.name in PARTS or path.suffix.lower() not in kinds:
+        raise ConfigError(
+            "the file is there and is not of this command",
+            expected="a new file, or an earlier one of " + ", ".join(sorted(kinds - {""})),
+            where=str(path),
+            fix="Choose another name.",
+        )
+
+
+for _kind in (OutFile, OutJson, OutPage):
+    register_type(_kind, deserializer=partial(_read_out_file, kind=_kind))

@@ -145,7 +145,12 @@ def write_foreign(
     something in the folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError("the folder is not empty", where=str(folder), fix="Name a new one.")
+        raise ConfigError(
+            "the folder holds files that are not of this command",
+            expected="a new or empty folder",
+            where=str(folder),
+            fix="Name a new one.",
+        )
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -107,7 +107,10 @@ def refuse_occupied(out: Path) -> None:
     """Raises ConfigError where `out` holds anything but an earlier export."""
     if out.exists() and not (out / ORIGIN).exists() and (out.is_file() or any(out.iterdir())):
         raise ConfigError(
-            "the folder is there and holds no export", where=str(out), fix="Choose another --out."
+            "the folder holds files that are not of this command",
+            expected=f"a new or empty folder, or one with {ORIGIN}",
+            where=str(out),
+            fix="Choose another --out.",
         )
 
 
