@@ -26,7 +26,7 @@ from tests.tiny_folders import save_world, tiny_stage
 INPUTS = {"source", "images", "image", "checkpoint", "checkpoints", "results", "table", "labels"}
 INPUTS |= {"data", "pairs", "pictures", "fonts"}
 # Caches: what is in them is found by its digest's name, whatever stands beside.
-CACHES = {"features"}
+CACHES = {"features", "folder"}
 # Each verb with what it needs; OUT stands for what is tried, W for the world.
 REFUSED = "not of this command|made with other settings|no labels|no pairs"
 LAW = "--settings select/embedded_settings"
@@ -70,6 +70,7 @@ FILES = {
 }
 NEEDED = {  # of the verbs whose --json alone is tried
     "fetch": "--list",
+    "features": "W/data --like '[W/recipe.yaml]' --folder W/new/cache",
     "measure": "W/model --data W/data",
     "select plan": "W/law.csv --results r --budget 1",
     "select fit": "W/law.csv --results r",

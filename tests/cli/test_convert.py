@@ -74,7 +74,10 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
         ([gone, "--from", "coco", "--images", ".", "--out", out], "no such source"),
         ([here, "--from", "coco", "--images", ".", "--out", out], "not JSON"),
         ([here, "--out", out], "both formats are diglot"),
-        ([str(tmp_path / "data"), "--to", "coco", "--out", str(tmp_path / "full")], "not of this command"),
+        (
+            [str(tmp_path / "data"), "--to", "coco", "--out", str(tmp_path / "full")],
+            "not of this command",
+        ),
     ]:
         assert run_diglot("convert", *command) == 2
         assert words in capsys.readouterr().err

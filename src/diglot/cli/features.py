@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile
+from diglot.config.paths import OutJson
 from diglot.data.config import FeatureDtype
 from diglot.synth.config import EngineName
 
@@ -16,7 +16,7 @@ def features(
     split: str = "train",
     engine: EngineName = "local",
     workers: int | None = None,
-    json: OutFile | None = None,
+    json: OutJson | None = None,
 ) -> None:
     """Encode every image of a dataset once, into the cache that `features` of a recipe names.
 
