@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset
-from diglot.studies.tower.config import PicturesConfig, TowerConfig, TowerShape
+from diglot.studies.tower.config import PicturesConfig, TowerShape, TowerTrainingConfig
 from diglot.studies.tower.loss import LEAST_COVERAGE, cell_coverage, tower_losses
 from diglot.studies.tower.pictures import KnownObject
 from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
@@ -28,9 +28,9 @@ SHAPE = TowerShape(
 PICTURES = PicturesConfig(crowded=2, scenes=2, cells=(2, 2))
 
 
-def small(steps: int = 4, **given: object) -> TowerConfig:
+def small(steps: int = 4, **given: object) -> TowerTrainingConfig:
     settings = {"shape": SHAPE, "pictures": PICTURES, "steps": steps, "save_every": 2}
-    return TowerConfig(**{**settings, **given})  # pyright: ignore[reportArgumentType]
+    return TowerTrainingConfig(**{**settings, **given})  # pyright: ignore[reportArgumentType]
 
 
 def rows_of(folder: Path) -> list[dict]:

@@ -10,13 +10,13 @@ from diglot.config.parts import build_part
 from diglot.core.result import Estimate
 from diglot.data.records import open_dataset
 from diglot.files import write_json
-from diglot.studies.tower.config import TowerConfig
+from diglot.studies.tower.config import TowerTrainingConfig
 from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
 from diglot.studies.tower.train import TowerTraining
 from diglot.synth.patch_labels.towers import load_towers
 
 
-def train(out: Path, *, tower: TowerConfig) -> None:
+def train(out: Path, *, tower: TowerTrainingConfig) -> None:
     """Train a SigLIP-class image tower and text tower on composed pictures.
 
     The same command resumes a training that was stopped.

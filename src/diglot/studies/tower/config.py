@@ -67,7 +67,7 @@ class PicturesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TowerConfig:
+class TowerTrainingConfig:
     """One training of the towers."""
 
     shape: TowerShape

@@ -15,7 +15,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.files import append_lines, lock_file, read_lines, replace_file, replacing_folder
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
-from diglot.studies.tower.config import TowerConfig
+from diglot.studies.tower.config import TowerTrainingConfig
 from diglot.studies.tower.loss import TowerLosses, tower_losses
 from diglot.studies.tower.pictures import PictureMaker
 from diglot.train.config import OptimConfig
@@ -28,7 +28,7 @@ LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 class TowerTraining:
     """One training of the towers in a folder; `run` resumes from the last state there."""
 
-    def __init__(self, config: TowerConfig, folder: Path) -> None:
+    def __init__(self, config: TowerTrainingConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         torch.manual_seed(config.seed)
         self.maker = PictureMaker(config.pictures, config.shape, seed=config.seed)
@@ -163,11 +163,11 @@ def _image_processor(side_px: int) -> Any:
     return SiglipImageProcessorPil(size={"height": side_px, "width": side_px})
 
 
-def _schedule(config: TowerConfig) -> OptimConfig:
+def _schedule(config: TowerTrainingConfig) -> OptimConfig:
     return OptimConfig(lr=config.lr, warmup=config.warmup)
 
 
-def _make_optimizer(model: SiglipModel, config: TowerConfig) -> torch.optim.AdamW:
+def _make_optimizer(model: SiglipModel, config: TowerTrainingConfig) -> torch.optim.AdamW:
     """AdamW; decay for matrices that are no embeddings."""
     decayed, spared = [], []
     for name, parameter in model.named_parameters():
