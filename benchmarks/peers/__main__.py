@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.peers.gate import MIB
 from benchmarks.peers.rows import save_rows
-from benchmarks.peers.stage import Stage, make_stage
+from benchmarks.peers.stage import TASKS, Stage, make_stage
 from benchmarks.peers.turns import Trainer, start_trainer, take_turns
 from diglot.train.run_folder import describe_environment
 
@@ -37,6 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(
             folder=folder,
+            task=args.task,
             layers=args.layers,
             vocabulary=args.vocabulary,
             steps=args.rounds + 1,
@@ -55,6 +56,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("--task", choices=TASKS, default="caption", help="stage 1 or stage 2")
     parser.add_argument("--layers", type=int, default=6, help="of the LLM; SmolLM2-135M has 30")
     parser.add_argument("--vocabulary", type=int, default=49216, help="151936 is Qwen's")
     parser.add_argument("--rounds", type=int, default=5, help="steps that count")
@@ -76,7 +78,8 @@ def _check_losses(trainers: list[Trainer], tolerance: float) -> float:
 
 
 def _print_table(trainers: list[Trainer], weights: int, stage: Stage, apart: float) -> None:
-    title = f"{stage.layers} layers, vocabulary {stage.vocabulary:,}, precision {stage.precision}"
+    title = f"{stage.task}, {stage.layers} layers, vocabulary {stage.vocabulary:,}"
+    title += f", precision {stage.precision}"
     table = Table(title=f"{title}, {stage.threads} threads; losses within {apart:.0e}")
     for column in ("trainer", "wall s", "CPU s", "MiB above weights", "/ ours: wall", "CPU", "MiB"):
         table.add_column(column, justify="left" if column == "trainer" else "right")
@@ -103,7 +106,12 @@ def _figures(trainers: list[Trainer], weights: int, stage: Stage, apart: float) 
         for key in ("wall", "cpu", "mib"):
             unit = "mib" if key == "mib" else f"{key}_s"
             cost[f"{key}_ratio"] = cost[unit] / first[unit]
-    shape = {"layers": stage.layers, "vocabulary": stage.vocabulary, "threads": stage.threads}
+    shape = {
+        "task": stage.task,
+        "layers": stage.layers,
+        "vocabulary": stage.vocabulary,
+        "threads": stage.threads,
+    }
     return {
         "environment": describe_environment(),
         **shape,

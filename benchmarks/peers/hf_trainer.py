@@ -8,7 +8,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks.peers.gate import Gate
 from benchmarks.peers.rows import load_rows, pad_batch
-from benchmarks.peers.stage import BATCH, LR, Stage, load_model
+from benchmarks.peers.stage import Stage, load_model
 
 
 class GateCallback(TrainerCallback):
@@ -44,9 +44,9 @@ def settings(stage: Stage, folder: str) -> dict[str, Any]:
     """The arguments that make it the same work as ours."""
     return {
         "output_dir": folder,
-        "per_device_train_batch_size": BATCH,
+        "per_device_train_batch_size": stage.batch,
         "num_train_epochs": 1,
-        "learning_rate": LR,
+        "learning_rate": stage.lr,
         "lr_scheduler_type": "constant",
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,

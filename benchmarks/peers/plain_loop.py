@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.peers.gate import Gate
 from benchmarks.peers.rows import IGNORED, load_rows, pad_batch
-from benchmarks.peers.stage import BATCH, LR, Stage, load_model
+from benchmarks.peers.stage import Stage, load_model
 
 
 class PlainVLM(torch.nn.Module):
@@ -51,8 +51,8 @@ def run(stage: Stage, gate: Gate) -> None:
     gate.before_model()
     model = PlainVLM(load_model(stage)).train()
     learn = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learn, lr=LR, weight_decay=0.0)
-    loader = torch.utils.data.DataLoader(rows, batch_size=BATCH, collate_fn=pad_batch)  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(learn, lr=stage.lr, weight_decay=0.0)
+    loader = torch.utils.data.DataLoader(rows, batch_size=stage.batch, collate_fn=pad_batch)  # type: ignore[arg-type]
     half = torch.autocast("cpu", torch.bfloat16) if stage.precision == "bf16" else None
     gate.before_steps()
     for batch in loader:
