@@ -54,3 +54,15 @@ def test_names_like_markup_are_shown_as_they_are(capsys):
     with show_progress() as report:
         report(Progress("r[/b]", 1, 2, "[red]x[/]"))
     assert "r[/b]" in capsys.readouterr().err
+
+
+def test_in_a_narrow_window_the_note_is_cut_and_the_figures_are_whole(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    with show_progress() as report:
+        report(Progress("mask_area", 6, 12, "472.4 images/s of its own, 1 images dropped"))
+        report(Progress("images", 12, 12, "6 samples"))
+    lines = capsys.readouterr().err.splitlines()[-2:]
+    assert " 6/12 " in lines[0]
+    assert "…" in lines[0]
+    assert "12/12" in lines[1]
+    assert "took 0:00" in lines[1]

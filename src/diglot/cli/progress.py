@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from diglot.core.progress import Progress, Report
@@ -46,6 +47,18 @@ class LeftColumn(TimeRemainingColumn):
         )
 
 
+class NoteColumn(ProgressColumn):
+    """The note, cut where the window is too narrow for it: the figures before it stay whole."""
+
+    def render(self, task: Task) -> Text:
+        """The note of the last event."""
+        return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
+
+
+def _whole_column() -> Column:
+    return Column(no_wrap=True)
+
+
 def _format_clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
@@ -67,11 +80,11 @@ class _Shown:
     def __init__(self, console: Console) -> None:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            RateColumn(),
-            LeftColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            BarColumn(bar_width=12, table_column=_whole_column()),
+            MofNCompleteColumn(table_column=_whole_column()),
+            RateColumn(table_column=_whole_column()),
+            LeftColumn(table_column=_whole_column()),
+            NoteColumn(table_column=Column()),
         )
         self._console = console
         self._bars = Bars(*columns, console=console, speed_estimate_period=30.0)

@@ -38,30 +38,34 @@ def open_drafts(samples: Iterable[Sample | Dropped]) -> Iterator[Draft | Dropped
         yield sample if isinstance(sample, Dropped) else _open_draft(sample)
 
 
-def run_ahead(items: Iterator[T], size: int = AHEAD_IMAGES, *, groups: int = 2) -> Iterator[T]:
+def run_ahead(
+    items: Iterator[T], size: int = AHEAD_IMAGES, *, groups: int = 2, waits: bool = True
+) -> Iterator[T]:
     """`items` in order; from now on a thread makes the next `size` of them, `groups` times.
 
     They change threads `size` at a time: one by one, threads would wait for each other too often.
+    `waits`: who stops early waits for what is being made; not where that may never come.
     """
     pool = ThreadPoolExecutor(1)
 
     def submit() -> Future[list[T]]:
         return pool.submit(lambda: list(islice(items, size)))
 
-    return _take_ahead(submit, pool, deque(submit() for _ in range(groups)))
+    return _take_ahead(submit, pool, deque(submit() for _ in range(groups)), waits)
 
 
 def _take_ahead(
     submit: Callable[[], Future[list[T]]],
     pool: ThreadPoolExecutor,
     waiting: deque[Future[list[T]]],
+    waits: bool,
 ) -> Iterator[T]:
     try:
         while made := waiting.popleft().result():
             waiting.append(submit())
             yield from made
-    finally:  # whoever stops here waits for what is being made alone
-        pool.shutdown(cancel_futures=True)
+    finally:  # what is not begun is not made
+        pool.shutdown(wait=waits, cancel_futures=True)
 
 
 def _open_draft(sample: Sample) -> Draft | Dropped:

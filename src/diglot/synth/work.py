@@ -52,8 +52,3 @@ class Work(Protocol):
     def build_worker(self) -> Worker:
         """A worker with its models, built once in its process."""
         ...
-
-
-def run_slice(worker: Worker, job: SliceJob, announce: Announce = announce_nothing) -> None:
-    """Make a slice and keep it."""
-    worker.keep(worker.make(job, worker.open_ahead(job), announce))

@@ -32,12 +32,14 @@ def start_run(pictures: Path, out: Path, pids: Path) -> subprocess.Popen:
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def read_pids(pids: Path) -> list[int]:
-    return [int(line) for line in pids.read_text().split()] if pids.exists() else []
+def read_pids(pids: Path) -> list[list[int]]:
+    """Of every worker that was built: its process, and its actor's."""
+    lines = pids.read_text().splitlines() if pids.exists() else []
+    return [[int(word) for word in line.split()] for line in lines]
 
 
-def wait_for_actor(process: subprocess.Popen, pids: Path, known: int) -> int | None:
-    """The process of an actor that was built since; None where the run ended before."""
+def wait_for_worker(process: subprocess.Popen, pids: Path, known: int) -> list[int] | None:
+    """A worker that was built since, and its actor; None where the run ended before."""
     while process.poll() is None:
         if len(found := read_pids(pids)) > known:
             return found[-1]
@@ -61,12 +63,12 @@ def same_output(tmp_path: Path) -> bool:
     return toy.digest_output(tmp_path / "whole") == toy.digest_output(tmp_path / "killed")
 
 
-def test_actors_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None:
+def test_workers_and_actors_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None:
     rng, pids, killed = random.Random(0), tmp_path / "pids", 0
     process = start_run(pictures, tmp_path / "killed", pids)
-    while killed < 3 and (pid := wait_for_actor(process, pids, killed + 1)):
+    while killed < 4 and (found := wait_for_worker(process, pids, killed + 1)):
         time.sleep(rng.uniform(0.0, 1.0))
-        kill_process(pid)
+        kill_process(found[killed % 2])
         killed += 1
     assert process.wait(300) == 0
     assert killed
@@ -79,7 +81,7 @@ def test_the_driver_killed_at_random_moments(pictures: Path, tmp_path: Path) -> 
     while kills < 4:
         known = len(read_pids(pids))
         process = start_run(pictures, tmp_path / "killed", pids)
-        if wait_for_actor(process, pids, known) is None:
+        if wait_for_worker(process, pids, known) is None:
             break  # it ended before an actor was needed
         time.sleep(rng.uniform(0.0, 2.0))
         kill_process(process.pid)

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -94,14 +95,24 @@ def test_workers_and_this_process_write_the_same_bytes(pictures: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_ray_writes_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
+def test_ray_writes_the_same_bytes_and_reasons(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
-    run(pictures, tmp_path / "here")
+    pictures = tmp_path / "pictures"
+    faults = {2: toy.NAN_BOX, 5: toy.RAISES, 6: toy.RUBBISH, 13: toy.KILLS}
+    toy.write_pictures(pictures, 22, faults=faults)
+    (pictures / "0007.png").write_bytes(b"\x89PNG broken")
+    here = run(pictures, tmp_path / "here", workers=1)
     try:
-        run(pictures, tmp_path / "ray", engine="ray", workers=2)
+        by_ray = run(pictures, tmp_path / "ray", engine="ray", workers=2)
+        toy.write_pictures(tmp_path / "fatal", 9, faults={5: toy.FATAL})
+        with pytest.raises(ConfigError, match="the toy's server is gone"):
+            run(tmp_path / "fatal", tmp_path / "stopped", engine="ray", workers=2)
     finally:
         ray.shutdown()
     assert toy.digest_output(tmp_path / "here") == toy.digest_output(tmp_path / "ray")
+    assert rejected(tmp_path / "ray")["0013.png"] == "its worker was killed twice"
+    for name, step in here["steps"].items():
+        assert by_ray["steps"][name]["dropped"] == step["dropped"]
 
 
 @pytest.mark.slow
@@ -112,10 +123,11 @@ def test_a_worker_that_is_killed_by_one_image_leaves_that_image_out(tmp_path: Pa
     assert len(open_dataset(tmp_path / "out")) == 8
 
 
-def test_an_error_of_no_image_stops_the_run_and_it_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_error_of_no_image_stops_the_run_and_it_resumes(tmp_path: Path, workers: int) -> None:
     toy.write_pictures(tmp_path / "pictures", 9, faults={5: toy.FATAL})
     with pytest.raises(ConfigError, match="the toy's server is gone"):
-        run(tmp_path / "pictures", tmp_path / "out")
+        run(tmp_path / "pictures", tmp_path / "out", workers=workers)
     assert rejected(tmp_path / "out") == {}
     toy.write_pictures(tmp_path / "pictures", 9)
     run(tmp_path / "pictures", tmp_path / "out")
@@ -157,16 +169,17 @@ def test_other_steps_in_the_same_folder_are_refused(pictures: Path, tmp_path: Pa
         run(pictures, tmp_path / "out", steps={**toy.QUICK_STEPS, "nms": {"iou": 0.1}})
 
 
-def test_a_dataset_with_repeated_ids_keeps_the_first(pictures: Path, tmp_path: Path) -> None:
-    tar = tmp_path / "tars"
-    tar.mkdir()
-    for name in ("a.tar", "b.tar"):
-        subprocess.run(["tar", "-cf", tar / name, "-C", pictures, "."], check=True)
-    os.rename(tar / "b.tar", tar / "c.tar")
-    funnel = run(tar, tmp_path / "out")
-    assert funnel["samples"] == 44  # the tar's name is part of an id
-    second = run(tmp_path / "out", tmp_path / "again", max_images=5)
-    assert second["samples"] == 5
+def test_of_repeated_ids_the_first_is_kept_also_when_resumed(pictures: Path, tmp_path) -> None:
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars" / "a.tar", "w") as archive:
+        for path in [*sorted(pictures.iterdir())] * 2:
+            archive.add(path, path.name)
+    for _ in range(2):
+        assert run(tmp_path / "tars", tmp_path / "out")["samples"] == 22
+    found = rejected(tmp_path / "out")
+    assert len(found) == 22
+    assert set(found.values()) == {"two records with the same id"}
+    assert run(tmp_path / "out", tmp_path / "again", max_images=5)["samples"] == 5
 
 
 KILLED = """

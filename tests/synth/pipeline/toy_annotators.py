@@ -33,7 +33,7 @@ class Config:
     log: str = ""
     """Append the number of pictures of each call to this file."""
     pids: str = ""
-    """Append the id of the process to this file, when built."""
+    """Append the ids of the process and of its parent to this file, when built."""
 
 
 class ToyDetector:
@@ -45,7 +45,7 @@ class ToyDetector:
         self._config, self.revision = config, config.revision
         if config.pids:
             with open(config.pids, "a") as file:
-                file.write(f"{os.getpid()}\n")
+                file.write(f"{os.getpid()} {os.getppid()}\n")
 
     def detect_objects(
         self, pictures: Sequence[Image.Image], phrases: Sequence[Sequence[str]]

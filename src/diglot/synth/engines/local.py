@@ -7,12 +7,13 @@ one image at a time, so that the image it dies of is known and left out.
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ def _run_overlapped(
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
         opened = ((job, worker.open_ahead(job)) for job in jobs)
-        for job, pictures in run_ahead(opened, 1, groups=1):
+        for job, pictures in run_ahead(opened, 1, groups=1, waits=False):
             made = worker.make(job, pictures, announce)
             if writing is not None:
                 writing.result()
@@ -111,7 +112,7 @@ class _Pool:
             job = next(jobs, None)
             if job is None:
                 return
-            if number < self.workers:
+            if number < self.workers and number == len(self.seats):
                 self.seats.append(_start_worker(self.work, number))
             self._give(self.seats[number % self.workers], job)
 
@@ -168,6 +169,22 @@ class _Pool:
             seat.process.join(timeout=10)
 
 
+class GuardedWorker:
+    """A worker process for an engine that has processes of its own: it is replaced when killed."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._pool = work, _Pool(work, 1)
+
+    def run(self, job: SliceJob) -> None:
+        """Make a slice and keep it, less the images that workers die of. Raises as `run_slices`."""
+        try:
+            self._pool.run(iter([job]), lambda number: None)
+        except BaseException:
+            self._pool.stop()
+            self._pool = _Pool(self._work, 1)
+            raise
+
+
 def _after_death(seat: _Seat) -> SliceJob:
     """The slice as it is to be begun again: first the same, then with care, then less an item."""
     job = seat.jobs[0]
@@ -207,28 +224,26 @@ def _work_slices(work: Work, connection: Connection, number: int, threads: int) 
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:
-        send("error", _picklable_error(error))
+        send("error", picklable_error(error))
 
 
 def _receive_jobs(connection: Connection) -> Iterator[SliceJob]:
     """The jobs as they come, read in a thread so that who sends them never waits."""
-    received: SimpleQueue[SliceJob | None] = SimpleQueue()
-    ended = Event()
+    received: SimpleQueue[SliceJob] = SimpleQueue()
 
     def read() -> None:
         try:
             while True:
                 received.put(connection.recv())
-        except (EOFError, OSError):
-            ended.set()
-            received.put(None)
+        except (EOFError, OSError):  # who sent them is gone: no orphan holds memory or a GPU
+            os._exit(0)
 
     Thread(target=read, daemon=True).start()
-    while (job := received.get()) is not None and not ended.is_set():
-        yield job
+    while True:
+        yield received.get()
 
 
-def _picklable_error(error: Exception) -> Exception:
+def picklable_error(error: Exception) -> Exception:
     """Our own mistakes as they are; others with their text, since not every error can be sent."""
     if isinstance(error, ConfigError):
         return ConfigError(str(error))
