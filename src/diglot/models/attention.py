@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -140,10 +141,30 @@ def _attend_pieces(
     if branch_mask is not None:
         keys, values = key[:, :, start:stop], value[:, :, start:stop]
         branches = query[:, :, fork:stop]
-        parts.append(
-            sdpa_attention_forward(module, branches, keys, values, branch_mask, **kwargs)[0]
-        )
+        parts.append(_attend_masked(module, branches, keys, values, branch_mask, kwargs))
     return parts
+
+
+def _attend_masked(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    kwargs: dict[str, Any],
+) -> torch.Tensor:
+    """SDPA under a mask. A CPU's kernel reads keys that heads share as they are.
+
+    `transformers` repeats them for every head where there is a mask, as CUDA's kernels need it:
+    copies as long as the document, kept until backward, for a few branch tokens.
+    """
+    if query.device.type != "cpu" or kwargs.get("position_bias") is not None:
+        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)[0]
+    options = {"dropout_p": kwargs.get("dropout", 0.0), "scale": kwargs.get("scaling")}
+    attended = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, enable_gqa=True, **options
+    )
+    return attended.transpose(1, 2)
 
 
 def register_attention() -> None:

@@ -163,8 +163,9 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     try:
         set_attention(language, "separate")
         want_BTD = _try_decode(language, packed, embeds_BTD, "separate", strict=True)
-        _check_causal(language, embeds_BTD)
-        _check_no_ids(language, packed.token_BT[:1])
+        plain_BTD = language.decode(embeds_BTD[:1]).last_hidden_state
+        _check_causal(language, embeds_BTD[:1], plain_BTD)
+        _check_no_ids(language, packed.token_BT[:1], embeds_BTD[:1], plain_BTD)
         for form in _forms_from(wanted):
             set_attention(language, form)
             if _outputs_agree(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
@@ -222,11 +223,10 @@ def _try_decode(
         ) from error
 
 
-def _check_causal(language: Language, embeds_BTD: torch.Tensor) -> None:
+def _check_causal(language: Language, embeds_BTD: torch.Tensor, plain_BTD: torch.Tensor) -> None:
     """Raises ConfigError where what comes later changes what came before."""
-    whole = language.decode(embeds_BTD[:1]).last_hidden_state[:, :3]
-    part = language.decode(embeds_BTD[:1, :3]).last_hidden_state
-    if not _is_near(part.float(), whole.float(), part.dtype):
+    part = language.decode(embeds_BTD[:, :3]).last_hidden_state
+    if not _is_near(part.float(), plain_BTD[:, :3].float(), part.dtype):
         raise ConfigError(
             f"{type(language.model).__name__} is not causal: it sees the words it is to predict",
             expected="a decoder",
@@ -235,18 +235,18 @@ def _check_causal(language: Language, embeds_BTD: torch.Tensor) -> None:
         )
 
 
-def _check_no_ids(language: Language, token_BT: torch.Tensor) -> None:
+def _check_no_ids(
+    language: Language, token_BT: torch.Tensor, embeds_BTD: torch.Tensor, plain_BTD: torch.Tensor
+) -> None:
     """Raises ConfigError where word vectors are not all that the decoder reads of its words.
 
     Gemma 3n leaves its per-layer inputs out where it is given no ids; Gemma 4 finds the ids of
     the vectors, which visual tokens have none of.
     """
-    embeds_BTD = language.input_embeddings(token_BT)
     want = language.model.base_model(input_ids=token_BT, use_cache=False).last_hidden_state
-    got = language.decode(embeds_BTD).last_hidden_state
     try:
         language.decode(embeds_BTD.roll(1, dims=-1))  # vectors of no word, as visual tokens are
-        suffice = _is_near(got.float(), want.float(), want.dtype)
+        suffice = _is_near(plain_BTD.float(), want.float(), want.dtype)
     except RuntimeError:
         suffice = False
     if not suffice:
