@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.synth.pipeline import toy_annotators as toy
 
 from diglot.core.errors import ConfigError
@@ -57,7 +58,8 @@ def test_every_image_comes_out_in_order_with_spans_and_lineage(pictures: Path, t
 
 def test_a_bad_image_costs_itself_alone_and_says_why(tmp_path: Path) -> None:
     faults = {2: toy.NAN_BOX, 5: toy.RAISES, 6: toy.RUBBISH}
-    toy.write_pictures(tmp_path / "pictures", 10, faults=faults)
+    toy.write_pictures(tmp_path / "pictures", 11, faults=faults)
+    Image.new("1", (9000, 9000)).save(tmp_path / "pictures" / "0010.png")  # a bomb
     (tmp_path / "pictures" / "0007.png").write_bytes(b"\x89PNG broken")
     (tmp_path / "pictures" / "0008.txt").unlink()
     (tmp_path / "pictures" / "0008.json").write_text('{"captoin": "a dog"}')
@@ -68,11 +70,12 @@ def test_a_bad_image_costs_itself_alone_and_says_why(tmp_path: Path) -> None:
         "0006.png": "the annotator failed (IndexError)",
         "0007.png": "not a picture",
         "0008.png": "no caption in the file",
+        "0010.png": "picture is too large to decode",
     }
     assert len(open_dataset(tmp_path / "out")) == funnel["samples"] == 5
     boxes = funnel["steps"]["boxes"]
     assert boxes["dropped"]["the annotator failed (IndexError)"] == 1
-    assert sum(sum(step["dropped"].values()) for step in funnel["steps"].values()) == 5
+    assert sum(sum(step["dropped"].values()) for step in funnel["steps"].values()) == 6
     again = json.loads((tmp_path / "out" / "funnel.json").read_text())
     assert again["steps"] == funnel["steps"]
 

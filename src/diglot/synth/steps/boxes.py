@@ -6,7 +6,7 @@ Of several boxes for an entity the best is kept (the paper's "one tuple an entit
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from diglot.core.errors import DataError
@@ -67,11 +67,12 @@ class BoxesStep:
         good, lost = [], []
         for detection in detections:
             box = clip_box(detection.box, draft.sample.size_hw, slack_px=self._config.slack_px)
-            if isinstance(box, str) or not 0 <= detection.score <= 1:
-                reason = box if isinstance(box, str) else "the score is no number in [0, 1]"
+            if isinstance(box, str):
+                lost.append(_lose_detection(detection, box))
+            elif reason := _why_rubbish(detection, draft.phrases):
                 lost.append(_lose_detection(detection, reason))
             else:
-                good.append(Detection(**{**vars(detection), "box": box}))
+                good.append(replace(detection, box=box))
         return sorted(good, key=lambda d: -d.score), lost
 
     def _region(self, draft: Draft, detection: Detection) -> Region:
@@ -98,6 +99,14 @@ def clip_box(box: Sequence[float], size_hw: SizeHW, *, slack_px: float) -> Box |
     if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
         return "the box is empty"
     return clipped
+
+
+def _why_rubbish(detection: Detection, phrases: Sequence[Phrase]) -> str:
+    if not 0 <= detection.score <= 1:  # NaN too
+        return "the score is no number in [0, 1]"
+    if detection.phrase is not None and not 0 <= detection.phrase < len(phrases):
+        return "the box is of no phrase that was asked for"
+    return ""
 
 
 def _lose_detection(detection: Detection, reason: str) -> LostRegion:
