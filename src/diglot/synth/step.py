@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
+import torch
 from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
@@ -122,9 +123,20 @@ def _work_or_split(
     yield from done
 
 
+_DEVICE_ERROR: Any = getattr(torch, "AcceleratorError", ())  # before torch 2.8 by its text alone
+
+
 def is_fatal(error: BaseException) -> bool:
     """Whether the error is no image's fault, so that the run must stop (and can be resumed)."""
-    return isinstance(error, ConfigError | NotImplementedError)
+    return isinstance(error, ConfigError | NotImplementedError) or is_device_error(error)
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Whether the device failed (an assertion in a kernel, say): every later call of this process
+    fails too, so that images after the one at fault would be dropped for nothing of theirs."""
+    if isinstance(error, _DEVICE_ERROR):
+        return True
+    return isinstance(error, RuntimeError) and str(error).startswith("CUDA error")
 
 
 def _drop_for(draft: Draft, error: Exception) -> Dropped:

@@ -138,6 +138,21 @@ def test_an_error_of_no_image_stops_the_run_and_it_resumes(tmp_path: Path, worke
     assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
 
 
+def test_a_device_that_fails_drops_no_image_that_is_not_at_fault(tmp_path: Path) -> None:
+    toy.write_pictures(tmp_path / "pictures", 9, faults={5: toy.DEVICE})
+    with pytest.raises(ConfigError, match="--workers 1"):
+        run(tmp_path / "pictures", tmp_path / "out")
+    assert rejected(tmp_path / "out") == {}
+
+
+@pytest.mark.slow
+def test_workers_leave_out_the_image_that_a_device_fails_on(tmp_path: Path) -> None:
+    toy.write_pictures(tmp_path / "pictures", 9, faults={5: toy.DEVICE})
+    run(tmp_path / "pictures", tmp_path / "out", workers=1)
+    assert rejected(tmp_path / "out") == {"0005.png": "its worker was killed twice"}
+    assert len(open_dataset(tmp_path / "out")) == 8
+
+
 def test_a_full_disk_stops_the_run_and_it_resumes(pictures: Path, tmp_path, monkeypatch) -> None:
     from diglot.synth import slice_files
 

@@ -17,7 +17,7 @@ from PIL import Image
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Detection
 
-NAN_BOX, RAISES, RUBBISH, KILLS, FATAL = 1, 2, 3, 4, 5
+NAN_BOX, RAISES, RUBBISH, KILLS, FATAL, DEVICE = 1, 2, 3, 4, 5, 6
 FAULT_BLUE = 137  # of a top left pixel whose red is the fault
 
 
@@ -93,6 +93,8 @@ def _misbehave(fault: int) -> None:
         raise IndexError("list index out of range")
     if fault == KILLS:
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == DEVICE:
+        raise RuntimeError("CUDA error: device-side assert triggered")
     if fault == FATAL:
         raise ConfigError("the toy's server is gone")
 

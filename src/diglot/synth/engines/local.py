@@ -21,6 +21,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.synth.chain import run_ahead
 from diglot.synth.device import note_worker
+from diglot.synth.step import is_device_error
 from diglot.synth.work import Announce, SliceJob, Work, Worker, announce_nothing
 
 # So many workers that died before they finished a slice mean that none can.
@@ -37,15 +38,30 @@ def run_slices(
     before they have done anything.
     """
     if workers == 0:
-        first = next(jobs, None)
-        if first is not None:  # models are loaded for work alone
-            _run_overlapped(work.build_worker(), _with_first(first, jobs), take)
+        _run_here(work, jobs, take)
         return
     pool = _Pool(work, workers)
     try:
         pool.run(jobs, take)
     finally:
         pool.stop()
+
+
+def _run_here(work: Work, jobs: Iterator[SliceJob], take: Callable[[int], None]) -> None:
+    first = next(jobs, None)
+    if first is None:  # models are loaded for work alone
+        return
+    try:
+        _run_overlapped(work.build_worker(), _with_first(first, jobs), take)
+    except Exception as error:
+        if is_device_error(error):
+            raise ConfigError(
+                "the device failed, and is of no more use to this process",
+                got=" ".join(str(error).split())[:300],
+                fix="Give the same command with --workers 1: it resumes, and leaves out the image "
+                "that the device fails on.",
+            ) from error
+        raise
 
 
 def _with_first(first: SliceJob, others: Iterator[SliceJob]) -> Iterator[SliceJob]:
@@ -224,6 +240,8 @@ def _work_slices(work: Work, connection: Connection, number: int, threads: int) 
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:
+        if is_device_error(error):  # as if killed: another process begins the slice again
+            os._exit(1)
         send("error", picklable_error(error))
 
 
