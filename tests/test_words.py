@@ -90,3 +90,22 @@ def test_no_two_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and node.name != "Config":
                 found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
     assert not {name: paths for name, paths in found.items() if len(paths) > 1}
+
+
+# Prose, recipes and pages; `code` is left out, for the changelog names what things were called.
+PROSE = [
+    *TESTS.parent.glob("*.md"),
+    *TESTS.with_name("docs").rglob("*.md"),
+    *ROOT.rglob("*.yaml"),
+    *ROOT.rglob("*.j2"),
+]
+
+
+def test_no_private_word_in_prose() -> None:
+    assert len(PROSE) > 50
+    found = {}
+    for path in PROSE:
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+            if hits := TEXTS.findall(re.sub("`[^`]*`", "", line)):
+                found[f"{path.name}:{number}"] = hits
+    assert not found

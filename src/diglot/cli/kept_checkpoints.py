@@ -5,8 +5,9 @@ from pathlib import Path
 
 from diglot.cli.evaluate_run import name_checkpoints
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import METRICS
 from diglot.train.run_folder import KEPT
-from diglot.train.trackers import METRICS, read_metrics
+from diglot.train.trackers import read_metrics
 
 
 def list_kept(runs: Sequence[Path], labels: str | None) -> tuple[list[Path], str]:

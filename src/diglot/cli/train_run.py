@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.core.run_files import METRICS
 from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
 from diglot.models.config import Frame
@@ -69,7 +70,7 @@ def _make_run_probe(config: StageConfig) -> Probe | None:
 
 
 def _show_losses(checkpoint: Path, json: Path | None) -> None:
-    lines = [line for line in read_metrics(checkpoint.parent / "metrics.jsonl") if "loss" in line]
+    lines = [line for line in read_metrics(checkpoint.parent / METRICS) if "loss" in line]
     table = Table()
     for column in ("", "first step", "last step"):
         table.add_column(column)

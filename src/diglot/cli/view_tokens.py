@@ -6,6 +6,7 @@ from typing import Any
 
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import SETTINGS
 from diglot.models.checkpoint import load_template
 from diglot.models.vlm import build_vlm
 from diglot.train.config import StageConfig, resolve_stage, stage_config
@@ -13,8 +14,6 @@ from diglot.train.datasets import open_data
 from diglot.train.mixture import build_mixture
 from diglot.train.samples import PreparedSamples
 from diglot.train.token_listing import list_tokens
-
-RUN = "config.json"
 
 
 def token_documents(
@@ -42,7 +41,7 @@ def token_documents(
 
 
 def _read_stage(name: str, data: Path, split: str) -> StageConfig:
-    kept = Path(name) / RUN
+    kept = Path(name) / SETTINGS
     settings: Any = (
         json.loads(kept.read_text("utf-8"))
         if kept.is_file()

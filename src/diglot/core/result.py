@@ -15,7 +15,7 @@ class Estimate:
     n: int
 
     def to_json(self) -> dict[str, float | int | None]:
-        """Plain JSON."""
+        """A dict of the four fields, for JSON."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
@@ -27,7 +27,7 @@ NOT_MEASURED = Estimate(value=None, low=None, high=None, n=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One measure of one model."""
+    """A figure of one model: its interval, what it means, its parts by group and layer."""
 
     key: str
     title: str

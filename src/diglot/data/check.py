@@ -26,7 +26,7 @@ _ALONE = 512
 
 @dataclass
 class DatasetCheck:
-    """What is wrong with a dataset."""
+    """The faults of a dataset, counted by kind, with an example of each."""
 
     records: int = 0
     unusable: int = 0

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points_array
 from diglot.data.rejected import Rejected
 from diglot.files import (
+    FileDigests,
     append_lines,
     check_own_folder,
     check_writable,
@@ -36,6 +37,7 @@ from diglot.files import (
 )
 
 LINES, MANIFEST, IMAGES = "pairs.jsonl", "pairs.json", "images"
+Digests = Mapping[str, str]  # SHA-256 by a picture's path in the folder
 _FORMAT, _VERSION = "diglot pairs", 1
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -65,18 +67,19 @@ class PairWriter:
                 left_over.unlink()
             (self.folder / LINES).touch()
             lines = read_lines(self.folder / LINES)
-            self.ids = [self._take_line(n, line) for n, line in enumerate(lines, start=1)]
+            digests = _find_digests(self.folder, lines)
+            self.ids = [self._take_line(n, line, digests) for n, line in enumerate(lines, start=1)]
             self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def _take_line(self, number: int, line: bytes) -> str:
+    def _take_line(self, number: int, line: bytes, digests: Digests) -> str:
         """The id of a pair that is there. Raises DataError where it is not as it was written."""
         try:
             fields = _parse_line(line)
-            _check_digest(self.folder, fields)
+            _check_digest(self.folder, fields, digests)
             return str(fields["id"])
         except (DataError, OSError, KeyError, TypeError) as error:
             raise DataError(
@@ -104,7 +107,7 @@ class PairWriter:
             }
         fields = {"id": pair.id, "category": pair.category, "groups": list(pair.groups)}
         fields |= {"box": list(pair.box), "visible": pair.visible_K.tolist(), **sides}
-        fields["digest"] = _digest_pair(self.folder, fields)
+        fields["digest"] = _digest_pair(self.folder, fields, {})
         append_lines(self.folder / LINES, [json.dumps(fields)])
         self.ids.append(pair.id)
 
@@ -166,11 +169,12 @@ def read_pairs(folder: Path, rejected: Rejected) -> list[Pair]:
     read_info(folder)
     path = folder / LINES
     content = path.read_bytes() if path.exists() else b""
-    pairs = []
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    lines, pairs = content.split(b"\n")[:-1], list[Pair]()
+    digests = _find_digests(folder, lines)
+    for number, line in enumerate(lines, start=1):
         where = f"{path.name}:{number}"
         try:
-            pairs.append(_read_pair(folder, _parse_line(line)))
+            pairs.append(_read_pair(folder, _parse_line(line), digests))
         except DataError as error:
             rejected.add(where, error.what, where=error.where or where, detail=str(error))
         except OSError as error:  # a name that no file can have
@@ -188,22 +192,39 @@ def _parse_line(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _digest_pair(folder: Path, fields: Mapping[str, Any]) -> str:
-    """Names a pair's line and its pictures."""
+def _find_digests(folder: Path, lines: Iterable[bytes]) -> dict[str, str]:
+    """SHA-256 of the pictures that lines name, each read once as long as it is not touched.
+
+    Those of bad lines, and pictures that are not there, are left out: reading the line says why.
+    """
+    names = dict[str, None]()
+    for line in lines:
+        with contextlib.suppress(DataError, OSError, KeyError, TypeError):
+            fields = _parse_line(line)
+            named = [fields[side]["image"] for side in ("source", "target")]
+            if "digest" in fields and all(resolve_inside(folder, n).is_file() for n in named):
+                names |= dict.fromkeys(named)
+    with contextlib.suppress(OSError):
+        return dict(zip(names, FileDigests(folder).find(*names), strict=True))
+    return {}
+
+
+def _digest_pair(folder: Path, fields: Mapping[str, Any], digests: Digests) -> str:
+    """Names a pair's line and its pictures, whose digests are read where they are not given."""
     rest = {key: value for key, value in fields.items() if key != "digest"}
-    images = [resolve_inside(folder, fields[side]["image"]) for side in ("source", "target")]
-    content = [rest, *map(file_sha256, images)]
+    names = [fields[side]["image"] for side in ("source", "target")]
+    content = [rest, *(digests.get(n) or file_sha256(resolve_inside(folder, n)) for n in names)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _check_digest(folder: Path, fields: Mapping[str, Any]) -> None:
+def _check_digest(folder: Path, fields: Mapping[str, Any], digests: Digests) -> None:
     """Raises DataError where a line or a picture of it was changed; OSError where one is gone."""
-    if "digest" in fields and fields["digest"] != _digest_pair(folder, fields):
+    if "digest" in fields and fields["digest"] != _digest_pair(folder, fields, digests):
         names = ", ".join(str(fields[side]["image"]) for side in ("source", "target"))
         raise DataError("the line or a picture of it was changed", where=names)
 
 
-def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:
+def _read_pair(folder: Path, fields: dict[str, Any], digests: Digests) -> Pair:
     try:
         x0, y0, x1, y1 = (float(v) for v in fields["box"])
         pair = Pair(
@@ -215,7 +236,7 @@ def _read_pair(folder: Path, fields: dict[str, Any]) -> Pair:
             box=(x0, y0, x1, y1),
             visible_K=np.asarray(fields["visible"], bool).reshape(-1),
         )
-        _check_digest(folder, fields)
+        _check_digest(folder, fields, digests)
         return pair
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, DataError):

@@ -27,7 +27,7 @@ VERSION = 1  # bumped when the same item under the same settings is asked otherw
 
 @dataclass(frozen=True)
 class AskedItem:
-    """One item to be asked in one way."""
+    """An item of a task and the way it is asked; `key` names the answer in the file of answers."""
 
     item: Item
     task: ChosenTask

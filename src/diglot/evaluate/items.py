@@ -46,7 +46,7 @@ class Item:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """The item as a dict for JSON."""
         return asdict(self)
 
     @property

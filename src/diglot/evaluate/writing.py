@@ -13,7 +13,6 @@ from diglot.evaluate.tree import use_attention
 from diglot.models.chat import ProjectedPicture
 from diglot.models.export.generation import generation_config
 from diglot.models.rule_decoding import continue_by_rule
-from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 
 
@@ -28,7 +27,7 @@ class Written:
 @torch.inference_mode()
 def write_answers(vlm: VLM, prompts: Sequence[Written], *, max_tokens: int) -> list[str]:
     """The likeliest answer to each prompt, token by token, without special tokens."""
-    if vlm.language.rule != VisualRule():
+    if not vlm.language.rule.is_plain:
         return [_write_by_rule(vlm, prompt, max_tokens) for prompt in prompts]
     rows = [_embed_prompt(vlm, prompt)[1].flip(0) for prompt in prompts]
     # rows end together, where each one's answer begins: padding stands in front

@@ -25,7 +25,7 @@ class NotFiniteError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is measured, and on what."""
+    """A model, the held-out samples it is measured on, and the options of measuring."""
 
     vlm: VLM
     held_out: Sequence[ProjectedSample]

@@ -50,7 +50,7 @@ def mean_interval(
     generator: np.random.Generator,
     draws: int = DRAWS,
 ) -> Estimate:
-    """The mean of the items, with its interval."""
+    """The mean of `value_N` and its 95% interval, from `draws` draws of whole clusters."""
     return ratio_interval(
         value_N, np.ones(len(value_N)), cluster_N, generator=generator, draws=draws
     )

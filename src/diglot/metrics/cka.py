@@ -21,7 +21,7 @@ def cka(feature_ND: np.ndarray, other_NE: np.ndarray, *, unbiased: bool = False)
 def kernel_cka(
     kernel_NN: np.ndarray, other_NN: np.ndarray, *, unbiased: bool = False
 ) -> float | None:
-    """CKA of two kernels."""
+    """`cka` of features whose inner products (N, N) are given; None as there."""
     if len(kernel_NN) < (4 if unbiased else 2):
         return None
     hsic = unbiased_hsic if unbiased else biased_hsic

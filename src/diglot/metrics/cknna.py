@@ -52,7 +52,7 @@ def kernel_cknna(
     variant: Variant = "rowwise",
     centring: Centring = "rows",
 ) -> float | None:
-    """CKNNA of two kernels."""
+    """CKNNA of features whose inner products (N, N) are given; arguments as of `cknna`."""
     if variant not in ("rowwise", "printed", "platonic"):
         raise ValueError(f"no variant {variant!r}: rowwise, printed or platonic")
     sides = [

@@ -14,6 +14,7 @@ from diglot.core.conversation import Turn
 from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
 from diglot.core.layout import encode, expand_lines, pack
+from diglot.core.run_files import SETTINGS
 from diglot.core.segments import Image, Segment, Tokens
 from diglot.models.chat_template import tokenize_prompt
 from diglot.models.export.container import IMAGE_TOKEN
@@ -21,7 +22,6 @@ from diglot.models.export.generation import generation_config
 from diglot.models.prompt import Frame, open_segments
 from diglot.models.rule_decoding import continue_by_rule
 from diglot.models.views import picture_views
-from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 from diglot.models.words import label_ids, label_means
 
@@ -72,7 +72,7 @@ def generate_text(
     packed = pack([document], row_tokens=1).to(projected.visual_PD.device)
     embeds_BTD = vlm.embed(packed, projected.visual_PD)
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
-    if vlm.language.rule != VisualRule():
+    if not vlm.language.rule.is_plain:
         return continue_by_rule(vlm, packed, embeds_BTD, max_tokens=max_tokens)
     chosen = generation_config(model, tokenizer, None)
     chosen.update(max_new_tokens=max_tokens, do_sample=False)
@@ -117,7 +117,7 @@ def heat_map(grid: TokenGrid, value_P: np.ndarray, size_hw: tuple[int, int]) -> 
 def read_frame(checkpoint: Path) -> Frame:
     """The frame that a checkpoint's run learned captions in; the default where none is known."""
     try:
-        run = json.loads((checkpoint.parent / "config.json").read_text("utf-8"))
+        run = json.loads((checkpoint.parent / SETTINGS).read_text("utf-8"))
         return Frame(**run["objective"]["frame"])
     except (OSError, ValueError, KeyError, TypeError):
         return Frame()

@@ -54,7 +54,7 @@ def decode_packed(
 
     The language model must have been given the form by `set_attention`.
     """
-    if language.rule != VisualRule():
+    if not language.rule.is_plain:
         return language.decode(
             embeds_BTD,
             by_rule=True,
@@ -128,7 +128,7 @@ def choose_rule(language: Language, rule: VisualRule, wanted: Attention) -> Atte
 
     Raises ConfigError where its decoder honours no packing: then only plain forwards are right.
     """
-    if rule == VisualRule():
+    if rule.is_plain:
         return choose_attention(language, wanted)
     if rule.both_ways and wanted != "sdpa":
         log.info("attention: sdpa, for this model has %s", describe_rule(rule))

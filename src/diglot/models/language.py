@@ -98,7 +98,7 @@ class Language(nn.Module):
         `by_rule` says that these are as the model's visual rule has them. Raises ConfigError where
         it has one and they are not: plain positions or masks would be silently wrong.
         """
-        if self.rule != VisualRule() and not by_rule:
+        if not self.rule.is_plain and not by_rule:
             raise ConfigError(
                 f"this model reads images with {describe_rule(self.rule)}, which is not known here",
                 where="model.stock",

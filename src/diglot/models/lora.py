@@ -74,7 +74,7 @@ def base_state(language: Language) -> dict[str, torch.Tensor]:
 
 
 def lora_parameters(language: Language) -> list[nn.Parameter]:
-    """The adapters' parameters."""
+    """The weights of LoRA in the language model, A and B of every layer; none without adapters."""
     return [p for n, p in language.model.named_parameters() if "lora_" in n]
 
 

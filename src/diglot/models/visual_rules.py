@@ -26,6 +26,11 @@ class VisualRule:
     """Whose tokens see each other both ways. A sliding window limits it within an image and not
     within a prefix, as the stock classes have it."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether visual tokens are read like words and nothing more."""
+        return self == VisualRule()
+
 
 def grid_positions(packed: Packed) -> torch.Tensor:
     """Positions (3, B, T): text counts on, an image's tokens stand at its start + row, + column.

@@ -34,7 +34,7 @@ def write_answers_page(data: Mapping[str, Any], out: Path) -> Path:
 
 
 def render_answers_page(page: AnswersPage) -> str:
-    """The page as text."""
+    """The HTML of a page of answers: each picture, its questions, what each run answered."""
     filters = list_filters(page.runs)
     tasks = list(dict.fromkeys(f"{q.task}, {q.way}" for p in page.pictures for q in p.questions))
     pictures = [

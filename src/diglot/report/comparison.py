@@ -1,7 +1,7 @@
 """The page of a comparison: rows of recipes on every measure, number of samples and seed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,11 @@ class Comparison:
     environment: Mapping[str, str]
 
 
+def spread_sizes(samples: int, sizes: Sequence[int]) -> Sequence[int]:
+    """The sizes at which a run stands: one without a first stage, of 0 samples, at all of them."""
+    return [samples] if samples else sizes
+
+
 def write_comparison(comparison: Comparison, out: Path) -> Path:
     """Write the page to `out`, whole or not at all. Raises ConfigError where it cannot be."""
     return write_page(render_comparison(comparison), out)
@@ -140,7 +145,7 @@ def _find_failed(comparison: Comparison) -> set[tuple[str, int]]:
     return {
         (run.row, size)
         for run in comparison.failed
-        for size in ([run.samples] if run.samples else comparison.samples)
+        for size in spread_sizes(run.samples, comparison.samples)
     }
 
 

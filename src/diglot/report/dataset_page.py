@@ -63,7 +63,7 @@ def write_dataset_page(data: Mapping[str, Any], out: Path) -> Path:
 
 
 def render_dataset_page(page: DatasetPage) -> str:
-    """The page as text."""
+    """The HTML of a page of samples with their regions, and labels or pairs where it has them."""
     filters = _common_names(page)
     samples = [_view_sample(sample, filters) for sample in page.samples]
     wide = len(samples) < 3 or any(s.patches or s.sample.paired for s in samples)

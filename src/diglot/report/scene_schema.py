@@ -97,7 +97,7 @@ class Example(Scene):
 
     @property
     def scene(self) -> Scene:
-        """The scene alone."""
+        """The scene without what the models made of it."""
         return self
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ class Result(Score):
 
     @property
     def score(self) -> Score:
-        """The score alone."""
+        """The value and interval without the groups."""
         return self
 
 
@@ -78,7 +78,7 @@ class Timing(Record):
 
 
 class RunNames(Record):
-    """The names of the runs."""
+    """A page of several runs, by their names, in the order of their columns."""
 
     runs: tuple[Text, ...]
 
@@ -92,7 +92,7 @@ class RunNames(Record):
 
 
 class Report(RunNames):
-    """A whole report."""
+    """All that a page of runs shows: measures, curves, times and examples."""
 
     title: Text
     created: Text

@@ -29,7 +29,7 @@ def write_static(report: Report, folder: Path) -> list[Path]:
 
 
 def file_name(text: str) -> str:
-    """A text as the name of a file."""
+    """A title as a file's name: lower-case letters, digits and _, at most 80; never empty."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:80] or "figure"
 
 

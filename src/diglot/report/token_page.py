@@ -36,7 +36,7 @@ class TokenDocument(Record):
 
 
 class TokenPage(Record):
-    """The page."""
+    """What `diglot view --tokens` shows: the documents of training token by token."""
 
     title: Text
     created: Text

@@ -44,7 +44,7 @@ from diglot.studies.encoder_data import StudyData
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderStudy:
-    """A study in its folder."""
+    """A and C scores of encoder settings beside the results of training with each, in `out`."""
 
     out: Path
     settings: str  # a settings file, as `diglot select a-score` takes it

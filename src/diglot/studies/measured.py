@@ -16,6 +16,7 @@ from diglot.core.distributed import rank_and_world_size
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.result import side_by_side
+from diglot.core.run_files import METRICS
 from diglot.data.features import sample_picture
 from diglot.files import write_json
 from diglot.measure.checkpoint import (
@@ -36,7 +37,7 @@ from diglot.measure.word_space import caption_words, open_words
 from diglot.metrics.align import Rule
 from diglot.report.samples import sample_json
 from diglot.train.run_folder import describe_environment
-from diglot.train.trackers import METRICS, read_metrics
+from diglot.train.trackers import read_metrics
 
 PROBED = "probe/"
 

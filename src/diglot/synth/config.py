@@ -27,7 +27,7 @@ class AnnotatorPart(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig:
-    """One synthesis."""
+    """A synthesis recipe: its steps in order, and how they are run."""
 
     steps: dict[str, Any] = field(default_factory=dict)
     """Steps in order, by a name of your own, each with the fields of its part; `step` names the

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import ENVIRONMENT, FINISHED, METRICS, SETTINGS
 from diglot.files import file_sha256, write_json
 
-FINISHED = "finished.json"
 # The settings and figures of a run, of which each state continues; metrics only grow.
-RECORD = ("config.json", "environment.json", "metrics.jsonl")
+RECORD = (SETTINGS, ENVIRONMENT, METRICS)
 
 
 def find_digests(folder: Path, names: Iterable[str] = RECORD) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from accelerate.utils import set_seed
 from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
+from diglot.core.run_files import METRICS
 from diglot.data.config import FeaturesConfig
 from diglot.data.features import FeatureCache
 from diglot.data.rejected import Rejected
@@ -47,7 +48,7 @@ from diglot.train.sharding import blank_views, check_sharding, read_sharding, wh
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
-from diglot.train.trackers import METRICS, Tracker, check_trackers, plain_settings
+from diglot.train.trackers import Tracker, check_trackers, plain_settings
 
 log = logging.getLogger(__name__)
 

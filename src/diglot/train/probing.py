@@ -29,7 +29,7 @@ Figures = dict[str, float]
 
 @dataclass
 class Probing:
-    """The probes of one run."""
+    """When a run measures itself: every so many steps, within a share of its time."""
 
     probe: Callable[[], Mapping[str, float]] | None  # on the run's model
     every: int  # steps; 0 = never

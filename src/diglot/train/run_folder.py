@@ -27,6 +27,7 @@ import diglot
 from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import ENVIRONMENT, FINISHED, METRICS, SETTINGS
 from diglot.files import check_own_folder, lock_file, remove_left_overs, replace_text
 from diglot.train.config import StageConfig, resolve_stage, stage_config
 
@@ -51,20 +52,18 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     A run that stopped before step 0 may be begun again with other settings.
     """
     folder = _make_folder(config.out)
-    for name in ("config.json", "environment.json", "metrics.jsonl", "finished.json", "model"):
+    for name in (SETTINGS, ENVIRONMENT, METRICS, FINISHED, "model"):
         remove_left_overs(folder / name)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
-    settings, path = json.loads(json.dumps(described)), folder / "config.json"
+    settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     before = _read_settings(folder)
-    if before is not None and (folder / "metrics.jsonl").exists():
+    if before is not None and (folder / METRICS).exists():
         _check_same(_complete_settings(before, folder), settings, folder)
         _warn_of_version(folder)
     elif before != settings:
         (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
-        replace_text(
-            folder / "environment.json", json.dumps(describe_environment(), indent=2) + "\n"
-        )
+        replace_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
     return folder
 
 
@@ -92,7 +91,7 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
     Raises ConfigError where they cannot be read, or the folder holds other things: a checkpoint
     has a config.json too.
     """
-    path = folder / "config.json"
+    path = folder / SETTINGS
     if not path.exists():
         check_own_folder(folder, marker=path.name, beside=BESIDE)
         return None
@@ -126,7 +125,7 @@ def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(
             f"the run's settings can be read no longer: {error}",
-            where=str(folder / "config.json"),
+            where=str(folder / SETTINGS),
             fix="Resume it with the version that began it (environment.json), or give another "
             "--out.",
         ) from error
@@ -137,7 +136,7 @@ def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _warn_of_version(folder: Path) -> None:
     """Say where a run was begun by another version: its figures may change from here on."""
     try:
-        packages = json.loads((folder / "environment.json").read_bytes())["packages"]
+        packages = json.loads((folder / ENVIRONMENT).read_bytes())["packages"]
         begun = packages["diglot"]
     except (OSError, ValueError, KeyError, TypeError):
         return
@@ -154,7 +153,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> No
                 f"this folder holds a run with another {name}",
                 expected=json.dumps(then.get(name)),
                 got=json.dumps(given.get(name)),
-                where=str(folder / "config.json"),
+                where=str(folder / SETTINGS),
                 fix="Give another --out, or delete the folder to start over.",
             )
 

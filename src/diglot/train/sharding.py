@@ -138,9 +138,11 @@ def whole_weights(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
     for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
-    yield
-    for unit in units:
-        unit.reshard()
-        if unit is not model:  # torch leaves the root whole behind its forward pass
-            plugin: Any = accelerator.state.fsdp_plugin
-            unit.set_reshard_after_forward(plugin.reshard_after_forward, recurse=False)
+    try:
+        yield
+    finally:
+        for unit in units:
+            unit.reshard()
+            if unit is not model:  # torch leaves the root whole behind its forward pass
+                plugin: Any = accelerator.state.fsdp_plugin
+                unit.set_reshard_after_forward(plugin.reshard_after_forward, recurse=False)

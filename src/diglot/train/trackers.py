@@ -11,9 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import METRICS
 from diglot.files import replace_text
-
-METRICS = "metrics.jsonl"
 
 
 class Tracker:

@@ -77,9 +77,9 @@ def _drop_parts_of_texts(
 
     "coin" is on a page that says "coin flip".
     """
-    wrong = [
+    wrong = {
         ask for ask in asked if not ask.present and _stands_within(ask.name, scenes[ask.scene])
-    ]
+    }
     surplus = Counter(ask.name for ask in wrong)
     kept = []
     for ask in asked:

@@ -54,7 +54,7 @@ SHELLS: dict[str, Any] = {"qwen2_5_vl_text": Qwen2ForCausalLM}
 
 @dataclass(frozen=True)
 class StockParts:
-    """The parts of a stock model."""
+    """The encoder, projector and LLM of a stock checkpoint, as the parts of a `VLM`."""
 
     encoder: Tower | Qwen25ViT
     projector: nn.Module

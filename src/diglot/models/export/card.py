@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from diglot.core.run_files import METRICS, SETTINGS
 from diglot.embedded.catalog import ASSETS
 from diglot.models.export.container import Container
 
@@ -41,7 +42,7 @@ The parts keep their own licences; check them, and that of the data, before you 
 def model_card(container: Container, checkpoint: Path, processor: Any) -> str:
     """The card as Markdown, out of the checkpoint's settings and its run's, where there are any."""
     model = _read_json(checkpoint / "vlm.json")
-    run = _read_json(checkpoint.parent / "config.json")
+    run = _read_json(checkpoint.parent / SETTINGS)
     parts = {name: model.get(name) for name in ("encoder", "projector", "language", "preprocess")}
     return CARD.format(
         title=checkpoint.resolve().parent.name,
@@ -70,7 +71,7 @@ def _describe_training(run: dict[str, Any], folder: Path) -> str:
 
 
 def _last_losses(folder: Path) -> str:
-    path = folder / "metrics.jsonl"
+    path = folder / METRICS
     lines = (
         [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         if (path.exists())

@@ -39,7 +39,7 @@ IMAGE_ID = stock_run.IMAGE_ID
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCheck:
-    """What a check found."""
+    """How an exported folder, run by stock transformers alone, compares with its model."""
 
     images: int
     largest_difference: float | None

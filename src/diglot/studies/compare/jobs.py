@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import METRICS
 from diglot.data.labels import open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.measure.checkpoint import kept_measures
@@ -18,7 +19,7 @@ from diglot.studies.compare.rows import StudyRow
 from diglot.train.config import StageConfig
 from diglot.train.datasets import RunDataset
 from diglot.train.run_folder import open_run
-from diglot.train.trackers import METRICS, read_metrics
+from diglot.train.trackers import read_metrics
 
 FAILED = "failed.json"
 SECOND = "sft"  # the second stage's run folder, in the first one's

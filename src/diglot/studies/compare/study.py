@@ -14,6 +14,7 @@ import yaml
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
+from diglot.core.run_files import ENVIRONMENT
 from diglot.data.records import open_dataset
 from diglot.evaluate.question_scenes import open_scenes
 from diglot.files import lock_file, replace_text
@@ -83,7 +84,7 @@ class Study:
 
     def _first_environment(self) -> dict[str, str]:
         """Where the first of the runs that are done was trained."""
-        paths = [job.folder / "environment.json" for job in self.jobs]
+        paths = [job.folder / ENVIRONMENT for job in self.jobs]
         path = next((path for path in paths if path.exists()), None)
         fields = json.loads(path.read_text()) if path else {}
         packages = fields.pop("packages", {})

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import Any
 
+from diglot.report.comparison import spread_sizes
 from diglot.studies.compare.crossover import Crossovers, find_crossovers
 
 Jobs = Sequence[Mapping[str, Any]]  # as results.json holds them
@@ -125,7 +126,7 @@ def at_every_size(results: Mapping[str, Any]) -> dict[str, Any]:
         name: [
             {**entry, "samples": size}
             for entry in results[name]
-            for size in ([entry["samples"]] if entry["samples"] else results["samples"])
+            for size in spread_sizes(entry["samples"], results["samples"])
         ]
         for name in ("table", "costs")
     }

@@ -27,7 +27,7 @@ from diglot.train.loop import train
 
 @dataclass
 class Demo:
-    """One demo in its folder."""
+    """The demo: scenes, two trainings from one start, their measures, and the page, in `out`."""
 
     out: Path
     size_name: str

@@ -37,7 +37,7 @@ MEASURES = MeasureConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectorStudy:
-    """The study in its folder."""
+    """Projectors trained on the same scenes and measured alike; its files lie in `out`."""
 
     out: Path
     size_name: str

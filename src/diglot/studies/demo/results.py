@@ -7,6 +7,7 @@ from typing import Any
 
 from diglot.config.parts import Part
 from diglot.core.result import side_by_side
+from diglot.core.run_files import ENVIRONMENT, METRICS
 from diglot.data.features import sample_picture
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures, trained_vlm
@@ -15,7 +16,7 @@ from diglot.report.page import write_report
 from diglot.report.samples import sample_json
 from diglot.studies.demo.flow import Demo
 from diglot.studies.demo.sizes import RUNS
-from diglot.train.trackers import METRICS, read_metrics
+from diglot.train.trackers import read_metrics
 
 PRIMARY = "region_matching"
 
@@ -87,7 +88,7 @@ def _describe_part(part: Part) -> str:
 
 def _collect_environment(demo: Demo) -> dict[str, str]:
     """Where the last run was trained."""
-    fields = json.loads((demo.out / RUNS[-1] / "environment.json").read_text())
+    fields = json.loads((demo.out / RUNS[-1] / ENVIRONMENT).read_text())
     packages = ", ".join(f"{name} {version}" for name, version in fields.pop("packages").items())
     return {**{k: str(v) for k, v in fields.items() if v is not None}, "packages": packages}
 

@@ -77,5 +77,5 @@ def _center_x(region: Region) -> float:
 
 
 def build(config: Config) -> DetectionsCaption:
-    """The writer."""
+    """What writes a caption from the regions that a detector found."""
     return DetectionsCaption(config)

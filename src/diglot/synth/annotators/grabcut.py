@@ -67,5 +67,5 @@ def _on_pixels(box: np.ndarray, size: Sequence[int]) -> tuple[int, int, int, int
 
 
 def build(config: Config) -> GrabCut:
-    """The segmenter."""
+    """A segmenter that needs no weights: OpenCV's GrabCut within each box."""
     return GrabCut(config)

@@ -51,7 +51,7 @@ class Config:
 
 
 class MobileSamMasks:
-    """Masks from boxes."""
+    """MobileSAM prompted with boxes: a mask and its predicted IoU for each."""
 
     model = ASSET.name
 

@@ -32,7 +32,7 @@ class Config:
 
 
 class SamMasks:
-    """Masks from boxes."""
+    """A SAM or SAM 2 checkpoint prompted with boxes: a mask and its predicted IoU for each."""
 
     def __init__(self, config: Config, model: Any) -> None:
         self._net = model

@@ -24,6 +24,7 @@ def embedded_backgrounds() -> list[Path]:
 
 
 def find_emoji() -> dict[str, Path]:
+    """The drawing of each name in emoji.txt. Raises ConfigError for a name without one."""
     drawings = emoji_files()
     text = files("diglot.synth.scenes").joinpath("emoji.txt").read_text("utf-8")
     found = {}

@@ -37,7 +37,7 @@ class Config:
 
 
 class CaptionStep:
-    """Captions, by `annotator`."""
+    """Has an annotator write captions; an image whose caption comes out empty is dropped."""
 
     def __init__(self, config: Config, writer: DraftCaptioner, lineage: Lineage) -> None:
         self._config, self._writer, self.lineage = config, writer, lineage

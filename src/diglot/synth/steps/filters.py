@@ -117,5 +117,5 @@ def _count_reasons(draft: Draft, lost: list[LostRegion]) -> str:
 
 
 def build(config: Config) -> FiltersStep:
-    """The step."""
+    """The step that drops regions by size, score and count, and images by what is left."""
     return FiltersStep(config)

@@ -76,5 +76,5 @@ def box_iou(first: Box, second: Box) -> float:
 
 
 def build(config: Config) -> NmsStep:
-    """The step."""
+    """The step that keeps one of several boxes on the same object."""
     return NmsStep(config)

@@ -88,5 +88,5 @@ def _lose_region(region: Region, missing: str) -> LostRegion:
 
 
 def build(config: Config) -> SpansStep:
-    """The step."""
+    """The step that finds the characters of each region's phrase in its caption."""
     return SpansStep(config)

@@ -37,7 +37,7 @@ _PREFIX = "ocr"
 
 
 class OcrPairMaker:
-    """Makes the pairs."""
+    """Draws pairs of pages of text or charts, and the points that match; seeded."""
 
     def __init__(
         self, families: Sequence[Family], config: OcrPairsConfig, *, seed: int = 0

@@ -36,7 +36,7 @@ NUMBER = "_{number}"  # what the stock processor writes behind its tile token
 
 
 class AyaVision(Container):
-    """`AyaVisionForConditionalGeneration`."""
+    """Writes a model as a folder that `AyaVisionForConditionalGeneration` loads."""
 
     name, model_class = "aya_vision", "AyaVisionForConditionalGeneration"
 

@@ -29,7 +29,7 @@ MARKS = ("start", "view_end", "end")
 
 
 class Cohere2Vision(Container):
-    """`Cohere2VisionForConditionalGeneration`."""
+    """Writes a model as a folder that `Cohere2VisionForConditionalGeneration` loads."""
 
     name, model_class = "cohere2_vision", "Cohere2VisionForConditionalGeneration"
 

@@ -42,7 +42,7 @@ INVERTED = {
 
 
 class FastVlm(Container):
-    """`FastVlmForConditionalGeneration`."""
+    """Writes a model as a folder that `FastVlmForConditionalGeneration` loads."""
 
     name, model_class = "fast_vlm", "FastVlmForConditionalGeneration"
     needs = ("timm", "torchvision")

@@ -37,7 +37,7 @@ VISION += ("num_channels", "image_size", "patch_size", "hidden_act", "layer_norm
 
 
 class Idefics3(Container):
-    """`Idefics3ForConditionalGeneration`."""
+    """Writes a model as a folder that `Idefics3ForConditionalGeneration` loads."""
 
     name, model_class = "idefics3", "Idefics3ForConditionalGeneration"
     tower_at, projector_at = "model.vision_model.", "model.connector.modality_projection."

@@ -36,7 +36,7 @@ THEIRS = {
 
 
 class InternVL(Container):
-    """`InternVLForConditionalGeneration`."""
+    """Writes a model as a folder that `InternVLForConditionalGeneration` loads."""
 
     name, model_class = "internvl", "InternVLForConditionalGeneration"
 

@@ -30,7 +30,7 @@ from diglot.models.vlm import VLM
 
 
 class Lfm2Vl(Container):
-    """`Lfm2VlForConditionalGeneration`."""
+    """Writes a model as a folder that `Lfm2VlForConditionalGeneration` loads."""
 
     name, model_class = "lfm2_vl", "Lfm2VlForConditionalGeneration"
 

@@ -26,7 +26,7 @@ MODES = ("squash", "center_crop", "pad")
 
 
 class Llava(Container):
-    """`LlavaForConditionalGeneration`."""
+    """Writes a model as a folder that `LlavaForConditionalGeneration` loads."""
 
     name, model_class = "llava", "LlavaForConditionalGeneration"
     modes = MODES

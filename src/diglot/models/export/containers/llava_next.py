@@ -31,7 +31,7 @@ from diglot.models.vlm import VLM
 
 
 class LlavaNext(Container):
-    """`LlavaNextForConditionalGeneration`."""
+    """Writes a model as a folder that `LlavaNextForConditionalGeneration` loads."""
 
     name, model_class = "llava_next", "LlavaNextForConditionalGeneration"
     families = tuple(STRATEGY)

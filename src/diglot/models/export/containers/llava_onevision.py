@@ -26,7 +26,7 @@ MOST_TILES = 9
 
 
 class LlavaOnevision(LlavaNext):
-    """`LlavaOnevisionForConditionalGeneration`."""
+    """Writes a model as a folder that `LlavaOnevisionForConditionalGeneration` loads."""
 
     name, model_class = "llava_onevision", "LlavaOnevisionForConditionalGeneration"
     families = ("siglip",)
