@@ -1,6 +1,13 @@
 """Charts of four kinds: one set of data drawn with another style, order, orientation and scale.
 
 Marks are what the data name: labels, legend entries, ends of bars, points, slices.
+
+Drawn by hand, not by matplotlib's artists, which were tried: the four kinds took 132 lines, without
+masks of their parts, in place of 355 (this file, axes, charts_free), but `get_window_extent` is not
+the ink. It was off by up to 0.5 px at bars, 0.9 at slices, 3.8 at points and 3.3 at labels;
+characters, which are keypoints too, have only their outlines' extents (titles 0.9 to 6.0 px off,
+here 0). A chart took 220 to 520 ms of CPU, here 7 to 11.
+
 Legend: S series, K categories.
 """
 
