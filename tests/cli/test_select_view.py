@@ -67,7 +67,7 @@ def test_every_point_under_every_encoder(world: Path, tmp_path: Path) -> None:
 def test_every_pair_is_a_figure(world: Path, tmp_path: Path) -> None:
     options = ("--count", "1", "--files", str(tmp_path / "files"))
     ((_, pair),) = _drawn(make_page(world, tmp_path / "page.html", *options))
-    files = sorted((tmp_path / "files").iterdir())
+    files = sorted((tmp_path / "files").glob("[!.]*"))
     assert [path.name for path in files] == [f"pair_1_p{pair}.png", f"pair_1_p{pair}.svg"]
     assert Image.open(files[0]).width > 300
 

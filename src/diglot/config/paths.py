@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from jsonargparse.typing import register_type
 
@@ -44,7 +44,7 @@ else:
         kinds: ClassVar = frozenset({".html", ".htm", ""})
 
 
-def _read_out_file(text: str | Path, kind: type[Path]) -> Path:
+def _read_out_file(text: str | Path, kind: Any) -> Path:
     path = kind(Path(text).expanduser())
     check_writable_file(path)
     _check_own_file(path, kind.kinds)

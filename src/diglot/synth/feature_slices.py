@@ -104,7 +104,7 @@ class FeatureWorker:
     def _read(self, job: SliceJob) -> Iterator[Opened]:
         ids = self._cache.dataset.ids
         for number, index in enumerate(job.items):
-            id = ids[index] or f"#{index}"
+            id = str(ids[index] or f"#{index}")
             try:
                 if number in job.deadly:
                     raise DataError("its worker was killed twice", where="features")

@@ -91,7 +91,7 @@ class LabelWorker:
     def _read(self, job: SliceJob) -> Iterator[Usable | Rejection]:
         for number, index in enumerate(job.items):
             if number in job.deadly:
-                id = self._dataset.ids[index] or f"#{index}"
+                id = str(self._dataset.ids[index] or f"#{index}")
                 yield Rejection(id, "its worker was killed twice", "label")
             else:
                 yield use_sample(self._dataset, index, open_usable)
