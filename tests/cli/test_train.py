@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 from diglot.cli import train as verb
 from diglot.config.parts import known_parts
 from diglot.config.recipes import bundled_recipes
+from diglot.core.distributed import warn_of_single_process
 from diglot.models.checkpoint import load_config
 from diglot.train.config import StageConfig, resolve_stage
 from tests.cli_runner import run_diglot
@@ -227,21 +228,52 @@ def test_killed_and_started_again_by_the_same_command(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_by_accelerate_launch(world, tmp_path):
+def test_two_processes_by_torchrun(world, tmp_path):
     def words(out: str) -> list[str]:
         return ["train", f"--config={world}/recipe.yaml", f"--out={tmp_path}/{out}"]
 
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "-m", "diglot"]
-    done = subprocess.run(
-        [sys.executable, *launch, *words("two")], capture_output=True, text=True, check=False
-    )
+    done = launch("torch.distributed.run", "--nproc_per_node=2", "-m", "diglot", *words("two"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint  ") == 1
     assert done.stderr.count("projector: 1208 of 1208 parameters learn") == 1
+    assert "accelerate launch" not in done.stderr
     assert run_diglot(*words("one")) == 0
     assert len(figures(tmp_path / "two")) == 5
     for two, one in zip(figures(tmp_path / "two"), figures(tmp_path / "one"), strict=True):
         assert two == pytest.approx(one, rel=1e-5)
+
+
+def launch(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "warned"), [(2, True), (1, False)])
+def test_accelerate_starts_one_process_on_a_cpu_and_that_is_said(world, processes, warned):
+    words = ["train", f"--config={world}/recipe.yaml", "--out=unused", "--dry_run"]
+    options = ["--cpu", f"--num_processes={processes}", "-m", "diglot"]
+    done = launch("accelerate.commands.launch", *options, *words)
+    assert done.returncode == 0, done.stderr
+    assert ("torchrun --nproc_per_node" in done.stderr) == warned
+
+
+@pytest.mark.parametrize(
+    ("environment", "single"),
+    [
+        ({}, False),
+        ({"ACCELERATE_MIXED_PRECISION": "no"}, False),  # accelerate launch --num_processes 1
+        ({"MASTER_ADDR": "127.0.0.1"}, False),
+        ({"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1"}, True),
+        (
+            {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"},
+            False,
+        ),
+    ],
+)
+def test_one_process_where_several_were_asked_for(environment, single, caplog):
+    assert warn_of_single_process(environment) == single
+    assert ("torchrun" in caplog.text) == single
 
 
 def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(world, tmp_path, capsys):

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.errors import ConfigError
 from diglot.core.progress import ignore_progress
 from diglot.core.rng import check_seed
@@ -78,9 +78,9 @@ def run_measure(
 
 def join_processes() -> bool:
     """Join the other processes that torchrun started, if any; whether this one is the first."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if launched_processes() == 1:
         return True
-    return PartialState(cpu=not torch.cuda.is_available()).is_main_process
+    return PartialState(cpu=joins_on_cpu()).is_main_process
 
 
 def _measures_table(record: dict[str, Any]) -> Table:

@@ -28,7 +28,8 @@ def train(**settings: Any) -> None:
     tokens, and what learns.
 
     A killed run resumes when the same command is given again. On several GPUs:
-    accelerate launch -m diglot train ...
+    accelerate launch -m diglot train ...; by several processes of a CPU (accelerate starts one):
+    torchrun --nproc_per_node 2 -m diglot train ...
 
     Examples:
         diglot scenes data/scenes --count 512

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
+from diglot.core.distributed import warn_of_single_process
 from diglot.core.run_files import METRICS
 from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 def run_train(config: StageConfig, json: Path | None) -> None:
     """Train the stage with progress on stderr, and show its first and last losses."""
+    warn_of_single_process()
     config = resolve_stage(config)
     with show_progress() as report:
         checkpoint = train(config, probe=_make_run_probe(config), report=report)
@@ -35,6 +37,7 @@ def run_train(config: StageConfig, json: Path | None) -> None:
 
 def show_summary(config: StageConfig, json: Path | None) -> None:
     """Show what the stage would do, and write it to `json` too."""
+    warn_of_single_process()
     summary = summarise_stage(config)
     table = Table(show_header=False)
     for name, value in summary.items():

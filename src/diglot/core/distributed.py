@@ -1,13 +1,19 @@
 """What processes know of one another: rank, world size, and the rows of all of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
+log = logging.getLogger(__name__)
+
 B = TypeVar("B")
 R = TypeVar("R")
+# How many processes a launcher started: torchrun, or one of MPI.
+WORLD_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 def rank_and_world_size() -> tuple[int, int]:
@@ -15,6 +21,36 @@ def rank_and_world_size() -> tuple[int, int]:
     if not (distributed.is_available() and distributed.is_initialized()):
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
+
+
+def warn_of_single_process(environment: Mapping[str, str] = os.environ) -> bool:
+    """Warn where `accelerate launch` was asked for several processes and started this one alone.
+
+    On a CPU it starts one, whatever --num_processes says, and says nothing; an address for the
+    others is all that is left of the request. Returns whether it was so.
+    """
+    launched = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= environment.keys()
+    if not launched or any(name in environment for name in WORLD_SIZES):
+        return False
+    log.warning(
+        "accelerate launch started one process, though several were asked for: without several "
+        "GPUs it starts no more. For several processes on a CPU: "
+        "torchrun --nproc_per_node 2 -m diglot train ..."
+    )
+    return True
+
+
+def launched_processes() -> int:
+    """How many processes a launcher such as torchrun says that it started; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def joins_on_cpu() -> bool:
+    """Whether processes that a launcher started must be joined as processes of a CPU.
+
+    Accelerate does not see it: without this each would be alone and believe it is first.
+    """
+    return launched_processes() > 1 and not torch.accelerator.is_available()
 
 
 def gather_rows(own_NKD: torch.Tensor) -> tuple[torch.Tensor, slice]:

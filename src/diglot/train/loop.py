@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from diglot.config.parts import as_plain
+from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.run_files import METRICS
@@ -357,7 +358,8 @@ def _make_accelerator(config: StageConfig) -> Accelerator:
     check_trackers(config.trackers)
     read_sharding()
     try:
-        return Accelerator(
+        accelerator = Accelerator(
+            cpu=joins_on_cpu(),
             mixed_precision=config.precision,
             log_with=[*config.trackers] or None,
             project_dir=config.out,
@@ -365,3 +367,16 @@ def _make_accelerator(config: StageConfig) -> Accelerator:
     except ValueError as error:  # the machine cannot, or this process has begun with another
         reason = " ".join(str(error).split())
         raise ConfigError(reason, got=config.precision, where="precision") from error
+    _check_joined(accelerator.num_processes)
+    return accelerator
+
+
+def _check_joined(processes: int) -> None:
+    """Raises ConfigError where the launcher's processes do not know of one another."""
+    if processes < launched_processes():
+        raise ConfigError(
+            "the processes that were started have not joined: each would train alone",
+            expected=f"{launched_processes()} of them (WORLD_SIZE)",
+            got=processes,
+            fix="Start them by torchrun or accelerate launch, on one kind of device.",
+        )
