@@ -71,7 +71,9 @@ class TowerTrainingConfig:
     """One training of the towers."""
 
     shape: TowerShape
+    """The tower's sizes."""
     pictures: PicturesConfig
+    """What a batch shows."""
     steps: PositiveInt = 2000
     """Batches."""
     lr: PositiveFloat = 1e-3
