@@ -218,7 +218,7 @@ def test_nothing_is_written_where_something_fails(
     vlm, config = make(towers, language_folder, FITTING[0])
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").write_text("mine")
-    with pytest.raises(ConfigError, match="holds no export"):
+    with pytest.raises(ConfigError, match="not of this command"):
         export(vlm, config, "llava", tmp_path / "other")
     with pytest.raises(ConfigError, match="input_norm"):
         export(vlm, config, "aya_vision", tmp_path / "out")
