@@ -83,6 +83,17 @@ def test_a_worker_that_dies_with_a_tensor_under_way_is_explained() -> None:
     assert not issubclass(WorkerError, ConfigError)
 
 
+def test_an_error_of_torch_while_a_lost_connection_is_looked_into_is_explained(monkeypatch) -> None:
+    """Torch raises in a signal handler: at any line, this one's among them."""
+
+    def interrupt(error: BaseException) -> bool:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr("diglot.train.batches._raised_by_transfer", interrupt)
+    with pytest.raises(WorkerError, match="got DataLoader worker"), explain_dead_workers():
+        raise ConnectionResetError(104, "reset by peer")
+
+
 def test_what_a_worker_gets_has_no_weights(world, tmp_path) -> None:
     """A sample's way into the model travels; neither a part of the model nor a head does."""
     from diglot.data.records import open_dataset

@@ -32,21 +32,30 @@ class WorkerError(DiglotError):
 def explain_dead_workers() -> Iterator[None]:
     """Raise WorkerError in place of torch's RuntimeError, which may come up at any line.
 
-    A worker that dies with a batch under way ends in an error of its connection instead.
+    A worker that dies with a batch under way ends in an error of its connection instead, and
+    torch's may come up while that one is looked into.
     """
     try:
-        yield
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        lost = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
-        if not lost and not _raised_by_transfer(error):
+        try:
+            yield
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not _raised_by_transfer(error):
+                raise
+            raise _worker_error(error) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
             raise
-        raise WorkerError(
-            "a data-loader worker was killed",
-            got=(str(error) or type(error).__name__).splitlines()[0],
-            where="workers",
-            fix="Most often the machine had no memory left: use fewer workers. "
-            "The same command resumes the run from its last saved state.",
-        ) from error
+        raise _worker_error(error) from error
+
+
+def _worker_error(error: BaseException) -> WorkerError:
+    return WorkerError(
+        "a data-loader worker was killed",
+        got=(str(error) or type(error).__name__).splitlines()[0],
+        where="workers",
+        fix="Most often the machine had no memory left: use fewer workers. "
+        "The same command resumes the run from its last saved state.",
+    )
 
 
 def _raised_by_transfer(error: BaseException) -> bool:
