@@ -14,6 +14,7 @@ from diglot.core.errors import ConfigError
 from diglot.data.config import FeaturesConfig
 from diglot.train.batches import WorkerError, explain_dead_workers
 from diglot.train.loop import train
+from diglot.train.trackers import Tracker
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, weights
 
@@ -92,6 +93,17 @@ def test_an_error_of_torch_while_a_lost_connection_is_looked_into_is_explained(m
     monkeypatch.setattr("diglot.train.batches._raised_by_transfer", interrupt)
     with pytest.raises(WorkerError, match="got DataLoader worker"), explain_dead_workers():
         raise ConnectionResetError(104, "reset by peer")
+
+
+def test_an_error_of_torch_while_trackers_are_closed_is_explained(
+    world, tmp_path, monkeypatch
+) -> None:
+    def interrupt(self: Tracker, *error: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr(Tracker, "__exit__", interrupt)
+    with pytest.raises(WorkerError, match="got DataLoader worker"):
+        train(tiny_stage(world, tmp_path / "run", **SEVERAL))
 
 
 def test_what_a_worker_gets_has_no_weights(world, tmp_path) -> None:

@@ -30,10 +30,11 @@ class WorkerError(DiglotError):
 
 @contextlib.contextmanager
 def explain_dead_workers() -> Iterator[None]:
-    """Raise WorkerError in place of torch's RuntimeError, which may come up at any line.
+    """Raise WorkerError in place of torch's RuntimeError, which a signal handler raises anywhere.
 
-    A worker that dies with a batch under way ends in an error of its connection instead, and
-    torch's may come up while that one is looked into.
+    Around all else, then: it may come up while trackers are closed, too. A worker that dies with
+    a batch under way ends in an error of its connection instead, and torch's may come up while
+    that one is looked into.
     """
     try:
         try:

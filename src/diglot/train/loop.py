@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 Probe = Callable[[VLM], Mapping[str, float]]
 
 
+@explain_dead_workers()
 def train(
     config: StageConfig,
     *,
@@ -177,7 +178,6 @@ class _Run:
             self._others() as others,
             Tracker(self.folder, start=start, active=active, others=others) as tracker,
             StopRequest(self.accelerator) as stop,
-            explain_dead_workers(),
         ):
             probing = self._probing(probe)
             self._steps(model, optimizer, start, tracker, probing, stop, watch)
