@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.native_sizes import native_size
-from diglot.core.preprocess import Preprocess, tile_grid
+from diglot.core.preprocess import Preprocess
+from diglot.core.tile_grids import tile_grid
 
 MODES = ("squash", "center_crop", "pad", "tiles", "native")
 MANY = settings(max_examples=40, derandomize=True, deadline=None)

@@ -24,8 +24,10 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from diglot.core.geometry import TokenGrid
 from diglot.core.native_sizes import native_size
-from diglot.core.preprocess import Preprocess, tile_grid
+from diglot.core.preprocess import Preprocess
+from diglot.core.tile_grids import least_upscaled_grid, tile_grid
 from diglot.models.tiling import view_pixels
+from tests.models.adapters.stock_processors import CohereImages, read_cohere_rule
 
 PATCH, SIDE = 8, 64
 SIZES = [(100, 200), (200, 100), (97, 97), (61, 239), (233, 87), (64, 64), (33, 50)]
@@ -49,6 +51,10 @@ CASES = {
     "tiles": (
         Preprocess(mode="tiles", image_px=SIDE, max_tiles=6),
         GotOcr2ImageProcessorPil(size=SQUARE, crop_to_patches=True, max_patches=6),
+    ),
+    "cohere_tiles": (
+        Preprocess(mode="cohere_tiles", image_px=SIDE, max_tiles=6),
+        CohereImages(size=SQUARE, crop_to_patches=True, max_patches=6),
     ),
     "native": (
         Preprocess(mode="native", **NATIVE),
@@ -159,6 +165,14 @@ def test_padding_is_the_encoders_mean_colour(size_hw: tuple[int, int]) -> None:
 def test_tile_grid_is_internvls(height: int, width: int, max_tiles: int, tile_px: int) -> None:
     columns, rows = get_optimal_tiled_canvas((height, width), (tile_px, tile_px), 1, max_tiles)
     assert tile_grid((height, width), max_tiles=max_tiles, tile_px=tile_px) == (rows, columns)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 12), st.sampled_from([224, 448]))
+def test_cohere_tiles_are_cohere2visions(h: int, w: int, max_tiles: int, tile_px: int) -> None:
+    rule = read_cohere_rule()
+    columns, rows = rule((h, w), (tile_px, tile_px), 1, max_tiles)
+    assert least_upscaled_grid((h, w), max_tiles=max_tiles, tile_px=tile_px) == (rows, columns)
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

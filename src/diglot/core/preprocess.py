@@ -1,8 +1,8 @@
 """The ways an image is prepared for an encoder, each as the views it is cut into.
 
 Squash, center-crop (CLIP), pad (LLaVA-1.5), tiles with a thumbnail (InternVL's dynamic tiling; the
-"tile-wise dynamic resolution" of MMCS section 4.1), anyres (LLaVA-NeXT's tiles, which MMCS cites),
-native resolution (Qwen2-VL), and NaFlex (SigLIP2).
+"tile-wise dynamic resolution" of MMCS section 4.1), Cohere2Vision's tiles, anyres (LLaVA-NeXT's
+tiles, which MMCS cites), native resolution (Qwen2-VL), and NaFlex (SigLIP2).
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import Padding, TokenGrid, View, ViewKind
 from diglot.core.native_sizes import naflex_size, native_size
+from diglot.core.tile_grids import anyres_grid, least_upscaled_grid, tile_grid
 from diglot.core.types import SizeHW
 from diglot.core.view_marks import ViewMarks
 
@@ -24,7 +25,18 @@ MAX_ASPECT = 200
 MAX_CANVAS_PIXELS = 178_956_970  # PIL's own limit of an image
 MAX_IMAGE_PX, MAX_TILES = 16_384, 1024  # beyond these it is a slip, and would fill any memory
 
-Mode = Literal["squash", "center_crop", "centre_crop", "pad", "tiles", "anyres", "native", "naflex"]
+Mode = Literal[
+    "squash",
+    "center_crop",
+    "centre_crop",
+    "pad",
+    "tiles",
+    "cohere_tiles",
+    "anyres",
+    "native",
+    "naflex",
+]
+TILE_RULES = {"tiles": tile_grid, "cohere_tiles": least_upscaled_grid}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +47,22 @@ class Preprocess:
     center_crop  shortest side to image_px, then the centre square (CLIP)
     pad          padded to a square, image centred, then resized to image_px (LLaVA-1.5)
     tiles        the grid of at most max_tiles squares closest in aspect, and a thumbnail
+    cohere_tiles the grid of at most max_tiles squares that enlarges least, and a thumbnail
     anyres       the whole image squashed, then tiles of it with its aspect kept, padded with black
     native       the image's own aspect, sides rounded to whole cells (Qwen2-VL)
     naflex       the image's own aspect, as many cells as max_pixels holds (SigLIP2)
     """
 
     mode: Mode = "squash"
-    """squash, center_crop, pad, tiles, anyres, native or naflex, as above ("centre_crop", as
-    version 0.1.0 wrote it, is center_crop)."""
+    """squash, center_crop, pad, tiles, cohere_tiles, anyres, native or naflex, as above
+    ("centre_crop", as version 0.1.0 wrote it, is center_crop)."""
     image_px: int = 448
     """Side of a view in pixels; for native and naflex it has no effect."""
     max_tiles: int = 4
-    """For tiles: at most so many, the thumbnail not counted."""
+    """For tiles and cohere_tiles: at most so many, the thumbnail not counted."""
     thumbnail: bool = True
-    """For tiles: add the whole image, squashed, as the last view if there are several tiles."""
+    """For tiles and cohere_tiles: add the whole image, squashed, as the last view if there are
+    several tiles."""
     tile_grids: tuple[tuple[int, int], ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
     """For anyres: the grids of tiles, [rows, columns], of which the one is taken that keeps most
     pixels and wastes least; of equals the first (LLaVA-NeXT's image_grid_pinpoints)."""
@@ -125,6 +139,7 @@ class Preprocess:
             "center_crop": _center_crop,
             "pad": _place_pad,
             "tiles": _place_tiles,
+            "cohere_tiles": _place_tiles,
             "anyres": _place_anyres,
             "native": _place_native,
             "naflex": _place_naflex,
@@ -209,8 +224,8 @@ def _pad_canvas(mode: Mode, size_hw: SizeHW) -> tuple[int, int, int, int] | None
 
 
 def _place_tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
-    rows, columns = tile_grid(size_hw, max_tiles=config.max_tiles, tile_px=config.image_px)
-    side = config.image_px
+    side, choose_grid = config.image_px, TILE_RULES[config.mode]
+    rows, columns = choose_grid(size_hw, max_tiles=config.max_tiles, tile_px=side)
     resize = (rows * side, columns * side)
     if rows * columns == 1:
         return [(resize, (0, 0, side, side), "image")]
@@ -222,29 +237,6 @@ def _place_tiles(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Plac
     if config.thumbnail:
         placed.append(((side, side), (0, 0, side, side), "thumbnail"))
     return placed
-
-
-def tile_grid(size_hw: SizeHW, *, max_tiles: int, tile_px: int) -> SizeHW:
-    """Rows and columns of tiles: closest in aspect; of equals, more tiles if the image fills them.
-
-    The rule of InternVL-style dynamic tiling (the paper's "tile-wise dynamic resolution"); of grids
-    of as many tiles the one of fewer columns comes first, as in stock GotOcr2.
-    """
-    height, width = size_hw
-    grids = [
-        (r, c)
-        for c in range(1, max_tiles + 1)
-        for r in range(1, max_tiles + 1)
-        if r * c <= max_tiles
-    ]
-    grids.sort(key=lambda grid: grid[0] * grid[1])
-    best, best_gap = grids[0], float("inf")
-    for rows, columns in grids:
-        gap = abs(width / height - columns / rows)
-        fills = height * width > 0.5 * tile_px**2 * rows * columns
-        if gap < best_gap or (gap == best_gap and fills):
-            best, best_gap = (rows, columns), gap
-    return best
 
 
 def _place_anyres(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Placed]:
@@ -261,22 +253,6 @@ def _place_anyres(config: Preprocess, size_hw: SizeHW, cell_px: int) -> list[Pla
     whole: Placed = ((side, side), (0, 0, side, side), "thumbnail")
     corners = [(c * side - left, r * side - top) for r in range(rows) for c in range(columns)]
     return [whole, *((resize, (x, y, x + side, y + side), "tile") for x, y in corners)]
-
-
-def anyres_grid(
-    size_hw: SizeHW, grids: Sequence[tuple[int, int]], *, tile_px: int
-) -> tuple[int, int]:
-    """Rows and columns of tiles that keep most of the image's pixels, then waste fewest."""
-    height, width = size_hw
-    best, best_kept, least_waste = grids[0], 0, math.inf
-    for rows, columns in grids:
-        target_h, target_w = rows * tile_px, columns * tile_px
-        scale = min(target_w / width, target_h / height)
-        kept = min(int(width * scale) * int(height * scale), height * width)
-        waste = target_h * target_w - kept
-        if kept > best_kept or (kept == best_kept and waste < least_waste):
-            best, best_kept, least_waste = (rows, columns), kept, waste
-    return best
 
 
 def _anyres_lines(views: Sequence[View], size_hw: SizeHW) -> tuple[tuple[int, ...], ...]:

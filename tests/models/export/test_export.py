@@ -56,6 +56,13 @@ FITTING += [
         {**MERGED, "activation": "silu", "input_norm": False},
         replace(ENDS, view_end=EOS),
     ),
+    (
+        "cohere2_vision",
+        "siglip",
+        "last",
+        {**MERGED, "input_norm": False, "activation": "silu"},
+        replace(TILED, mode="cohere_tiles", marks=replace(ENDS, view_end=EOS)),
+    ),
     ("lfm2_vl", "siglip2", "last", MERGED, Preprocess(**NATIVE, marks=ENDS)),
     (
         "lfm2_vl",

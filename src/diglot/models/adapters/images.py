@@ -88,8 +88,10 @@ def _as_rgb(values: Any) -> RGB:
 
 
 def _read_preprocess(kind: str, images: Any, where: str) -> Preprocess:
-    if kind in ("Cohere2VisionImageProcessor", "Lfm2VlImageProcessor"):
-        return _one_view(kind, images, where)
+    if kind == "Cohere2VisionImageProcessor":
+        return _read_cohere(images, where)
+    if kind == "Lfm2VlImageProcessor":
+        return _read_lfm2(images, where)
     if kind.startswith(("Idefics3", "SmolVLM")):
         return _read_idefics(kind, images, where)
     if kind.startswith("Qwen2VL"):
@@ -126,18 +128,25 @@ def _read_padded(images: Any, where: str) -> Preprocess:
     return Preprocess(mode="pad", image_px=side)
 
 
-def _one_view(kind: str, images: Any, where: str) -> Preprocess:
-    """Cohere2Vision and Lfm2Vl without tiles, which have rules of their own."""
-    if kind.startswith("Cohere") and not (images.crop_to_patches and images.max_patches > 1):
-        return Preprocess(mode="squash", image_px=images.size["height"])
-    if kind.startswith("Lfm2Vl") and not images.do_image_splitting:
-        cell = (images.encoder_patch_size * images.downsample_factor) ** 2
-        return Preprocess(
-            mode="native",
-            min_pixels=images.min_image_tokens * cell,
-            max_pixels=images.max_image_tokens * cell,
-        )
-    raise _unknown_tiles(kind, where)
+def _read_cohere(images: Any, where: str) -> Preprocess:
+    side = images.size["height"]
+    if images.size["width"] != side:
+        raise ConfigError("its views are not square", got=images.size, where=where)
+    if not images.crop_to_patches or images.max_patches == 1:
+        return Preprocess(mode="squash", image_px=side)
+    return Preprocess(mode="cohere_tiles", image_px=side, max_tiles=images.max_patches)
+
+
+def _read_lfm2(images: Any, where: str) -> Preprocess:
+    """Without tiles, which have a rule of their own."""
+    if images.do_image_splitting:
+        raise _unknown_tiles("Lfm2VlImageProcessor", where)
+    cell = (images.encoder_patch_size * images.downsample_factor) ** 2
+    return Preprocess(
+        mode="native",
+        min_pixels=images.min_image_tokens * cell,
+        max_pixels=images.max_image_tokens * cell,
+    )
 
 
 def _read_idefics(kind: str, images: Any, where: str) -> Preprocess:
@@ -150,7 +159,7 @@ def _read_idefics(kind: str, images: Any, where: str) -> Preprocess:
 def _unknown_tiles(kind: str, where: str) -> ConfigError:
     return ConfigError(
         f"{kind} cuts or resizes images by a rule that is not known here",
-        expected="one view an image (do_image_splitting, crop_to_patches or do_pan_and_scan false)",
+        expected="one view an image (do_image_splitting or do_pan_and_scan false)",
         where=where,
     )
 

@@ -172,3 +172,11 @@ def mode_misfits(design: Design, modes: tuple[str, ...]) -> list[str]:
     if design.preprocess is None or design.preprocess.mode in modes:
         return []
     return [f"preprocess.mode {design.preprocess.mode}: it has {' or '.join(modes)}"]
+
+
+def thumbnail_misfits(design: Design, mode: str) -> list[str]:
+    """Tiles of this mode without the whole image beside them, which the stock processor adds."""
+    preprocess = design.preprocess
+    if preprocess is None or preprocess.mode != mode or preprocess.thumbnail:
+        return []
+    return ["preprocess.thumbnail false: its tiles always have one"]

@@ -26,6 +26,7 @@ from diglot.models.export.container import (
     layer_misfits,
     mode_misfits,
     size_misfits,
+    thumbnail_misfits,
 )
 from diglot.models.export.design import Design
 from diglot.models.export.images import pixel_settings, square_size
@@ -107,10 +108,8 @@ def _mark_misfits(design: Design) -> list[str]:
     preprocess = design.preprocess
     if preprocess is None:
         return []
-    marks, reasons = preprocess.marks or ViewMarks(), []
+    marks, reasons = preprocess.marks or ViewMarks(), thumbnail_misfits(design, "tiles")
     if preprocess.mode == "tiles" and preprocess.max_tiles > 1:
-        if not preprocess.thumbnail:
-            reasons.append("preprocess.thumbnail false: its tiles always have one")
         if not marks.tile.endswith(NUMBER) or marks.tile.count("{") > 1:
             reasons.append(f"preprocess.marks.tile {marks.tile!r}: it ends with {NUMBER!r}")
         if marks.thumbnail != marks.image:

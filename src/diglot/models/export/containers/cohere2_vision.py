@@ -1,7 +1,4 @@
-"""Cohere2Vision: SigLIP, 2 x 2 unshuffle and a SwiGLU of free width; a token ends each view.
-
-One view an image: its processor's rule for tiles is another than InternVL's.
-"""
+"""Cohere2Vision: SigLIP, 2 x 2 unshuffle and a SwiGLU of free width; a token ends each view."""
 
 import copy
 from typing import Any
@@ -17,6 +14,7 @@ from diglot.models.export.container import (
     layer_misfits,
     mode_misfits,
     size_misfits,
+    thumbnail_misfits,
 )
 from diglot.models.export.design import Design
 from diglot.models.export.images import pixel_settings, square_size
@@ -37,7 +35,8 @@ class Cohere2Vision(Container):
         return [
             *encoder_misfits(design, ("siglip",)),
             *layer_misfits(design, reads_last=True),
-            *mode_misfits(design, ("squash",)),
+            *mode_misfits(design, ("squash", "cohere_tiles")),
+            *thumbnail_misfits(design, "cohere_tiles"),
             *size_misfits(design),
             *mark_misfits(design, allowed=MARKS, required=MARKS),
             *mlp_misfits(
@@ -66,10 +65,12 @@ class Cohere2Vision(Container):
 
     def make_processor(self, vlm: VLM, design: Design, tokenizer: PreTrainedTokenizerFast) -> Any:
         side, marks = vlm.preprocess.image_px, marks_of(design)
+        most = vlm.preprocess.max_tiles if vlm.preprocess.mode == "cohere_tiles" else 1
         images = {
             "image_processor_type": "Cohere2VisionImageProcessor",
             "size": square_size(side),
-            "crop_to_patches": False,
+            "crop_to_patches": most > 1,
+            "max_patches": most,
             # in its words the tokens of a row of a view
             "patch_size": side // vlm.encoder.patch_px // vlm.unshuffle,
             **pixel_settings(vlm),

@@ -18,6 +18,7 @@ from diglot.models.export.container import (
     encoder_misfits,
     language_misfits,
     mode_misfits,
+    thumbnail_misfits,
 )
 from diglot.models.export.design import Design
 from diglot.models.export.images import pixel_settings, square_size
@@ -46,7 +47,7 @@ class InternVL(Container):
             *encoder_misfits(design, ("dinov2",)),
             *["a tower with gated layers: its have two matrices"] * swiglu,
             *mode_misfits(design, ("squash", "tiles")),
-            *_tile_misfits(design),
+            *thumbnail_misfits(design, "tiles"),
             *mark_misfits(design, allowed=("start", "end"), required=("start", "end")),
             *mlp_misfits(
                 design,
@@ -106,13 +107,6 @@ class InternVL(Container):
             "video_token": VIDEO_TOKEN,
         }
         return WrittenProcessor("InternVLProcessor", tokenizer, settings, named_tokens=tokens)
-
-
-def _tile_misfits(design: Design) -> list[str]:
-    preprocess = design.preprocess
-    if preprocess is None or preprocess.mode != "tiles" or preprocess.thumbnail:
-        return []
-    return ["preprocess.thumbnail false: its tiles always have one"]
 
 
 def _view_tokens(vlm: VLM) -> int:
