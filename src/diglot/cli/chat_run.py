@@ -18,6 +18,7 @@ from diglot.models.chat import (
     question_prompt,
     read_frame,
 )
+from diglot.models.device_map import move_to_devices
 from diglot.models.export.flow import load_checkpoint, open_config
 
 SHADES = " .:-=+*#%@"
@@ -39,7 +40,7 @@ def run_chat(
     if map and not point:
         raise ConfigError("there is no map without --point", where="--map")
     picture = _open_picture(image)
-    vlm = load_checkpoint(checkpoint, open_config(checkpoint))
+    vlm = move_to_devices(load_checkpoint(checkpoint, open_config(checkpoint)))
     projected = project_picture(vlm, picture)
     prompt = (
         question_prompt(vlm, question) if question else caption_prompt(vlm, read_frame(checkpoint))

@@ -16,7 +16,6 @@ from diglot.data.pairs import Pair, PairImage
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
 from diglot.files import claim_folder
-from diglot.measure.checkpoint import default_device
 from diglot.measure.correspondence.config import CScoreConfig, MatchConfig
 from diglot.measure.correspondence.features import Features, Pictures
 from diglot.measure.correspondence.run import (
@@ -27,6 +26,7 @@ from diglot.measure.correspondence.run import (
     split_parts,
 )
 from diglot.measure.correspondence.shown import FoundPoint, find_points
+from diglot.models.device_map import default_device
 from diglot.report.correspondence_page import write_correspondence_page
 from diglot.report.thumbnails import jpeg_uri
 

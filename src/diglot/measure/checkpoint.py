@@ -23,6 +23,7 @@ from diglot.measure.row_store import RowStore
 from diglot.measure.runner import measure_alignment
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_vlm
+from diglot.models.device_map import move_to_devices
 from diglot.models.export.flow import load_checkpoint, open_config
 from diglot.models.features import open_features
 from diglot.models.views import picture_views
@@ -161,7 +162,7 @@ def measure_model(
     Every model that is given the same `seed` answers the same questions. Raises as
     `measure_alignment` does, and ConfigError for a checkpoint that cannot be read.
     """
-    subject = open_subject(load_vlm(model).to(default_device()), scenes, config, report)
+    subject = open_subject(move_to_devices(load_vlm(model)), scenes, config, report)
     return measure_subject(subject, label, report, seed=seed)
 
 
@@ -210,8 +211,8 @@ def checkpoint_folder(path: Path) -> Path:
 
 
 def open_checkpoint(folder: Path) -> VLM:
-    """The model of a `checkpoint_folder`, LoRA merged, in eval mode, on the GPU if there is one."""
-    return load_checkpoint(folder, open_config(folder)).to(default_device())
+    """The model of a `checkpoint_folder`, LoRA merged, in eval mode, on GPUs if there are any."""
+    return move_to_devices(load_checkpoint(folder, open_config(folder)))
 
 
 def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
@@ -232,9 +233,4 @@ def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
 
 def trained_vlm(run: Path) -> VLM:
     """The model that a run ended with, on the GPU where there is one."""
-    return load_vlm(run / "model").to(default_device())
-
-
-def default_device() -> str:
-    """Where a model of this process runs."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return move_to_devices(load_vlm(run / "model"))

@@ -5,7 +5,7 @@ branch tokens need one, and they are few. So work and memory follow the document
 the square of the packed row. The numbers are those of core.attention's dense mask.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -32,6 +32,14 @@ class PackedPiece:
     position_L: torch.Tensor  # rotary position of each of its tokens
     windowed: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict)
     """Masks of trunk and branches under a sliding window, made when a layer first asks."""
+
+    def to(self, device: torch.device | str) -> "PackedPiece":
+        """The same document for a layer on another device."""
+        if self.position_L.device == torch.device(device):
+            return self
+        mask = None if self.branch_mask is None else self.branch_mask.to(device)
+        position_L = self.position_L.to(device)
+        return replace(self, branch_mask=mask, position_L=position_L, windowed={})
 
     def window_masks(
         self, window: int, dtype: torch.dtype

@@ -156,7 +156,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     Raises ConfigError where a plain forward itself cannot be made.
     """
     weight_VD = language.input_embeddings.weight
-    packed = _probe_documents(len(weight_VD)).to(weight_VD.device)
+    packed = probe_documents(len(weight_VD)).to(weight_VD.device)
     embeds_BTD = language.input_embeddings(packed.token_BT)
     was_training, form = language.model.training, wanted
     language.model.eval()
@@ -188,7 +188,7 @@ def _forms_from(wanted: Attention) -> list[Attention]:
     return [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
 
 
-def _probe_documents(vocabulary: int) -> Packed:
+def probe_documents(vocabulary: int) -> Packed:
     """Two documents in one row, the first with a branch in its middle."""
 
     def ids(*numbers: int) -> tuple[int, ...]:

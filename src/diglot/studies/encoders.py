@@ -22,8 +22,8 @@ from diglot.data.rejected import Rejected
 from diglot.files import replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import choose_captions
-from diglot.measure.checkpoint import default_device
 from diglot.measure.config import MeasureConfig
+from diglot.models.device_map import default_device
 from diglot.models.language import load_language
 from diglot.select.a_scores import score_settings
 from diglot.select.c_scores import parts_of, score_encoders

@@ -20,9 +20,10 @@ from diglot.evaluate.question_scenes import Questions, make_questions, open_scen
 from diglot.evaluate.run import evaluate_checkpoint, list_measures
 from diglot.evaluate.task import ChosenTask, load_tasks
 from diglot.files import read_kept, reuse_or_make
-from diglot.measure.checkpoint import default_device, shared_features
+from diglot.measure.checkpoint import shared_features
 from diglot.measure.kept import Measures, checkpoint_digest
 from diglot.models.chat import ProjectedPicture
+from diglot.models.device_map import default_device
 from diglot.models.vlm import VLM
 from diglot.studies.compare.chain_config import EvaluationConfig
 

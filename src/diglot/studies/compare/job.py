@@ -7,9 +7,10 @@ from diglot.core.progress import Report
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import lock_file
-from diglot.measure.checkpoint import Scenes, default_device, measure_run, shared_features
+from diglot.measure.checkpoint import Scenes, measure_run, shared_features
 from diglot.measure.kept import Measures
 from diglot.models.checkpoint import CONFIG, load_config, save_vlm
+from diglot.models.device_map import default_device
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.chain import join_measures, score_run
 from diglot.studies.compare.jobs import FAILED, Job
