@@ -153,9 +153,9 @@ def test_a_finished_run_returns_at_once(world, tmp_path):
     config = tiny_stage(world, tmp_path / "run", max_samples=4)
     first = train(config)
     stamp = (first / "projector.safetensors").stat().st_mtime_ns
-    began = time.perf_counter()
+    began = time.process_time()
     assert train(config, report=lambda progress: pytest.fail("it trained")) == first
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert (first / "projector.safetensors").stat().st_mtime_ns == stamp
 
 

@@ -1,0 +1,44 @@
+"""The processes and devices of a run, as its launcher and its settings have them."""
+
+from accelerate import Accelerator
+
+from diglot.core.distributed import joins_on_cpu, launched_processes
+from diglot.core.errors import ConfigError
+from diglot.train.config import StageConfig
+from diglot.train.sharding import read_sharding
+from diglot.train.trackers import check_trackers
+
+
+def make_accelerator(config: StageConfig) -> Accelerator:
+    """The Accelerator of a run.
+
+    Raises ConfigError for a tracker that is not there, a precision that the machine cannot compute
+    in, or processes that do not know of one another.
+    """
+    check_trackers(config.trackers)
+    read_sharding()
+    try:
+        accelerator = Accelerator(
+            cpu=joins_on_cpu(),
+            mixed_precision=config.precision,
+            log_with=[*config.trackers] or None,
+            project_dir=config.out,
+        )
+    except ValueError as error:  # the machine cannot, or this process has begun with another
+        reason = " ".join(str(error).split())
+        raise ConfigError(reason, got=config.precision, where="precision") from error
+    _check_joined(accelerator.num_processes)
+    # steps are counted by the loop: what `accelerate config` says of them would scale the loss
+    accelerator.gradient_accumulation_steps = 1
+    return accelerator
+
+
+def _check_joined(processes: int) -> None:
+    """Raises ConfigError where the launcher's processes do not know of one another."""
+    if processes < launched_processes():
+        raise ConfigError(
+            "the processes that were started have not joined: each would train alone",
+            expected=f"{launched_processes()} of them (WORLD_SIZE)",
+            got=processes,
+            fix="Start them by torchrun or accelerate launch, on one kind of device.",
+        )

@@ -1,0 +1,99 @@
+"""The model of a run: what it starts from, what learns in it, and which parts are written."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from diglot.models.adapters.stock import is_stock
+from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
+from diglot.models.export.flow import warn_if_unheld
+from diglot.models.export.generation import generation_config
+from diglot.models.trainable import PartCount, checkpoint_layers, count_part, set_trainable
+from diglot.models.vlm import VLM, build_vlm
+from diglot.train.config import StageConfig
+from diglot.train.mixture import Mixture
+from diglot.train.run_folder import KEPT
+
+log = logging.getLogger(__name__)
+
+
+def with_stock_model(config: StageConfig) -> StageConfig:
+    """A run that starts from a stock model, or from a run that did, has that model's parts."""
+    start = config.start_from
+    if start is None or config.model.stock:
+        return config
+    if (Path(start) / CONFIG).exists():
+        stock = load_config(Path(start)).stock
+        return replace(config, model=replace(config.model, stock=stock))
+    if not is_stock(start):
+        return config
+    return replace(config, model=replace(config.model, stock=start), start_from=None)
+
+
+def open_model(config: StageConfig, objective: Mixture, vlm: VLM | None) -> VLM:
+    """The model with the weights that the stage starts from; `vlm`, where it is loaded already."""
+    if vlm is None:
+        warn_if_unheld(config.model)
+    vlm = vlm or build_vlm(config.model, seed=config.seed)
+    if config.start_from:
+        load_weights(vlm, Path(config.start_from))
+    objective.adopt_template(vlm.language)
+    # refused now, not by the export after training
+    generation_config(vlm.language.model, vlm.language.tokenizer, None)
+    return vlm
+
+
+def choose_learning(vlm: VLM, config: StageConfig, objective: Mixture) -> list[PartCount]:
+    """Set what learns, the objective's own heads included, and log it; the counts of each part."""
+    counts = set_trainable(vlm, config.trainable)
+    if config.gradient_checkpointing:
+        checkpoint_layers(vlm)
+    vlm.heads = objective.heads
+    for count in (*counts, count_part("heads", vlm.heads)):
+        if count.total:
+            log.info("%s: %d of %d parameters learn", count.part, count.learn, count.total)
+    return counts
+
+
+class ModelWriter:
+    """Writes the model of a run: on its way where that is due, and at its end."""
+
+    def __init__(
+        self,
+        vlm: VLM,
+        config: StageConfig,
+        folder: Path,
+        learned: set[str],
+        accelerator: Accelerator,
+    ) -> None:
+        """`learned` names the parts of the model that the run trains."""
+        self._vlm, self._config, self._folder = vlm, config, folder
+        self._learned, self._accelerator = learned, accelerator
+
+    def keep(self, step: int, last: int) -> None:
+        """Write the model after `step` steps into kept/, where it is due and not the last."""
+        every = self._config.keep_every
+        if not every or step % every or step == last:
+            return
+        target = self._folder / KEPT / f"step-{step:08d}"
+        target.parent.mkdir(exist_ok=True)
+        self.write(target)
+
+    def write(self, target: Path) -> None:
+        """Write a checkpoint into the folder `target`; every process calls it, one writes."""
+        self._accelerator.wait_for_everyone()
+        main = self._accelerator.is_main_process
+        save_vlm(self._vlm, self._config.model, target, parts=self._parts_to_keep(), write=main)
+
+    def _parts_to_keep(self) -> tuple[str, ...]:
+        """The projector, and whatever this run or the one it started from has changed."""
+        learned = set(self._learned)
+        if self._config.trainable.lora:  # its adapters are kept by themselves
+            learned -= {"language"}
+        if self._vlm.language.merged:  # adapters of a stage before are in its weights
+            learned |= {"language"}
+        before = Path(self._config.start_from) if self._config.start_from else None
+        given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
+        return tuple(part for part in PARTS if part in {"projector"} | learned | given)
