@@ -29,7 +29,7 @@ test: $(VENV)/made
 
 test-slow: $(VENV)/made
 	$(BIN)/diglot fetch
-	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'slow or hypothesis' --hypothesis-profile=thorough $(ARGS)
 
 check: $(VENV)/made
 	$(BIN)/ruff check src tests benchmarks examples docs

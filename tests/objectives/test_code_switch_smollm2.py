@@ -31,6 +31,7 @@ def vlm() -> VLM:
     return VLM(encoder, projector, language, Preprocess(image_px=32)).double()
 
 
+@pytest.mark.slow
 @pytest.mark.embedded
 def test_one_forward_equals_one_per_entity_on_smollm2(vlm):
     samples = [sample_with("adjacent", 1), sample_with("repeated", 2), sample_with("none", 3)]

@@ -103,9 +103,13 @@ def test_a_second_call_does_nothing_again(world, finished):
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == stamps
 
 
+@pytest.mark.slow
 def test_one_recipe_for_both_trains_once(world, tmp_path):
-    recipe = str(world / "caption.yaml")
-    record = planned(world, tmp_path / "law", result_recipe=recipe).run(ignore_progress)
+    recipe, clip = str(world / "caption.yaml"), {"name": "clip", "path": str(world / "clip")}
+    two = {"last": {"encoder": clip}, "first": {"encoder": {**clip, "layer": 1}}}
+    (tmp_path / "two.yaml").write_text(json.dumps(two))
+    changes = {"settings": str(tmp_path / "two.yaml"), "result_recipe": recipe}
+    record = planned(world, tmp_path / "law", **changes).run(ignore_progress)
     assert [c for c in record["settings"][0] if "." in c] == COLUMNS[:5]
 
 

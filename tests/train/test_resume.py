@@ -68,7 +68,7 @@ def assert_same(out: Path, whole: Path) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_random_again_and_again(world, tmp_path, undisturbed, seed):
     rng = random.Random(seed)
     config = tiny_stage(world, tmp_path / "run", **HARD, checkpoint_every=rng.choice([1, 2, 3]))
