@@ -115,8 +115,8 @@ objective: {{name: code_switch}}
 model:
   encoder: {{name: clip, path: {world}/clip}}
   projector: {{name: mlp, hidden: 24}}
-  language: {{path: {world}/language}}
-"""
+  language: {{path: {world}/not_there}}
+"""  # features need no language model
 
 
 def test_the_verb(world: Path, tmp_path: Path, capsys) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -12,6 +13,7 @@ from diglot.data.config import FeaturesConfig
 from diglot.data.features import FeatureCache, FeatureSpec
 from diglot.data.records import Dataset
 from diglot.data.rejected import Notes
+from diglot.models.processor import ViewProcessor
 from diglot.models.views import encode_pictures, feature_key
 from diglot.models.vlm import VLM
 
@@ -33,7 +35,7 @@ def open_features(
     Every process of `accelerator`, if given, makes its share. Raises ConfigError where the disk
     has no room.
     """
-    cache = name_cache(vlm, dataset, config)
+    cache = name_cache(vlm.encoder, vlm.processor, dataset, config)
     total = len(dataset) if first is None else min(first, len(dataset))
     missing = len(cache.missing(total))
     done, size_gb = total - missing, cache.size_bytes / 1e9
@@ -53,12 +55,14 @@ def open_features(
     return cache
 
 
-def name_cache(vlm: VLM, dataset: Dataset, config: FeaturesConfig) -> FeatureCache:
+def name_cache(
+    encoder: Any, processor: ViewProcessor, dataset: Dataset, config: FeaturesConfig
+) -> FeatureCache:
     """The cache of a dataset's features, whether they are there or not."""
     spec = FeatureSpec(
-        key=feature_key(vlm),
-        grid_of=vlm.processor.feature_grid,
-        width=vlm.encoder.width,
+        key=feature_key(encoder, processor),
+        grid_of=processor.feature_grid,
+        width=encoder.width,
         dtype=config.dtype,
     )
     return FeatureCache(Path(config.folder), dataset, spec)

@@ -31,38 +31,15 @@ class PixelScale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Processor:
-    """Preprocess, tokenizer and the geometry of encoder and projector."""
+class ViewProcessor:
+    """From pictures to an encoder's views and grids: the part that no language model decides on."""
 
-    tokenizer: PreTrainedTokenizerFast
     preprocess: Preprocess
     pixel_scale: PixelScale
     patch_px: int
     """Side of the square of pixels behind one feature of the encoder."""
     merging: Merging
     """The projector's geometry."""
-    max_length: int
-    """The most tokens that the language model reads."""
-
-    def token_grid(self, size_hw: SizeHW) -> TokenGrid:
-        """The cells of the visual tokens of an image of this size."""
-        grid = self._merged_grid(size_hw)
-        if self.preprocess.marks is None:
-            return grid
-        return replace(grid, marks=mark_ids(self.preprocess.marks, grid.views, self.tokenizer))
-
-    def _merged_grid(self, size_hw: SizeHW) -> TokenGrid:
-        if isinstance(self.merging, Unshuffle):
-            factor = self.merging.factor
-            return self.preprocess.token_grid(size_hw, patch_px=self.patch_px, unshuffle=factor)
-        if self.preprocess.mode == "anyres":
-            raise ConfigError(
-                "anyres joins the tokens of tiles to rows, and this projector's do not join",
-                expected="a projector that keeps or unshuffles the grid",
-                where="preprocess.mode",
-            )
-        grid = self.feature_grid(size_hw)
-        return replace(grid, views=tuple(map(self.merging.merge_view, grid.views)))
 
     def feature_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the encoder's features, before the projector merges any."""
@@ -76,13 +53,26 @@ class Processor:
         rows, columns = (side * self.merging.multiple for side in view.grid_hw)
         return replace(view, grid_hw=(rows, columns), cell_px=self.patch_px)
 
-    def token_grids(self, sample: Sample) -> tuple[TokenGrid, ...]:
-        """The token grid of each of a sample's images."""
-        return tuple(map(self.token_grid, sample.sizes_hw))
+    def merged_grid(self, size_hw: SizeHW) -> TokenGrid:
+        """The cells of the visual tokens, without marks between views.
+
+        Raises ConfigError for anyres with a projector whose tokens do not join to rows.
+        """
+        if isinstance(self.merging, Unshuffle):
+            factor = self.merging.factor
+            return self.preprocess.token_grid(size_hw, patch_px=self.patch_px, unshuffle=factor)
+        if self.preprocess.mode == "anyres":
+            raise ConfigError(
+                "anyres joins the tokens of tiles to rows, and this projector's do not join",
+                expected="a projector that keeps or unshuffles the grid",
+                where="preprocess.mode",
+            )
+        grid = self.feature_grid(size_hw)
+        return replace(grid, views=tuple(map(self.merging.merge_view, grid.views)))
 
     def picture_views(self, picture: Image.Image) -> tuple[torch.Tensor, ...]:
         """Normalised pixels float32 (3, H, W) of every view of one picture."""
-        grid = self.token_grid((picture.height, picture.width))
+        grid = self.merged_grid((picture.height, picture.width))
         return tuple(view_pixels(picture, grid.views, self.pixel_scale))
 
     def sample_views(self, sample: Sample) -> tuple[torch.Tensor, ...]:
@@ -90,6 +80,41 @@ class Processor:
         return tuple(
             view for picture in sample_pictures(sample) for view in self.picture_views(picture)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor(ViewProcessor):
+    """Preprocess, tokenizer and the geometry of encoder and projector."""
+
+    tokenizer: PreTrainedTokenizerFast
+    max_length: int
+    """The most tokens that the language model reads."""
+
+    def token_grid(self, size_hw: SizeHW) -> TokenGrid:
+        """The cells of the visual tokens of an image of this size."""
+        grid = self.merged_grid(size_hw)
+        if self.preprocess.marks is None:
+            return grid
+        return replace(grid, marks=mark_ids(self.preprocess.marks, grid.views, self.tokenizer))
+
+    def token_grids(self, sample: Sample) -> tuple[TokenGrid, ...]:
+        """The token grid of each of a sample's images."""
+        return tuple(map(self.token_grid, sample.sizes_hw))
+
+
+def make_view_processor(encoder: Any, merging: Merging, preprocess: Preprocess) -> ViewProcessor:
+    """The processor of an encoder before a projector of this geometry."""
+    return ViewProcessor(**_view_parts(encoder, merging, preprocess))
+
+
+def _view_parts(encoder: Any, merging: Merging, preprocess: Preprocess) -> dict[str, Any]:
+    scale = PixelScale(mean=encoder.mean, std=encoder.std, resample=encoder.resample)
+    return {
+        "preprocess": preprocess,
+        "pixel_scale": scale,
+        "patch_px": encoder.patch_px,
+        "merging": merging,
+    }
 
 
 def make_processor(
@@ -103,12 +128,5 @@ def make_processor(
     """The processor of a model's parts. Raises ConfigError for marks that cannot be kept."""
     if preprocess.marks:
         check_marks(preprocess.marks, tokenizer)
-    scale = PixelScale(mean=encoder.mean, std=encoder.std, resample=encoder.resample)
-    return Processor(
-        tokenizer=tokenizer,
-        preprocess=preprocess,
-        pixel_scale=scale,
-        patch_px=encoder.patch_px,
-        merging=merging,
-        max_length=max_length,
-    )
+    parts = _view_parts(encoder, merging, preprocess)
+    return Processor(tokenizer=tokenizer, max_length=max_length, **parts)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from diglot.models.processor import Processor
+from diglot.models.processor import ViewProcessor
 from diglot.models.vlm import VLM, map_by_shape
 
 
@@ -24,7 +24,7 @@ def encode_pictures(vlm: VLM, pictures: Sequence[Image.Image]) -> list[list[torc
 
 @torch.no_grad()
 def encode_by(
-    encoder: Any, processor: Processor, pictures: Sequence[Image.Image]
+    encoder: Any, processor: ViewProcessor, pictures: Sequence[Image.Image]
 ) -> list[list[torch.Tensor]]:
     """`encode_pictures` by an encoder alone, without a language model."""
     views = [processor.picture_views(picture) for picture in pictures]
@@ -34,11 +34,11 @@ def encode_by(
     return [[next(features) for _ in picture] for picture in views]
 
 
-def feature_key(vlm: VLM) -> str:
+def feature_key(encoder: Any, processor: ViewProcessor) -> str:
     """All that the encoder's features depend on, as a digest."""
-    encoder = vlm.encoder
+    preprocess = processor.preprocess
     # native resolution rounds an image to whole merged cells
-    merged = vlm.unshuffle if vlm.preprocess.mode in ("native", "naflex") else 1
+    merged = processor.merging.multiple if preprocess.mode in ("native", "naflex") else 1
     pixels = [encoder.resample, *encoder.mean, *encoder.std]
-    inputs = [encoder.revision, vlm.preprocess.view_settings(), pixels, merged]
+    inputs = [encoder.revision, preprocess.view_settings(), pixels, merged]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

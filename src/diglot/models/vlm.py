@@ -19,7 +19,7 @@ from diglot.models.decode import choose_attention, choose_rule, decode_packed, s
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
 from diglot.models.new_tokens import add_new_tokens
-from diglot.models.processor import make_processor
+from diglot.models.processor import ViewProcessor, make_processor, make_view_processor
 from diglot.models.projector import check_projector, merging_of
 from diglot.models.separate import list_passages, scatter_passages
 
@@ -190,6 +190,27 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
 def build_encoder(config: VLMConfig) -> Any:
     """The encoder alone, as `build_vlm` has it. Raises ConfigError where it cannot be loaded."""
     return build_vlm(config).encoder if config.stock else config.encoder.build()
+
+
+def build_image_side(config: VLMConfig, *, seed: int = 0) -> tuple[Any, ViewProcessor]:
+    """The encoder and the way from a picture to its views, as `build_vlm` has them.
+
+    No language model is loaded, unless a stock model holds it beside the encoder. Raises
+    ConfigError where the encoder cannot be loaded, or its grid cannot be merged.
+    """
+    if config.stock:
+        vlm = build_vlm(config)
+        return vlm.encoder, vlm.processor
+    encoder = config.encoder.build()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = config.projector.build(  # for its geometry, which no width changes
+            encoder_width=encoder.width, llm_width=encoder.width, embeddings_rms=1.0
+        )
+    preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
+    processor = make_view_processor(encoder, merging_of(projector), preprocess)
+    processor.merged_grid((preprocess.image_px, preprocess.image_px))
+    return encoder, processor
 
 
 def _stock_vlm(config: VLMConfig) -> VLM:

@@ -26,9 +26,9 @@ from diglot.data.rejected import Notes, Rejection, rejection_of
 from diglot.files import lock_file, write_json
 from diglot.models.config import VLMConfig
 from diglot.models.features import name_cache
-from diglot.models.processor import Processor
+from diglot.models.processor import ViewProcessor
 from diglot.models.views import encode_by
-from diglot.models.vlm import build_encoder, build_vlm
+from diglot.models.vlm import build_encoder, build_image_side
 from diglot.synth.chain import run_ahead
 from diglot.synth.config import EngineName
 from diglot.synth.device import find_device
@@ -55,7 +55,7 @@ class FeatureWork:
 
     cache: FeatureCache
     model: VLMConfig
-    processor: Processor
+    processor: ViewProcessor
     encoder: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class FeatureWork:
 class FeatureWorker:
     """Encodes slices."""
 
-    def __init__(self, cache: FeatureCache, processor: Processor, encoder: Any) -> None:
+    def __init__(self, cache: FeatureCache, processor: ViewProcessor, encoder: Any) -> None:
         self._cache, self._processor, self._encoder = cache, processor, encoder
 
     def open_ahead(self, job: SliceJob) -> Iterator[Opened] | None:
@@ -147,12 +147,12 @@ def fill_features(
     A call that was killed resumes when made again. Raises ConfigError where the disk has no room,
     or as the engine does.
     """
-    vlm = build_vlm(model)
-    cache = name_cache(vlm, dataset, config)
+    encoder, processor = build_image_side(model)
+    cache = name_cache(encoder, processor, dataset, config)
     cache.make_room()
-    encoder = vlm.encoder if engine == "local" and workers == 0 else None
-    work = FeatureWork(cache, model, vlm.processor, encoder)
-    del vlm, encoder  # the language model has done its part: it named the cache
+    kept = encoder if engine == "local" and workers == 0 else None
+    work = FeatureWork(cache, model, processor, kept)
+    del encoder, kept  # a worker has its own
     with lock_file(cache.folder / ".fill.lock", wait=False):
         filler = _Filler(cache, rejected, report)
         run_work(work, filler.list_jobs(), filler.take_done, engine=engine, workers=workers)
