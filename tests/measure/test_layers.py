@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from diglot.core.result import Estimate
 from diglot.measure.config import MeasureConfig
-from diglot.measure.hidden_states import open_documents, read_layers
+from diglot.measure.hidden_states import LayerStates, open_documents, read_layers
 from diglot.measure.layer_curves import layer_kernels, mean_of_layers, mir_of
 from diglot.measure.parts import layers
 from diglot.measure.plan import Subject
@@ -111,7 +112,34 @@ def test_mir_is_that_of_the_whole_tokens(vlm, scenes):
     ]
     got = measured(vlm, scenes)["mir"]
     assert got.estimate.value == pytest.approx(integration_rate(slow[1:]))
-    assert got.estimate.low is None
+    assert got.estimate.low < got.estimate.value < got.estimate.high
+    assert got.estimate.n == states.visual_tokens_LKD.shape[1]
+
+
+def test_a_whole_token_knows_its_image(vlm, scenes):
+    states = states_of(vlm, scenes, tokens=COUNT * 3 - 2)
+    for image_K in (states.visual_image_K, states.text_image_K):
+        assert image_K.tolist() == [i for i in range(COUNT) for _ in range(3)][: COUNT * 3 - 2]
+
+
+@pytest.mark.slow
+def test_mirs_interval_is_the_spread_over_data_sets() -> None:
+    """Images differ from one another, and their tokens among themselves."""
+    rng, images, tokens = np.random.default_rng(0), 60, 4
+    of = np.repeat(np.arange(images), tokens)
+
+    def draw() -> Estimate:
+        text_LID = rng.normal(1, 0.5, (3, images, 6))
+        visual_LID = 0.6 * text_LID + rng.normal(-1, 0.5, (3, images, 6))
+        means = (torch.from_numpy(x).float() for x in (visual_LID, text_LID))
+        sides = [x[:, of] + rng.normal(0, 0.5, (3, len(of), 6)) for x in (visual_LID, text_LID)]
+        whole = (torch.from_numpy(x).float() for x in sides)
+        return mir_of(LayerStates(*means, *whole, of, of))[0]
+
+    drawn = [draw() for _ in range(200)]
+    spread = np.std([one.value for one in drawn])
+    claimed = np.mean([(one.high - one.low) / (2 * 1.96) for one in drawn])
+    assert claimed / spread == pytest.approx(1, abs=0.2)
 
 
 def test_the_platonic_way_is_an_option(vlm, scenes):

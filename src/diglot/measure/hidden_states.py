@@ -41,6 +41,8 @@ class LayerStates:
     text_LND: torch.Tensor  # mean over its caption's tokens
     visual_tokens_LKD: torch.Tensor  # whole tokens, drawn at random
     text_tokens_LKD: torch.Tensor
+    visual_image_K: np.ndarray  # the image, of the N, that each whole token is of
+    text_image_K: np.ndarray
 
     @property
     def layers(self) -> int:
@@ -102,8 +104,9 @@ def _collect_states(
     parts: Iterable[States], chosen: Mapping[int, tuple[np.ndarray, np.ndarray]], tokens: int
 ) -> LayerStates:
     """The parts of all documents in one array a side, filled as they come."""
-    totals = [min(tokens, sum(len(side[i]) for side in chosen.values())) for i in (0, 1)]
-    sizes = (len(chosen), len(chosen), *totals)
+    counts = [[len(side[i]) for side in chosen.values()] for i in (0, 1)]
+    images = [np.repeat(np.arange(len(chosen)), count)[:tokens] for count in counts]
+    sizes = (len(chosen), len(chosen), *map(len, images))
     arrays: list[torch.Tensor] = []
     filled = [0] * 4
     for part in parts:
@@ -113,7 +116,7 @@ def _collect_states(
             end = min(filled[i] + own_LkD.shape[1], sizes[i])
             array[:, filled[i] : end] = own_LkD[:, : end - filled[i]]
             filled[i] = end
-    return LayerStates(*arrays)
+    return LayerStates(*arrays, *images)
 
 
 def _document_rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:

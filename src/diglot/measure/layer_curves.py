@@ -1,8 +1,10 @@
 """Similarities of pooled states at every layer, with the interval of their mean."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from diglot.core.result import Estimate
 from diglot.measure.hidden_states import LayerStates
@@ -71,10 +73,38 @@ def mean_of_layers(
     return jackknife_interval(mean, count), of_layers(np.ones(count, dtype=bool))
 
 
-def mir_of(states: LayerStates) -> tuple[float | None, list[float | None]]:
-    """MIR over the layers behind the input, and the distance of every layer."""
-    distances: list[float | None] = []
-    for visual_KD, text_KD in zip(states.visual_tokens_LKD, states.text_tokens_LKD, strict=True):
-        finite = bool(visual_KD.isfinite().all() and text_KD.isfinite().all())
-        distances.append(layer_distance(visual_KD.numpy(), text_KD.numpy()) if finite else None)
-    return integration_rate(distances[1:]), distances
+def mir_of(states: LayerStates) -> tuple[Estimate, list[float | None]]:
+    """MIR over the layers behind the input with its interval, and the distance of every layer.
+
+    Whole tokens leave with their image's group. The interval is that of so many tokens: the
+    distance of two sets falls as they grow.
+    """
+    count = states.visual_LND.shape[1]
+    group_N = jackknife_groups(count)
+    sides = [
+        (_if_finite(visual_KD), _if_finite(text_KD))
+        for visual_KD, text_KD in zip(states.visual_tokens_LKD, states.text_tokens_LKD, strict=True)
+    ]
+
+    def distances(kept_G: np.ndarray) -> list[float | None]:
+        visual_K, text_K = (
+            kept_G[group_N][image_K] for image_K in (states.visual_image_K, states.text_image_K)
+        )
+        return [
+            None if v is None or t is None else layer_distance(v[visual_K], t[text_K])
+            for v, t in sides
+        ]
+
+    def rate(kept_G: np.ndarray) -> float | None:
+        return integration_rate(distances(kept_G)[1:])
+
+    estimate = jackknife_interval(rate, count)
+    tokens = states.visual_tokens_LKD.shape[1]
+    return replace(estimate, n=tokens if estimate.value is not None else 0), distances(
+        np.ones(len(np.unique(group_N)), dtype=bool)
+    )
+
+
+def _if_finite(token_KD: torch.Tensor) -> np.ndarray | None:
+    """The tokens as float64; None where half precision has overflowed."""
+    return token_KD.double().numpy() if bool(token_KD.isfinite().all()) else None

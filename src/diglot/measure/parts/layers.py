@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from diglot.core.errors import ConfigError
-from diglot.core.result import NOT_MEASURED, Estimate, Measure
+from diglot.core.result import NOT_MEASURED, Measure
 from diglot.measure.config import check_scenes
 from diglot.measure.hidden_states import LayerStates, open_documents, read_layers
 from diglot.measure.layer_curves import (
@@ -45,8 +45,8 @@ WHAT = {
     "mir": (
         "Modality integration rate (Huang et al. 2024): the Frechet distance between visual and "
         "text tokens at every layer, scaled by the text tokens' mean length; the value is log10 of "
-        "the sum over layers behind the input, lower is nearer. No interval: it is not defined on "
-        "parts of the tokens in the same way. It falls where the text tokens grow long."
+        "the sum over layers behind the input, lower is nearer. Its interval is that of so many "
+        "tokens: the distance falls with more. It falls where the text tokens grow long, too."
     ),
 }
 
@@ -136,8 +136,7 @@ def _make_curve(
 
 
 def _make_mir(states: LayerStates | None) -> Measure:
-    value, distances = mir_of(states) if states else (None, [])
-    count = states.visual_tokens_LKD.shape[1] if states and value is not None else 0
+    estimate, distances = mir_of(states) if states else (NOT_MEASURED, [])
     return Measure(
         key="mir",
         title="Modality integration rate",
@@ -145,6 +144,6 @@ def _make_mir(states: LayerStates | None) -> Measure:
         unit="log10 distance",
         higher_is_better=False,
         chance=None,
-        estimate=Estimate(value=value, low=None, high=None, n=count),
+        estimate=estimate,
         layers={"Frechet distance by layer": distances} if distances else {},
     )
