@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.geometry import TokenGrid
 from diglot.files import explain_missing, replace_file, write_json
 from diglot.models.chat import (
     caption_prompt,
@@ -51,22 +52,32 @@ def run_chat(
     result: dict[str, object] = {"question": question, "answer": answer}
     if point:
         cosine_P = point_at(vlm, projected, point)
-        best = projected.grid.cells_P4[int(cosine_P.argmax())].round(1).tolist()
-        rows = max(1, round(MAP_COLUMNS / 2 * picture.height / picture.width))
-        console.print(_shade_map(heat_map(projected.grid, cosine_P, (rows, MAP_COLUMNS))))
-        console.print(
-            f"{point!r}: nearest token {best} (xyxy px), cosine {cosine_P.max():.2f}; "
-            f"mean {cosine_P.mean():.2f}",
-            markup=False,
-        )
-        result |= {"point": point, "nearest_xyxy": best, "cosine": cosine_P.tolist()}
-        result |= {"cells_xyxy": projected.grid.cells_P4.tolist()}
+        result |= _show_point(point, cosine_P, projected.grid, picture, console)
         if map:
-            _write_overlay(
-                picture, heat_map(projected.grid, cosine_P, (picture.height, picture.width)), map
-            )
+            size_hw = picture.height, picture.width
+            _write_overlay(picture, heat_map(projected.grid, cosine_P, size_hw), map)
     if json:
         write_json(json, result)
+
+
+def _show_point(
+    point: str, cosine_P: np.ndarray, grid: TokenGrid, picture: Image.Image, console: Console
+) -> dict[str, object]:
+    """Print where the tokens are nearest to the words `point`; what the record holds of it."""
+    best = grid.cells_P4[int(cosine_P.argmax())].round(1).tolist()
+    rows = max(1, round(MAP_COLUMNS / 2 * picture.height / picture.width))
+    console.print(_shade_map(heat_map(grid, cosine_P, (rows, MAP_COLUMNS))))
+    console.print(
+        f"{point!r}: nearest token {best} (xyxy px), cosine {cosine_P.max():.2f}; "
+        f"mean {cosine_P.mean():.2f}",
+        markup=False,
+    )
+    return {
+        "point": point,
+        "nearest_xyxy": best,
+        "cosine": cosine_P.tolist(),
+        "cells_xyxy": grid.cells_P4.tolist(),
+    }
 
 
 def _open_picture(path: Path) -> Image.Image:

@@ -47,10 +47,7 @@ def run_check(
     json: Path | None,
 ) -> None:
     """Check the dataset, print the table, and write what was asked for."""
-    if not -1 <= duplicate_bits <= _MOST_BITS:
-        raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
-    if fix and fix.resolve() == data.resolve():
-        raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
+    _check_options(data, duplicate_bits, fix)
     limits = _model_limits(recipe, tokenizer, max_tokens, grid)
     found = _DroppedRecords(drop_duplicates)
     with show_progress() as report:
@@ -71,6 +68,13 @@ def run_check(
         write_json(json, result.as_json() | ({"fixed": dict(fixed)} if fixed is not None else {}))
     if strict and not result.clean:
         sys.exit(1)
+
+
+def _check_options(data: Path, duplicate_bits: int, fix: Path | None) -> None:
+    if not -1 <= duplicate_bits <= _MOST_BITS:
+        raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
+    if fix and fix.resolve() == data.resolve():
+        raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
 
 
 class _DroppedRecords:

@@ -61,17 +61,12 @@ def run_evaluate(
         data=data, split=split, count=count, scene=scene, seed=seed, kind=kind, text=text
     )
     claim_folder(out, "evaluate", known=("benchmark", "answers", "results.csv"))
-    console = Console()
     with show_progress() as report:
         done = run_plan(plan, questions, ask, lmms, out, report)
     record = {**done.record, "seconds": round(time.perf_counter() - began, 2)}
     write_csv(out / "results.csv", record["measures"])
-    if json:
-        write_json(json, record)
-    if into:
-        add_columns(into, _collect_columns(record))
-    if curve:
-        write_checkpoint_curve(record, curve)
+    _write_files(record, json, into, curve)
+    console = Console()
     console.print(_make_table(record))
     for pair in (pair for pair in record["pairs"] if pair["key"].count(".") == 1):
         console.print(_pair_line(pair), markup=False, highlight=False)
@@ -79,6 +74,18 @@ def run_evaluate(
         data_of_page = _collect_page(record, done.benchmark, done.evaluated, pictures)
         page = write_answers_page(data_of_page, out / "answers.html")
         console.print(f"every answer: {page}", markup=False)
+
+
+def _write_files(
+    record: dict[str, Any], json: OutJson | None, into: OutFile | None, curve: OutFile | None
+) -> None:
+    """The files that were asked for: the record, its columns in a table, its curve over steps."""
+    if json:
+        write_json(json, record)
+    if into:
+        add_columns(into, _collect_columns(record))
+    if curve:
+        write_checkpoint_curve(record, curve)
 
 
 def _collect_page(

@@ -42,10 +42,7 @@ def run_measure(
     check_measures(measure)
     model = checkpoint_folder(checkpoint)
     check_seed(seed)
-    few = examples < 0 or points < 0 or (samples is not None and samples < 1)
-    if few:
-        expected = "samples of 1, examples and points of 0 or more"
-        raise ConfigError("too few samples", expected=expected)
+    _check_counts(samples, examples, points)
     main = join_processes()
     scenes = Scenes(
         train=open_dataset(data, train_split) if train_split else None,
@@ -74,6 +71,12 @@ def run_measure(
     if kept:
         console.print(f"{json}: measured already, of the same weights, data and settings")
     console.print(_measures_table(record))
+
+
+def _check_counts(samples: int | None, examples: int, points: int) -> None:
+    if examples < 0 or points < 0 or (samples is not None and samples < 1):
+        expected = "samples of 1, examples and points of 0 or more"
+        raise ConfigError("too few samples", expected=expected)
 
 
 def join_processes() -> bool:

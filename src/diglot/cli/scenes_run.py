@@ -1,6 +1,7 @@
 """What `diglot scenes` does once its options are read; this loads the model libraries."""
 
 import json as json_text
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import ConversationMaker, QuestionsConfig
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
-from diglot.synth.scenes.pools import FolderPool
+from diglot.synth.scenes.pools import FolderPool, Pool
 from diglot.synth.scenes.write import Maker, write_scenes
 from diglot.synth.text_pairs.fonts import find_families
 from diglot.synth.text_scenes.compose import TextSceneMaker
@@ -49,23 +50,21 @@ def run_scenes(
         maker = TextSceneMaker(families, text, kind, split=split, seed=seed)
     else:
         pools = [own] if own else embedded_pools(cifar_share=cifar_share)
-        photos = embedded_backgrounds() if scene.texture_share < 1 else []
-        composer = SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
+        composer = _make_composer(pools, scene, split, seed)
         maker = ConversationMaker(composer, questions) if instruct else composer
     with show_progress() as report:
-        rejected = write_scenes(
-            maker,
-            out,
-            count,
-            shard_samples=shard_samples,
-            report=report,
-        )
+        rejected = write_scenes(maker, out, count, shard_samples=shard_samples, report=report)
     for path, reason in own.rejected if own else ():
         rejected.add(path, reason)
     summary = summarise(open_dataset(out, split), rejected)
     Console().print(_summary_table(summary))
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
+
+
+def _make_composer(pools: Sequence[Pool], scene: ScenesConfig, split: str, seed: int) -> SceneMaker:
+    photos = embedded_backgrounds() if scene.texture_share < 1 else []
+    return SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
 
 
 def _check_objects_alone(pictures: Path | None, instruct: bool) -> None:

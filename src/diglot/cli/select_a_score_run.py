@@ -64,18 +64,26 @@ def run_a_score(
     console.print(_scores_table(outcomes, c_scores, config))
     show_refused(refused, console)
     _warn_of_unequal_tokens(outcomes, console)
-    rows = study_rows(
-        [o.label for o in outcomes],
-        {o.label: [o.score] for o in outcomes if o.score},
-        c_scores,
-        {},
-    )
-    replace_text(out / "scores.csv", as_csv(rows))
-    console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True, markup=False)
+    _write_rows(outcomes, c_scores, out / "scores.csv", console)
     if json is not None:
         record = scores_record(outcomes, captions, config)
         write_json(json, record | {"c_scores": c_scores, "refused": refused})
-    failed = [o.label for o in outcomes if o.error or (found and o.label not in c_scores)]
+    _check_all_scored(outcomes, c_scores if found else None)
+
+
+def _write_rows(
+    outcomes: Sequence[Outcome], c_scores: Mapping[str, Any], path: Path, console: Console
+) -> None:
+    """The scores as a table that `select fit` reads."""
+    a_scores = {o.label: [o.score] for o in outcomes if o.score}
+    replace_text(path, as_csv(study_rows([o.label for o in outcomes], a_scores, c_scores, {})))
+    console.print(f"scores  {path}", soft_wrap=True, markup=False)
+
+
+def _check_all_scored(outcomes: Sequence[Outcome], c_scores: Mapping[str, Any] | None) -> None:
+    """Raises DataError that names the settings without an A score, or a C score where it is due."""
+    unscored = [o.label for o in outcomes if c_scores is not None and o.label not in c_scores]
+    failed = [o.label for o in outcomes if o.error or o.label in unscored]
     if failed:
         raise DataError(
             f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)

@@ -15,7 +15,7 @@ from diglot.measure.correspondence.config import (
     Geometry,
     Read,
 )
-from diglot.measure.correspondence.pck import score_record
+from diglot.measure.correspondence.pck import CScore, score_record
 from diglot.measure.correspondence.run import (
     build_encoders,
     open_pairs,
@@ -72,18 +72,22 @@ def run_c_score(
             rejected=rejected,
             report=report,
         )
-    console = Console()
     names = " + ".join(f"{part['name']}" for part in resolved)
     title = f"C score of {names} on {score.pairs} pairs, {geometry}, per cent"
+    _print_score(score, title, rejected)
+    if json is not None:
+        settings = {**vars(config), "alphas": list(config.alphas)}
+        about = {"folder": str(pairs), "encoders": resolved, "settings": settings}
+        write_json(json, {**about, "rejected": rejected.counts, **score_record(score)})
+
+
+def _print_score(score: CScore, title: str, rejected: Rejected) -> None:
+    console = Console()
     console.print(c_score_table(score, title=title))
     for reason, count in {**score.left_out, **rejected.counts}.items():
         console.print(f"not scored: {count} {reason}", highlight=False, markup=False)
     if rejected.counts:
         console.print(f"rejected: {rejected.path}", highlight=False, markup=False)
-    if json is not None:
-        settings = {**vars(config), "alphas": list(config.alphas)}
-        about = {"folder": str(pairs), "encoders": resolved, "settings": settings}
-        write_json(json, {**about, "rejected": rejected.counts, **score_record(score)})
 
 
 def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig) -> None:

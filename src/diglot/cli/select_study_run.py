@@ -38,20 +38,12 @@ def run_study(
 ) -> None:
     """Train every setting alike, measure it, take its A and C, and see what predicts what."""
     claim_folder(out, "select study", known=("study.json", "scores.csv", "a", "c"))
-    composes = data is None or pairs is None
     planned = EncoderStudy(
         out=out,
         settings=settings,
         recipe=recipe,
         result_recipe=result_recipe,
-        data=StudyData(
-            out=out,
-            size=size,
-            data=data,
-            pairs=pairs,
-            pools=embedded_pools() if composes else [],
-            photos=embedded_backgrounds() if composes else [],
-        ),
+        data=_choose_data(out, size, data, pairs),
         seeds=seeds,
         measure=measure,
         jobs=jobs,
@@ -60,6 +52,29 @@ def run_study(
     )
     with show_progress() as report:
         record = planned.run(report)
+    _print_record(record, out)
+    if json is not None:
+        write_json(json, record)
+    lacking = [row["setting"] for row in record["settings"] if None in row.values()]
+    if lacking:
+        raise DataError("some settings lack a score or a result", got=", ".join(lacking))
+
+
+def _choose_data(out: Path, size: StudySizes, data: Path | None, pairs: Path | None) -> StudyData:
+    """The study's data: pictures to compose scenes or pairs of only where one is not given."""
+    composes = data is None or pairs is None
+    return StudyData(
+        out=out,
+        size=size,
+        data=data,
+        pairs=pairs,
+        pools=embedded_pools() if composes else [],
+        photos=embedded_backgrounds() if composes else [],
+    )
+
+
+def _print_record(record: Mapping[str, Any], out: Path) -> None:
+    """The scores by recipe, what they predict, and the settings that were refused."""
     console = Console()
     recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
     for stem in sorted(recipes):
@@ -68,11 +83,6 @@ def run_study(
         console.print(_predictions_table(predictions, name))
     show_refused(record["refused"], console)
     console.print(f"scores  {out / 'scores.csv'}", soft_wrap=True)
-    if json is not None:
-        write_json(json, record)
-    lacking = [row["setting"] for row in record["settings"] if None in row.values()]
-    if lacking:
-        raise DataError("some settings lack a score or a result", got=", ".join(lacking))
 
 
 def _scores_table(rows: Sequence[Mapping[str, Any]], recipe: str) -> Table:

@@ -51,10 +51,8 @@ def run_view(
         print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
         return
     if holds_pairs(source):
-        page = pairs_page(source, count, seed) | {
-            "title": source.resolve().name,
-            "created": _current_time(),
-        }
+        titles = {"title": source.resolve().name, "created": _current_time()}
+        page = pairs_page(source, count, seed) | titles
         print(write_dataset_page(page, out or source / "pairs.html"))
         return
     samples = open_samples(source, split)

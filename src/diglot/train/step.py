@@ -54,10 +54,7 @@ def train_step(
     make as many passes, so `dummy` is passed in its place with weight 0; a pass of text alone gets
     the views `blank`, which no document reads. Raises NonFiniteLossError.
     """
-    several = accelerator.num_processes > 1
-    passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
-    passes = [batch and objective.select(batch, _make_gather(accelerator)) for batch in passes]
-    passes = [replace(b, views=blank) if b and not b.views else b for b in passes]
+    passes = _complete_passes(batches, objective, accelerator, dummy, blank)
     counts = _global_counts(passes, objective, accelerator)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
     logs: list[Mapping[str, float]] = []
@@ -87,6 +84,20 @@ def train_step(
         optimizer.step()
     all_logs = [one for part in _make_gather(accelerator)(logs) for one in part]
     return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
+
+
+def _complete_passes(
+    batches: Sequence[Batch | None],
+    objective: Mixture,
+    accelerator: Accelerator,
+    dummy: Batch | None,
+    blank: tuple[torch.Tensor, ...],
+) -> list[Batch | None]:
+    """The micro-batches as they are passed, with what the objective takes from other processes."""
+    several = accelerator.num_processes > 1
+    passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
+    passes = [batch and objective.select(batch, _make_gather(accelerator)) for batch in passes]
+    return [replace(b, views=blank) if b and not b.views else b for b in passes]
 
 
 def _fill_gradients(model: nn.Module) -> None:
