@@ -31,7 +31,7 @@ def are_forms(wanted: Word, found: Word, *, is_last: bool) -> bool:
     return base_form(wanted.folded) == base_form(found.folded)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def base_form(word: str) -> str:
     """What the forms of `word` share; `word` itself where no rule applies."""
     if word in _IRREGULAR:

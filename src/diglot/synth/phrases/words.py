@@ -40,7 +40,7 @@ def split_words(text: str) -> list[Word]:
     ]
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def fold_text(text: str) -> str:
     """`text` in the form that is compared: compatible forms, no case, no Latin diacritics."""
     compatible = unicodedata.normalize("NFKC", text).casefold().translate(_ONE_APOSTROPHE)
