@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    MistralConfig,
+    Qwen2Config,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from diglot.core.errors import ConfigError
@@ -37,7 +43,7 @@ class Bare(nn.Module):
 
 @pytest.mark.parametrize(
     ("family", "expected"),
-    [("llama", "split"), ("stablelm", "sdpa"), ("lfm2", "separate")],
+    [("llama", "split"), ("stablelm", "sdpa"), ("gemma2", "eager"), ("lfm2", "separate")],
 )
 def test_the_form_that_the_model_honours_is_used_and_named(family, expected, caplog) -> None:
     with caplog.at_level(logging.WARNING):
@@ -116,8 +122,10 @@ def documents(words: int) -> list[Encoded]:
     return [encode(s, visual_counts=(), terms=("t",)) for s in sequences]
 
 
-def assert_equals_plain(language: Any, form: Attention) -> None:
-    packed = pack(documents(60), row_tokens=64)
+def assert_equals_plain(
+    language: Any, form: Attention, made: list[Encoded] | None = None, *, row_tokens: int = 64
+) -> None:
+    packed = pack(made or documents(60), row_tokens=row_tokens)
     results = [hidden_and_gradient(language, packed, each) for each in (form, "separate")]
     scale = results[1][0].square().mean().sqrt()
     assert (results[0][0] - results[1][0]).abs().max() < 2e-3 * scale
@@ -151,7 +159,7 @@ PLAIN_SIZES = (
 )
 
 
-def windowed(kind: str) -> Any:
+def windowed(kind: str, **changes: Any) -> Any:
     """A model of two layers whose window of 8 is shorter than the documents."""
     sizes = {name: SIZES[name] for name in PLAIN_SIZES}
     if kind == "mistral":
@@ -161,12 +169,15 @@ def windowed(kind: str) -> Any:
         config = Gemma3TextConfig(
             **sizes, sliding_window=8, layer_types=layers, query_pre_attn_scalar=8
         )
+    elif kind == "gemma2":  # every other layer slides; scores of this size are capped by much
+        caps = {"attn_logit_softcapping": 0.5, "query_pre_attn_scalar": 8} | changes
+        config = Gemma2Config(**sizes, sliding_window=8, **caps)
     else:
         layers = ["full_attention", "sliding_attention"]
         config = Qwen2Config(**sizes, sliding_window=8, use_sliding_window=True, layer_types=layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+        return AutoModelForCausalLM.from_config(config).eval()
 
 
 @pytest.mark.parametrize("form", ["split", "sdpa"])
@@ -176,3 +187,77 @@ def test_a_window_is_the_model_s_own_in_documents_beyond_it(kind: str, form) -> 
     language: Any = Bare(windowed(kind))
     assert choose_attention(language, form) == form
     assert_equals_plain(language, form)
+
+
+def test_capped_scores_take_the_model_s_own_attention() -> None:
+    """In one dense mask a row; scores too small to be capped are no reason for another form."""
+    language: Any = Bare(windowed("gemma2"))
+    assert choose_attention(language, "split") == "eager"
+    assert_equals_plain(language, "eager")
+    packed = pack(documents(60), row_tokens=64)
+    uncapped: Any = Bare(windowed("gemma2", attn_logit_softcapping=None))
+    free, capped = (hidden_and_gradient(x, packed, "eager")[0] for x in (uncapped, language))
+    assert (free - capped).abs().max() > 0.1 * capped.square().mean().sqrt()
+
+
+def gemma3_1b() -> Any:
+    """Its kinds of layers and its window, narrow: 512 positions in five layers of six."""
+    sizes = {name: SIZES[name] for name in PLAIN_SIZES} | {
+        "num_hidden_layers": 6,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 32_768,
+        "initializer_range": 0.4,
+    }
+    config = Gemma3TextConfig(
+        **sizes, sliding_window=512, sliding_window_pattern=6, query_pre_attn_scalar=8
+    )
+    assert config.layer_types.count("sliding_attention") == 5
+    assert config.sliding_window == 512
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config).eval()
+
+
+def long_documents() -> list[Encoded]:
+    """Records longer than a window of 512, branches before and behind it, and a short record."""
+    generator = torch.Generator().manual_seed(2)
+    words = tuple(torch.randint(3, 64, (1200,), generator=generator).tolist())
+    start = Tokens((1, 2))
+
+    def text(start: int, stop: int) -> Tokens:
+        return Tokens(words[start:stop], "t")
+
+    def branch(start: int, stop: int) -> Branch:
+        return Branch(words[start:stop], "t")
+
+    sequences = [
+        (start, text(0, 300), branch(900, 905), text(300, 700), branch(910, 930), text(700, 740)),
+        (start, text(740, 760), branch(930, 934)),
+        (start, text(100, 660), branch(660, 670)),
+    ]
+    return [encode(s, visual_counts=(), terms=("t",)) for s in sequences]
+
+
+@pytest.mark.parametrize("form", ["split", pytest.param("sdpa", marks=pytest.mark.slow)])
+def test_gemma_3_learns_from_records_longer_than_its_window(form: Attention) -> None:
+    language: Any = Bare(gemma3_1b())
+    assert choose_attention(language, form) == form
+    assert_equals_plain(language, form, long_documents(), row_tokens=1400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mistral", "gemma3", "gemma2", "gemma3 1b"])
+@torch.no_grad()
+def test_flex_has_the_window_too(kind: str) -> None:
+    """Its forward alone: FlexAttention has no backward on a CPU."""
+    one_b = kind == "gemma3 1b"
+    language: Any = Bare(gemma3_1b() if one_b else windowed(kind))
+    made = long_documents() if one_b else documents(60)
+    packed = pack(made, row_tokens=1400 if one_b else 64)
+    hidden = []
+    for form in ("flex", "separate"):
+        set_attention(language, form)
+        embeds_BTD = language.input_embeddings(packed.token_BT)
+        hidden_BTD = decode_packed(language, packed, embeds_BTD, form).last_hidden_state
+        hidden.append(hidden_BTD[packed.document_BT >= 0])
+    torch.testing.assert_close(*hidden, rtol=1e-3, atol=1e-3)

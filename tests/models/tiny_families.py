@@ -55,10 +55,10 @@ def tiny_family(name: str, **settings: Any) -> Any:
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
     config = CONFIG_MAPPING[name](**{**sizes, **KINDS.get(name, {}), **settings})
     with torch.device("meta"):  # counted before anything is made: some sizes go by other names
-        empty = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+        empty = AutoModelForCausalLM.from_config(config)
     parameters = sum(p.numel() for p in empty.parameters())
     if parameters > MOST_PARAMETERS:
         raise ValueError(f"not tiny: {parameters} parameters")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").float().eval()
+        return AutoModelForCausalLM.from_config(config).float().eval()

@@ -47,22 +47,25 @@ def additive_mask(
     return mask.masked_fill_(~shown, torch.finfo(dtype).min)[:, None]
 
 
-def mask_rule(packed: Packed) -> Callable[..., torch.Tensor]:
-    """The rule as FlexAttention's mask_mod(b, h, q, k)."""
+def mask_rule(packed: Packed, *, window: int | None = None) -> Callable[..., torch.Tensor]:
+    """The rule as FlexAttention's mask_mod(b, h, q, k); `window` as of `additive_mask`."""
     document, branch, fork = packed.document_BT, packed.branch_BT, packed.fork_BT
+    position = packed.position_BT
 
     def rule(b: Any, h: Any, q: Any, k: Any) -> torch.Tensor:
         on_trunk = (branch[b, k] == 0) & (k <= fork[b, q])
         own_past = (branch[b, k] > 0) & (branch[b, q] == branch[b, k]) & (k <= q)
-        return (document[b, q] == document[b, k]) & (on_trunk | own_past)
+        shown = (document[b, q] == document[b, k]) & (on_trunk | own_past)
+        return shown if window is None else shown & (position[b, q] - position[b, k] < window)
 
     return rule
 
 
-def block_mask(packed: Packed) -> Any:
-    """The rule as a FlexAttention BlockMask (CUDA only: FlexAttention has no CPU backward)."""
-    from torch.nn.attention.flex_attention import create_block_mask  # CUDA path only
+def block_mask(packed: Packed, *, window: int | None = None) -> Any:
+    """The rule as a FlexAttention BlockMask (to train on CUDA: a CPU has no backward of it)."""
+    from torch.nn.attention.flex_attention import create_block_mask  # slow to load: flex alone
 
     rows, width = packed.token_BT.shape
     device = packed.token_BT.device
-    return create_block_mask(mask_rule(packed), rows, None, width, width, device=device)
+    rule = mask_rule(packed, window=window)
+    return create_block_mask(rule, rows, None, width, width, device=device)

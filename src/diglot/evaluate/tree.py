@@ -203,7 +203,7 @@ def _sum_candidates(log_prob_S: torch.Tensor, tree: Tree) -> list[np.ndarray]:
 @contextlib.contextmanager
 def use_attention(vlm: VLM, form: str) -> Iterator[None]:
     """The language model's attention in another form within the block."""
-    if vlm.attention == "separate":  # plain forwards in the model's own attention
+    if vlm.attention in ("separate", "eager"):  # the model's own attention takes any mask
         yield
         return
     set_attention(vlm.language, form)  # type: ignore[arg-type]

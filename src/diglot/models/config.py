@@ -13,7 +13,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 
 EMBEDDED = "embedded"  # the path that stands for the model diglot carries
-Attention = Literal["split", "sdpa", "flex", "separate"]
+Attention = Literal["split", "sdpa", "flex", "eager", "separate"]
 
 
 class EncoderPart(Part):
@@ -126,9 +126,11 @@ class VLMConfig:
     checkpoint's own processor, and of the language model only dtype and revision count."""
     attention: Attention = "split"
     """How the one attention rule is computed: split = causal trunks, then the branch tokens;
-    sdpa = one dense mask over a row; flex = FlexAttention (CUDA only); separate = a plain forward
-    for each document and branch, slow and right for any causal LM. The numbers are the same; a form
-    that the language model does not honour gives way to the next that it does, in one line."""
+    sdpa = one dense mask over a row; flex = FlexAttention (trains on CUDA only); eager = the dense
+    mask in the model's own attention, for models that cap its scores (Gemma 2); separate = a plain
+    forward for each document and branch, slow and right for any causal LM. The numbers are the
+    same; a form that the language model does not honour gives way to the next that it does, in one
+    line."""
 
     def __post_init__(self) -> None:
         read_parts(self, encoder=EncoderPart, projector=ProjectorPart)

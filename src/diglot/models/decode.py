@@ -2,9 +2,10 @@
 
 split     causal trunks without a mask, then the few branch tokens (models.attention)
 sdpa      one dense mask over each row (core.attention)
-flex      FlexAttention's block mask (CUDA only)
-separate  a plain forward a document and a branch, in the model's own eager attention, which alone
-          knows what some models do to the scores, such as capping them (models.separate)
+flex      FlexAttention's block mask (a CPU has no backward of it)
+eager     the dense mask in the model's own eager attention, which knows what some models do to the
+          scores, such as capping them; scores of a whole row are kept, so it takes more memory
+separate  a plain forward a document and a branch, in the same attention (models.separate)
 
 The numbers are the same, as long as the language model honours what the form leans on; `build`
 asks it (`choose_attention`) and falls back to the next form that does.
@@ -38,8 +39,8 @@ def set_attention(language: Language, attention: Attention) -> None:
     """Make the LLM's layers compute attention in this form."""
     if attention == "split":
         register_attention()
-    names = {"split": NAME, "sdpa": "sdpa", "flex": "flex_attention", "separate": "eager"}
-    language.model.set_attn_implementation(names[attention])
+    names = {"split": NAME, "flex": "flex_attention", "separate": "eager"}
+    language.model.set_attn_implementation(names.get(attention, attention))
 
 
 def decode_packed(
@@ -90,8 +91,9 @@ def _attention_inputs(
     packed: Packed, embeds_BTD: torch.Tensor, attention: Attention, config: Any
 ) -> dict[str, Any]:
     if attention == "flex":
-        return {"attention_mask": block_mask(packed)}
-    if attention == "sdpa":
+        masks = _masks_of_kinds(config, lambda window: block_mask(packed, window=window))
+        return {"attention_mask": masks}
+    if attention in ("sdpa", "eager"):
         return {"attention_mask": _dense_masks(packed, embeds_BTD.dtype, config)}
     # a 4D mask, of whatever size, keeps transformers from making one of its own
     unused = embeds_BTD.new_zeros(1, 1, 1, 1)
@@ -111,7 +113,7 @@ def _dense_masks(packed: Packed, dtype: torch.dtype, config: Any) -> Any:
     return _masks_of_kinds(config, lambda window: additive_mask(packed, dtype, window=window))
 
 
-def _masks_of_kinds(config: Any, make_mask: Callable[[int | None], torch.Tensor]) -> Any:
+def _masks_of_kinds(config: Any, make_mask: Callable[[int | None], Any]) -> Any:
     """One mask for all layers, or one for each kind of layer where only some slide."""
     window = sliding_window(config)
     if window is None:
@@ -161,13 +163,11 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     was_training, form = language.model.training, wanted
     language.model.eval()
     try:
-        set_attention(language, "separate")
         want_BTD = _try_decode(language, packed, embeds_BTD, "separate", strict=True)
         plain_BTD = language.decode(embeds_BTD[:1]).last_hidden_state
         _check_causal(language, embeds_BTD[:1], plain_BTD)
         _check_no_ids(language, packed.token_BT[:1], embeds_BTD[:1], plain_BTD)
-        for form in _forms_from(wanted):
-            set_attention(language, form)
+        for form in _forms_from(wanted, language.model.config):
             if _outputs_agree(_try_decode(language, packed, embeds_BTD, form), want_BTD, packed):
                 break
     finally:
@@ -182,10 +182,16 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     return form
 
 
-def _forms_from(wanted: Attention) -> list[Attention]:
-    """The form that was asked for, then the slower ones that lean on less."""
-    order: list[Attention] = ["split", "sdpa", "separate"]
-    return [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
+def _forms_from(wanted: Attention, config: Any) -> list[Attention]:
+    """The form that was asked for, then the slower ones that lean on less.
+
+    SDPA caps no scores. Where the model does, short documents may be too tame to show it.
+    """
+    order: list[Attention] = ["split", "sdpa", "eager", "separate"]
+    forms = [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
+        return [form for form in forms if form not in ("split", "sdpa")]
+    return forms
 
 
 def probe_documents(vocabulary: int) -> Packed:
@@ -210,6 +216,7 @@ def _try_decode(
 ) -> torch.Tensor | None:
     """The hidden states, or None where the decoder does not run this way (an error if `strict`)."""
     try:
+        set_attention(language, form)
         return decode_packed(language, packed, embeds_BTD, form).last_hidden_state
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
         if not strict:

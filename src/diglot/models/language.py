@@ -75,10 +75,15 @@ class Language(nn.Module):
         return config.max_position_embeddings
 
     @property
+    def head_matrix(self) -> nn.Module:
+        """The head's own weights, (V, D), named as the model names them."""
+        return self.model.get_output_embeddings()
+
+    @property
     def head(self) -> nn.Module:
         """Hidden state to logits, scaled and capped as the model does."""
-        matrix = self.model.get_output_embeddings()
-        return matrix if self._change == LogitChange() else ChangedHead(matrix, self._change)
+        plain = self._change == LogitChange()
+        return self.head_matrix if plain else ChangedHead(self.head_matrix, self._change)
 
     @property
     def final_norm(self) -> nn.Module:
@@ -132,7 +137,6 @@ def load_language(config: LanguageConfig) -> Language:
         where=where,
         revision=config.revision,
         dtype=getattr(torch, config.dtype),
-        attn_implementation="sdpa",
     )
     return Language(model, tokenizer)
 

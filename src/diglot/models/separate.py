@@ -2,7 +2,7 @@
 
 Right for any causal LM, also one that carries state along the row (short convolutions, linear
 attention), drops the keywords of packing, or looks at the largest position of the batch; and the
-slowest form. `models.attention_check` falls back to it where the fast forms differ from it.
+slowest form. `models.decode` falls back to it where the fast forms differ from it.
 """
 
 from collections.abc import Callable

@@ -121,8 +121,15 @@ def save_qwen(folder: Path) -> Path:
     return folder
 
 
+def save_paligemma_2(folder: Path) -> Path:
+    """PaliGemma 2: its Gemma 2 slides, and caps scores and logits."""
+    caps = {"attn_logit_softcapping": 0.5, "final_logit_softcapping": 20.0}
+    return save_paligemma(folder, text="gemma2", sliding_window=64, query_pre_attn_scalar=8, **caps)
+
+
 SAVE = {
     "paligemma": save_paligemma,
+    "paligemma_2": save_paligemma_2,
     "gemma3": save_gemma3,
     "qwen2_5_vl": save_qwen,
 }

@@ -63,13 +63,6 @@ KNOWN = {
 def find_names(config: Any) -> StockNames:
     """The names of a checkpoint's class. Raises ConfigError for one that cannot be taken apart."""
     kind, vision = config.model_type, getattr(config, "vision_config", None)
-    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
-        raise ConfigError(
-            f"the language model of this {kind!r} checkpoint caps its attention scores (Gemma 2), "
-            "which no packed form of attention here does",
-            expected="a checkpoint without attn_logit_softcapping",
-            where=WHERE,
-        )
     if getattr(vision, "deepstack_visual_indexes", None):
         raise ConfigError(
             f"a {kind!r} checkpoint adds its tower's middle features to the first layers of the "

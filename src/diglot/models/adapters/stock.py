@@ -114,7 +114,7 @@ def stock_state(
         f"model.{names.tower}.": tower.state_dict(),
         f"model.{names.projector}.": projector.stock.state_dict(),
         f"model.{names.text}.": model.base_model.state_dict(),
-        "lm_head.": language.head.state_dict(),
+        "lm_head.": language.head_matrix.state_dict(),
         "model.": projector.extra.state_dict(),
     }
     return {at + name: value for at, part in parts.items() for name, value in part.items()}
@@ -155,7 +155,6 @@ def open_stock(
         where=WHERE,
         revision=revision,
         dtype=getattr(torch, dtype),
-        attn_implementation="sdpa",
     )
     preprocess = preprocess or stock_preprocess(config, images, path, revision, tokenizer)
     _check_joining(config, preprocess)
