@@ -222,7 +222,7 @@ def test_a_task_of_ones_own(world, tmp_path):
         (["--tasks", "nothing"], "no part 'nothing'"),
         (["--labels", "a,a"], "names of their own"),
         (["--options", "{colour: {}}"], "not chosen"),
-        (["--seed", "-1"], "not negative"),
+        (["--seed", "-1"], "seed: must be at least 0"),
     ],
 )
 def test_mistakes_are_one_line(world, more, message, capsys):

@@ -27,7 +27,7 @@ def test_words_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("args", "message"),
     [
         (["nowhere"], "no captions here"),
-        (["captions.txt", "--min_count", "0"], "must be at least 1"),
+        (["captions.txt", "--min_count", "0"], "min_count: must be above 0; got 0"),
         (["captions.txt", "--common", "nofile"], "no such file of common words"),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_score_repeats(encoder, tmp_path):
 MISTAKES = {
     "no pairs here": ["--pairs", "."],
     "alpha must be above 0": ["--pairs", "pairs", "--alpha", "0"],
-    "upsample: out of range": ["--pairs", "pairs", "--upsample", "0"],
+    "upsample: must be above 0": ["--pairs", "pairs", "--upsample", "0"],
     "no part 'clap'": ["--pairs", "pairs", "--encoder", "clap"],
     "unknown field 'size'": ["--pairs", "pairs", "--encoder", f"{{name: {MODULE}, size: 3}}"],
     "Not a directory": ["--pairs", "pairs", "--encoder", MODULE, "--features", "pairs/pairs.json"],

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from diglot.config.paths import OutJson
+from diglot.config.ranges import Seed
 
 
 def demo(
@@ -11,7 +12,7 @@ def demo(
     size: Literal["full", "tiny"] = "full",
     study: Literal["objectives", "projectors"] = "objectives",
     out: Path = Path("runs/demo"),
-    seed: int = 0,
+    seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
     """Train one projector by image caption and one by code-switching, and compare what they see.

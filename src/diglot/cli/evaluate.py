@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile, OutJson
+from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.text_scenes.config import TextScenesConfig
@@ -36,7 +37,7 @@ def evaluate(
     options: dict[str, Any] | None = None,
     data: Path | None = None,
     split: str = "test",
-    count: int = 64,
+    count: PositiveInt = 64,
     scene: ScenesConfig = TASK_SCENES,
     kind: Literal["objects", "words", "charts"] = "objects",
     text: TextScenesConfig = TASK_TEXTS,
@@ -47,8 +48,8 @@ def evaluate(
     lmms: LmmsSettings = _LMMS,
     into: OutFile | None = None,
     curve: OutFile | None = None,
-    pictures: int = 64,
-    seed: int = 0,
+    pictures: NonNegativeInt = 64,
+    seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer.

@@ -12,7 +12,6 @@ from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile, OutJson
-from diglot.core.rng import check_seed
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
 from diglot.evaluate.page_data import list_questions
@@ -53,7 +52,6 @@ def run_evaluate(
 ) -> None:
     """Evaluate checkpoints on tasks: scores with intervals, paired tests, and every answer."""
     began = time.perf_counter()
-    check_seed(seed)
     if kept:
         checkpoints, labels = list_kept(checkpoints, labels)
     plan = make_plan(checkpoints, labels, tasks, options or {}, lmms, local=harness == "lmms")

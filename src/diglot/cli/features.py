@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from diglot.config.paths import OutJson
+from diglot.config.ranges import Workers
 from diglot.data.config import FeatureDtype
 from diglot.synth.config import EngineName
 
@@ -15,7 +16,7 @@ def features(
     dtype: FeatureDtype | None = None,
     split: str = "train",
     engine: EngineName = "local",
-    workers: int | None = None,
+    workers: Workers | None = None,
     json: OutJson | None = None,
 ) -> None:
     """Encode every image of a dataset once, into the cache that `features` of a recipe names.

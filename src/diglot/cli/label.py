@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutJson
+from diglot.config.ranges import Workers
 from diglot.config.recipes import merge_recipes
 from diglot.synth.config import EngineName
 from diglot.synth.patch_labels.config import LabellerPart
@@ -24,7 +25,7 @@ def label(
     split: str = "train",
     like: list[str] | None = None,
     engine: EngineName = "local",
-    workers: int | None = None,
+    workers: Workers | None = None,
     json: OutJson | None = None,
 ) -> None:
     """Give every patch of every image the words that fit it best: labels for token_contrastive.

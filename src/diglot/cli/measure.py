@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutJson
+from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.measure.config import MeasureConfig, MeasurePart, every_measure, merge_measures
 
 _MEASURE = every_measure()
@@ -20,14 +21,14 @@ def measure(
     json: OutJson,
     split: str = "test",
     train_split: str | None = None,
-    samples: int | None = None,
+    samples: PositiveInt | None = None,
     label: str | None = None,
     measure: MeasureConfig = _MEASURE,
     random_projector: bool = False,
     features: Path | None = None,
-    examples: int = 4,
-    points: int = 200,
-    seed: int = 0,
+    examples: NonNegativeInt = 4,
+    points: NonNegativeInt = 200,
+    seed: Seed = 0,
 ) -> None:
     """Measure the alignment of a checkpoint on a dataset; the result is one JSON file.
 

@@ -10,9 +10,7 @@ from rich.table import Table
 
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import joins_on_cpu, launched_processes
-from diglot.core.errors import ConfigError
 from diglot.core.progress import ignore_progress
-from diglot.core.rng import check_seed
 from diglot.data.config import FeaturesConfig
 from diglot.data.records import open_dataset
 from diglot.measure.checkpoint import Scenes, checkpoint_folder
@@ -41,8 +39,6 @@ def run_measure(
     """Measure the alignment of a checkpoint on a dataset; the result is one JSON file."""
     check_measures(measure)
     model = checkpoint_folder(checkpoint)
-    check_seed(seed)
-    _check_counts(samples, examples, points)
     main = join_processes()
     scenes = Scenes(
         train=open_dataset(data, train_split) if train_split else None,
@@ -71,12 +67,6 @@ def run_measure(
     if kept:
         console.print(f"{json}: measured already, of the same weights, data and settings")
     console.print(_measures_table(record))
-
-
-def _check_counts(samples: int | None, examples: int, points: int) -> None:
-    if examples < 0 or points < 0 or (samples is not None and samples < 1):
-        expected = "samples of 1, examples and points of 0 or more"
-        raise ConfigError("too few samples", expected=expected)
 
 
 def join_processes() -> bool:

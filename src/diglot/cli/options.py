@@ -8,7 +8,6 @@ options are merged first, as plain data, and jsonargparse reads the result, once
 import difflib
 from argparse import Action
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -60,8 +59,7 @@ def read_settings(
     if shown:
         print(parser.dump(parser.parse_object(plain)), end="")
         raise SystemExit(0)
-    given = instantiate(parser, plain)
-    return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
+    return instantiate(parser, plain)
 
 
 def merge_options(

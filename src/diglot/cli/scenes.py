@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.verb import parse_arguments
 from diglot.config.paths import OutJson
+from diglot.config.ranges import ClosedUnitInterval, PositiveInt, Seed
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
 from diglot.synth.text_scenes.config import TextScenesConfig
@@ -18,12 +19,12 @@ _DEFAULTS, _QUESTIONS, _TEXT = ScenesConfig(), QuestionsConfig(), TextScenesConf
 def scenes(
     out: Path,
     *,
-    count: int = 256,
+    count: PositiveInt = 256,
     split: str = "train",
-    seed: int = 0,
+    seed: Seed = 0,
     pictures: Path | None = None,
-    cifar_share: float = 0.5,
-    shard_samples: int = 256,
+    cifar_share: ClosedUnitInterval = 0.5,
+    shard_samples: PositiveInt = 256,
     scene: ScenesConfig = _DEFAULTS,
     kind: Literal["objects", "words", "charts"] = "objects",
     text: TextScenesConfig = _TEXT,

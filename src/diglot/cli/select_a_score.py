@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from diglot.config.paths import OutJson
+from diglot.config.ranges import PositiveInt, Seed
 
 
 def a_score(
@@ -14,12 +15,12 @@ def a_score(
     split: str = "test",
     recipe: str | None = None,
     train_split: str = "train",
-    images: int = 100,
+    images: PositiveInt = 100,
     average: Literal["images", "tokens"] = "images",
     end: bool = False,
     pairs: Path | None = None,
     features: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
     """The A score: log-likelihood per caption token, behind each encoder's projected images.

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from diglot.config.paths import OutFile, OutJson
+from diglot.config.ranges import NonNegativeFloat, PositiveInt, Seed
 
 
 def paper(
     *,
     out: Path = Path("runs/select"),
-    runs: int = 1000,
-    seed: int = 0,
+    runs: PositiveInt = 1000,
+    seed: Seed = 0,
     choose: bool = False,
     json: OutJson | None = None,
     details: OutJson | None = None,
@@ -43,7 +44,7 @@ def fit(
     *,
     results: str,
     columns: str | tuple[str, ...] = ("A", "C"),
-    degree: int = 2,
+    degree: PositiveInt = 2,
     plot: OutFile | None = None,
     json: OutJson | None = None,
 ) -> None:
@@ -73,12 +74,12 @@ def plan(
     table: Path,
     *,
     results: str,
-    budget: int,
+    budget: PositiveInt,
     columns: str | tuple[str, ...] = ("A", "C"),
     policy: str = "own_policy",
     known: str | tuple[str, ...] = (),
-    stop_below: float = 0.05,
-    seed: int = 0,
+    stop_below: NonNegativeFloat = 0.05,
+    seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
     """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop.

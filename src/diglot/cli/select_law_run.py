@@ -9,7 +9,6 @@ from rich.console import Console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import rename_stages
-from diglot.core.rng import check_seed
 from diglot.files import claim_folder, write_json
 from diglot.report.figure_file import write_figure
 from diglot.select import figures, tables
@@ -34,9 +33,6 @@ def run_paper(
     *, out: Path, runs: int, seed: int, choose: bool, json: Path | None, details: Path | None
 ) -> None:
     """Repeat the paper from its printed scores, and compare policies."""
-    if runs < 1:
-        raise ConfigError("no runs", expected="at least 1", got=runs, where="--runs")
-    check_seed(seed, where="--seed")
     # the default folder is that of the features which other sub-verbs keep
     claim_folder(out, "select paper", known=("figure_2.png",), beside=("features",))
     law, console = paper_law(), Console()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from diglot.config.ranges import PositiveInt, Seed
 from diglot.synth.text_pairs.config import OcrPairsConfig
 
 _DEFAULTS = OcrPairsConfig()
@@ -10,8 +11,8 @@ _DEFAULTS = OcrPairsConfig()
 def ocr_pairs(
     out: Path,
     *,
-    count: int = 2000,
-    seed: int = 0,
+    count: PositiveInt = 2000,
+    seed: Seed = 0,
     fonts: Path | None = None,
     drawing: OcrPairsConfig = _DEFAULTS,
 ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.config.paths import OutJson
+from diglot.config.ranges import PositiveInt, Seed
 from diglot.data.spair import Split
 from diglot.measure.correspondence.config import (
     ALPHAS,
@@ -23,12 +24,12 @@ def c_score(
     alpha: float | tuple[float, ...] = ALPHAS,
     geometry: Geometry = "letterbox",
     read: Read = "bilinear",
-    upsample: int = 1,
-    window: int = WINDOW_CELLS,
+    upsample: PositiveInt = 1,
+    window: PositiveInt = WINDOW_CELLS,
     split: Split = "test",
-    first: int | None = None,
+    first: PositiveInt | None = None,
     features: Path = Path("runs/select/features"),
-    seed: int = 0,
+    seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
     """The C score: the share of keypoints whose match in another picture is found (PCK@alpha).
@@ -79,8 +80,8 @@ def c_score(
 def scene_pairs(
     out: Path,
     *,
-    count: int = 300,
-    seed: int = 0,
+    count: PositiveInt = 300,
+    seed: Seed = 0,
     scene: ScenePairsConfig = _SCENE_DEFAULTS,
 ) -> None:
     """Make pairs of scenes with one object in common, whose keypoints correspond exactly.

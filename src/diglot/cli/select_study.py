@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from diglot.config.paths import OutJson
-from diglot.config.ranges import PositiveInt
+from diglot.config.ranges import PositiveInt, Seed
 from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import cheap_measures
@@ -19,7 +19,7 @@ def study(
     recipe: str = "embedded/caption",
     result_recipe: str = "embedded/code_switch",
     size: StudySizes = _SIZE,
-    seeds: tuple[int, ...] = (0,),
+    seeds: tuple[Seed, ...] = (0,),
     jobs: PositiveInt | None = None,
     measure: MeasureConfig = _MEASURE,
     data: Path | None = None,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.config.paths import OutPage
+from diglot.config.ranges import PositiveFloat, PositiveInt, Seed
 from diglot.data.spair import Split
 
 
@@ -13,14 +14,14 @@ def view(
     encoder: list[str | dict[str, Any]],
     out: OutPage | None = None,
     files: Path | None = None,
-    count: int = 4,
-    points: int = 2,
-    alpha: float = 0.1,
-    upsample: int = 1,
+    count: PositiveInt = 4,
+    points: PositiveInt = 2,
+    alpha: PositiveFloat = 0.1,
+    upsample: PositiveInt = 1,
     split: Split = "test",
     category: str | None = None,
     features: Path = Path("runs/select/features"),
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Make one HTML page, which needs no network, of where encoders find points of pairs.
 

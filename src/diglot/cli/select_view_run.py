@@ -49,8 +49,6 @@ def run_view_pairs(
     seed: int,
 ) -> None:
     """Make the page, and the files where they are wanted."""
-    if min(count, points) < 1:
-        raise ConfigError("nothing to show", expected="count and points of at least 1")
     if files is not None:
         claim_folder(files, "select view --files")
     settings = [split_parts(one) for one in encoder]

@@ -2,14 +2,12 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 
 from diglot.config.help_format import KeepLines
-from diglot.config.messages import one_line
-from diglot.config.read import cause_of, option_names
+from diglot.config.read import build_values
 from diglot.core.errors import ConfigError
 
 
@@ -27,12 +25,7 @@ def verb_parser(verb: str, function: Callable[..., None]) -> ArgumentParser:
 def parse_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The values of all options, configs built. Raises ConfigError for arguments that are wrong."""
     args = _unname_positionals(parser, args)
-    try:
-        built: Any = parser.instantiate_classes(parser.parse_args(args))
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
-    given = built.as_dict()
-    return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
+    return build_values(parser, lambda: parser.parse_args(args))
 
 
 def _unname_positionals(parser: ArgumentParser, args: list[str]) -> list[str]:

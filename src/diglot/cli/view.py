@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from diglot.config.paths import OutPage
+from diglot.config.ranges import PositiveInt, Seed
 
 
 def view(
     source: Path,
     out: OutPage | None = None,
-    count: int = 24,
-    seed: int = 0,
+    count: PositiveInt = 24,
+    seed: Seed = 0,
     split: str = "train",
     only: str | None = None,
     phrase: str | None = None,
     labels: Path | None = None,
     tokens: str | None = None,
-    scan: int = 5000,
+    scan: PositiveInt = 5000,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run.
 

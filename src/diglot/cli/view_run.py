@@ -45,8 +45,6 @@ def run_view(
     scan: int,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run."""
-    if count < 1 or scan < 1:
-        raise ConfigError("nothing to show", expected="count and scan of at least 1")
     if (source / _REPORT).is_file():
         print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
         return

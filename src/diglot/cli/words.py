@@ -10,7 +10,7 @@ from rich.console import Console
 
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile, OutJson
-from diglot.core.errors import ConfigError
+from diglot.config.ranges import PositiveInt
 from diglot.files import replace_text
 
 _SHOWN = 12
@@ -22,8 +22,8 @@ def words(
     out: OutFile,
     split: str = "train",
     common: str | None = None,
-    min_count: int = 1,
-    max_words: int | None = None,
+    min_count: PositiveInt = 1,
+    max_words: PositiveInt | None = None,
     json: OutJson | None = None,
 ) -> None:
     """Count the noun phrases, nouns and adjectives of captions, and write them as a list.
@@ -51,8 +51,6 @@ def words(
     from diglot.data.rejected import Rejected  # slow to load: not for --help
     from diglot.synth.words.word_list import build_word_list
 
-    if min_count < 1 or (max_words is not None and max_words < 1):
-        raise ConfigError("must be at least 1", where="min_count, max_words")
     out.parent.mkdir(parents=True, exist_ok=True)
     rejected = Rejected(out.with_name(f"{out.name}.rejected.jsonl"))
     with show_progress() as report:

@@ -5,7 +5,9 @@ the same types where a configuration is made in Python. Upper bounds catch slips
 size), not ambition: they lie far beyond what anything here can do.
 """
 
+import math
 import types
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -24,6 +26,7 @@ __all__ = [
     "Seed",
     "ShareBelowOne",
     "Workers",
+    "check_magnitudes",
     "check_ranges",
 ]
 
@@ -53,6 +56,8 @@ else:
     Workers = restricted_number_type("Workers", int, [(">=", 0), ("<=", 1024)])
     ShareBelowOne = restricted_number_type("ShareBelowOne", float, [(">=", 0), ("<", 1)])
 
+LARGEST = 10**9  # of any number that a user may set, but for seeds
+SEEDS = ("seed", "seeds")
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 
 
@@ -72,6 +77,32 @@ def check_ranges(config: Any, *, where: str = "") -> None:
             kind(value)
         except (TypeError, ValueError) as error:
             raise ConfigError(range_of(kind), got=value, where=place) from error
+
+
+def check_magnitudes(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a number that is none, is infinite, or lies beyond reason."""
+    for name, number in _list_numbers(settings, ""):
+        if abs(number) <= LARGEST:
+            continue
+        if not math.isfinite(number) or name.rpartition(".")[2] not in SEEDS:
+            least = f"at least {-LARGEST:,}" if number < 0 else f"at most {LARGEST:,}"
+            raise ConfigError(
+                f"must be {least if math.isfinite(number) else 'a finite number'}",
+                got=number,
+                where=name,
+            )
+
+
+def _list_numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
+    """Every number of nested settings with its dotted name; those of a list have the list's."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _list_numbers(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _list_numbers(inner, name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
 
 
 def range_of(kind: Any) -> str:

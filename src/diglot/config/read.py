@@ -2,13 +2,14 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from diglot.config.messages import one_line
+from diglot.config.ranges import check_magnitudes
 from diglot.core.errors import ConfigError, DiglotError
 
 # Fields are documented by a docstring under them; help shows it.
@@ -36,11 +37,20 @@ def instantiate(parser: ArgumentParser, settings: Mapping[str, Any]) -> dict[str
 
     Raises ConfigError, or what a dataclass's own check raised, in one line that names the field.
     """
-    try:  # a copy: lists are changed in their places
-        built: Any = parser.instantiate_classes(parser.parse_object(copy.deepcopy(dict(settings))))
+    # a copy: lists are changed in their places
+    return build_values(parser, lambda: parser.parse_object(copy.deepcopy(dict(settings))))
+
+
+def build_values(parser: ArgumentParser, parse: Callable[[], Any]) -> dict[str, Any]:
+    """The same of what `parse` makes of settings, or of the words of a command line."""
+    try:
+        parsed = parse()
+        check_magnitudes(parsed.as_dict())
+        built: Any = parser.instantiate_classes(parsed)
     except (ArgumentError, ValueError, TypeError) as error:
         raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
-    return built.as_dict()
+    given = built.as_dict()
+    return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
 
 
 def flatten_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from diglot.config.parts import Part
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.models.config import Frame
 from diglot.synth.scenes.config import ScenesConfig
@@ -56,9 +57,9 @@ class LmmsSettings:
     """cpu, cuda or cuda:0."""
     dtype: str = "float32"
     """Of the weights: float32, bfloat16 or float16."""
-    batch_size: int = 1
+    batch_size: PositiveInt = 1
     """Questions at once."""
-    limit: int | None = None
+    limit: PositiveInt | None = None
     """Only the first so many questions of every task, for a trial."""
     model: str | None = None
     """lmms-eval's model class; chosen by the checkpoint's family where left out."""

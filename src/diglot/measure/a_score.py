@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from diglot.config.ranges import Seed
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.result import Estimate
@@ -43,7 +44,7 @@ class AScoreConfig:
     """Count the end of the text as a token of the caption, as the training loss does."""
     frame: Frame = field(default_factory=Frame)
     """The text around image and caption: as the projector was trained with."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the images and of the interval."""
     bootstrap_draws: int = 1000
     """Images are drawn again so many times for the interval."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from diglot.config.parts import Part
-from diglot.config.ranges import PositiveInt, ShareBelowOne, check_ranges
+from diglot.config.ranges import PositiveFloat, PositiveInt, ShareBelowOne, check_ranges
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 
@@ -66,7 +66,7 @@ class LoraConfig:
 
     rank: PositiveInt = 32
     """Rank of the updates."""
-    alpha: float = 64.0
+    alpha: PositiveFloat = 64.0
     """The update is scaled by alpha / rank."""
     dropout: ShareBelowOne = 0.05
     """Share of the adapters' inputs that training drops."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.config.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from diglot.select.law import design_matrix, polynomial_terms
 from diglot.select.policies.policy import State, pool_standardised
 from diglot.select.table import Floats
@@ -20,13 +21,13 @@ class PriorConfig:
 
     # The polynomial's weights are the mean of ridge fits of every degree and ridge named here. One
     # pair chosen by recall did worse than their mean: seven benchmarks are too few to choose by.
-    degrees: tuple[int, ...] = (1, 2)
+    degrees: tuple[NonNegativeInt, ...] = (1, 2)
     """Degrees of the polynomials."""
-    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    ridges: tuple[NonNegativeFloat, ...] = (0.3, 1.0, 3.0, 10.0)
     """Strengths of the ridge, in settings' worth of evidence."""
-    smooth: float = 0.0
+    smooth: NonNegativeFloat = 0.0
     """Share in [0, 1] of the straying that is alike for settings of like scores."""
-    length: float = 1.0
+    length: PositiveFloat = 1.0
     """Reach of that likeness, in deviations of the scores."""
 
 

@@ -106,7 +106,7 @@ def test_side_by_side_is_the_same_and_a_row_that_fails_stops_no_other(
     recipe = str(compare_world / "recipe.yaml")
     rows = {
         "dies": {"config": recipe, "set": {"objective": "own_objectives.dying"}},
-        "diverges": {"config": recipe, "set": {"optim": {"lr": 1e30, "clip": 0}, "epochs": 3}},
+        "diverges": {"config": recipe, "set": {"optim": {"lr": 1e9, "clip": 0}, "epochs": 3}},
     }
     rows = study_settings(compare_world, tmp_path)["rows"] | rows
     once = {"samples": [4], "seeds": [0], "rows": rows, "jobs": 2}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.format import EVERYTHING, Row
@@ -34,7 +35,7 @@ class Config:
 
     path: Path
     """A .tar file, or a folder of them."""
-    shard_samples: int = 1000
+    shard_samples: PositiveInt = 1000
     """Records an archive, when writing."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.types import Sample
 from diglot.evaluate.choices import choice_item
 from diglot.evaluate.items import Item
@@ -20,7 +21,7 @@ class Config(AskConfig):
 
     max_tokens: int = 8
     """Longest written answer."""
-    most: int = 6
+    most: PositiveInt = 6
     """Candidates are 1 to this number; pictures with more things are not asked."""
 
 

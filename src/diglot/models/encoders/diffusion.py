@@ -18,7 +18,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from diglot.config.ranges import ImagePx
+from diglot.config.ranges import ImagePx, Seed
 from diglot.core.errors import ConfigError
 from diglot.models.encoder import RGB, Resample
 from diglot.models.encoders._diffusers import DiffusionParts, load_pipeline
@@ -35,7 +35,7 @@ class Config:
     """Side of a view in pixels (Law: 768 for Stable Diffusion 1.5, 2.1 and image variations)."""
     timestep: int = 1
     """The step of the noise schedule, from 0, the least noisy."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the noise."""
     revision: str | None = None
     """Git revision of a hub id."""

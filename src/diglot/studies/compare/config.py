@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from diglot.config.ranges import PositiveInt
+from diglot.config.ranges import PositiveInt, Seed
 from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
 from diglot.measure.config import MeasureConfig
@@ -38,7 +38,7 @@ class CompareConfig:
     """What is compared and where it comes from, for the page."""
     samples: list[int] = field(default_factory=list)
     """Numbers of training samples: the first so many of the data. Empty = all of them."""
-    seeds: list[int] = field(default_factory=lambda: [0])
+    seeds: list[Seed] = field(default_factory=lambda: [0])
     """Every row is trained once with each."""
     split: str = "train"
     """Split to train on."""

@@ -8,6 +8,7 @@ from diglot.config.ranges import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Seed,
 )
 from diglot.core.errors import ConfigError
 
@@ -56,7 +57,7 @@ class PicturesConfig:
     """Crowded pictures of a batch: a grid of objects, each somewhere in its cell."""
     scenes: NonNegativeInt = 3
     """Composed scenes of a batch, as `diglot scenes` makes them."""
-    cells: tuple[int, int] = (3, 4)
+    cells: tuple[PositiveInt, PositiveInt] = (3, 4)
     """Fewest and most cells on a side of a crowded picture."""
     photo_share: ClosedUnitInterval = 0.85
     """Share of photographs among the objects of crowded pictures; the rest are drawings."""
@@ -88,5 +89,5 @@ class TowerTrainingConfig:
     """Weight of the contrast of whole pictures with whole captions."""
     save_every: PositiveInt = 100
     """Steps between two states to resume from."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Of weights and pictures."""

@@ -7,6 +7,7 @@ names what was detected and where, and every region has its span.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import DataError
 from diglot.core.types import Region
 from diglot.synth.step import Draft
@@ -18,7 +19,7 @@ _THIRDS = ("on the left", "in the middle", "on the right")
 class Config:
     """Options of the writer."""
 
-    max_regions: int = 8
+    max_regions: PositiveInt = 8
     """Names so many regions, the best by score; the others get no span."""
 
 

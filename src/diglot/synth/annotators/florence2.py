@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from transformers import AutoProcessor, Florence2ForConditionalGeneration
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import DataError
 from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotators._on_device import load_model, revision_of
@@ -28,9 +29,9 @@ class Config:
     """Checkpoint: a folder or a name on the hub."""
     task: Literal["caption", "detailed", "more_detailed"] = "more_detailed"
     """How much it writes."""
-    max_tokens: int = 512
+    max_tokens: PositiveInt = 512
     """Longest caption."""
-    beams: int = 3
+    beams: PositiveInt = 3
     """Beams of the search."""
     dtype: str = "float32"
     """float32, bfloat16 or float16."""

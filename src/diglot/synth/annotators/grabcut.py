@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from diglot.config.ranges import ImagePx, PositiveInt
 from diglot.synth.annotators.ssd_mobilenet import import_opencv
 
 
@@ -13,9 +14,9 @@ from diglot.synth.annotators.ssd_mobilenet import import_opencv
 class Config:
     """Options of the segmenter."""
 
-    iterations: int = 3
+    iterations: PositiveInt = 3
     """Rounds of GrabCut."""
-    max_px: int = 384
+    max_px: ImagePx = 384
     """The picture's longer side while it is cut; the mask is scaled back."""
 
 

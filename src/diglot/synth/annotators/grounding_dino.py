@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
+from diglot.config.ranges import ClosedUnitInterval, PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.synth.annotator import Detection
 from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
@@ -28,12 +29,12 @@ class Config:
 
     path: str = "IDEA-Research/grounding-dino-base"
     """Checkpoint: a folder or a name on the hub; MM-Grounding-DINO too."""
-    threshold: float = 0.25
+    threshold: ClosedUnitInterval = 0.25
     """Least score of a box for a phrase, in [0, 1]. In no paper: the public default."""
     one_prompt_each: bool = False
     """A forward for every phrase alone, as MMCS has it ("one prompt per entity"): slower, and no
     phrase sees another."""
-    max_tokens: int = 256
+    max_tokens: PositiveInt = 256
     """Tokens of a text; the model's own limit where that is smaller."""
     dtype: str = "float32"
     """float32, bfloat16 or float16."""

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import SamConfig, SamModel
 
+from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
 from diglot.embedded.mobilesam import ASSET, mobilesam_weights
 from diglot.models.encoders import mobilesam as encoder
@@ -41,7 +42,7 @@ _RENAMED = (
 class Config:
     """Options of the segmenter."""
 
-    image_px: int = 1024
+    image_px: ImagePx = 1024
     """Side of the square that pictures are padded to: 1024 as trained, 512 is five times faster; a
     multiple of 64."""
 

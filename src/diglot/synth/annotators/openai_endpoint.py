@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from diglot.config.ranges import ImagePx, NonNegativeFloat, PositiveFloat, PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Question
 from diglot.synth.annotators._answers import AnswerCache, fit_schema, shorten_text
@@ -39,19 +40,19 @@ class Config:
     """Environment variable that holds the key, if the endpoint wants one."""
     revision: str = ""
     """What to note as the model's revision, which an endpoint does not give."""
-    concurrency: int = 16
+    concurrency: PositiveInt = 16
     """Requests at a time, for each worker."""
-    timeout_s: float = 120.0
+    timeout_s: PositiveFloat = 120.0
     """Seconds for one answer."""
     tries: int = 4
     """Tries for one image: time-outs, errors of the server, answers that do not fit."""
-    patience_s: float = 600.0
+    patience_s: NonNegativeFloat = 600.0
     """Seconds to wait for an endpoint that is away or limits the rate before the run stops."""
-    max_tokens: int = 1024
+    max_tokens: PositiveInt = 1024
     """Longest answer."""
-    temperature: float = 0.0
+    temperature: NonNegativeFloat = 0.0
     """0 = the likeliest answer."""
-    image_px: int = 1344
+    image_px: ImagePx = 1344
     """Longer side of the picture that is sent: larger ones are resized."""
     json_schema: bool = True
     """Ask the server for JSON of the schema; false for servers that do not know it."""

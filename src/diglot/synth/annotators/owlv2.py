@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
+from diglot.config.ranges import ClosedUnitInterval
 from diglot.synth.annotator import Detection
 from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
 from diglot.synth.annotators.grounding_dino import to_xyxy
@@ -21,7 +22,7 @@ class Config:
 
     path: str = "google/owlv2-base-patch16-ensemble"
     """Checkpoint: a folder or a name on the hub."""
-    threshold: float = 0.2
+    threshold: ClosedUnitInterval = 0.2
     """Least score of a box for a phrase, in [0, 1]. Ours."""
     prompt: str = "a photo of a {}"
     """What stands around each phrase."""

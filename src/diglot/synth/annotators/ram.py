@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError, DataError
 from diglot.files import file_sha256
 from diglot.synth.annotator import Question
@@ -29,7 +30,7 @@ class Config:
     """The .pth file that belongs to it."""
     builder: str = "ram_plus"
     """Function of `ram.models` that builds the model: ram or ram_plus."""
-    image_px: int = 384
+    image_px: ImagePx = 384
     """Side of the picture as the model reads it."""
 
 

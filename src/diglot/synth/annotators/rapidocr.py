@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.synth.annotator import ReadWord
 
@@ -16,7 +17,7 @@ from diglot.synth.annotator import ReadWord
 class Config:
     """Options of the reader."""
 
-    threads: int = 1
+    threads: PositiveInt = 1
     """CPU threads of a model."""
 
 

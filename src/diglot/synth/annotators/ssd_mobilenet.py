@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from diglot.config.ranges import ClosedUnitInterval
 from diglot.core.errors import ConfigError
 from diglot.embedded.ssd_mobilenet import ASSET, GRAPH, LABELS, LAYERS, ssd_mobilenet_folder
 from diglot.synth.annotator import Detection
@@ -27,9 +28,9 @@ INPUT_PX, SCALE, MEAN = 320, 1 / 127.5, 127.5  # what the graph was trained with
 class Config:
     """Options of the detector."""
 
-    threshold: float = 0.4
+    threshold: ClosedUnitInterval = 0.4
     """Least score of a box, in [0, 1]. Ours."""
-    nms_iou: float = 0.45
+    nms_iou: ClosedUnitInterval = 0.45
     """Boxes of a class that overlap a better one by more are removed by the detector. Ours."""
 
 

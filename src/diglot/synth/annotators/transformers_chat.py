@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Question
@@ -31,7 +32,7 @@ class Config:
 
     path: str = "Qwen/Qwen3-VL-8B-Instruct"
     """Checkpoint: a folder or a name on the hub."""
-    max_tokens: int = 512
+    max_tokens: PositiveInt = 512
     """Longest answer."""
     dtype: str = "bfloat16"
     """float32, bfloat16 or float16."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from diglot.config.ranges import ClosedUnitInterval, ImagePx, PositiveInt
 from diglot.core.errors import ConfigError
 
 # Bumped when the same seed no longer gives the same pairs.
@@ -25,13 +26,13 @@ class ScenePairsConfig:
     """Objects of other kinds in each scene of level `crowded`; some lie over the object."""
     min_visible: float = 0.5
     """Share of the object that level `crowded` leaves uncovered and inside the frame, at least."""
-    keypoints: int = 12
+    keypoints: PositiveInt = 12
     """Points drawn on the object; those hidden in either scene are marked as hidden."""
-    min_keypoints: int = 4
+    min_keypoints: PositiveInt = 4
     """Points that are visible in both scenes, at least."""
-    background_px: int = 224
+    background_px: ImagePx = 224
     """Photographs behind are shrunk to this side first; small makes them blurred."""
-    texture_share: float = 0.2
+    texture_share: ClosedUnitInterval = 0.2
     """Share of backgrounds that are plain textures; all, where no photo is given."""
     jpeg_quality: int = 95
     """Quality of the JPEG files, 1 to 100."""

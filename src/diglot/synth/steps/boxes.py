@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from diglot.config.ranges import NonNegativeFloat, PositiveInt
 from diglot.core.errors import DataError
 from diglot.core.types import Box, Lineage, Region, SizeHW
 from diglot.synth.annotator import Detection, Detector, Part, build_annotator, lineage_of
@@ -23,9 +24,9 @@ class Config:
     """The detector: grounding_dino, owlv2, ssd_mobilenet."""
     keep: Literal["best", "all"] = "best"
     """Of several boxes for a phrase: the best that no phrase of the same words has, or all."""
-    slack_px: float = 8.0
+    slack_px: NonNegativeFloat = 8.0
     """A box may stick out of the image so far: it is clipped. One further out is no box."""
-    batch: int = 4
+    batch: PositiveInt = 4
     """Images at a time."""
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage
 from diglot.synth.annotator import (
@@ -32,7 +33,7 @@ class Config:
     """A bundled prompt, or a text file."""
     only_missing: bool = False
     """Leave captions alone that are there already."""
-    batch: int = 8
+    batch: PositiveInt = 8
     """Images at a time."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage
 from diglot.synth.annotator import (
@@ -37,7 +38,7 @@ class Config:
     not_objects: str = "not_objects"
     """A bundled list, or a text file, of words that name no object: a phrase that ends with one, or
     is one, is left out; phrases behind a word of its [negations] too. "" = none."""
-    batch: int = 16
+    batch: PositiveInt = 16
     """Captions at a time."""
 
 

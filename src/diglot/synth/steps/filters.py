@@ -8,6 +8,7 @@ here are ours. A recipe names this step once for each stage of filtering.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from diglot.config.ranges import NonNegativeInt
 from diglot.core import masks
 from diglot.core.errors import ConfigError
 from diglot.core.types import Lineage, Region, SizeHW
@@ -29,7 +30,7 @@ class Config:
     """Least share of the image that a mask may take."""
     min_mask_of_box: float | None = None
     """Least share of its box that a mask may fill. In no paper."""
-    min_regions: int = 0
+    min_regions: NonNegativeInt = 0
     """An image with fewer regions left is dropped."""
 
     def __post_init__(self) -> None:

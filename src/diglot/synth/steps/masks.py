@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from diglot.config.ranges import PositiveInt
 from diglot.core import masks
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Region
@@ -21,7 +22,7 @@ class Config:
 
     annotator: Part
     """The segmenter: sam, mobilesam, grabcut."""
-    batch: int = 4
+    batch: PositiveInt = 4
     """Images at a time."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from diglot.config.ranges import NonNegativeInt
 from diglot.core.types import Lineage, Region, Span
 from diglot.synth.phrases.assign import WantedPhrase, assign_spans
 from diglot.synth.step import Draft, Dropped, LostRegion
@@ -20,7 +21,7 @@ class Config:
 
     missing: Literal["keep", "drop"] = "keep"
     """A region whose phrase is not in the caption: kept without a span, or removed."""
-    min_spans: int = 0
+    min_spans: NonNegativeInt = 0
     """An image with fewer regions in its caption is dropped."""
 
 

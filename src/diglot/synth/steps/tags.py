@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, Field
 
+from diglot.config.ranges import PositiveInt
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage
 from diglot.synth.annotator import Answerer, Part, Question, build_annotator, lineage_of
@@ -25,7 +26,7 @@ class Config:
     """What writes them: ram, openai_endpoint, transformers_chat."""
     prompt: str = "tags"
     """A bundled prompt, or a text file; for annotators that are asked."""
-    batch: int = 8
+    batch: PositiveInt = 8
     """Images at a time."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from diglot.config.ranges import ClosedUnitInterval, PositiveInt
 from diglot.core.types import Box, Lineage, Region
 from diglot.synth.annotator import Part, ReadWord, WordReader, build_annotator, lineage_of
 from diglot.synth.step import Draft, Dropped, LostRegion, work_in_batches
@@ -25,11 +26,11 @@ class Config:
     """A region for each line, or for each word."""
     first: str = "Text that says"
     """What stands before the first text; the others follow after commas."""
-    min_score: float = 0.6
+    min_score: ClosedUnitInterval = 0.6
     """Text read with a lower score is removed. In no paper."""
-    max_texts: int = 24
+    max_texts: PositiveInt = 24
     """At most so many, the first in reading order."""
-    batch: int = 4
+    batch: PositiveInt = 4
     """Images at a time."""
 
 
