@@ -75,7 +75,8 @@ def test_two_files_run_to_the_end_and_again_at_once(world, tmp_path, capsys):
 
 
 def test_a_failed_run_is_counted_and_the_reason_stands_in_the_page(world, tmp_path, capsys):
-    rows = {"diverges": {"config": f"{world}/recipe.yaml", "set": {"optim.lr": 1e9, "epochs": 3}}}
+    diverging = {"optim.lr": 1e9, "optim.weight_decay": 1e9, "epochs": 3}
+    rows = {"diverges": {"config": f"{world}/recipe.yaml", "set": diverging}}
     changes = {"rows": {"caption": None, "mmcs": None} | rows, "set": {"optim.clip": 0}}
     (tmp_path / "changes.yaml").write_text(json.dumps(changes))
     out = tmp_path / "study"
