@@ -188,7 +188,7 @@ def _forms_from(wanted: Attention, config: Any) -> list[Attention]:
     SDPA caps no scores. Where the model does, short documents may be too tame to show it.
     """
     order: list[Attention] = ["split", "sdpa", "eager", "separate"]
-    forms = [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
+    forms: list[Attention] = [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
     if getattr(config.get_text_config(), "attn_logit_softcapping", None):
         return [form for form in forms if form not in ("split", "sdpa")]
     return forms
