@@ -10,7 +10,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
 from diglot.models.language import Language
 from diglot.models.trainable import Trainable
-from diglot.train import loop
+from diglot.models.vlm import build_vlm
 from diglot.train.config import OptimConfig
 from diglot.train.loop import train
 from tests.objectives.sea_batches import save_labels
@@ -83,7 +83,7 @@ def test_alone_it_learns_without_the_language_model(world, tmp_path, monkeypatch
     settings = {"objective": options, "labels": labels, "epochs": 30, "max_samples": 4}
     optim = OptimConfig(lr=1e-2)
     stage = tiny_stage(world, tmp_path / "run", **settings, optim=optim, checkpoint_every=99)
-    vlm = loop.build_vlm(stage.model)
+    vlm = build_vlm(stage.model)
     monkeypatch.setattr(Language, "decode", never)
     train(stage, vlm=vlm)
     logged = losses(tmp_path / "run")

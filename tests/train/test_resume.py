@@ -198,6 +198,8 @@ def test_a_stop_saves_the_state_and_names_the_step(world, tmp_path, undisturbed,
 
     ends = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
     before = signal.getsignal(number)
+    if before == signal.SIG_IGN:
+        pytest.skip("the shell that started this in the background has it ignored")
     with pytest.raises(ends[number]):
         train(config, report=stop)
     assert signal.getsignal(number) == before

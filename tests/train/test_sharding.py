@@ -23,7 +23,7 @@ from diglot.models.checkpoint import load_vlm
 from diglot.models.config import LoraConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLM
-from diglot.train import loop
+from diglot.train import launch, loop
 from diglot.train.config import OptimConfig, StageConfig
 from diglot.train.loop import train
 from diglot.train.sharding import check_units, find_units
@@ -66,7 +66,7 @@ def sharded(changes: Mapping[str, str] = LAYERS, *, steps: int | None = None) ->
     def prepare() -> None:
         os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
         os.environ |= {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true", **changes}  # as it asks for
-        loop.Accelerator = ShardedOnCPU
+        launch.Accelerator = ShardedOnCPU
         if steps is not None:
             loop.train_step = dying_step(steps)
 
