@@ -116,7 +116,8 @@ def _collect_states(
             end = min(filled[i] + own_LkD.shape[1], sizes[i])
             array[:, filled[i] : end] = own_LkD[:, : end - filled[i]]
             filled[i] = end
-    return LayerStates(*arrays, *images)
+    means, whole = arrays[:2], arrays[2:]
+    return LayerStates(*means, *whole, visual_image_K=images[0], text_image_K=images[1])
 
 
 def _document_rows(batch: Sequence[Document]) -> Iterator[tuple[int, Document]]:
