@@ -123,6 +123,8 @@ def test_layer_states_are_as_large_as_stated():
         done=lambda tokens: None,
     )
     layers, width, images, kept = 3, vlm.language.width, 9, 16
-    sides = vars(states).values()
+    fields = vars(states).values()
+    sides = [field for field in fields if isinstance(field, torch.Tensor)]
     assert sum(side.numel() for side in sides) == 2 * layers * width * (images + kept)
     assert all(side.untyped_storage().nbytes() == 4 * side.numel() for side in sides)
+    assert states.visual_image_K.shape == states.text_image_K.shape == (kept,)
