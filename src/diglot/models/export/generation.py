@@ -19,9 +19,7 @@ def generation_config(model: Any, tokenizer: Any, image_token_id: int | None) ->
     Raises ConfigError where it is invalid in another way.
     """
     config = copy.deepcopy(model.generation_config) or GenerationConfig()
-    if not config.do_sample:
-        for name in SAMPLING:
-            setattr(config, name, None)
+    drop_unused_sampling(config)
     if config.eos_token_id is None:
         config.eos_token_id = tokenizer.eos_token_id
     if config.pad_token_id is None:
@@ -39,3 +37,10 @@ def generation_config(model: Any, tokenizer: Any, image_token_id: int | None) ->
             fix="Mend generation_config.json in the checkpoint.",
         ) from error
     return config
+
+
+def drop_unused_sampling(config: GenerationConfig | None) -> None:
+    """Figures of sampling without sampling are set to None: they have no effect."""
+    if config is not None and not config.do_sample:
+        for name in SAMPLING:
+            setattr(config, name, None)

@@ -23,6 +23,7 @@ from diglot.models.adapters.stock import stock_preprocess, stock_state
 from diglot.models.checkpoint import TEMPLATE
 from diglot.models.export.chat_template import image_template
 from diglot.models.export.folder import ORIGIN, Origin, fill_model, refuse_occupied
+from diglot.models.export.generation import drop_unused_sampling
 from diglot.models.prompt import read_image_text
 from diglot.models.vlm import VLM
 
@@ -60,6 +61,8 @@ def write_stock(
     )
     _match_preprocess(vlm, config, path, revision)
     model = _assemble_model(vlm, config, kept)
+    # transformers before 5.23 refuses to write them; the checkpoint's own file is copied below
+    drop_unused_sampling(model.generation_config)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
     with replacing_folder(out) as staging:
         model.save_pretrained(staging)
