@@ -94,8 +94,11 @@ def check_magnitudes(settings: Mapping[str, Any]) -> None:
 
 
 def _list_numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
-    """Every number of nested settings with its dotted name; those of a list have the list's."""
-    if isinstance(value, Mapping):
+    """Every number of nested settings with its dotted name; those of a list have the list's.
+
+    A part is no plain dict: its settings are checked when it is read, under its own name.
+    """
+    if isinstance(value, dict):
         for key, inner in value.items():
             yield from _list_numbers(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
