@@ -83,7 +83,7 @@ def test_a_failing_source_leaves_complete_shards(tmp_path):
 def test_a_complete_split_can_grow(tmp_path):
     write_dataset([sample(i) for i in range(3)], tmp_path / "a", shard_samples=2)
     with DatasetWriter(tmp_path / "a", shard_samples=2) as writer:
-        assert writer.ids == ["s-0000", "s-0001", "s-0002"]
+        assert list(writer.read_ids()) == ["s-0000", "s-0001", "s-0002"]
         for i in range(3, 6):
             writer.add(sample(i))
     write_dataset([sample(i) for i in range(6)], tmp_path / "b", shard_samples=4)

@@ -18,7 +18,7 @@ from diglot.data import shards
 from diglot.data.checks.duplicates import find_duplicates
 from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.rows import RowFaults, Settings, ShardRows, check_part, list_parts
-from diglot.data.row_groups import RowGroups
+from diglot.data.row_groups import IdStore, RowGroups
 
 # Below this many records, starting processes takes longer than checking.
 _ALONE = 512
@@ -89,10 +89,10 @@ def check_dataset(
     parts = list_parts(shards.find_shards(folder, split))
     result, found = DatasetCheck(), array("Q")
     owners: array[int] = array("Q")
-    with RowGroups() as ids:
+    with IdStore() as met, RowGroups() as ids:
         for row in _check_all(parts, settings, workers, report):
             faults = row.faults
-            if row.id and not ids.is_new(row.id):
+            if row.id and not met.is_new(row.id):
                 faults += (Fault("repeated id", "id"),)
             _count_record(result, row.id, faults, note)
             found.extend(row.hashes)

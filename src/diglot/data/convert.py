@@ -13,7 +13,7 @@ from diglot.data.format import Format, Row, SampleWriter, count_lost
 from diglot.data.raw_record import make_sample
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejection
-from diglot.data.row_groups import RowGroups
+from diglot.data.row_groups import IdStore
 from diglot.data.writer import DatasetWriter
 
 # What parsing a foreign row may raise; anything else is a mistake of ours.
@@ -54,7 +54,7 @@ def read_samples(
     Ids met so far are kept on the disk, so memory does not grow with the dataset.
     Raises ConfigError or DataError as `Format.rows` does.
     """
-    with RowGroups() as ids:
+    with IdStore() as ids:
         for row in source.rows(done.lost):
             for made in _make_samples(source, row, done.lost):
                 if isinstance(made, Sample) and not ids.is_new(made.id):
@@ -126,9 +126,8 @@ def write_split(
     Raises ConfigError where the folder was made with another `info`.
     """
     with DatasetWriter(folder, split=split, info=info) as writer:
-        there = set(writer.ids)
         for sample in samples:
-            if sample.id not in there:
+            if not writer.take_former(sample.id):
                 _add_sample(writer, sample, done, reject)
 
 

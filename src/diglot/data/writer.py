@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data import shards
 from diglot.data.images import image_size
+from diglot.data.row_groups import IdStore
 from diglot.data.schema import arrow_schema, row_digest, to_row
 from diglot.data.shard_writer import ShardWriter
 from diglot.files import check_own_folder, check_writable, first_difference, lock_file
@@ -28,8 +29,9 @@ class DatasetWriter:
     """Appends samples to one split of a dataset folder. Use as a context manager.
 
     A killed or failed writer leaves its complete shards; the same call again resumes after them:
-    `ids` holds what is there, `len(writer)` how many. Leaving the block well writes the last,
+    `read_ids()` says what is there, `len(writer)` how many. Leaving the block well writes the last,
     perhaps shorter, shard and marks the split complete; a complete split can still be added to.
+    Memory does not grow with the records: their ids are kept on the disk.
 
     `info` is how the data was made (seed, settings; anything JSON): it goes into `dataset.json`,
     and a folder made with another `info` is refused with ConfigError.
@@ -46,11 +48,10 @@ class DatasetWriter:
         if shard_samples < 1:
             raise ConfigError("shard_samples must be at least 1", got=shard_samples)
         self.folder, self.split = Path(folder), shards.check_split(split)
-        self.ids: list[str] = []
-        self._known: set[str] = set()
+        self._ids = IdStore()
         self._info = json.loads(json.dumps(info or {}))
         self._shard_samples = shard_samples
-        self._digest = self._pending = self._regions = 0
+        self._count = self._digest = self._pending = self._regions = 0
         self._open = contextlib.ExitStack()
         self._shards = ShardWriter(
             self.folder,
@@ -66,6 +67,7 @@ class DatasetWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(lock_file(self.folder / f".{self.split}.lock", wait=False))
         try:
+            self._open.enter_context(self._ids)
             self._resume_shards()
         except BaseException:
             self._open.close()
@@ -79,38 +81,36 @@ class DatasetWriter:
                 self._note_entry(complete=True)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._count
 
     @property
     def fingerprint(self) -> str:
         """Names the content of the shards on disk; equals `Dataset.fingerprint` when complete."""
         return f"{self._digest:064x}"
 
+    def read_ids(self) -> Iterator[str]:
+        """The ids of what is in whole shards, in order."""
+        for number in range(len(self._shards.digests)):
+            with pq.ParquetFile(self._shards.path_of(number)) as file:
+                yield from file.read(columns=["id"]).column("id").to_pylist()
+
+    def take_former(self, id: str) -> bool:
+        """Whether a former call wrote the record `id`, and it was not asked for since."""
+        return self._ids.take_former(id)
+
     def add(self, sample: Sample) -> None:
         """Append a sample. Raises DataError where its id is taken, or a size is not the image's."""
-        where = f"sample {sample.id!r}"
-        if sample.id in self._known:
-            raise DataError("two records with the same id", where=where)
         row = to_row(sample)
-        for index, (image, size_hw) in enumerate(zip(row["images"], sample.sizes_hw, strict=True)):
-            found = image_size(image["bytes"], where=f"{where}, images[{index}]")
-            if found != size_hw:
-                raise DataError(
-                    "size is not the picture's",
-                    expected=found,
-                    got=size_hw,
-                    where=f"{where}, sizes_hw[{index}]",
-                )
-        self._pending = (self._pending + row_digest(row, len(self.ids))) % _MODULUS
+        _check_sizes(row, sample)
+        digest = row_digest(row, self._count)  # refuses what is not text
+        if not self._ids.is_new(sample.id):
+            raise DataError("two records with the same id", where=f"sample {sample.id!r}")
+        self._pending = (self._pending + digest) % _MODULUS
         self._regions += len(sample.regions)
-        self._take_id(sample.id)
+        self._count += 1
         if self._shards.add(row):
             self._count_pending()
             self._note_entry(complete=False)
-
-    def _take_id(self, id: str) -> None:
-        self.ids.append(id)
-        self._known.add(id)
 
     def _describe_shard(self, _: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
         shards.check_format(self.folder)
@@ -125,7 +125,7 @@ class DatasetWriter:
 
     def _note_entry(self, *, complete: bool) -> None:
         entry = {
-            "samples": len(self.ids),
+            "samples": self._count,
             "regions": self._regions,
             "shards": len(self._shards.digests),
             "shard_samples": self._shard_samples,
@@ -155,9 +155,7 @@ class DatasetWriter:
         for shard in shards.open_shards(self.folder, paths):
             self._take_shard(shard)
         # A complete split that is only opened again, or not yet added to, stays complete.
-        whole = (
-            entry is not None and entry.get("complete") and entry.get("samples") == len(self.ids)
-        )
+        whole = entry is not None and entry.get("complete") and entry.get("samples") == self._count
         self._note_entry(complete=bool(whole))
 
     def _take_shard(self, shard: shards.Shard) -> None:
@@ -165,10 +163,22 @@ class DatasetWriter:
             raise DataError("shard was not written by diglot", where=str(shard.path))
         with pq.ParquetFile(shard.path) as file:
             table = file.read(columns=["id", "regions.list.element.phrase"])
-        for id in table.column("id").to_pylist():
-            self._take_id(id)
+        self._ids.add_former(table.column("id").to_pylist())
+        self._count += table.num_rows
         self._regions += sum(len(regions) for regions in table.column("regions").to_pylist())
         self._digest = (self._digest + shard.digest) % _MODULUS
+
+
+def _check_sizes(row: dict[str, Any], sample: Sample) -> None:
+    for index, (image, size_hw) in enumerate(zip(row["images"], sample.sizes_hw, strict=True)):
+        found = image_size(image["bytes"], where=f"sample {sample.id!r}, images[{index}]")
+        if found != size_hw:
+            raise DataError(
+                "size is not the picture's",
+                expected=found,
+                got=size_hw,
+                where=f"sample {sample.id!r}, sizes_hw[{index}]",
+            )
 
 
 def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where: str) -> None:
@@ -231,8 +241,8 @@ def write_dataset(
     writer = DatasetWriter(folder, split=split, shard_samples=shard_samples, info=info)
     with writer:
         source = iter(samples)
-        there = [sample.id for sample in islice(source, len(writer))]
-        if there != writer.ids:
+        there = (sample.id for sample in islice(source, len(writer)))
+        if any(now != before for now, before in zip_longest(there, writer.read_ids())):
             raise DataError(
                 "the samples are not those the folder was begun with",
                 where=str(folder),

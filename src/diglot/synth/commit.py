@@ -34,7 +34,6 @@ class Committer:
     ) -> None:
         self._writer, self._folder, self._rejected = writer, folder, rejected
         self._shard_samples = shard_samples
-        self._there = set(writer.ids)  # of a former run, not yet met again
         self._next = 0
         self._waiting: set[int] = set()
         self._ends: list[tuple[int, int]] = []  # (samples at its end, slice) of parts still kept
@@ -65,7 +64,7 @@ class Committer:
 
     def _add_samples(self, result: SliceResult) -> None:
         """Add what a former run did not; a second record with an id is rejected."""
-        new = [not self._was_there(id) for id in result.ids]
+        new = [not self._writer.take_former(id) for id in result.ids]
         self.samples += new.count(False)
         if not any(new):
             return
@@ -76,11 +75,6 @@ class Committer:
             return
         for sample in compress(read_part(self._folder, result.number), new):
             self._add(sample, result.number)
-
-    def _was_there(self, id: str) -> bool:
-        there = id in self._there
-        self._there.discard(id)
-        return there
 
     def _add(self, sample: Any, number: int) -> None:
         try:

@@ -42,12 +42,11 @@ def clean_dataset(
     total, index = sum(part.rows for part in parts), 0
     info = {"command": "check --fix", "source": str(folder)}
     with DatasetWriter(out, split=split, info=info) as writer:
-        there = set(writer.ids)
         for part in parts:
             for row in _read_part(part):
                 if index in drop:
                     counts["records left out"] += 1
-                elif row.get("id") not in there:
+                elif not writer.take_former(str(row.get("id"))):
                     _write_row(repair_row(row, counts), writer, counts, reject)
                 index += 1
             report(Progress("cleaning", min(index, total), total))

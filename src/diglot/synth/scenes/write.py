@@ -64,7 +64,7 @@ def write_scenes(
                 fix="Ask for as many, or choose another folder.",
             )
         rejected = Rejected(folder / REJECTED)
-        index = scene_index(writer.ids[-1]) + 1 if writer.ids else 0
+        index = max(map(scene_index, writer.read_ids()), default=-1) + 1
         _fill_split(maker, writer, rejected, index, count, report)
     return rejected
 
