@@ -171,11 +171,11 @@ def _box_quality(
         there, given, open_ = there + len(truth), given + len(boxes), list(truth)
         for one in sorted(boxes, key=lambda d: -d.score):
             same = [(_iou(one.box, box), name, box) for name, box in open_ if name == one.label]
-            best = max(same, default=(0.0, "", None))
-            if best[0] >= 0.5:
+            best_iou, name, box = max(same, default=(0.0, "", one.box))
+            if best_iou >= 0.5:
                 right += 1
-                ious.append(best[0])
-                open_.remove((best[1], best[2]))
+                ious.append(best_iou)
+                open_.remove((name, box))
     return {
         "precision": right / max(given, 1),
         "recall": right / max(there, 1),
@@ -187,7 +187,8 @@ def _box_quality(
 def _iou(first: Sequence[float], second: Sequence[float]) -> float:
     x0, y0, x1, y1 = np.array([first, second], np.float64).T
     xywh: Any = np.stack([x0, y0, x1 - x0, y1 - y0], axis=1)
-    return float(coco.iou(xywh[:1], xywh[1:], [0])[0, 0])
+    ious: Any = coco.iou(xywh[:1], xywh[1:], [0])
+    return float(ious[0, 0])
 
 
 def _mask_quality(
