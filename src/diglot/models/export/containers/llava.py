@@ -32,33 +32,10 @@ class Llava(Container):
     modes = MODES
 
     def find_misfits(self, design: Design) -> list[str]:
-        return [
-            *encoder_misfits(design, tuple(STRATEGY)),
-            *layer_misfits(design, reads_last=False),
-            *mode_misfits(design, self.modes),
-            *size_misfits(design),
-            *mlp_misfits(
-                design,
-                unshuffle=False,
-                input_norm=False,
-                activations=("gelu", "quick_gelu", "silu"),
-                free_width=False,
-            ),
-            *language_misfits(design),
-        ]
+        return llava_misfits(design, self.modes)
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
-        side = vlm.preprocess.image_px // vlm.encoder.patch_px
-        return LlavaConfig(
-            vision_config=copy.deepcopy(vlm.encoder.tower.config),
-            text_config=copy.deepcopy(vlm.language.model.config),
-            image_token_index=image_token_id,
-            image_seq_length=side * side,
-            projector_hidden_act=str(design.activation),
-            vision_feature_select_strategy=STRATEGY[design.encoder["name"]],  # pyright: ignore
-            vision_feature_layer=hidden_layer(design),
-            tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
-        )
+        return LlavaConfig(**llava_settings(vlm, design, image_token_id))
 
     def projector_state(self, vlm: VLM, design: Design) -> State:
         return linear_pair(vlm.projector)
@@ -69,6 +46,39 @@ class Llava(Container):
             tokenizer=tokenizer,
             **llava_counts(vlm, design),
         )
+
+
+def llava_misfits(design: Design, modes: tuple[str, ...]) -> list[str]:
+    """Why LLaVA and its anyres form cannot hold the design exactly; they differ in the modes."""
+    return [
+        *encoder_misfits(design, tuple(STRATEGY)),
+        *layer_misfits(design, reads_last=False),
+        *mode_misfits(design, modes),
+        *size_misfits(design),
+        *mlp_misfits(
+            design,
+            unshuffle=False,
+            input_norm=False,
+            activations=("gelu", "quick_gelu", "silu"),
+            free_width=False,
+        ),
+        *language_misfits(design),
+    ]
+
+
+def llava_settings(vlm: VLM, design: Design, image_token_id: int) -> dict[str, Any]:
+    """The fields of the stock config that both forms have."""
+    side = vlm.preprocess.image_px // vlm.encoder.patch_px
+    return {
+        "vision_config": copy.deepcopy(vlm.encoder.tower.config),
+        "text_config": copy.deepcopy(vlm.language.model.config),
+        "image_token_index": image_token_id,
+        "image_seq_length": side * side,
+        "projector_hidden_act": str(design.activation),
+        "vision_feature_select_strategy": STRATEGY[design.encoder["name"]],
+        "vision_feature_layer": hidden_layer(design),
+        "tie_word_embeddings": vlm.language.model.config.tie_word_embeddings,
+    }
 
 
 def llava_counts(vlm: VLM, design: Design) -> dict[str, Any]:

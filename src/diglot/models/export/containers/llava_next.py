@@ -1,6 +1,5 @@
 """LlavaNext (LLaVA-1.6): Llava with anyres tiles; a learned vector ends each line of the tiles."""
 
-import copy
 from typing import Any
 
 import torch
@@ -12,21 +11,11 @@ from transformers import (
 )
 
 from diglot.core.types import SizeHW
-from diglot.models.export.container import (
-    STRATEGY,
-    Container,
-    State,
-    encoder_misfits,
-    hidden_layer,
-    language_misfits,
-    layer_misfits,
-    mode_misfits,
-    size_misfits,
-)
-from diglot.models.export.containers.llava import llava_counts
+from diglot.models.export.container import Container, State
+from diglot.models.export.containers.llava import llava_counts, llava_misfits, llava_settings
 from diglot.models.export.design import Design
 from diglot.models.export.images import pixel_settings, square_size
-from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
+from diglot.models.export.mlp_projector import linear_pair
 from diglot.models.vlm import VLM
 
 
@@ -34,37 +23,13 @@ class LlavaNext(Container):
     """Writes a model as a folder that `LlavaNextForConditionalGeneration` loads."""
 
     name, model_class = "llava_next", "LlavaNextForConditionalGeneration"
-    families = tuple(STRATEGY)
 
     def find_misfits(self, design: Design) -> list[str]:
-        return [
-            *encoder_misfits(design, self.families),
-            *layer_misfits(design, reads_last=False),
-            *mode_misfits(design, ("anyres",)),
-            *size_misfits(design),
-            *mlp_misfits(
-                design,
-                unshuffle=False,
-                input_norm=False,
-                activations=("gelu", "quick_gelu", "silu"),
-                free_width=False,
-            ),
-            *language_misfits(design),
-        ]
+        return llava_misfits(design, ("anyres",))
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
-        side = vlm.preprocess.image_px // vlm.encoder.patch_px
-        return LlavaNextConfig(
-            vision_config=copy.deepcopy(vlm.encoder.tower.config),
-            text_config=copy.deepcopy(vlm.language.model.config),
-            image_token_index=image_token_id,
-            image_seq_length=side * side,
-            image_grid_pinpoints=grid_pinpoints(vlm),
-            projector_hidden_act=str(design.activation),
-            vision_feature_select_strategy=STRATEGY[design.encoder["name"]],  # pyright: ignore
-            vision_feature_layer=hidden_layer(design),
-            tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
-        )
+        settings = llava_settings(vlm, design, image_token_id)
+        return LlavaNextConfig(**settings, image_grid_pinpoints=grid_pinpoints(vlm))
 
     def projector_state(self, vlm: VLM, design: Design) -> State:
         return linear_pair(vlm.projector)
