@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from diglot.measure.attention_maps import open_queries, read_map
 from diglot.measure.attention_rows import attention_of_rows, record_rows
 from diglot.measure.config import MeasureConfig
-from diglot.measure.map_items import items_by_layer
+from diglot.measure.map_items import items_by_layer, read_readings
 from diglot.measure.parts import attention
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
@@ -74,7 +75,7 @@ def test_maps_are_the_attention_to_the_visual_tokens(vlm, scenes):
             assert got.weight_LP[layer] == pytest.approx(slow.numpy(), rel=1e-4, abs=1e-7)
 
 
-def measured(vlm, held_out, **settings):
+def measured(vlm, held_out, **settings) -> dict[str, Any]:
     subject = Subject(vlm=vlm, held_out=held_out, options=MeasureConfig(bootstrap_draws=50))
     work = attention.build(
         attention.Config(**settings), subject=subject, generator=np.random.default_rng(0)
@@ -93,8 +94,9 @@ def test_measures_by_layer(vlm, scenes, query):
         (curve,) = measure.layers.values()
         assert curve[0] is None
         assert len(curve[1:]) == 2
-        assert measure.estimate.value == pytest.approx(np.mean(curve[1:]))
-        assert measure.estimate.low <= measure.estimate.value <= measure.estimate.high
+        value, low, high = measure.estimate.value, measure.estimate.low, measure.estimate.high
+        assert value == pytest.approx(np.mean(np.array(curve[1:], float)))
+        assert low <= value <= high
         assert measure.estimate.n == 8
     assert got["attention_entropy"].estimate.value <= np.log(64)
 
@@ -104,10 +106,11 @@ def test_attention_on_the_object_scores_and_even_attention_is_chance(vlm, scenes
     with record_rows(vlm.language):
         maps = read_map(vlm, query)
     on = [replace(m, weight_LP=np.stack([m.inside_P * 1.0])) for m in maps]
-    assert [i.value for i in items_by_layer(on, "pointing")[0]] == [1.0, 1.0]
+    kept = [read_readings(m) for m in on]
+    assert [i.value for i in items_by_layer(kept, "pointing")[0]] == [1.0, 1.0]
     even = [replace(m, weight_LP=np.ones((1, 64))) for m in maps]
     for reading in ("pointing", "mass", "mass_box", "entropy"):
-        for item in items_by_layer(even, reading)[0]:
+        for item in items_by_layer([read_readings(m) for m in even], reading)[0]:
             assert item.value == pytest.approx(item.chance), reading
 
 

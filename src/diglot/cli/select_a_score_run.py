@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import Captions, choose_captions
 from diglot.measure.correspondence.run import open_pairs
 from diglot.models.config import Frame
+from diglot.models.device_map import default_device
 from diglot.models.language import Language, load_language
 from diglot.select.a_scores import Outcome, score_settings
 from diglot.select.c_scores import PAPER, score_encoders
@@ -103,7 +103,7 @@ def prepare(
     if any(setting.checkpoint is None for setting in settings):
         open_dataset(data, settings[0].stage.split)
     held_out = open_dataset(data, split)
-    language.to("cuda" if torch.cuda.is_available() else "cpu")
+    language.to(default_device())
     captions = choose_captions(
         held_out,
         language.tokenizer,

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from diglot.cli.progress import show_progress
@@ -24,6 +23,7 @@ from diglot.measure.correspondence.run import (
     split_parts,
 )
 from diglot.measure.correspondence.table import c_score_table
+from diglot.models.device_map import default_device
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import ScenePairsConfig
 from diglot.synth.scene_pairs.write import write_pairs
@@ -63,7 +63,7 @@ def run_c_score(
     rejected = _empty_rejected(features / f"{pairs.resolve().name}.rejected.jsonl")
     with show_progress() as report:
         found = open_pairs(pairs, config, rejected, report)
-        encoders = build_encoders(parts, "cuda" if torch.cuda.is_available() else "cpu")
+        encoders = build_encoders(parts, default_device())
         score = score_pairs(
             found,
             encoders,

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from diglot.core.result import Estimate
 from diglot.measure.hidden_states import LayerStates
@@ -56,55 +55,55 @@ def mean_of_layers(
 ) -> tuple[Estimate, list[float | None]]:
     """The mean over the layers behind the input with its interval, and the value of every layer."""
     first = next((pair for pair in kernels if pair is not None), None)
-    count = len(first[0]) if first else 0
-    group_N = jackknife_groups(count)
 
-    def of_layers(kept_N: np.ndarray) -> list[float | None]:
-        chosen = np.flatnonzero(kept_N)
+    def value_of(layer: int, kept_N: np.ndarray) -> float | None:
+        pair, chosen = kernels[layer], np.flatnonzero(kept_N)
         cut = np.ix_(chosen, chosen)
-        return [
-            None if pair is None else similarity(pair[0][cut], pair[1][cut]) for pair in kernels
-        ]
+        return None if pair is None else similarity(pair[0][cut], pair[1][cut])
 
-    def mean(kept_G: np.ndarray) -> float | None:
-        values = [v for v in of_layers(kept_G[group_N])[1:] if v is not None]
-        return float(np.mean(values)) if values else None
-
-    return jackknife_interval(mean, count), of_layers(np.ones(count, dtype=bool))
+    return _summarise_curve(value_of, _mean_value, len(kernels), len(first[0]) if first else 0)
 
 
 def mir_of(states: LayerStates) -> tuple[Estimate, list[float | None]]:
     """MIR over the layers behind the input with its interval, and the distance of every layer.
 
     Whole tokens leave with their image's group. The interval is that of so many tokens: the
-    distance of two sets falls as they grow.
+    distance of two sets falls as they grow. One layer's tokens at a time are in float64.
     """
-    count = states.visual_LND.shape[1]
+
+    def distance_of(layer: int, kept_N: np.ndarray) -> float | None:
+        visual_KD = states.visual_tokens_LKD[layer][kept_N[states.visual_image_K]]
+        text_KD = states.text_tokens_LKD[layer][kept_N[states.text_image_K]]
+        # None where half precision has overflowed
+        finite = bool(visual_KD.isfinite().all() and text_KD.isfinite().all())
+        return layer_distance(visual_KD.numpy(), text_KD.numpy()) if finite else None
+
+    images, tokens = states.visual_LND.shape[1], states.visual_tokens_LKD.shape[1]
+    estimate, distances = _summarise_curve(distance_of, integration_rate, states.layers, images)
+    return replace(estimate, n=tokens if estimate.value is not None else 0), distances
+
+
+def _summarise_curve(
+    value_of: Callable[[int, np.ndarray], float | None],
+    summarise: Callable[[Sequence[float | None]], float | None],
+    layers: int,
+    count: int,
+) -> tuple[Estimate, list[float | None]]:
+    """One figure of the layers behind the input with its jackknife interval, and the whole curve.
+
+    `value_of(layer, kept)` takes which of `count` images count, bool (count,).
+    """
     group_N = jackknife_groups(count)
-    sides = [
-        (_if_finite(visual_KD), _if_finite(text_KD))
-        for visual_KD, text_KD in zip(states.visual_tokens_LKD, states.text_tokens_LKD, strict=True)
-    ]
+    curve = [value_of(layer, np.ones(count, dtype=bool)) for layer in range(layers)]
 
-    def distances(kept_G: np.ndarray) -> list[float | None]:
-        visual_K, text_K = (
-            kept_G[group_N][image_K] for image_K in (states.visual_image_K, states.text_image_K)
-        )
-        return [
-            None if v is None or t is None else layer_distance(v[visual_K], t[text_K])
-            for v, t in sides
-        ]
+    def statistic(kept_G: np.ndarray) -> float | None:
+        if kept_G.all():
+            return summarise(curve[1:])
+        return summarise([value_of(layer, kept_G[group_N]) for layer in range(1, layers)])
 
-    def rate(kept_G: np.ndarray) -> float | None:
-        return integration_rate(distances(kept_G)[1:])
-
-    estimate = jackknife_interval(rate, count)
-    tokens = states.visual_tokens_LKD.shape[1]
-    return replace(estimate, n=tokens if estimate.value is not None else 0), distances(
-        np.ones(len(np.unique(group_N)), dtype=bool)
-    )
+    return jackknife_interval(statistic, count), curve
 
 
-def _if_finite(token_KD: torch.Tensor) -> np.ndarray | None:
-    """The tokens as float64; None where half precision has overflowed."""
-    return token_KD.double().numpy() if bool(token_KD.isfinite().all()) else None
+def _mean_value(values: Sequence[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return float(np.mean(measured)) if measured else None

@@ -1,7 +1,8 @@
 """Readings of attention maps as scored items, by layer and on average."""
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,32 +13,72 @@ from diglot.metrics.attention_mass import map_entropy, mass_inside
 from diglot.metrics.choice import choice_chance, choice_credit
 
 Reading = Literal["pointing", "mass", "mass_box", "entropy"]
+READING_NAMES: tuple[Reading, ...] = get_args(Reading)
 
 
-def items_by_layer(maps: Sequence[ObjectMap], reading: Reading) -> list[list[ScoredItem]]:
-    """An item an object at every layer; a map of zeros reads as nothing: 0, or an even map."""
-    if not maps:
-        return []
-    return [
-        [_make_item(object_map, layer, reading) for object_map in maps]
-        for layer in range(len(maps[0].weight_LP))
-    ]
+@dataclass(frozen=True)
+class MapReadings:
+    """What is kept of one object's map: every reading at every layer, and not the map."""
+
+    scene: int
+    group: str
+    value_L: dict[Reading, tuple[float, ...]]
+    chance: dict[Reading, float]
 
 
-def _make_item(object_map: ObjectMap, layer: int, reading: Reading) -> ScoredItem:
-    weight = object_map.weight_LP[layer]
+def read_readings(object_map: ObjectMap) -> MapReadings:
+    """All readings of a finite map; a map of zeros reads as nothing: 0, or an even map."""
+    chance: dict[Reading, float] = {
+        reading: _chance_of(object_map, reading) for reading in READING_NAMES
+    }
+    value_L: dict[Reading, tuple[float, ...]] = {
+        reading: tuple(
+            chance[reading]
+            if (value := _value_of(object_map, weight_P, reading)) is None
+            else value
+            for weight_P in object_map.weight_LP
+        )
+        for reading in READING_NAMES
+    }
+    return MapReadings(object_map.scene, object_map.group, value_L, chance)
+
+
+def _value_of(object_map: ObjectMap, weight_P: np.ndarray, reading: Reading) -> float | None:
+    """The reading at one layer; None of a map of zeros, which says nothing."""
     match reading:
         case "pointing":
-            value = choice_credit(weight, object_map.inside_P)
-            chance = choice_chance(object_map.inside_P)
-        case "mass" | "mass_box":
-            cover = object_map.cover_P if reading == "mass" else object_map.box_P
-            value, chance = mass_inside(weight, cover), float(cover.mean())
+            return choice_credit(weight_P, object_map.inside_P)
+        case "mass":
+            return mass_inside(weight_P, object_map.cover_P)
+        case "mass_box":
+            return mass_inside(weight_P, object_map.box_P)
         case "entropy":
-            value, chance = map_entropy(weight), float(np.log(len(weight)))
-    return ScoredItem(
-        object_map.scene, object_map.group, chance if value is None else value, chance
-    )
+            return map_entropy(weight_P)
+
+
+def _chance_of(object_map: ObjectMap, reading: Reading) -> float:
+    """What an even map gets."""
+    match reading:
+        case "pointing":
+            return choice_chance(object_map.inside_P)
+        case "mass":
+            return float(object_map.cover_P.mean())
+        case "mass_box":
+            return float(object_map.box_P.mean())
+        case "entropy":
+            return float(np.log(len(object_map.inside_P)))
+
+
+def items_by_layer(kept: Sequence[MapReadings], reading: Reading) -> list[list[ScoredItem]]:
+    """An item an object at every layer."""
+    of_objects = [
+        [
+            ScoredItem(one.scene, one.group, value, one.chance[reading])
+            for value in one.value_L[reading]
+        ]
+        for one in kept
+    ]
+    return [list(of_layer) for of_layer in zip(*of_objects, strict=True)]
 
 
 def summarise_layers(

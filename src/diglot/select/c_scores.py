@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from diglot.core.errors import DiglotError
 from diglot.core.progress import Report, rename_stages
 from diglot.data.pairs import Pair
@@ -17,6 +15,7 @@ from diglot.files import reuse_or_make
 from diglot.measure.correspondence.config import CScoreConfig
 from diglot.measure.correspondence.features import Pictures
 from diglot.measure.correspondence.run import build_encoders, score_pairs
+from diglot.models.device_map import default_device
 from diglot.select.settings import Setting, encoder_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ def score_encoders(
 
     On the GPU where there is one. A setting that fails is logged and left out.
     """
-    device, found = "cuda" if torch.cuda.is_available() else "cpu", {}
+    device, found = default_device(), {}
     for setting in settings:
         label, encoder = setting.label, encoder_of(setting)
         about = [encoder, asdict(config), Pictures(pairs).fingerprint, len(pairs)]

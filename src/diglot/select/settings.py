@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
 from diglot.models.checkpoint import load_config, load_weights
+from diglot.models.device_map import default_device
 from diglot.models.language import Language, LanguageConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLM, build_vlm
@@ -165,7 +164,7 @@ def build_setting(setting: Setting, language: Language) -> VLM:
             load_weights(vlm, setting.checkpoint)
     except DiglotError as error:
         raise ConfigError(str(error), where=f"setting {setting.label!r}") from error
-    return vlm.to("cuda" if torch.cuda.is_available() else "cpu")
+    return vlm.to(default_device())
 
 
 def check_settings(settings: Sequence[Setting], language: Language) -> Iterator[int]:

@@ -2,7 +2,8 @@
 
 Sources: MMCS Fig. 6 (an entity's tokens), VDEP Fig. 1 (an instruction's tokens); the pointing game
 of Zhang et al. 2016. Weights are the mean over heads and over the query tokens. They are taken
-beside the model's own attention, for the wanted rows only.
+beside the model's own attention, for the wanted rows only, one image at a time: of a map its four
+readings a layer are kept, so memory follows the objects and not the visual tokens.
 """
 
 from collections.abc import Callable
@@ -13,11 +14,17 @@ import numpy as np
 
 from diglot.core.distributed import map_over_processes
 from diglot.core.result import Measure
-from diglot.measure.attention_maps import ObjectMap, Query, open_queries, read_map
+from diglot.measure.attention_maps import Query, open_queries, read_map
 from diglot.measure.attention_rows import record_rows
 from diglot.measure.config import check_scenes
 from diglot.measure.items import mean_chance
-from diglot.measure.map_items import Reading, items_by_layer, summarise_layers
+from diglot.measure.map_items import (
+    MapReadings,
+    Reading,
+    items_by_layer,
+    read_readings,
+    summarise_layers,
+)
 from diglot.measure.plan import NotFiniteError, Pass, Subject
 
 _MAP = (
@@ -87,31 +94,33 @@ def build(config: Config, *, subject: Subject, generator: np.random.Generator) -
         subject.vlm, scenes, subject.options.frame, config.query, config.instruction
     )
 
+    def read(query: Query) -> list[MapReadings] | None:
+        """None where the model's half precision has overflowed; no map is kept."""
+        maps = read_map(subject.vlm, query)
+        finite = all(np.isfinite(object_map.weight_LP).all() for object_map in maps)
+        return [read_readings(object_map) for object_map in maps] if finite else None
+
     def run(done: Callable[[int], None]) -> list[Measure]:
         with record_rows(subject.vlm.language):
-            of_scenes = map_over_processes(
-                queries,
-                lambda query: read_map(subject.vlm, query),
-                done=lambda query: done(query.tokens),
-            )
-        maps = [object_map for of_scene in of_scenes for object_map in of_scene]
-        if not all(np.isfinite(object_map.weight_LP).all() for object_map in maps):
+            of_scenes = map_over_processes(queries, read, done=lambda query: done(query.tokens))
+        if any(of_scene is None for of_scene in of_scenes):
             raise NotFiniteError("attention weights are not finite")
+        kept = [one for of_scene in of_scenes for one in of_scene or ()]
         draws = subject.options.bootstrap_draws
-        return [_make_measure(reading, maps, queries, generator, draws) for reading in READINGS]
+        return [_make_measure(reading, kept, queries, generator, draws) for reading in READINGS]
 
     return Pass("attention", sum(query.tokens for query in queries), run)
 
 
 def _make_measure(
     reading: tuple[Reading, str, str, str, bool | None],
-    maps: list[ObjectMap],
+    kept: list[MapReadings],
     queries: list[Query],
     generator: np.random.Generator,
     draws: int,
 ) -> Measure:
     kind, title, what, unit, higher = reading
-    items_L = items_by_layer(maps, kind)
+    items_L = items_by_layer(kept, kind)
     estimate, groups, layers = summarise_layers(items_L, generator, draws)
     return Measure(
         key=f"attention_{kind}",
