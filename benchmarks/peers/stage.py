@@ -93,7 +93,7 @@ def make_stage(stage: Stage) -> int:
 def load_model(stage: Stage) -> Any:
     """The stock model in float32, all of it learning that learns, as every peer trains it."""
     model = LlavaForConditionalGeneration.from_pretrained(
-        stage.model, dtype=torch.float32, attn_implementation="sdpa"
+        stage.model, dtype=torch.float32, attn_implementation="sdpa", trust_remote_code=False
     )
     model.requires_grad_(stage.task == "sft")
     model.model.vision_tower.requires_grad_(False)
@@ -103,9 +103,9 @@ def load_model(stage: Stage) -> Any:
 
 def _save_model(stage: Stage) -> Any:
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(language_model_dir())
+    tokenizer = AutoTokenizer.from_pretrained(language_model_dir(), trust_remote_code=False)
     tokenizer.add_tokens(["<image>"], special_tokens=True)
-    text = LlamaConfig.from_pretrained(language_model_dir())
+    text = LlamaConfig.from_pretrained(language_model_dir(), trust_remote_code=False)
     text.num_hidden_layers, text.vocab_size = stage.layers, stage.vocabulary
     vision = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12}
     vision |= {"num_attention_heads": 6, "image_size": SIDE_PX, "patch_size": PATCH_PX}

@@ -16,7 +16,9 @@ from benchmarks.peers.stage import Stage, load_model
 def run(stage: Stage, gate: Gate) -> None:
     """Train the stage, a step a turn."""
     rows = load_rows(stage)
-    processor: Any = AutoProcessor.from_pretrained(stage.model, backend="pil")
+    processor: Any = AutoProcessor.from_pretrained(
+        stage.model, backend="pil", trust_remote_code=False
+    )
     gate.before_model()
     with tempfile.TemporaryDirectory() as folder:
         arguments = SFTConfig(

@@ -10,6 +10,7 @@ from diglot.data.records import open_dataset, write_dataset
 from tests.cli_runner import run_diglot
 from tests.data.checks.test_check import row, save, with_region
 from tests.data.formats.foreign import make_sample
+from tests.tiny_folders import save_language
 
 
 @pytest.fixture
@@ -50,6 +51,16 @@ def test_a_grid_by_hand(tmp_path: Path, capsys) -> None:
     command += ["--grid.preprocess.mode", "center_crop", "--grid.preprocess.image_px", "28"]
     assert run_diglot(*command) == 0
     assert "covers no" not in capsys.readouterr().out
+
+
+def test_a_tokenizer_counts_tokens(tmp_path: Path, capsys) -> None:
+    save_language(tmp_path / "language")
+    sample = make_sample(0)
+    long = replace(sample, id="s1", caption="x " * 90, regions=())
+    write_dataset([sample, long], tmp_path / "d")
+    command = ["check", tmp_path / "d", "--tokenizer", tmp_path / "language"]
+    assert run_diglot(*command, "--max_tokens", 64) == 0
+    assert "caption is longer than the model" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_line(faulty: Path, tmp_path: Path, capsys) -> None:

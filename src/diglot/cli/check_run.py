@@ -20,7 +20,7 @@ from diglot.data.checks.model_limits import Grid, ModelLimits
 from diglot.data.checks.rows import Settings
 from diglot.data.rejected import Rejected
 from diglot.files import replace_file, write_json
-from diglot.models.pretrained import load_pretrained
+from diglot.models.pretrained import read_pretrained
 from diglot.models.vlm import build_vlm
 from diglot.train.config import resolve_stage, stage_config
 
@@ -120,7 +120,7 @@ def _model_limits(
         return _recipe_limits(recipe)
     if (tokenizer is None) != (max_tokens is None):
         raise ConfigError("tokenizer and max_tokens go together")
-    loaded = tokenizer and load_pretrained(AutoTokenizer, tokenizer, where="tokenizer")
+    loaded = tokenizer and read_pretrained(AutoTokenizer, tokenizer, where="tokenizer")
     if loaded is None and grid is None:
         return None
     return ModelLimits(grid=grid, max_tokens=max_tokens, tokenizer=loaded)

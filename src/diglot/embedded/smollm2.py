@@ -35,7 +35,7 @@ def convert(members: Path, finished: Path) -> None:
 
 
 def _convert_tokenizer(source: Path, finished: Path) -> None:
-    read = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
+    read = AutoTokenizer.from_pretrained(source, gguf_file=GGUF, trust_remote_code=False)
     backend = read.backend_tokenizer
     # GGUF names this rule ("smollm") where the reader knows GPT-2's alone: each digit by itself.
     digits = pre_tokenizers.Digits(individual_digits=True)
@@ -55,7 +55,9 @@ def _convert_tokenizer(source: Path, finished: Path) -> None:
 
 
 def _convert_model(source: Path, finished: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(
+        source, gguf_file=GGUF, dtype=torch.float32, trust_remote_code=False
+    )
     # Else the folder claims to be quantised, and loading it asks for the GGUF file again.
     model.__dict__.update(hf_quantizer=None, quantization_method=None)
     for field in ("quantization_config", "_model_name_or_path", "unk_token_id"):

@@ -120,11 +120,7 @@ def load_language(config: LanguageConfig) -> Language:
     """The model and its tokenizer. Raises ConfigError where the path holds none."""
     path = str(language_model_dir()) if config.path == EMBEDDED else config.path
     where = "language.path"
-    tokenizer = read_pretrained(
-        lambda: AutoTokenizer.from_pretrained(path, revision=config.revision),
-        path=path,
-        where=where,
-    )
+    tokenizer = read_pretrained(AutoTokenizer, path, where=where, revision=config.revision)
     if not tokenizer.is_fast:
         raise ConfigError(
             "the tokenizer gives no character offsets",

@@ -1,6 +1,7 @@
-"""A checkpoint of `transformers`, loaded whole or not at all.
+"""A checkpoint of `transformers`, loaded whole or not at all; no code of its own is ever run.
 
 `from_pretrained` alone warns and starts at random what a checkpoint lacks; here that is an error.
+It also asks on the terminal whether to run a checkpoint's own code; here the answer is no.
 """
 
 from collections.abc import Callable
@@ -14,18 +15,17 @@ from diglot.core.errors import ConfigError
 from diglot.files import explain_missing
 
 
+class OwnCodeError(ConfigError):
+    """A checkpoint whose class is no other than Python code that lies beside its weights."""
+
+
 def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **options: Any) -> Any:
     """The model that `auto.from_pretrained` makes of `path`, from safetensors alone.
 
     Only weights whose names start with `needed` must be there. Raises ConfigError naming `where`.
     """
-    model, report = read_pretrained(
-        lambda: auto.from_pretrained(
-            path, use_safetensors=True, output_loading_info=True, **options
-        ),
-        path=path,
-        where=where,
-    )
+    options |= {"use_safetensors": True, "output_loading_info": True}
+    model, report = read_pretrained(auto, path, where=where, **options)
     lost = sorted(name for name in report["missing_keys"] if name.startswith(needed))
     if lost:
         raise ConfigError(
@@ -36,7 +36,19 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
     return model
 
 
-def read_pretrained(load: Callable[[], Any], *, path: str, where: str) -> Any:
+def read_pretrained(auto: Any, path: str, *, where: str, **options: Any) -> Any:
+    """What `auto.from_pretrained` makes of `path`: a config, a tokenizer, a processor.
+
+    Raises ConfigError naming `where` for a checkpoint that is missing, broken, or needs own code.
+    """
+    return guard_loading(
+        lambda: auto.from_pretrained(path, trust_remote_code=False, **options),
+        path=path,
+        where=where,
+    )
+
+
+def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
     _refuse_missing_folder(path, where)
     # a download shows its progress; reading local files takes a second and needs none
@@ -46,6 +58,13 @@ def read_pretrained(load: Callable[[], Any], *, path: str, where: str) -> Any:
     try:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if "trust_remote_code" in str(error):
+            raise OwnCodeError(
+                f"cannot load {path!r}: it needs Python code of its own, which is never run here",
+                expected="a checkpoint of a class that transformers itself has",
+                where=where,
+                fix="Look for one that was converted (its name often ends in -hf), or convert it.",
+            ) from error
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"cannot load {path!r}: {reason}", where=where, fix=_conversion_advice(path)

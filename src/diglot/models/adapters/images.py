@@ -62,9 +62,7 @@ def _load_images(path: str, revision: str | None) -> tuple[str, Any]:
     if kind in DEFAULTS:
         return kind, SimpleNamespace(**{**DO_ALL, **DEFAULTS[kind], **fields})
     images: Any = read_pretrained(
-        lambda: AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil"),
-        path=path,
-        where=WHERE,
+        AutoImageProcessor, path, where=WHERE, revision=revision, backend="pil"
     )
     return type(images).__name__, images
 

@@ -31,9 +31,7 @@ def write_image(kind: str, tokenizer: Any) -> ImageText:
 
 def _aya_vision(path: str, revision: str | None, tokenizer: Any) -> ViewMarks:
     processor: Any = read_pretrained(
-        lambda: AutoProcessor.from_pretrained(path, revision=revision, backend="pil"),
-        path=path,
-        where="model.stock",
+        AutoProcessor, path, where="model.stock", revision=revision, backend="pil"
     )
     whole, tiled = processor.tile_global_token, processor.image_processor.max_patches > 1
     return ViewMarks(

@@ -38,7 +38,7 @@ from diglot.models.encoders.qwen2_5_vl import Qwen25ViT
 from diglot.models.encoders.siglip2 import Siglip2, set_trained_size
 from diglot.models.language import Language
 from diglot.models.logits import CAPS, DIVISORS, FACTORS
-from diglot.models.pretrained import load_pretrained, read_pretrained
+from diglot.models.pretrained import OwnCodeError, load_pretrained, read_pretrained
 from diglot.models.prompt import set_image_text
 from diglot.models.visual_rules import VisualRule
 
@@ -121,11 +121,16 @@ def stock_state(
 
 
 def is_stock(path: str, revision: str | None = None) -> bool:
-    """Whether a checkpoint is a stock vision-language model; opening it says if that is known."""
+    """Whether a checkpoint is a stock vision-language model; opening it says if that is known.
+
+    Raises ConfigError for one that needs code of its own.
+    """
     try:
-        kind = AutoConfig.from_pretrained(path, revision=revision).model_type
+        kind = read_pretrained(AutoConfig, path, where=WHERE, revision=revision).model_type
         return kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    except (OSError, ValueError, KeyError):
+    except OwnCodeError:
+        raise
+    except ConfigError:
         return False
 
 
@@ -140,14 +145,10 @@ def open_stock(
 
     Raises ConfigError for one that is missing or not known here.
     """
-    config = read_pretrained(
-        lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=WHERE
-    )
+    config = read_pretrained(AutoConfig, path, where=WHERE, revision=revision)
     names = find_names(config)
     images = read_images(path, revision)
-    tokenizer = read_pretrained(
-        lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where=WHERE
-    )
+    tokenizer = read_pretrained(AutoTokenizer, path, where=WHERE, revision=revision)
     set_image_text(tokenizer, write_image(config.model_type, tokenizer))
     model = load_pretrained(
         AutoModelForImageTextToText,
@@ -232,9 +233,13 @@ def _wrap_language(model: Any, decoder: nn.Module, tokenizer: Any, names: StockN
     """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
     text: Any = decoder.config
     config = text if names.caps_logits else _with_plain_head(text)
-    shell = SHELLS.get(text.model_type, AutoModelForCausalLM.from_config)
+    shell = SHELLS.get(text.model_type)
     with torch.device("meta"):
-        causal = shell(config)
+        causal = (
+            shell(config)
+            if shell
+            else AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        )
     setattr(causal, causal.base_model_prefix, decoder)
     causal.set_output_embeddings(model.lm_head)
     causal.generation_config = model.generation_config

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from diglot.core.errors import ConfigError
-from diglot.models.pretrained import load_pretrained, read_pretrained
+from diglot.models.pretrained import guard_loading, load_pretrained, read_pretrained
 
 WHERE = "encoder.path"
 MODELS = ("vae", "unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
@@ -40,7 +40,7 @@ def load_pipeline(path: str, revision: str | None, image_px: int) -> DiffusionPa
     Raises ConfigError where diffusers is missing, or the checkpoint is missing or not known here.
     """
     diffusers = _import_diffusers()
-    found = read_pretrained(
+    found = guard_loading(
         lambda: diffusers.DiffusionPipeline.load_config(path, revision=revision),
         path=path,
         where=WHERE,
@@ -54,9 +54,7 @@ def load_pipeline(path: str, revision: str | None, image_px: int) -> DiffusionPa
         )
     models = _load_models(found, path, revision)
     pipeline = read_pretrained(
-        lambda: getattr(diffusers, kind).from_pretrained(path, revision=revision, **models),
-        path=path,
-        where=WHERE,
+        getattr(diffusers, kind), path, where=WHERE, revision=revision, **models
     )
     with torch.no_grad():
         condition = CONDITIONS[kind](pipeline, image_px)

@@ -43,11 +43,7 @@ def load_tower(config: TowerConfig, family: tuple[str, ...]) -> nn.Module:
     Raises ConfigError where the checkpoint is missing or of another family.
     """
     where = "encoder.path"
-    found = read_pretrained(
-        lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
-        path=config.path,
-        where=where,
-    )
+    found = read_pretrained(AutoConfig, config.path, where=where, revision=config.revision)
     if found.model_type not in family:
         raise ConfigError(
             f"{config.path} is a {found.model_type!r} checkpoint",

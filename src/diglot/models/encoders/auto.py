@@ -34,11 +34,7 @@ class Config(TowerConfig):
 
 def build(config: Config) -> Tower:
     """The encoder. Raises ConfigError for a checkpoint of a family that is not known here."""
-    found = read_pretrained(
-        lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
-        path=config.path,
-        where="encoder.path",
-    )
+    found = read_pretrained(AutoConfig, config.path, where="encoder.path", revision=config.revision)
     return BUILD[find_family(found, config.path)](asdict(config))
 
 

@@ -119,11 +119,7 @@ class Qwen25ViT(nn.Module):
 def build(config: Config) -> Qwen25ViT:
     """The encoder. Raises ConfigError for a checkpoint of another family."""
     where = "encoder.path"
-    found = read_pretrained(
-        lambda: AutoConfig.from_pretrained(config.path, revision=config.revision),
-        path=config.path,
-        where=where,
-    )
+    found = read_pretrained(AutoConfig, config.path, where=where, revision=config.revision)
     if found.model_type != "qwen2_5_vl":
         raise ConfigError(
             f"{config.path} is a {found.model_type!r} checkpoint",

@@ -81,9 +81,7 @@ def read_design(config: VLMConfig) -> Design:
 def _read_config(path: str, revision: str | None, where: str, unread: list[str]) -> Any:
     """A checkpoint's config, or None with the reason added to `unread`."""
     try:
-        return read_pretrained(
-            lambda: AutoConfig.from_pretrained(path, revision=revision), path=path, where=where
-        )
+        return read_pretrained(AutoConfig, path, where=where, revision=revision)
     except ConfigError as error:
         unread.append(str(error))
         return None
@@ -107,7 +105,7 @@ def _read_head(text: Any) -> tuple[bool, bool]:
     """
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(text)
+            model = AutoModelForCausalLM.from_config(text, trust_remote_code=False)
     except ValueError:
         return False, False
     biased = getattr(model.get_output_embeddings(), "bias", None) is not None

@@ -46,7 +46,7 @@ def write_stock(
     Raises ConfigError where `to` is another container, or `out` holds something else.
     """
     refuse_occupied(out)
-    config = AutoConfig.from_pretrained(path, revision=revision)
+    config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     if to != config.model_type:
         raise ConfigError(
             "a stock checkpoint goes back into its own container",

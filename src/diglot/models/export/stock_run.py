@@ -24,7 +24,9 @@ IMAGE_ID = -1  # in our files, whatever the folder's image token is
 
 def main(request: Path) -> None:
     task = json.loads((request / "request.json").read_text("utf-8"))
-    model = AutoModelForImageTextToText.from_pretrained(task["folder"], dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(
+        task["folder"], dtype=torch.float32, trust_remote_code=False
+    ).eval()
     if (adapter := Path(task["folder"]) / "adapter").is_dir():
         from peft import PeftModel  # the folder's own need, not every folder's
 
@@ -53,14 +55,18 @@ def main(request: Path) -> None:
 def load_processor(folder):
     """The processor, whether it resizes by PIL as we do, or None and what it lacks."""
     try:
-        processor = AutoProcessor.from_pretrained(folder, backend="pil")
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
     except (ImportError, ValueError, OSError):  # its video part may have no such backend
         try:
-            processor = AutoProcessor.from_pretrained(folder)
+            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         except (ImportError, ValueError) as error:
-            AutoTokenizer.from_pretrained(folder)  # a broken folder is another matter
+            AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False
+            )  # a broken folder is another matter
             return None, True, " ".join(str(error).split())[:300]
-        processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+        processor.image_processor = AutoImageProcessor.from_pretrained(
+            folder, backend="pil", trust_remote_code=False
+        )
     return processor, type(processor.image_processor).__name__.endswith("Pil"), None
 
 

@@ -22,9 +22,7 @@ def load_model(auto: Any, path: str, dtype: str, *, where: str) -> Any:
 
 def load_processor(path: str, *, where: str) -> Any:
     """The image processor, in its PIL version: the same pixels with and without torchvision."""
-    return read_pretrained(
-        lambda: AutoImageProcessor.from_pretrained(path, backend="pil"), path=path, where=where
-    )
+    return read_pretrained(AutoImageProcessor, path, where=where, backend="pil")
 
 
 def revision_of(model: Any, path: str) -> str:

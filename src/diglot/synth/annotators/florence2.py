@@ -77,7 +77,5 @@ def build(config: Config) -> Florence2:
     """The captioner on this worker's device."""
     kind = Florence2ForConditionalGeneration
     model = load_model(kind, config.path, config.dtype, where="florence2")
-    processor = read_pretrained(
-        lambda: AutoProcessor.from_pretrained(config.path), path=config.path, where="florence2"
-    )
+    processor = read_pretrained(AutoProcessor, config.path, where="florence2")
     return Florence2(config, model.to(find_device()), processor)

@@ -18,6 +18,7 @@ from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
 from diglot.config.ranges import ClosedUnitInterval, PositiveInt
 from diglot.core.errors import ConfigError
+from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Detection
 from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
 from diglot.synth.device import find_device
@@ -169,6 +170,6 @@ def build(config: Config) -> GroundingDino:
     """The detector on this worker's device."""
     where = "grounding_dino"
     model = load_model(AutoModelForZeroShotObjectDetection, config.path, config.dtype, where=where)
-    tokenizer = AutoTokenizer.from_pretrained(config.path)
+    tokenizer = read_pretrained(AutoTokenizer, config.path, where=where)
     processor = load_processor(config.path, where=where)
     return GroundingDino(config, model.to(find_device()), tokenizer, processor)

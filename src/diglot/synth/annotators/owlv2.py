@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
 
 from diglot.config.ranges import ClosedUnitInterval
+from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Detection
 from diglot.synth.annotators._on_device import load_model, load_processor, revision_of
 from diglot.synth.annotators.grounding_dino import to_xyxy
@@ -90,6 +91,6 @@ def build(config: Config) -> Owlv2:
     model = load_model(
         AutoModelForZeroShotObjectDetection, config.path, config.dtype, where="owlv2"
     )
-    tokenizer = AutoTokenizer.from_pretrained(config.path)
+    tokenizer = read_pretrained(AutoTokenizer, config.path, where="owlv2")
     processor = load_processor(config.path, where="owlv2")
     return Owlv2(config, model.to(find_device()), tokenizer, processor)

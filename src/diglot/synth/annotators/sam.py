@@ -66,9 +66,7 @@ class SamMasks:
 
 def build(config: Config) -> SamMasks:
     """The segmenter on this worker's device. Raises ConfigError for another kind of model."""
-    kind = read_pretrained(
-        lambda: AutoConfig.from_pretrained(config.path), path=config.path, where="sam"
-    ).model_type
+    kind = read_pretrained(AutoConfig, config.path, where="sam").model_type
     if kind not in MODELS:
         raise ConfigError("not a SAM", expected=", ".join(MODELS), got=kind, where="sam.path")
     model = load_model(MODELS[kind], config.path, config.dtype, where="sam")

@@ -103,14 +103,10 @@ def _fit_answer(text: str, question: Question) -> str | DataError:
 def build(config: Config) -> TransformersChat:
     """The model on this worker's device."""
     where = "transformers_chat"
-    own = read_pretrained(
-        lambda: AutoConfig.from_pretrained(config.path), path=config.path, where=where
-    )
+    own = read_pretrained(AutoConfig, config.path, where=where)
     sees = type(own) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     model = load_model(auto, config.path, config.dtype, where=where)
     reader = AutoProcessor if sees else AutoTokenizer
-    processor = read_pretrained(
-        lambda: reader.from_pretrained(config.path), path=config.path, where=where
-    )
+    processor = read_pretrained(reader, config.path, where=where)
     return TransformersChat(config, model.to(find_device()), processor)

@@ -113,9 +113,7 @@ def load_towers(
 
 def _load_tokenizer(path: str, revision: str | None) -> Any:
     try:
-        return read_pretrained(
-            lambda: AutoTokenizer.from_pretrained(path, revision=revision), path=path, where="path"
-        )
+        return read_pretrained(AutoTokenizer, path, where="path", revision=revision)
     except ImportError as error:  # SigLIP's needs sentencepiece
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"the tokenizer needs a package: {reason}", where=path) from error
