@@ -33,6 +33,7 @@ REQUIRED: dict[str, Any] = {
 }
 CAPSBENCH = {"grader_url": "http://localhost/v1", "grader_model": "x"}
 MAY_BE_NEGATIVE = {
+    "duplicate_bits": "-1 looks for no duplicates",
     "layer": "counted from the last one",
     "logit_scale_init": "a logarithm",
     "threshold of embedding": "a cosine",

@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from diglot.config.paths import OutFile, OutJson
-from diglot.config.ranges import NonNegativeInt, PositiveInt, Workers
+from diglot.config.ranges import PositiveInt, Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
 
@@ -22,7 +22,7 @@ def check(
     tokenizer: str | None = None,
     max_tokens: PositiveInt | None = None,
     grid: Grid | None = None,
-    duplicate_bits: NonNegativeInt = 3,
+    duplicate_bits: int = 3,
     max_pixels: PositiveInt = MAX_PIXELS,
     rejected: OutFile | None = None,
     fix: Path | None = None,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.config.paths import OutJson
-from diglot.config.ranges import PositiveInt, Seed
+from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.data.spair import Split
 from diglot.measure.correspondence.config import (
     ALPHAS,
@@ -25,7 +25,7 @@ def c_score(
     geometry: Geometry = "letterbox",
     read: Read = "bilinear",
     upsample: PositiveInt = 1,
-    window: PositiveInt = WINDOW_CELLS,
+    window: NonNegativeInt = WINDOW_CELLS,
     split: Split = "test",
     first: PositiveInt | None = None,
     features: Path = Path("runs/select/features"),
@@ -52,7 +52,8 @@ def c_score(
             public code does, to compare with Table 4: there the mean of pairs is the C score.
         read: A source point's feature: bilinear between cells, or that of the nearest cell.
         upsample: Search features enlarged this many times; 1 searches the encoder's own cells.
-        window: For law_compat: cells around the best that its soft-argmax weighs.
+        window: For law_compat: cells on each side of the best that its soft-argmax weighs; 0: that
+            one alone.
         split: For SPair-71k: trn, val or test.
         first: Only the first pairs of the folder.
         features: Folder that keeps the features of every picture and encoder.

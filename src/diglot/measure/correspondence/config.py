@@ -43,7 +43,7 @@ class CScoreConfig:
     upsample: int = 1
     """Cells are searched on a grid so many times finer (letterbox)."""
     window: int = WINDOW_CELLS
-    """Side of the soft-argmax window in cells (law_compat)."""
+    """Cells on each side of the best that the soft-argmax weighs (law_compat); 0 = it alone."""
     split: Split = "test"
     """Split of SPair-71k."""
     first: int | None = None
