@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from diglot.core.region_cover import region_pixels
 from diglot.measure.attention_maps import open_queries, read_map
 from diglot.measure.attention_rows import attention_of_rows, record_rows
 from diglot.measure.config import MeasureConfig
@@ -61,18 +62,60 @@ def test_maps_are_the_attention_to_the_visual_tokens(vlm, scenes):
     (query,) = open_queries(vlm, scenes[:1], Frame(), "entity", "")
     with record_rows(vlm.language):
         maps = read_map(vlm, query)
+    for layers, got in zip(eager_maps(vlm, scenes[0], query), maps, strict=True):
+        for layer, weight_P in enumerate(layers):
+            assert got.weight_LP[layer] == pytest.approx(weight_P, rel=1e-4, abs=1e-7)
+
+
+def eager_maps(vlm, scene, query) -> list[list[np.ndarray]]:
+    """Of every object and layer the map (P,), from the weights of the model's own attention."""
     language = tiny_language()
     language.model.load_state_dict(vlm.language.model.state_dict())
     language.model.set_attn_implementation("eager")
-    token, visual = query.encoded.token_T, query.encoded.visual_T
-    embeds = language.input_embeddings(token).detach()
-    embeds[visual >= 0] = scenes[0].visual_PD
+    visual = query.encoded.visual_T
+    embeds = language.input_embeddings(query.encoded.token_T).detach()
+    embeds[visual >= 0] = scene.visual_PD
     with torch.no_grad():
         eager = language.model.base_model(inputs_embeds=embeds[None], output_attentions=True)
-    for (_, positions), got in zip(query.objects, maps, strict=True):
-        for layer, weights in enumerate(eager.attentions):
-            slow = weights[0].mean(dim=0)[list(positions)].mean(dim=0)[visual >= 0]
-            assert got.weight_LP[layer] == pytest.approx(slow.numpy(), rel=1e-4, abs=1e-7)
+    return [
+        [
+            weights[0].mean(dim=0)[list(positions)].mean(dim=0)[visual >= 0].numpy()
+            for weights in eager.attentions
+        ]
+        for _, positions in query.objects
+    ]
+
+
+def slow_readings(weight_P, mask_HW, box) -> dict[str, float]:
+    """Pointing, mass and entropy of one map on a grid of 8 x 8 cells of 8 pixels, cell by cell."""
+    x0, y0, x1, y1 = box
+    box_HW = np.zeros((64, 64))
+    box_HW[round(y0) : round(y1), round(x0) : round(x1)] = 1
+    total, found = sum(weight_P), {"mass": 0.0, "mass_box": 0.0, "entropy": 0.0}
+    best = max(range(64), key=lambda p: weight_P[p])
+    for p, weight in enumerate(weight_P):
+        rows, columns = (slice(8 * at, 8 * at + 8) for at in divmod(p, 8))
+        found["mass"] += weight / total * mask_HW[rows, columns].mean()
+        found["mass_box"] += weight / total * box_HW[rows, columns].mean()
+        found["entropy"] -= weight / total * np.log(weight / total)
+    row, column = divmod(best, 8)
+    return found | {"pointing": float(mask_HW[8 * row + 4, 8 * column + 4] >= 0.5)}
+
+
+def test_every_reading_is_its_definition(vlm, scenes):
+    slow: dict[str, list[list[float]]] = {}
+    for scene, query in zip(scenes, open_queries(vlm, scenes, Frame(), "entity", ""), strict=True):
+        for (region, _), layers in zip(query.objects, eager_maps(vlm, scene, query), strict=True):
+            mask = region_pixels(region, (64, 64))
+            of_layers = [slow_readings(weight_P, mask, region.box) for weight_P in layers]
+            for reading in of_layers[0]:
+                slow.setdefault(reading, []).append([found[reading] for found in of_layers])
+    got = measured(vlm, scenes)
+    for reading, values in slow.items():
+        measure = got[f"attention_{reading}"]
+        (curve,) = measure.layers.values()
+        assert curve[1:] == pytest.approx(np.mean(values, axis=0).tolist(), rel=1e-4), reading
+        assert measure.estimate.value == pytest.approx(np.mean(values), rel=1e-4), reading
 
 
 def measured(vlm, held_out, **settings) -> dict[str, Any]:

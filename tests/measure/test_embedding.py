@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def scenes(vlm):
     )
 
 
-def measured(vlm, held_out, **settings):
+def measured(vlm, held_out, **settings) -> dict[str, Any]:
     options = MeasureConfig(bootstrap_draws=50)
     subject = Subject(vlm=vlm, held_out=held_out, names=NAMES, options=options)
     plan = embedding.build(
@@ -57,6 +59,8 @@ def test_every_figure_is_its_definition(vlm, scenes):
     before = torch.cat([scene.features_ME for scene in scenes]).numpy()
     after = torch.cat([scene.visual_PD for scene in scenes]).numpy()
     one, other = von_neumann_entropy(before), von_neumann_entropy(after)
+    assert one
+    assert other
     assert got["entropy_before"].estimate.value == pytest.approx(one)
     assert got["entropy_after"].estimate.value == pytest.approx(other)
     assert got["entropy_drop"].estimate.value == pytest.approx(one - other)
@@ -68,6 +72,40 @@ def test_every_figure_is_its_definition(vlm, scenes):
     for measure in got.values():
         assert measure.estimate.low <= measure.estimate.value <= measure.estimate.high
         assert len(measure.what) > 50
+
+
+def cosine(one, other) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def word_mean(table, tokenizer, word):
+    """The mean embedding of a word's tokens behind another word; a space alone is none of them."""
+    ids = tokenizer(" " + word)["input_ids"]
+    return table[[i for i in ids if tokenizer.decode([i]) != " "]].mean(axis=0)
+
+
+def test_consistency_gap_and_cosine_are_their_definitions(vlm, scenes, tmp_path):
+    """SEA Eq. 14 and 5, Patch-aligned Table 3, token by token."""
+    (tmp_path / "words.txt").write_text("dog\nred car\nbus\n")
+    table = vlm.language.input_embeddings.weight.detach().numpy()
+    tokenizer = vlm.language.tokenizer
+    means = [word_mean(table, tokenizer, word) for word in ("dog", "red car", "bus")]
+    tacs, gaps, labels = [], [], []
+    for scene in scenes:
+        visual, text = scene.visual_PD.numpy(), table[tokenizer(scene.sample.caption)["input_ids"]]
+        best = sorted((max(cosine(v, t) for t in text) for v in visual), reverse=True)
+        tacs.append(sum(best[:10]) / 10)
+        gaps += [min(np.linalg.norm(v - w) for w in means) for v in visual]
+        for word in dict.fromkeys(region.name for region in scene.sample.regions):
+            named = [r for r in scene.sample.regions if r.name == word]
+            mask = np.max([region_pixels(region, (64, 64)) for region in named], axis=0)
+            centres = [(8 * (p // 8) + 4, 8 * (p % 8) + 4) for p in range(64)]
+            on = [v for v, at in zip(visual, centres, strict=True) if mask[at] >= 0.5]
+            labels.append(cosine(np.mean(on, axis=0), word_mean(table, tokenizer, word)))
+    got = measured(vlm, scenes, word_list=str(tmp_path / "words.txt"))
+    for key, values in (("tacs", tacs), ("modality_gap", gaps), ("label_cosine", labels)):
+        assert got[key].estimate.value == pytest.approx(np.mean(values), rel=1e-4), key
+        assert got[key].estimate.n == len(values), key
 
 
 def painted(vlm, scene):

@@ -53,4 +53,32 @@ def test_rules_choose_by_their_names():
     assert chosen_tokens(cosine, target, 0.3).tolist() == [c > 0.3 for c in cosine]
     assert not chosen_tokens(np.zeros(16), target, "otsu").any()
     with pytest.raises(ValueError, match="no rule"):
-        chosen_tokens(cosine, target, "best")
+        chosen_tokens(cosine, target, "best")  # type: ignore[arg-type]
+
+
+def slow_choice(cosine, rule, cells):
+    """Which tokens a rule takes, one by one; `cells`: the mask's area in cells."""
+    if rule == "oracle_area":
+        best = sorted(range(16), key=lambda p: -cosine[p])[: max(1, round(cells))]
+        return [p in best for p in range(16)]
+    mean = sum(cosine) / 16
+    ordered = sorted(cosine)
+    limit = {
+        "otsu": slow_otsu(cosine),
+        "quantile": ordered[13] + 0.5 * (ordered[14] - ordered[13]),  # rank .9 x 15
+        "mean_std": mean + (sum((c - mean) ** 2 for c in cosine) / 16) ** 0.5,
+        0.25: 0.25,
+    }[rule]
+    return [c > limit for c in cosine]
+
+
+@pytest.mark.parametrize("rule", [*RULES, 0.25])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_align_equals_counting_pixels_of_what_the_rule_takes(rule, seed):
+    rng = np.random.default_rng(seed)
+    cosine, mask = rng.uniform(-1, 1, 16), rng.random((32, 32)) < rng.random()
+    chosen = np.array(slow_choice(cosine.tolist(), rule, mask.sum() / 64)).reshape(4, 4)
+    painted = chosen.repeat(8, axis=0).repeat(8, axis=1)
+    union = (painted | mask).sum()
+    want = (painted & mask).sum() / union if union else 0.0
+    assert align_iou(cosine, target_of(mask), rule) == pytest.approx(want)

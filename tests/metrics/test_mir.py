@@ -9,7 +9,7 @@ from diglot.metrics.mir import frechet_distance, integration_rate, layer_distanc
 
 def slow_frechet(x, y):
     one, other = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    root = sqrtm(one @ other).real
+    root = np.real(np.asarray(sqrtm(one @ other)))
     gap = x.mean(axis=0) - y.mean(axis=0)
     return gap @ gap + np.trace(one + other - 2 * root)
 
@@ -47,3 +47,30 @@ def test_rate_is_the_log_of_the_sum():
     assert integration_rate([60.0, None, 40.0]) == pytest.approx(2.0)
     assert integration_rate([]) is None
     assert integration_rate([0.0]) is None
+
+
+def slow_layer(visual, text):
+    """One layer by the definition: scale by the text, replace outliers, Frechet distance."""
+    scale = sum(np.linalg.norm(token) for token in text) / len(text)
+    sides = []
+    for side in (visual, text):
+        tokens = [token / scale for token in side]
+        lengths = [float(np.linalg.norm(token)) for token in tokens]
+        mean = sum(lengths) / len(lengths)
+        spread = (sum((v - mean) ** 2 for v in lengths) / (len(lengths) - 1)) ** 0.5
+        median = np.array(
+            [sorted(channel)[len(tokens) // 2] for channel in zip(*tokens, strict=True)]
+        )
+        far = [abs(length - mean) > 3 * spread for length in lengths]
+        sides.append(np.array([median if out else t for t, out in zip(tokens, far, strict=True)]))
+    return slow_frechet(*sides)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_whole_rate_equals_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    layers = [(rng.normal(size=(41, 3)) + 1, rng.normal(size=(33, 3))) for _ in range(3)]
+    layers[1][0][5] *= 40  # an outlier
+    want = np.log10(sum(slow_layer(*layer) for layer in layers))
+    got = integration_rate([layer_distance(*layer) for layer in layers])
+    assert got == pytest.approx(want, rel=1e-6)

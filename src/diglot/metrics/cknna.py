@@ -5,7 +5,8 @@ rowwise   j is among i's k neighbours in both, and i != j; kernels centred by Eq
           the words of MMCS ("if j is a neighbor of i in both representation spaces").
 printed   Eq. 10 as printed: phi_j near phi_i and psi_i near psi_j.
 platonic  the platonic-rep code: the mask of rowwise on kernels not centred, then unbiased HSIC of
-          the masked kernels; with k = 10 over few samples it is often not defined.
+          the masked kernels; with k = 10 over few samples it is often not defined. Its 1e-6 in
+          the denominator is left out: a set without a scale is not measured.
 `centring` belongs to the first two: rows (Eq. 6) or double (the usual HSIC).
 Legend: N samples, D and E widths.
 """

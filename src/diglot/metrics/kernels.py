@@ -18,7 +18,8 @@ def prepare_features(feature_ND: np.ndarray, how: Preparation) -> np.ndarray:
     """Features as they are, or as the platonic-rep code prepares them; float64 (N, D).
 
     platonic: values clamped to the mean over samples of the 95th percentile of a sample's |x|, then
-    rows of length 1. Raises ValueError for values that are not finite.
+    rows of length 1. Here each layer has a percentile of its own; that code takes one over all
+    layers of a model together. Raises ValueError for values that are not finite.
     """
     feature = np.asarray(feature_ND, np.float64)
     if not np.isfinite(feature).all():
