@@ -23,11 +23,28 @@ def test_words_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "captions data" in captured.err
 
 
+def test_places_in_the_picture_are_left_out_but_where_they_are_asked_for(tmp_path: Path) -> None:
+    captions, out = tmp_path / "captions.txt", tmp_path / "words.tsv"
+    captions.write_text(
+        "a picture of a red fox at the top right\nthe right shoe is in the center\n"
+    )
+    (tmp_path / "mine.txt").write_text("fox\n")
+
+    def list_words(*options: str) -> set[str]:
+        assert run_diglot("words", captions, "--out", out, *options) == 0
+        return {line.split("\t")[0] for line in out.read_text().splitlines()}
+
+    assert list_words() == {"red fox", "red", "fox", "right shoe", "shoe"}
+    assert {"picture", "top right", "right", "center"} < list_words("--not_objects=")
+    assert not {"fox", "red fox"} & list_words("--not_objects", str(tmp_path / "mine.txt"))
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["nowhere"], "no captions here"),
         (["captions.txt", "--min_count", "0"], "min_count: must be above 0; got 0"),
+        (["captions.txt", "--not_objects", "nolist"], "not_objects: no such list; got nolist"),
         (["captions.txt", "--common", "nofile"], "no such file of common words"),
     ],
 )

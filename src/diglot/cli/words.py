@@ -24,6 +24,7 @@ def words(
     common: str | None = None,
     min_count: PositiveInt = 1,
     max_words: PositiveInt | None = None,
+    not_objects: str = "not_objects",
     json: OutJson | None = None,
 ) -> None:
     """Count the noun phrases, nouns and adjectives of captions, and write them as a list.
@@ -46,6 +47,9 @@ def words(
             file, whatever their count.
         min_count: Leave out words of the captions that are rarer.
         max_words: Keep so many, the commonest.
+        not_objects: A bundled list, or a text file, of words that name nothing a patch can show
+            ("right", "top", "picture"); a phrase that is one or ends with one is left out. "" =
+            none is left out.
         json: Write the summary to this file too.
     """
     from diglot.data.rejected import Rejected  # slow to load: not for --help
@@ -61,6 +65,7 @@ def words(
             min_count=min_count,
             max_words=max_words,
             common=_read_common(common),
+            not_objects=not_objects,
             rejected=rejected,
             report=report,
         )

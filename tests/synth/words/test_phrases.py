@@ -60,3 +60,9 @@ def test_it_works_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert find_phrases("A whale and a lamp post") == ["whale", "lamp post", "lamp", "post"]
+
+
+def test_no_run_of_nouns_is_one_giant_word() -> None:
+    found = find_phrases("dog " * 5000)
+    assert set(found) == {"dog"}
+    assert max(map(len, find_phrases("hot air balloon festival poster wall " * 50))) <= 40

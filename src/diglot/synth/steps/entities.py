@@ -4,16 +4,13 @@ MMCS section 3.3: Qwen2.5-72B-Instruct lists noun phrases with brief attributes.
 model is asked for phrases copied verbatim, each with its occurrence, or noun phrases are parsed.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path
 
 from pydantic import BaseModel, Field
 
 from diglot.config.ranges import PositiveInt
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import DataError
 from diglot.core.types import Lineage
 from diglot.synth.annotator import (
     Answerer,
@@ -23,6 +20,7 @@ from diglot.synth.annotator import (
     build_annotator,
     lineage_of,
 )
+from diglot.synth.phrase_filter import PhraseFilter
 from diglot.synth.prompt_files import PromptText, read_prompt
 from diglot.synth.step import Draft, Dropped, Phrase, work_in_batches
 
@@ -62,7 +60,7 @@ class EntitiesStep:
         self, config: Config, finder: "AskingFinder | ParsingFinder", lineage: Lineage
     ) -> None:
         self._config, self._finder, self.lineage = config, finder, lineage
-        self._filter = PhraseFilter.read(config.not_objects)
+        self._filter = PhraseFilter.read(config.not_objects, where="entities.not_objects")
 
     def __call__(self, drafts: Iterator[Draft]) -> Iterator[Draft | Dropped]:
         """Drafts with their phrases; one without a caption keeps none."""
@@ -116,41 +114,6 @@ class ParsingFinder:
             [Phrase(text=text[start:end], span=(start, end)) for start, end in spans]
             for text, spans in zip(captions, found, strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class PhraseFilter:
-    """Which phrases name an object that the image can show."""
-
-    words: frozenset[str]
-    negations: re.Pattern[str] | None
-
-    @classmethod
-    def read(cls, name: str) -> "PhraseFilter":
-        """The list of that name, or nothing for "". Raises ConfigError for one not there."""
-        if not name:
-            return cls(frozenset(), None)
-        own = Path(name)
-        bundled = files("diglot.synth.prompts").joinpath(f"{name}.txt")
-        try:
-            text = own.read_text("utf-8") if own.is_file() else bundled.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError("no such list", got=name, where="entities.not_objects") from error
-        lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
-        words, _, negations = "\n".join(lines).partition("[negations]")
-        cues = "|".join(re.escape(cue) for cue in negations.split("\n") if cue)
-        pattern = re.compile(rf"\b(?:{cues})\s+(?:\w+\s+)?$", re.IGNORECASE) if cues else None
-        return cls(frozenset(words.lower().split("\n")) - {""}, pattern)
-
-    def is_object(self, phrase: Phrase, caption: str) -> bool:
-        """Whether neither the phrase's words nor what stands before it speak against it."""
-        words = phrase.text.lower().split()
-        if not words or words[-1] in self.words or " ".join(words) in self.words:
-            return False
-        if self.negations is None or phrase.span is None:
-            return True
-        starts_negated = self.negations.match(f"{words[0]} ") is not None
-        return not starts_negated and not self.negations.search(caption[: phrase.span[0]])
 
 
 def build(config: Config) -> EntitiesStep:

@@ -12,6 +12,7 @@ from typing import Any
 from diglot.core.errors import ConfigError
 
 EXTRA = 'Install it: pip install "diglot[words]".'
+_MAX_PHRASE_WORDS = 5  # of a longer run of nouns ("dog dog dog ...") each word counts alone
 _MAX_WORD_CHARS = 40  # longer ones are addresses, hashes, or text without spaces
 
 
@@ -24,7 +25,7 @@ def find_phrases(caption: str) -> list[str]:
     found: list[str] = []
     for chunk in _noun_chunks(_load_tagger().tag(caption)):
         words = [word for word, _ in chunk]
-        if len(chunk) > 1 and _is_noun(chunk[-1][1]):
+        if 1 < len(chunk) <= _MAX_PHRASE_WORDS and _is_noun(chunk[-1][1]):
             found.append(" ".join(words))
         found += words
     return found

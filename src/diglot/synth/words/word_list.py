@@ -17,6 +17,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
 from diglot.files import replace_file
+from diglot.synth.phrase_filter import PhraseFilter
 from diglot.synth.words.captions import check_source, read_captions
 from diglot.synth.words.counts import MEMORY_WORDS, WordCounts
 from diglot.synth.words.phrases import EXTRA, find_phrases, is_content_word
@@ -32,21 +33,24 @@ def build_word_list(
     min_count: int,
     max_words: int | None,
     common: int | Path | None,
+    not_objects: str = "",
     rejected: Rejected,
     report: Report = ignore_progress,
     memory_words: int = MEMORY_WORDS,
 ) -> int:
     """Write the list of all `sources`' words to `out`, whole or not at all; returns its length.
 
-    Common words are there whatever their count, 0 too; `min_count` holds for the others.
+    Common words are there whatever their count, 0 too; `min_count` holds for the others. Phrases
+    of the captions that `not_objects` lists ("right", "picture") are left out.
     """
+    listed = PhraseFilter.read(not_objects, where="not_objects")
     sizes = [check_source(source, split) for source in sources]
     extra = list(common_words(common)) if common else []
     with WordCounts(memory_words=memory_words) as counts:
         for source, size in zip(sources, sizes, strict=True):
             stage = f"captions {source.name}"
             for done, caption in enumerate(read_captions(source, split, rejected), start=1):
-                counts.add(find_phrases(caption))
+                counts.add(filter(listed.may_name_object, find_phrases(caption)))
                 if done % _REPORT_EVERY == 0:
                     report(Progress(stage, done, size))
             report(Progress(stage, size, size))
