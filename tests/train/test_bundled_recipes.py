@@ -276,6 +276,13 @@ def test_with_tiles_behind_their_numbers_mmcs_fits_aya_vision(monkeypatch):
     assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_aya_vision") == ["aya_vision"]
 
 
+def test_with_its_merger_and_positions_qwens_vit_fits_qwen2_5_vl(monkeypatch):
+    monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
+    both = ("full/mmcs_qwen25_3b_qwen25vit", "ablations/mmcs_ours_qwen25vl")
+    assert fitting(both[0]) == []
+    assert fitting(*both) == ["qwen2_5_vl"]
+
+
 def fitting(*names):
     misfits = compare_containers(read_design(stage(*names).model))
     return [container for container, reasons in misfits.items() if not reasons]

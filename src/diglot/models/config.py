@@ -54,6 +54,9 @@ class LanguageConfig:
     """Git revision of a hub id."""
     dtype: Literal["float32", "bfloat16", "float16", "fp32", "bf16", "fp16"] = "float32"
     """What its weights are kept in."""
+    grid_positions: bool = False
+    """Read an image's tokens at positions of rows and columns (M-RoPE), as Qwen2.5-VL does; text is
+    read as before. For language models of Qwen2's design."""
 
     def __post_init__(self) -> None:
         long = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}

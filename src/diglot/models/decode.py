@@ -130,6 +130,7 @@ def choose_rule(language: Language, rule: VisualRule, wanted: Attention) -> Atte
 
     Raises ConfigError where its decoder honours no packing: then only plain forwards are right.
     """
+    language.rule = VisualRule()  # the checks below are of plain documents
     if rule.is_plain:
         return choose_attention(language, wanted)
     if rule.both_ways and wanted != "sdpa":

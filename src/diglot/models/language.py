@@ -106,7 +106,7 @@ class Language(nn.Module):
         if not self.rule.is_plain and not by_rule:
             raise ConfigError(
                 f"this model reads images with {describe_rule(self.rule)}, which is not known here",
-                where="model.stock",
+                where="model",
                 fix="Leave this measure or task out for this model.",
             )
         return self.model.base_model(inputs_embeds=embeds_BTD, **{"use_cache": False, **kwargs})

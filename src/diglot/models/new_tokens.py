@@ -20,9 +20,10 @@ def add_new_tokens(language: Language, tokens: Sequence[str]) -> None:
     tokenizer: Any = language.tokenizer
     rows = len(tokenizer)
     tokenizer.add_tokens(list(tokens), special_tokens=True)
-    added = range(rows, len(tokenizer))
-    if not added:
+    if len(tokenizer) == rows:
         return
+    # a tokenizer may have had more entries than the matrix has rows: those are new rows as well
+    added = range(min(rows, language.input_embeddings.num_embeddings), len(tokenizer))
     model: Any = language.model
     tables = [language.input_embeddings.weight.float().mean(0), _head_matrix(model).float().mean(0)]
     if added.stop > language.input_embeddings.num_embeddings:

@@ -15,13 +15,15 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import SizeHW
 from diglot.models.adapters.stock import open_stock
 from diglot.models.config import Attention, VLMConfig
-from diglot.models.decode import choose_attention, choose_rule, decode_packed, set_attention
+from diglot.models.decode import choose_rule, decode_packed, set_attention
+from diglot.models.grid_positions import give_grid_positions
 from diglot.models.language import Language, load_language
 from diglot.models.logprobs import target_log_probs
 from diglot.models.new_tokens import add_new_tokens
 from diglot.models.processor import ViewProcessor, make_processor, make_view_processor
 from diglot.models.projector import check_projector, merging_of
 from diglot.models.separate import list_passages, scatter_passages
+from diglot.models.visual_rules import VisualRule
 
 
 class VLM(nn.Module):
@@ -181,7 +183,10 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
     preprocess = config.preprocess or Preprocess(image_px=encoder.image_px)
     if preprocess.marks:
         add_new_tokens(language, preprocess.marks.new_tokens)
-    attention = choose_attention(language, config.attention)
+    if config.language.grid_positions:
+        give_grid_positions(language)
+    rule = VisualRule(grid_positions=config.language.grid_positions)
+    attention = choose_rule(language, rule, config.attention)
     vlm = VLM(encoder, projector, language, preprocess, attention)
     _check_parts(vlm)
     return vlm

@@ -48,7 +48,7 @@ def stock_inputs(
     written_T = ids_T.where(ids_T >= 0, stock.model.config.image_token_id)
     inputs: dict[str, Any] = {"input_ids": written_T[None]}
     if stock.kind == "qwen2_5_vl":
-        cut = [stock.vlm.encoder._cut_patches(view[None]) for view in views]
+        cut = [stock.vlm.encoder.cut_patches(view[None]) for view in views]
         inputs["pixel_values"] = torch.cat([flat for flat, _ in cut])
         inputs["image_grid_thw"] = torch.tensor([[1, *shape[1:3]] for _, shape in cut])
         return inputs | {"mm_token_type_ids": is_image}

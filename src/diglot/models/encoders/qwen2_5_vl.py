@@ -63,7 +63,7 @@ class Qwen25ViT(nn.Module):
 
     def _run(self, pixels_V3HW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...], Any]:
         """Patches (N, M, E) of N blocks of M in order, their grid, and the tower's own output."""
-        flat, shape = self._cut_patches(pixels_V3HW)
+        flat, shape = self.cut_patches(pixels_V3HW)
         views, rows, columns, merge = shape
         grid = torch.tensor([[1, rows, columns]] * views, device=pixels_V3HW.device)
         out = self.tower(flat, grid_thw=grid)
@@ -77,7 +77,7 @@ class Qwen25ViT(nn.Module):
         blocks_NME = out.last_hidden_state.reshape(-1, merge * merge, self.width)
         return blocks_NME[torch.argsort(window_index)], shape, out
 
-    def _cut_patches(self, pixels_V3HW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
+    def cut_patches(self, pixels_V3HW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
         """Flat patches in the tower's order, a still picture repeated in time; views, rows, ..."""
         settings, patch = self.tower.config, self.patch_px
         merge, times = settings.spatial_merge_size, settings.temporal_patch_size

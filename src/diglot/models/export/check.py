@@ -22,7 +22,7 @@ from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Tokens
 from diglot.models.config import Frame
 from diglot.models.export import stock_run
-from diglot.models.export.container import IMAGE_TOKEN, Container, load_container
+from diglot.models.export.container import Container, load_container
 from diglot.models.export.folder import ORIGIN
 from diglot.models.prompt import begin_tokens, tokenize_caption
 from diglot.models.views import picture_views
@@ -162,7 +162,7 @@ def _write_request(
     start = "".join(tokenizer.convert_ids_to_tokens(list(begin_tokens(Frame(), tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
-        "texts": [start + IMAGE_TOKEN + PROMPT] * len(pictures),
+        "texts": [start + container.image_text + PROMPT] * len(pictures),
         "question": QUESTION,
         "new_tokens": NEW_TOKENS,
     }

@@ -36,6 +36,10 @@ class Container(ABC):
     tower_at: ClassVar[str] = "model.vision_tower."
     projector_at: ClassVar[str] = "model.multi_modal_projector."
     text_at: ClassVar[str] = "model.language_model."
+    image_token: ClassVar[str] = IMAGE_TOKEN
+    """What stands for one visual token in the processor's text."""
+    image_text: ClassVar[str] = IMAGE_TOKEN
+    """How an image is written in a prompt, with what the processor does not add by itself."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages that the stock model needs beside `transformers`."""
     note: ClassVar[str] = ""
@@ -47,7 +51,7 @@ class Container(ABC):
 
     @abstractmethod
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
-        """The stock config. `image_token_id` is that of IMAGE_TOKEN in the tokenizer.
+        """The stock config. `image_token_id` is that of `image_token` in the tokenizer.
 
         It holds copies of the parts' configs: making a model of it changes them.
         """
@@ -76,7 +80,7 @@ class Container(ABC):
         return {"pixel_values": pixels_V3HW}
 
     def extra_tokens(self, design: Design) -> list[str]:
-        """Special tokens beside IMAGE_TOKEN that the processor writes."""
+        """Special tokens beside `image_token` that the processor writes."""
         return []
 
 
@@ -117,13 +121,16 @@ def _lacks_tower(reasons: list[str]) -> bool:
     return any(reason.startswith("encoder ") for reason in reasons)  # as encoder_misfits writes
 
 
-def language_misfits(design: Design) -> list[str]:
-    """What no container keeps of a language model."""
+def language_misfits(design: Design, *, grid_positions: bool = False) -> list[str]:
+    """What no container keeps of a language model, and another way of counting positions."""
     reasons = ["the language model's head has a bias, the container's none"] * design.head_bias
     if design.ties_unknown:
         reasons.append("its head is tied to embeddings that are no `embed_tokens` of its decoder")
     if design.changes_logits:
         reasons.append("the language model scales or caps its logits, which the container does not")
+    if design.grid_positions != grid_positions:
+        way = "in rows and columns" if grid_positions else "like words"
+        reasons.append(f"language.grid_positions: it counts the positions of visual tokens {way}")
     return reasons
 
 

@@ -38,6 +38,8 @@ class Design:
     """Whether its head is its input embeddings, under a name that stock containers do not tie."""
     changes_logits: bool = False
     """Whether the language model scales or caps its logits, which no stock container does."""
+    grid_positions: bool = False
+    """Whether it reads visual tokens at positions of rows and columns."""
     unread: tuple[str, ...] = ()
 
     @property
@@ -74,6 +76,7 @@ def read_design(config: VLMConfig) -> Design:
         head_bias=head_bias,
         ties_unknown=ties_unknown,
         changes_logits=text is not None and _changes_logits(text),
+        grid_positions=config.language.grid_positions,
         unread=tuple(unread),
     )
 

@@ -17,7 +17,7 @@ from diglot.files import replacing_folder
 from diglot.models.export.adapter import ADAPTER, TakenLora, write_adapter
 from diglot.models.export.card import model_card
 from diglot.models.export.chat_template import image_template
-from diglot.models.export.container import IMAGE_TOKEN, Container
+from diglot.models.export.container import Container
 from diglot.models.export.design import Design
 from diglot.models.export.generation import generation_config
 from diglot.models.export.tokens import add_tokens, language_state
@@ -59,12 +59,13 @@ def write_export(
     if container.note:
         log.warning("%s", container.note)
     dtype = dtype or vlm.language.input_embeddings.weight.dtype
-    tokenizer = add_tokens(vlm.language.tokenizer, container.extra_tokens(design))
+    tokens = [container.image_token, *container.extra_tokens(design)]
+    tokenizer = add_tokens(vlm.language.tokenizer, tokens)
     processor = container.make_processor(vlm, design, tokenizer)
     template: Any = tokenizer.chat_template
-    processor.chat_template = image_template(template)
+    processor.chat_template = image_template(template, container.image_text)
     config, state = stock_weights(vlm, design, container, tokenizer, dtype)
-    image_token_id: Any = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    image_token_id: Any = tokenizer.convert_tokens_to_ids(container.image_token)
     generation = generation_config(vlm.language.model, tokenizer, image_token_id)
     origin = Origin(
         container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]
@@ -119,7 +120,8 @@ def stock_weights(
 ) -> tuple[Any, dict[str, torch.Tensor]]:
     """The container's config and weights, under the names of its modules."""
     decoder, head = language_state(vlm.language, len(tokenizer))
-    config = container.make_config(vlm, design, tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
+    image_token_id = tokenizer.convert_tokens_to_ids(container.image_token)
+    config = container.make_config(vlm, design, image_token_id)
     config.get_text_config().vocab_size = len(head["weight"])
     config.dtype, config.architectures = dtype, [container.model_class]
     parts = {

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from diglot.models.export.container import IMAGE_TOKEN, State
+from diglot.models.export.container import State
 from diglot.models.language import Language
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[str]) -> PreTrainedTokenizerFast:
-    """A copy of the tokenizer that knows IMAGE_TOKEN and `tokens` as special tokens."""
+    """A copy of the tokenizer that knows `tokens` as special tokens."""
     grown = copy.deepcopy(tokenizer)
-    grown.add_tokens([IMAGE_TOKEN, *tokens], special_tokens=True)
+    grown.add_tokens(tokens, special_tokens=True)
     return grown
 
 
