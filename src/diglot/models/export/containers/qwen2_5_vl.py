@@ -53,13 +53,14 @@ class Qwen25VL(Container):
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
         vision, tokenizer = copy.deepcopy(vlm.encoder.tower.config), vlm.language.tokenizer
+        start, end = (_token_id(tokenizer, token) for token in (START, END))
         vision.out_hidden_size = vlm.language.width
         return Qwen2_5_VLConfig(
             vision_config=vision.to_dict(),
             text_config=_text_config(vlm.language.model.config),
             image_token_id=image_token_id,
-            vision_start_token_id=tokenizer.convert_tokens_to_ids(START),
-            vision_end_token_id=tokenizer.convert_tokens_to_ids(END),
+            vision_start_token_id=start,
+            vision_end_token_id=end,
             tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
         )
 
@@ -102,6 +103,13 @@ class Qwen25VL(Container):
             {"image_processor": images, "video_processor": video},
             named_tokens={"image_token": IMAGE, "video_token": VIDEO},
         )
+
+
+def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """One token's id."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int)  # of a list of tokens it would be a list
+    return number
 
 
 def _token_misfits(design: Design) -> list[str]:
