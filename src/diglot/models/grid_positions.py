@@ -1,7 +1,7 @@
 """Positions of rows and columns (M-RoPE) for a language model that was trained with plain ones.
 
 Wang et al. 2024, arXiv 2409.12191, section 2.1, as Qwen2.5-VL has it: the rotary frequencies are
-dealt out to time, row and column. For words all three are equal, so text is read as before.
+split between time, row and column. For words all three are equal, so text is read as before.
 """
 
 import copy

@@ -83,7 +83,7 @@ def read_logits(model, inputs, number):
     ids_T, image_id = inputs["input_ids"][0], model.config.image_token_id
     ids_T[ids_T == IMAGE_ID] = image_id  # of pixels from outside
     is_text = ids_T != image_id
-    if "image_grid_thw" in inputs:  # the class tells images from text by this, as its processor
+    if "image_grid_thw" in inputs:  # by this the class knows images from text
         inputs = {**inputs, "mm_token_type_ids": (~is_text).int()[None]}
     logits_TV = model(**inputs).logits[0, is_text].clone()
     return {f"ids.{number}": ids_T.where(is_text, IMAGE_ID), f"logits.{number}": logits_TV}
