@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLPatchMerger
 
 from diglot.config.parts import known_parts
 from diglot.core import masks
@@ -13,7 +14,7 @@ from diglot.core.merging import AveragePool, Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Sample
 from diglot.models.projector import check_projector
-from diglot.models.projectors import c_abstractor, linear, mlp
+from diglot.models.projectors import c_abstractor, linear, mlp, patch_merger
 from diglot.models.vlm import VLM
 from diglot.objectives import patch_aligned
 from tests.tiny import TinyEncoder, tiny_language, tiny_tokenizer
@@ -29,6 +30,7 @@ def made() -> dict[str, nn.Module]:
         "linear": linear.build(linear.Config(unshuffle=2), **NEEDS),
         "mlp": mlp.build(mlp.Config(unshuffle=3), **NEEDS),
         "c_abstractor": c_abstractor.build(SMALL, **NEEDS),
+        "patch_merger": patch_merger.build(patch_merger.Config(), **NEEDS),
     }
 
 
@@ -70,6 +72,19 @@ def test_linear_is_one_matrix_on_each_block() -> None:
     block = torch.cat([features[0, 2, 0], features[0, 2, 1], features[0, 3, 0], features[0, 3, 1]])
     want = projector.fc.weight @ block + projector.fc.bias
     torch.testing.assert_close(projector(features)[0, 1, 0], want)
+
+
+def test_the_patch_merger_is_qwens() -> None:
+    """Weights under its own class's names; the features of a block in its order."""
+    ours = patch_merger.build(patch_merger.Config(), **NEEDS)
+    stock = Qwen2_5_VLPatchMerger(dim=32, context_dim=12)
+    layers = {"ln_q": ours.norm, "mlp.0": ours.fc1, "mlp.2": ours.fc2}
+    torch.nn.init.normal_(ours.norm.weight)
+    for name, layer in layers.items():
+        stock.get_submodule(name).load_state_dict(layer.state_dict())
+    features = torch.randn(1, 4, 4, 12)
+    block = torch.stack([features[0, r, c] for r in (2, 3) for c in (0, 1)])
+    torch.testing.assert_close(ours(features)[0, 1, 0], stock(block)[0])
 
 
 @pytest.mark.parametrize(
