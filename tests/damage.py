@@ -15,8 +15,8 @@ WAYS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def flip(content: bytes, at: int) -> bytes:
-    """The same with one bit of byte `at` turned."""
-    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    """The same with one bit of byte `at` turned; nothing of an empty one."""
+    return content and content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def contents(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:

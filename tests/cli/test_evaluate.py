@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diglot.evaluate.answers import Answers
 from diglot.evaluate.benchmark import open_benchmark
 from diglot.report.results import join_results, read_result
 from diglot.select.table import read_table
@@ -45,7 +46,7 @@ def record(world: Path) -> dict:
 
 def answered(world: Path, weights: str) -> list[dict]:
     path = world / "eval" / "answers" / f"{weights[:16]}.jsonl"
-    return [json.loads(line)["answer"] for line in path.read_text().splitlines()]
+    return list(Answers(path).by_key.values())
 
 
 def value(record: dict, key: str, run: str) -> float:
@@ -61,7 +62,7 @@ def joined(world: Path, record: dict, number: int) -> list[tuple]:
     options = {k: {**v} for k, v in record["settings"]["tasks"].items()}
     tasks = {one.key: one for one in load_tasks(list(options), options)}
     path = world / "eval" / "answers" / f"{record['weights'].split(', ')[number][:16]}.jsonl"
-    kept = {e["key"]: e["answer"] for e in map(json.loads, path.read_text().splitlines())}
+    kept = Answers(path).by_key
     found = []
     for item in open_benchmark(world / "eval" / "benchmark").items:
         for way in ("likelihood", "generate"):

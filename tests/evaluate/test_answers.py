@@ -26,6 +26,20 @@ def test_a_damaged_line_is_named(tmp_path):
         Answers(path)
 
 
+def test_a_changed_batch_is_named_and_an_older_line_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"key": "old", "answer": {"text": "x"}}\n')
+    Answers(path).add({"one": {"text": "12"}, "two": {"text": "y"}})
+    assert Answers(path).by_key == {
+        "old": {"text": "x"},
+        "one": {"text": "12"},
+        "two": {"text": "y"},
+    }
+    path.write_text(path.read_text().replace('"12"', '"13"'))
+    with pytest.raises(DataError, match=r"a\.jsonl:2.*changed since"):
+        Answers(path)
+
+
 def test_two_processes_do_not_write_at_once(tmp_path):
     with (
         open_answers(tmp_path, "f" * 64),

@@ -11,6 +11,7 @@ import yaml
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.paper_tables import MMCS, group_means, plain_mean
+from diglot.evaluate.answers import Answers
 from diglot.evaluate.benchmark import make_benchmark
 from diglot.evaluate.lmms.bridge import LmmsTasks, list_measures
 from diglot.evaluate.lmms.figures import FIGURES, figures_of
@@ -18,6 +19,7 @@ from diglot.evaluate.lmms.local_tasks import write_local_tasks
 from diglot.evaluate.lmms.run import LmmsSettings, build_command, check_installed, read_results
 from diglot.evaluate.task import load_tasks
 from diglot.models.checkpoint import save_vlm
+from diglot.models.config import EncoderPart, ProjectorPart
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
 from tests.cli_runner import run_diglot
@@ -138,6 +140,8 @@ def test_local_tasks_score_as_ours_without_us(local):
     text = (folder / "utils.py").read_text()
     assert "diglot" not in "".join(line for line in text.splitlines() if "import" in line)
     spec = importlib.util.spec_from_file_location("written_utils", folder / "utils.py")
+    assert spec
+    assert spec.loader
     utils = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(utils)
     for chosen in tasks:
@@ -213,8 +217,8 @@ def test_scorers_agree_with_lmms_evals_own_and_its_names_are_ours():
 def exported(tmp_path):
     save_world(tmp_path)
     config = VLMConfig(
-        encoder={"name": "clip", "path": str(tmp_path / "clip")},
-        projector={"name": "mlp", "hidden": 32, "activation": "gelu"},
+        encoder=EncoderPart("clip", {"path": str(tmp_path / "clip")}),
+        projector=ProjectorPart("mlp", {"hidden": 32, "activation": "gelu"}),
         language=LanguageConfig(path=str(tmp_path / "language")),
     )
     save_vlm(build_vlm(config, seed=0), config, tmp_path / "m", parts=("projector",))
@@ -246,8 +250,8 @@ def test_a_stock_checkpoint_gets_the_same_figures_from_lmms_eval(exported, tmp_p
         assert 100 * one[mine]["value"] == pytest.approx(two[other]["value"])
         assert one[mine]["n"] == two[other]["n"]
     # the answers themselves, word by word
-    kept = next((tmp_path / "eval" / "answers").glob("*.jsonl")).read_text().splitlines()
-    mine = {e["answer"]["text"] for e in map(json.loads, kept) if "text" in e["answer"]}
+    kept = Answers(next((tmp_path / "eval" / "answers").glob("*.jsonl"))).by_key
+    mine = {answer["text"] for answer in kept.values() if "text" in answer}
     logs = (tmp_path / "eval" / "lmms").rglob("*samples_diglot_counting.jsonl")
     theirs = [json.loads(line)["filtered_resps"] for log in logs for line in log.open()]
     assert theirs

@@ -12,6 +12,7 @@ from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile, OutJson
+from diglot.core.seals import seal_record
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
 from diglot.evaluate.page_data import list_questions
@@ -79,7 +80,7 @@ def _write_files(
 ) -> None:
     """The files that were asked for: the record, its columns in a table, its curve over steps."""
     if json:
-        write_json(json, record)
+        write_json(json, seal_record(record))
     if into:
         add_columns(into, _collect_columns(record))
     if curve:

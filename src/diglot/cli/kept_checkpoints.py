@@ -5,8 +5,7 @@ from pathlib import Path
 
 from diglot.cli.evaluate_run import name_checkpoints
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import METRICS
-from diglot.train.run_folder import KEPT
+from diglot.core.run_files import KEPT, METRICS
 from diglot.train.trackers import read_metrics
 
 

@@ -3,4 +3,5 @@
 SETTINGS = "config.json"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"  # one line a step
+KEPT = "kept"  # the models of keep_every
 FINISHED = "finished.json"  # it is there once the run has ended

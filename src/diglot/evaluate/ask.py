@@ -91,9 +91,11 @@ def ask_items(
             (project(of_picture[0].item) if of_picture[0].item.image else None, of_picture)
             for of_picture in batch
         ]
+        found: dict[str, Answer] = {}
         for projected, of_picture in pictures:
-            answers.add(_score_candidates(scorer, projected, of_picture, settings))
-        answers.add(_write_all(vlm, pictures, settings))
+            found |= _score_candidates(scorer, projected, of_picture, settings)
+        # all at once, so that after a kill the same are asked together
+        answers.add(found | _write_all(vlm, pictures, settings))
         done += sum(len(of_picture) for of_picture in batch)
         report(Progress("evaluate", done, len(jobs)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot import __version__
+from diglot.core.seals import is_whole
 from diglot.files import file_sha256
 from diglot.measure.config import MeasureConfig, resolve_measures
 
@@ -70,9 +71,11 @@ def _digest_unchanged(path: Path, changed_ns: int, size: int) -> str:
 
 
 def read_record(path: Path, key: str) -> dict[str, Any] | None:
-    """The result of `diglot measure` in a file; None where there is none, or of something else."""
+    """The result of `diglot measure` in a file; None where there is none, a damaged one, or one of
+    something else.
+    """
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
+    return record if is_whole(record) and record.get("key") == key else None

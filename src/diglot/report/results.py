@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.result import side_by_side
+from diglot.core.seals import CHANGED, is_changed
 
 MOST_BYTES = 512 * 2**20
 BY_RUN = ("token_maps", "token_details")  # fields of an example
@@ -40,7 +41,11 @@ def read_result(path: Path) -> MeasureFile:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError("too large for a result", expected="512 MB at most", where=str(path))
-        return MeasureFile.model_validate(json.loads(path.read_text("utf-8")))
+        record = json.loads(path.read_text("utf-8"))
+        if is_changed(record):
+            fix = "Make it again; if the change is meant, take the field `digest` out."
+            raise DataError(CHANGED, where=str(path), fix=fix)
+        return MeasureFile.model_validate(record)
     except OSError as error:
         raise ConfigError(f"cannot read: {error.strerror}", where=str(path)) from error
     except ValidationError as error:

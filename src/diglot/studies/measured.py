@@ -17,6 +17,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.result import side_by_side
 from diglot.core.run_files import METRICS
+from diglot.core.seals import seal_record
 from diglot.data.features import sample_picture
 from diglot.files import write_json
 from diglot.measure.checkpoint import (
@@ -68,7 +69,7 @@ def keep_measurement(job: Measurement, path: Path, report: Report) -> tuple[dict
     record = read_record(path, job.key)
     if record is not None:
         return record, True
-    record = {"key": job.key, "data": job.data, **run_measurement(job, report)}
+    record = seal_record({"key": job.key, "data": job.data, **run_measurement(job, report)})
     if rank_and_world_size()[0] == 0:
         write_json(path, record)
     return record, False

@@ -6,17 +6,17 @@ reason; `.synth`, what is kept to resume.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
 from diglot.data.writer import DatasetWriter
-from diglot.files import replace_file
+from diglot.files import file_sha256, read_kept, replace_file, write_kept
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines.choose import count_workers, run_work
@@ -49,7 +49,7 @@ def run_synthesis(
         state = out / STATE / split
         state.mkdir(parents=True, exist_ok=True)
         items = _ItemList(state / ITEMS)
-        items.write_once(source.list_items(), config.max_images)
+        items.write_once(source.list_items, config.max_images)
         rejected = Rejected(out / "rejected.jsonl")
         committer = Committer(writer, state, rejected, shard_samples=config.shard_samples)
         cache = Path(config.cache or out / STATE / "cache")
@@ -116,18 +116,31 @@ class _ItemList:
 
     def __init__(self, path: Path) -> None:
         self._path, self._count = path, 0
+        self._digest = path.with_suffix(".json")
 
-    def write_once(self, items: Iterator[Any], limit: int | None) -> None:
-        """Write the list, unless a former run did."""
-        if not self._path.exists():
-            with (
-                replace_file(self._path) as temporary,
-                open(temporary, "w", encoding="utf-8") as file,
-            ):
-                for item in islice(items, limit):
-                    file.write(json.dumps(item) + "\n")
+    def write_once(self, list_items: Callable[[], Iterator[Any]], limit: int | None) -> None:
+        """Write the list, unless a former run did. Raises DataError for one damaged since, if the
+        source has other items now.
+        """
+        written = read_kept(self._digest, ITEMS)
+        if not self._path.exists() or (written and file_sha256(self._path) != written):
+            self._write(islice(list_items(), limit))
+        found = file_sha256(self._path)
+        if written not in (None, found):
+            raise DataError(
+                "the list of what is to be done was damaged, and the source has other items now",
+                where=str(self._path),
+                fix="Choose another output folder.",
+            )
+        if written is None:
+            write_kept(self._digest, ITEMS, found)
         with open(self._path, encoding="utf-8") as file:
             self._count = sum(1 for _ in file)
+
+    def _write(self, items: Iterator[Any]) -> None:
+        with replace_file(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            for item in items:
+                file.write(json.dumps(item) + "\n")
 
     def __len__(self) -> int:
         return self._count

@@ -13,11 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diglot.core.seals import FIELD as SEAL
+from diglot.core.seals import is_changed, seal_record
 from diglot.core.types import Lineage, Sample
 from diglot.data.schema import arrow_schema, from_row
-from diglot.files import replace_file, write_json
+from diglot.files import file_sha256, replace_file, write_json
 
 ROW_GROUP_ROWS = 16
+PART = "part_sha256"  # of an account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,11 @@ class SliceResult:
 
 
 def write_slice(folder: Path, rows: list[dict[str, Any]], result: SliceResult) -> None:
-    """Write the part and then the account."""
-    _write_part(part_path(folder, result.number), rows)
-    write_json(account_path(folder, result.number), asdict(result))
+    """Write the part and then the account, which knows the part's digest."""
+    part = part_path(folder, result.number)
+    _write_part(part, rows)
+    about = asdict(result) | {PART: file_sha256(part)}
+    write_json(account_path(folder, result.number), seal_record(about))
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -50,11 +55,20 @@ def account_path(folder: Path, number: int) -> Path:
 
 
 def read_account(folder: Path, number: int) -> SliceResult | None:
-    """The account of a slice, or None where it is not done."""
-    path = account_path(folder, number)
-    if not path.is_file():
+    """The account of a slice, or None where it is not done; what is damaged is made again."""
+    try:
+        about = json.loads(account_path(folder, number).read_text("utf-8"))
+        fields = {name: value for name, value in about.items() if name not in (SEAL, PART)}
+        result = SliceResult(**fields)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return SliceResult(**json.loads(path.read_text("utf-8")))
+    whole = not is_changed(about) and _is_whole_part(part_path(folder, number), about.get(PART))
+    return result if whole else None
+
+
+def _is_whole_part(path: Path, sha256: str | None) -> bool:
+    """Whether a part is as it was written; one that is gone is in whole shards."""
+    return sha256 is None or not path.exists() or file_sha256(path) == sha256
 
 
 def _write_part(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import ENVIRONMENT, FINISHED, METRICS, SETTINGS
-from diglot.files import file_sha256, write_json
+from diglot.core.run_files import ENVIRONMENT, FINISHED, KEPT, METRICS, SETTINGS
+from diglot.files import file_sha256, read_kept, write_json, write_kept
 
+NOTED = f"{KEPT}/.digests.json"
 # The settings and figures of a run, of which each state continues; metrics only grow.
 RECORD = (SETTINGS, ENVIRONMENT, METRICS)
 
@@ -28,9 +29,13 @@ def find_digests(folder: Path, names: Iterable[str] = RECORD) -> dict[str, Any]:
 
 
 def check_digests(folder: Path, recorded: Mapping[str, Any], *, fix: str) -> None:
-    """Raises ConfigError naming the first file that is not as recorded; it may have grown."""
+    """Raises ConfigError naming the first file that is not as recorded; it may have grown.
+
+    A model kept on the way may be removed, whole.
+    """
     for name, entry in recorded.items():
-        if not _begins_as(folder / name, entry):
+        removed = name.startswith(f"{KEPT}/") and not (folder / name).parent.exists()
+        if not removed and not _begins_as(folder / name, entry):
             raise ConfigError(
                 "the file is not as the run left it: damaged, or changed since",
                 where=str(folder / name),
@@ -48,22 +53,37 @@ def _begins_as(path: Path, entry: Any) -> bool:
     return hashlib.sha256(begun).hexdigest() == digest
 
 
+def note_kept(folder: Path, model: Path) -> None:
+    """Record what a model that a run kept on its way is, as long as it is fresh."""
+    names = sorted(path.relative_to(folder).as_posix() for path in model.rglob("*"))
+    noted = _read_noted(folder) | find_digests(folder, names)
+    write_kept(folder / NOTED, KEPT, noted)
+
+
+def _read_noted(folder: Path) -> dict[str, Any]:
+    """The files of kept models that are still there, whole or not."""
+    noted = read_kept(folder / NOTED, KEPT) or {}
+    return {name: entry for name, entry in noted.items() if (folder / name).parent.exists()}
+
+
 def mark_finished(folder: Path) -> None:
     """Record that a run is finished: what its checkpoint and its record are."""
     model = sorted(p.relative_to(folder).as_posix() for p in (folder / "model").rglob("*"))
-    write_json(folder / FINISHED, {"files": find_digests(folder, [*model, *RECORD])})
+    files = find_digests(folder, [*model, *RECORD]) | _read_noted(folder)
+    write_json(folder / FINISHED, {"files": files})
 
 
 def is_finished(folder: Path) -> bool:
     """Whether a run has come to its end and its checkpoint is whole.
 
     A checkpoint that is not, or lacks the mark of its end, is written again from the last state.
-    Raises ConfigError naming a file of the record that was changed.
+    Raises ConfigError naming a file of the record, or of a kept model, that was changed.
     """
     recorded = _read_finished(folder)
     if recorded is None or not (folder / "model").is_dir():
         return False
-    record = {name: recorded[name] for name in RECORD if name in recorded}
+    kept = {name for name in recorded if name.startswith(f"{KEPT}/")}
+    record = {name: recorded[name] for name in recorded if name in kept.union(RECORD)}
     check_digests(folder, record, fix="Put a copy back, or delete the run's folder to start over.")
     model = {name: entry for name, entry in recorded.items() if name not in record}
     return all(_begins_as(folder / name, entry) for name, entry in model.items())

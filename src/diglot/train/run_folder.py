@@ -40,7 +40,6 @@ MAY_CHANGE = {
     *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
     *("trackers", "keep_every"),
 }
-KEPT = "kept"
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 

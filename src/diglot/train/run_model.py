@@ -6,6 +6,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from diglot.core.run_files import KEPT
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
 from diglot.models.export.flow import warn_if_unheld
@@ -13,8 +14,8 @@ from diglot.models.export.generation import generation_config
 from diglot.models.trainable import PartCount, checkpoint_layers, count_part, set_trainable
 from diglot.models.vlm import VLM, build_vlm
 from diglot.train.config import StageConfig
+from diglot.train.integrity import note_kept
 from diglot.train.mixture import Mixture
-from diglot.train.run_folder import KEPT
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class ModelWriter:
         target = self._folder / KEPT / f"step-{step:08d}"
         target.parent.mkdir(exist_ok=True)
         self.write(target)
+        if self._accelerator.is_main_process:
+            note_kept(self._folder, target)
 
     def write(self, target: Path) -> None:
         """Write a checkpoint into the folder `target`; every process calls it, one writes."""

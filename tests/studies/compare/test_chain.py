@@ -8,6 +8,7 @@ import pytest
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import ignore_progress
+from diglot.evaluate.answers import Answers
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.job import run_job
@@ -65,7 +66,7 @@ def test_a_printed_score_is_that_of_the_logged_answers(chained: Any) -> None:
     lines = (study.out / "evaluation" / "benchmark" / "items.jsonl").read_text().splitlines()
     items = [json.loads(line) for line in lines]
     (path,) = (Path(job.last.out) / "answers").glob("*.jsonl")
-    answers = [json.loads(line)["answer"] for line in path.read_text().splitlines()]
+    answers = Answers(path).by_key.values()
     right = []
     for item, answer in zip(items, answers, strict=True):  # asked in the order of the items
         scored = zip(answer["log_prob"], item["candidates"], strict=True)
