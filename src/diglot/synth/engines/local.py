@@ -6,6 +6,7 @@ memory, say) is replaced and its slice begun again; one that dies of the same sl
 one image at a time, so that the image it dies of is known and left out.
 """
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.synth.chain import run_ahead
 from diglot.synth.device import note_worker
+from diglot.synth.engines.garbage import freeze_loaded
 from diglot.synth.step import is_device_error
 from diglot.synth.work import Announce, SliceJob, Work, Worker, announce_nothing
 
@@ -81,7 +83,7 @@ def _run_overlapped(
         worker.keep(made)
         take(number)
 
-    with ThreadPoolExecutor(1) as pool:
+    with freeze_loaded(), ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
         opened = ((job, worker.open_ahead(job)) for job in jobs)
         for job, pictures in run_ahead(opened, 1, groups=1, waits=False):
@@ -231,8 +233,10 @@ def _work_slices(work: Work, connection: Connection, number: int, threads: int) 
             connection.send((kind, content))
 
     try:
+        worker = work.build_worker()
+        gc.collect()  # what building leaves would stay as long as the process
         _run_overlapped(
-            work.build_worker(),
+            worker,
             _receive_jobs(connection),
             lambda number: send("done", number),
             lambda index: send("begin", index),
