@@ -4,11 +4,24 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from diglot.cli.unread import Unread
 from diglot.config.paths import OutFile, OutJson
 from diglot.config.ranges import PositiveInt, Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
 
+UNREAD = (
+    Unread(
+        options=("tokenizer", "max_tokens", "grid"),
+        beside="--recipe, which has its own",
+        holds=lambda values: values["recipe"] is not None,
+    ),
+    Unread(
+        options=("drop_duplicates",),
+        beside="a check without --fix",
+        holds=lambda values: values["fix"] is None,
+    ),
+)
 FLAGS = {
     "drop_duplicates": "with --fix: leave out near duplicates too, all but the first",
     "strict": "exit with status 1 where a record or a part of one is unusable",

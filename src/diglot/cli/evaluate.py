@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
+from diglot.cli.unread import Unread
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutFile, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
@@ -15,6 +16,23 @@ from diglot.synth.text_scenes.config import TextScenesConfig
 _ASK = AskSettings()
 
 _LMMS = LmmsSettings()
+UNREAD = (
+    Unread(
+        options=("scene", "kind", "text"),
+        beside="--data, whose scenes are there",
+        holds=lambda values: values["data"] is not None,
+    ),
+    Unread(
+        options=("text",),
+        beside="--kind objects",
+        holds=lambda values: values["kind"] == "objects",
+    ),
+    Unread(
+        options=("scene",),
+        beside="--kind words or charts",
+        holds=lambda values: values["kind"] != "objects",
+    ),
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

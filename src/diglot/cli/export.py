@@ -4,10 +4,23 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from diglot.cli.unread import Unread
 from diglot.config.parts import known_parts
 from diglot.config.paths import OutJson
 
 HERE = "out"  # --check without a folder: the one just written
+UNREAD = (
+    Unread(
+        options=("checkpoint", "to", "out", "adapter", "dtype", "shard_size", "check", "images"),
+        beside="--list",
+        holds=lambda values: values["list"] is not None,
+    ),
+    Unread(
+        options=("images",),
+        beside="an export without --check",
+        holds=lambda values: values["check"] is None,
+    ),
+)
 
 
 def export(
@@ -20,7 +33,7 @@ def export(
     shard_size: str,
     check: str | None,
     images: list[Path],
-    list: str | None,
+    list: list[str] | None,
     json: OutJson | None,
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more.
@@ -34,6 +47,7 @@ def export(
 
     Examples:
         diglot export --list full/llava15_7b_caption
+        diglot export --list full/mmcs_qwen25_3b ablations/mmcs_ours_aya_vision
         diglot export runs/llava/model --to llava --out exported/llava --check
         diglot export runs/sft/model --to llava --out exported/sft --adapter --check
         diglot export --check exported/llava
@@ -90,7 +104,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--images", nargs="*", type=Path, default=[], help="photographs for --check"
     )
     parser.add_argument(
-        "--list", default=None, help="a recipe or checkpoint: which containers can hold it"
+        "--list",
+        nargs="+",
+        default=None,
+        help="a recipe, with overlays behind it, or a checkpoint: which containers can hold it",
     )
     parser.add_argument(
         "--json", type=OutJson | None, default=None, help="write the result here too"

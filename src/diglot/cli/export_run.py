@@ -1,13 +1,12 @@
 """What `diglot export` does once its options are read; this loads the model libraries."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.models.checkpoint import CONFIG, load_config
@@ -16,7 +15,7 @@ from diglot.models.export.container import compare_containers
 from diglot.models.export.design import read_design
 from diglot.models.export.flow import check_folder, export_checkpoint
 from diglot.models.vlm import VLMConfig
-from diglot.train.config import stage_config
+from diglot.train.config import stage_of_recipes
 
 
 def run_export(
@@ -29,7 +28,7 @@ def run_export(
     shard_size: str,
     check: Path | None,
     images: list[Path],
-    list: str | None,
+    list: list[str] | None,
     json: Path | None,
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more."""
@@ -48,8 +47,8 @@ def run_export(
         _report_check(check_folder(check, images, checkpoint=checkpoint), console, json)
 
 
-def _list_containers(name: str, console: Console, json: Path | None) -> None:
-    design = read_design(_model_of(name))
+def _list_containers(names: Sequence[str], console: Console, json: Path | None) -> None:
+    design = read_design(_model_of(names))
     misfits = compare_containers(design)
     for container, reasons in misfits.items():
         summary = "holds it" if not reasons else "; ".join(reasons)
@@ -60,12 +59,11 @@ def _list_containers(name: str, console: Console, json: Path | None) -> None:
         write_json(json, {"containers": misfits, "unread": design.unread})
 
 
-def _model_of(name: str) -> VLMConfig:
-    """The model of a checkpoint's folder, or of a recipe."""
-    if (Path(name) / CONFIG).exists():
-        return load_config(Path(name))
-    recipe: dict[str, Any] = {"data": "data", "out": "out", **read_recipe(name, option="--list")}
-    return stage_config(recipe, where=name).model
+def _model_of(names: Sequence[str]) -> VLMConfig:
+    """The model of a checkpoint's folder, or of recipes, later ones over earlier."""
+    if len(names) == 1 and (Path(names[0]) / CONFIG).exists():
+        return load_config(Path(names[0]))
+    return stage_of_recipes(names, option="--list").model
 
 
 def _report_check(result: ExportCheck, console: Console, json: Path | None) -> None:

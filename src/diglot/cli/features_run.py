@@ -4,7 +4,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from diglot.cli.label_like import stage_of_recipes
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeatureDtype, FeaturesConfig
@@ -14,7 +13,7 @@ from diglot.files import write_json
 from diglot.synth.config import EngineName
 from diglot.synth.engines.choose import count_workers
 from diglot.synth.feature_slices import fill_features
-from diglot.train.config import StageConfig
+from diglot.train.config import StageConfig, stage_of_recipes
 
 
 def run_features(
@@ -29,7 +28,7 @@ def run_features(
     json: Path | None,
 ) -> None:
     """Fill the cache, with progress on stderr, and show what it holds."""
-    stage = stage_of_recipes(like)
+    stage = stage_of_recipes(like, option="--like")
     config = choose_cache(stage, folder, dtype)
     dataset = open_dataset(data, split)
     rejected = Rejected(Path(config.folder) / "rejected.jsonl")

@@ -1,22 +1,13 @@
 """Labels for the very patches that a stage trains: the stage's preprocessing for a labeller."""
 
-from typing import Any, get_args
+from typing import get_args
 
-from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.synth.patch_labels.config import LabellerPart
 from diglot.synth.patch_labels.labeller import Labeller
 from diglot.synth.patch_labels.labellers._nearest_words import OneView
-from diglot.train.config import StageConfig, merge_stage, stage_config
-
-
-def stage_of_recipes(recipes: list[str]) -> StageConfig:
-    """The stage of these recipes, later ones over earlier. Raises ConfigError for a wrong one."""
-    settings: Any = {}
-    for name in recipes:
-        settings = merge_stage(settings, read_recipe(name, option="--like"))
-    return stage_config({**settings, "data": "data", "out": "out"}, where="like")
+from diglot.train.config import stage_of_recipes
 
 
 def view_of_stage(recipes: list[str]) -> Preprocess:
@@ -24,7 +15,7 @@ def view_of_stage(recipes: list[str]) -> Preprocess:
 
     Raises ConfigError for a recipe that is wrong, and for a stage with several views an image.
     """
-    model = stage_of_recipes(recipes).model
+    model = stage_of_recipes(recipes, option="--like").model
     side = getattr(model.encoder.config, "image_px", None)
     view = model.preprocess or (Preprocess(image_px=side) if side else None)
     if view is None:

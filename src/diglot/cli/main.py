@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from diglot import __version__
+from diglot.cli.unread import refuse_unread
 from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files
 from diglot.core.errors import DiglotError
@@ -105,6 +106,7 @@ def call_verb(verb: str, args: list[str]) -> None:
     given = getattr(module, "read_arguments", parse_arguments)(parser, args)
     for name in ("config", "print_config"):
         given.pop(name, None)
+    refuse_unread(getattr(module, "UNREAD", ()), given, args, parser)
     function(**given)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
+from diglot.cli.unread import Unread
 from diglot.cli.verb import parse_arguments
 from diglot.config.paths import OutJson
 from diglot.config.ranges import ClosedUnitInterval, PositiveInt, Seed
@@ -14,6 +15,29 @@ from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
 from diglot.synth.text_scenes.config import TextScenesConfig
 
 _DEFAULTS, _QUESTIONS, _TEXT = ScenesConfig(), QuestionsConfig(), TextScenesConfig()
+
+UNREAD = (
+    Unread(
+        options=("scene", "pictures", "cifar_share", "instruct", "questions"),
+        beside="--kind words or charts",
+        holds=lambda values: values["kind"] != "objects",
+    ),
+    Unread(
+        options=("text", "fonts"),
+        beside="--kind objects",
+        holds=lambda values: values["kind"] == "objects",
+    ),
+    Unread(
+        options=("questions",),
+        beside="scenes without --instruct",
+        holds=lambda values: not values["instruct"],
+    ),
+    Unread(
+        options=("cifar_share",),
+        beside="--pictures",
+        holds=lambda values: values["pictures"] is not None,
+    ),
+)
 
 
 def scenes(

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from diglot.cli.progress import show_progress
-from diglot.core.errors import ConfigError
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
@@ -45,7 +44,6 @@ def run_scenes(
     own = FolderPool(pictures) if pictures else None
     maker: Maker
     if kind != "objects":
-        _check_objects_alone(pictures, instruct)
         families = find_families([fonts] if fonts else [])
         maker = TextSceneMaker(families, text, kind, split=split, seed=seed)
     else:
@@ -65,13 +63,6 @@ def run_scenes(
 def _make_composer(pools: Sequence[Pool], scene: ScenesConfig, split: str, seed: int) -> SceneMaker:
     photos = embedded_backgrounds() if scene.texture_share < 1 else []
     return SceneMaker(pools, scene, split=split, seed=seed, photos=photos)
-
-
-def _check_objects_alone(pictures: Path | None, instruct: bool) -> None:
-    """Raises ConfigError for options that scenes of words and charts have not."""
-    for name, given in (("--pictures", pictures), ("--instruct", instruct)):
-        if given:
-            raise ConfigError(f"{name} goes with --kind objects alone")
 
 
 def summarise(dataset: Dataset, rejected: Rejected) -> dict:

@@ -2,8 +2,33 @@
 
 from pathlib import Path
 
+from diglot.cli.unread import Unread
 from diglot.config.paths import OutPage
 from diglot.config.ranges import PositiveInt, Seed
+
+_OF_DATASETS = ("split", "only", "phrase", "labels", "tokens", "scan")
+UNREAD = (
+    Unread(
+        options=("count", "seed", *_OF_DATASETS),
+        beside="a run's report",
+        holds=lambda values: (values["source"] / "report.json").is_file(),
+    ),
+    Unread(
+        options=_OF_DATASETS,
+        beside="a folder of pairs",
+        holds=lambda values: (values["source"] / "pairs.jsonl").is_file(),
+    ),
+    Unread(
+        options=("count", "seed", "phrase"),
+        beside="--only",
+        holds=lambda values: values["only"] is not None,
+    ),
+    Unread(
+        options=("labels",),
+        beside="--tokens",
+        holds=lambda values: values["tokens"] is not None,
+    ),
+)
 
 
 def view(

@@ -1,7 +1,7 @@
 """The configuration of one training stage: pretraining or SFT, the same type for both."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,7 +19,7 @@ from diglot.config.ranges import (
     check_ranges,
 )
 from diglot.config.read import expand_home, read_dataclass
-from diglot.config.recipes import merge_recipes
+from diglot.config.recipes import merge_recipes, read_recipe
 from diglot.core.errors import ConfigError
 from diglot.data.config import DataSource, FeaturesConfig
 from diglot.models.config import Trainable, VLMConfig, read_parts
@@ -273,6 +273,18 @@ def stage_config(settings: Mapping[str, Any], *, where: str = "recipe") -> Stage
     """The stage that merged settings describe. Raises ConfigError naming `where` and the field."""
     check_sections(settings)
     return read_dataclass(StageConfig, settings, where=where)
+
+
+def stage_of_recipes(recipes: Sequence[str], *, option: str) -> StageConfig:
+    """The stage of these recipes, later ones over earlier, whatever it is trained on.
+
+    Raises ConfigError for a wrong one; `option` is what named them.
+    """
+    settings: Any = {}
+    for name in recipes:
+        settings = merge_stage(settings, read_recipe(name, option=option))
+    where = option.removeprefix("--")
+    return stage_config({**settings, "data": "data", "out": "out"}, where=where)
 
 
 def check_sections(settings: Mapping[str, Any]) -> None:
