@@ -49,7 +49,7 @@ def test_greedy_answer_is_the_likeliest_next_token_each_time(checkpoint: Path, p
         document = encode(sequence, visual_counts=[len(projected.grid)], terms=())
         packed = pack([document], row_tokens=1)
         with torch.no_grad():
-            hidden = vlm.decode(packed, projected.visual_PD).last_hidden_state[0, -1]
+            hidden = vlm.decode(packed, projected.inputs_PD).last_hidden_state[0, -1]
             ids.append(int(vlm.language.head(hidden).argmax()))
         if ids[-1] == vlm.language.tokenizer.eos_token_id:
             break

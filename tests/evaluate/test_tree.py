@@ -32,7 +32,7 @@ def slow(vlm, before, projected, one):
         text = Tokens((*one.question, *ids))
         counts = [len(projected.grid)] if projected else []
         packed = pack([encode((*before, text), visual_counts=counts, terms=())], row_tokens=1)
-        visual = projected.visual_PD if projected else vlm.language.input_embeddings.weight[:0]
+        visual = projected.inputs_PD if projected else vlm.language.input_embeddings.weight[:0]
         embeds = vlm.embed(packed, visual)
         with torch.no_grad():
             logits = vlm.language.model(inputs_embeds=embeds).logits[0].double().log_softmax(-1)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from diglot.core.layout import encode, pack
 from diglot.core.region_cover import region_pixels
+from diglot.core.segments import Tokens
 from diglot.measure.attention_maps import open_queries, read_map
 from diglot.measure.attention_rows import attention_of_rows, record_rows
 from diglot.measure.config import MeasureConfig
@@ -22,9 +24,11 @@ from tests.tiny import tiny_language, tiny_sample, tiny_views, tiny_vlm
 def test_rows_equal_eager_attention_and_the_output_is_the_same(kind):
     language = tiny_language(kind)
     ids = torch.arange(17)[None] * 7
+    document = encode((Tokens(tuple(ids[0].tolist())),), visual_counts=(), terms=())
+    packed = pack([document], row_tokens=1)
     embeds, rows = language.input_embeddings(ids).detach(), torch.tensor([0, 5, 16])
     with torch.no_grad(), record_rows(language):
-        got = attention_of_rows(language, embeds, rows)
+        got = attention_of_rows(language, packed, embeds, rows)
         language.decode(embeds)  # without wanted rows it is plain SDPA
     assert language.model.config._attn_implementation == "sdpa"
     language.model.set_attn_implementation("eager")

@@ -171,7 +171,7 @@ def _embed_trunk(vlm: VLM, tree: Tree, trunk: Encoded, row: _Row) -> torch.Tenso
     ids = torch.tensor(row.token, dtype=torch.int64, device=words.weight.device)
     parts = [words(ids)[None]]
     if len(trunk):
-        visual = tree.projected.visual_PD if tree.projected else words.weight[:0]
+        visual = tree.projected.inputs_PD if tree.projected else words.weight[:0]
         packed = pack([trunk], row_tokens=1).to(words.weight.device)
         parts.insert(0, vlm.embed(packed, visual))
     return torch.cat(parts, dim=1)

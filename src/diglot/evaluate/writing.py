@@ -56,6 +56,6 @@ def _embed_prompt(vlm: VLM, prompt: Written) -> tuple[Packed, torch.Tensor]:
     counts = [len(grid) for grid in grids]
     document = encode(expand_lines(prompt.segments, grids), visual_counts=counts, terms=())
     weight = vlm.language.input_embeddings.weight
-    visual_PD = prompt.projected.visual_PD if prompt.projected else weight[:0]
+    inputs_PD = prompt.projected.inputs_PD if prompt.projected else weight[:0]
     packed = pack([document], row_tokens=1).to(weight.device)
-    return packed, vlm.embed(packed, visual_PD)[0]
+    return packed, vlm.embed(packed, inputs_PD)[0]

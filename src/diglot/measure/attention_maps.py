@@ -90,12 +90,12 @@ def read_map(vlm: VLM, query: Query) -> list[ObjectMap]:
     """One pass of the scene; a map of every object. Objects that no cell shows are left out."""
     if not query.objects:
         return []
-    visual_ND = query.scene.visual_PD
+    visual_ND = query.scene.inputs_PD
     packed = pack([query.encoded], row_tokens=1).to(visual_ND.device)
     with torch.inference_mode():
         embeds = vlm.embed(packed, visual_ND)
     wanted = sorted({position for _, positions in query.objects for position in positions})
-    weight_LQT = attention_of_rows(vlm.language, embeds, torch.tensor(wanted))
+    weight_LQT = attention_of_rows(vlm.language, packed, embeds, torch.tensor(wanted))
     weight_LQP = _by_visual_token(weight_LQT, query).numpy()
     maps = []
     for region, positions in query.objects:

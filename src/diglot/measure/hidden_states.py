@@ -83,7 +83,7 @@ def read_layers(
     chosen = {id(d): _draw_tokens(d, share, generator) for d in documents}
 
     def read(batch: Sequence[Document]) -> list[States]:
-        visual_ND = torch.cat([document.scene.visual_PD for document in batch])
+        visual_ND = torch.cat([document.scene.inputs_PD for document in batch])
         # every document has a row of its own, so its positions are the row's first ones
         packed = pack([d.encoded for d in batch], row_tokens=1, image_of=range(len(batch)))
         hidden = vlm.decode(packed.to(visual_ND.device), visual_ND, every_layer=True).hidden_states

@@ -97,7 +97,8 @@ def _answer_questions(
     vlm: VLM, questions: list[LikelihoodQuestion], row_tokens: int
 ) -> list[np.ndarray]:
     images: dict[int, int] = {}
-    visual = [vlm.language.input_embeddings.weight.new_zeros(0, vlm.language.width)]
+    width = vlm.levels * vlm.language.width
+    visual = [vlm.language.input_embeddings.weight.new_zeros(0, width)]
     image_of = []
     for number, question in enumerate(questions):
         # A question without an image brings an empty one of its own.
@@ -105,7 +106,7 @@ def _answer_questions(
         if key not in images:
             images[key] = len(images)
             if question.projected is not None:
-                visual.append(question.projected.visual_PD)
+                visual.append(question.projected.inputs_PD)
         image_of.append(images[key])
     packed = pack(
         [_encode_question(q) for q in questions], row_tokens=row_tokens, image_of=image_of

@@ -27,10 +27,16 @@ class ProjectedSample:
     tokens: Rows
     features: Rows | None = None  # the encoder's, before the projector; where kept
     finite: bool = True  # all of these; half precision may overflow
+    levels: int = 1  # of each token, side by side: of a model with DeepStack several
 
     @property
     def visual_PD(self) -> torch.Tensor:
         """The P visual tokens, each as wide as the LLM (D), float32."""
+        return self.inputs_PD.chunk(self.levels, dim=-1)[0]
+
+    @property
+    def inputs_PD(self) -> torch.Tensor:
+        """What enters the LLM: the tokens, of a model with DeepStack with what it adds to them."""
         return read_rows(self.tokens)
 
     @property
@@ -77,7 +83,7 @@ def project_samples(
 def _move_samples(
     samples: Sequence[ProjectedSample], device: torch.device
 ) -> list[ProjectedSample]:
-    return [replace(sample, tokens=sample.visual_PD.to(device)) for sample in samples]
+    return [replace(sample, tokens=sample.inputs_PD.to(device)) for sample in samples]
 
 
 def _keep_rows(sample: ProjectedSample, store: RowStore | None) -> ProjectedSample:
@@ -86,7 +92,7 @@ def _keep_rows(sample: ProjectedSample, store: RowStore | None) -> ProjectedSamp
         return sample
     features_ME = sample.features_ME
     features = None if features_ME is None else store.keep(features_ME)
-    return replace(sample, tokens=store.keep(sample.visual_PD), features=features)
+    return replace(sample, tokens=store.keep(sample.inputs_PD), features=features)
 
 
 def _project_chunk(
@@ -103,15 +109,15 @@ def _project_chunk(
     own = [[next(rest) for _ in of_sample] for of_sample in by_sample]
     made = []
     for i, (sample, grid, visual) in enumerate(zip(chunk, grids, split, strict=True)):
-        before = _stack_features(own[i]) if i < kept else None
+        before = _stack_features(own[i], vlm.levels) if i < kept else None
         finite = all(bool(x.isfinite().all()) for x in (visual, before) if x is not None)
-        made.append(ProjectedSample(sample, grid, visual, before, finite))
+        made.append(ProjectedSample(sample, grid, visual, before, finite, vlm.levels))
     return made
 
 
-def _stack_features(features: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Features (h, w, E) of all views as rows (M, E), on the CPU."""
-    return torch.cat([view.flatten(0, 1).float().cpu() for view in features])
+def _stack_features(features: Sequence[torch.Tensor], levels: int) -> torch.Tensor:
+    """Features (h, w, E) of all views as rows (M, E), on the CPU; of several levels the first."""
+    return torch.cat([view.chunk(levels, -1)[0].flatten(0, 1).float().cpu() for view in features])
 
 
 @contextmanager

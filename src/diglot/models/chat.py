@@ -28,10 +28,10 @@ from diglot.models.words import label_ids, label_means
 
 @dataclass(frozen=True)
 class ProjectedPicture:
-    """A picture behind the projector: its grid, and its visual tokens (P, D)."""
+    """A picture behind the projector: its grid, and what of its tokens enters the LLM."""
 
     grid: TokenGrid
-    visual_PD: torch.Tensor
+    inputs_PD: torch.Tensor  # of models with DeepStack each has more levels (`VLM.project`)
 
 
 @torch.no_grad()
@@ -69,8 +69,8 @@ def generate_text(
     """The likeliest continuation of the prompt, token by token, without special tokens."""
     sequence = expand_lines(prompt, [projected.grid])
     document = encode(sequence, visual_counts=[len(projected.grid)], terms=())
-    packed = pack([document], row_tokens=1).to(projected.visual_PD.device)
-    embeds_BTD = vlm.embed(packed, projected.visual_PD)
+    packed = pack([document], row_tokens=1).to(projected.inputs_PD.device)
+    embeds_BTD = vlm.embed(packed, projected.inputs_PD)
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
     if not vlm.language.rule.is_plain:
         return continue_by_rule(vlm, packed, embeds_BTD, max_tokens=max_tokens)
@@ -95,7 +95,8 @@ def point_at(vlm: VLM, projected: ProjectedPicture, phrase: str) -> np.ndarray:
     if not ids:
         raise ConfigError("nothing to point at", got=repr(phrase), where="--point")
     word_1D = label_means(vlm.language.input_embeddings.weight, [ids]).float()
-    cosine_P = torch.cosine_similarity(projected.visual_PD.float(), word_1D)
+    visual_PD = projected.inputs_PD[:, : vlm.language.width].float()
+    cosine_P = torch.cosine_similarity(visual_PD, word_1D)
     return cosine_P.cpu().numpy()
 
 

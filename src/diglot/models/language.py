@@ -100,8 +100,10 @@ class Language(nn.Module):
     def decode(self, embeds_BTD: torch.Tensor, *, by_rule: bool = False, **kwargs: Any) -> Any:
         """The decoder's output, without the head. kwargs: attention_mask, position_ids, ...
 
-        `by_rule` says that these are as the model's visual rule has them. Raises ConfigError where
-        it has one and they are not: plain positions or masks would be silently wrong.
+        Behind the first D channels lies what is added to each position's state behind the first
+        layers, one after another (DeepStack); zeros behind words. `by_rule` says that these are as
+        the model's visual rule has them. Raises ConfigError where it has one and they are not:
+        plain positions or masks would be silently wrong.
         """
         if not self.rule.is_plain and not by_rule:
             raise ConfigError(
@@ -109,7 +111,11 @@ class Language(nn.Module):
                 where="model",
                 fix="Leave this measure or task out for this model.",
             )
-        return self.model.base_model(inputs_embeds=embeds_BTD, **{"use_cache": False, **kwargs})
+        own_BTD, *deep = embeds_BTD.split(self.width, dim=-1)
+        if deep:
+            kwargs["visual_pos_masks"] = embeds_BTD.new_ones(embeds_BTD.shape[:2], dtype=torch.bool)
+            kwargs["deepstack_visual_embeds"] = [level_BTD.flatten(0, 1) for level_BTD in deep]
+        return self.model.base_model(inputs_embeds=own_BTD, **{"use_cache": False, **kwargs})
 
 
 def _root_mean_square(values: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from diglot.core.batch import LLM_READS, Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError
@@ -60,6 +61,11 @@ class VLM(nn.Module):
         """Rows and columns of the encoder's features that the projector merges into one token."""
         return self.processor.merging.multiple
 
+    @property
+    def levels(self) -> int:
+        """Vectors of a visual token: 1, and one for each layer that DeepStack adds more to."""
+        return getattr(self.encoder, "levels", 1)
+
     def token_grid(self, size_hw: SizeHW) -> TokenGrid:
         """The cells of the visual tokens of an image of this size."""
         return self.processor.token_grid(size_hw)
@@ -73,7 +79,11 @@ class VLM(nn.Module):
         return map_by_shape(self.encoder, pixels)
 
     def project(self, features: Iterable[torch.Tensor]) -> torch.Tensor:
-        """Visual tokens (N, D) of all views, stacked in order, row-major within a view."""
+        """Visual tokens (N, D) of all views, stacked in order, row-major within a view.
+
+        Of a model with DeepStack (N, levels x D): the token, then what is added to it at the first
+        layers.
+        """
         weights = next(self.projector.parameters(), None)
         dtype = torch.float32 if weights is None else weights.dtype  # the encoder's may be half
         views = list(features)
@@ -92,10 +102,14 @@ class VLM(nn.Module):
     def embed(self, packed: Packed, visual_ND: torch.Tensor) -> torch.Tensor:
         """The LLM's input (B, T, D): words, visual tokens and learned separators in their places.
 
-        Raises ConfigError for a learned separator where the projector has none.
+        Where visual tokens have more levels, (B, T, levels x D), with zeros behind words. Raises
+        ConfigError for a learned separator where the projector has none.
         """
         embeds_BTD = self.language.input_embeddings(packed.token_BT)
         is_visual = packed.visual_BT >= 0
+        if self.levels > 1 and is_visual.any():
+            assert visual_ND.shape[1] == self.levels * self.language.width
+            embeds_BTD = pad(embeds_BTD, (0, visual_ND.shape[1] - self.language.width))
         chosen = visual_ND.to(embeds_BTD.dtype)[packed.visual_BT[is_visual]]
         embeds_BTD = embeds_BTD.index_put((is_visual,), chosen)
         return self._put_separators(embeds_BTD, packed.separator_BT)
@@ -129,7 +143,7 @@ class VLM(nn.Module):
         visual = self.visual_tokens(batch)
         words = self.language.input_embeddings.weight if "words" in reads else None
         if not reads & LLM_READS:
-            return ForwardOutput(visual, words_VD=words)
+            return ForwardOutput(visual[:, : self.language.width], words_VD=words)
         unnormed: list[torch.Tensor] = []
         with self._watching_norm(unnormed) if "unnormed" in reads else contextlib.nullcontext():
             out = self.decode(batch.packed, visual, every_layer="hidden" in reads)
@@ -138,7 +152,7 @@ class VLM(nn.Module):
             packed, flat = batch.packed, out.last_hidden_state.flatten(0, 1)
             log_prob = target_log_probs(flat, packed.query_S, packed.target_S, self.language.head)
         return ForwardOutput(
-            visual,
+            visual[:, : self.language.width],
             log_prob,
             out.hidden_states if "hidden" in reads else None,
             last_BTD=out.last_hidden_state if "last" in reads else None,
@@ -245,7 +259,7 @@ def _check_parts(vlm: VLM) -> None:
     side = vlm.preprocess.image_px
     vlm.token_grid((side, side))
     view = vlm.feature_grid((side, side)).views[0]
-    width = vlm.language.width
+    width = vlm.levels * vlm.language.width
     check_projector(vlm.projector, view, encoder_width=vlm.encoder.width, width=width)
 
 

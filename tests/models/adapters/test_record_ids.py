@@ -124,11 +124,11 @@ def test_ids_of_exports_are_their_processors(towers, language_folder, tmp_path: 
             our_ids(opened, record("two images"), 0)
 
 
-@pytest.mark.parametrize("kind", ["gemma3", "qwen2_5_vl"])
+@pytest.mark.parametrize("kind", ["gemma3", "qwen2_5_vl", "qwen3_vl"])
 def test_ids_of_stock_checkpoints_by_their_own_template(kind: str, tmp_path: Path) -> None:
     folder = SAVE[kind](tmp_path / "model")
-    written = {"gemma3": "<boi>", "qwen2_5_vl": "<|vision_start|><|image_pad|><|vision_end|>"}
-    template = TEMPLATE.replace("IMAGE", written[kind])
+    written = "<boi>" if kind == "gemma3" else "<|vision_start|><|image_pad|><|vision_end|>"
+    template = TEMPLATE.replace("IMAGE", written)
     (folder / "chat_template.jinja").write_text(template, "utf-8")
     vlm = build_vlm(VLMConfig(stock=str(folder)))
     check_records(vlm, load_stock_processor(folder))

@@ -1,4 +1,4 @@
-"""PaliGemma, Gemma 3 and Qwen2.5-VL: what their language models do to visual tokens is theirs."""
+"""PaliGemma, Gemma 3, Qwen2.5-VL, Qwen3-VL: what their LLMs do to visual tokens is theirs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ def stock_inputs(
     is_image = (ids_T == -1)[None].long()
     written_T = ids_T.where(ids_T >= 0, stock.model.config.image_token_id)
     inputs: dict[str, Any] = {"input_ids": written_T[None]}
-    if stock.kind == "qwen2_5_vl":
+    if stock.kind.startswith("qwen"):
         cut = [stock.vlm.encoder.cut_patches(view[None]) for view in views]
         inputs["pixel_values"] = torch.cat([flat for flat, _ in cut])
         inputs["image_grid_thw"] = torch.tensor([[1, *shape[1:3]] for _, shape in cut])
@@ -81,14 +81,14 @@ def test_logits_of_pictures_are_the_models(stock, monkeypatch) -> None:
     moved = []
     for picture in pictures():
         mine = picture_logits(stock.vlm, picture)
-        inputs = stock_inputs(stock, mine.ids_T, mine.pixels_V3HW, len(mine.ids_T))
+        inputs = stock_inputs(stock, mine.ids_T, list(mine.pixels_V3HW), len(mine.ids_T))
         theirs_TV = stock.model(**inputs).logits[0][mine.ids_T >= 0]
         torch.testing.assert_close(mine.logits_TV, theirs_TV, rtol=1e-4, atol=1e-4)
         with monkeypatch.context() as patch:  # read like words they are others
             patch.setattr(stock.vlm.language, "rule", VisualRule())
             plain = picture_logits(stock.vlm, picture)
         moved.append((plain.logits_TV - theirs_TV).abs().max().item())
-    assert max(moved) > 1e-2, moved
+    assert max(moved) > 5e-3, moved
 
 
 @torch.no_grad()
@@ -135,7 +135,7 @@ def test_text_is_written_as_the_model_writes_it(stock) -> None:
 
 
 def test_tokens_are_those_of_the_stock_processor(stock) -> None:
-    if stock.kind == "qwen2_5_vl":
+    if stock.kind.startswith("qwen"):
         pytest.skip("its processor needs torchvision, for its video part")
     picture, tokenizer = pictures()[0], stock.vlm.language.tokenizer
     processor = AutoProcessor.from_pretrained(stock.folder, backend="pil")
@@ -165,8 +165,5 @@ def test_plain_decoding_of_such_a_model_is_refused(stock) -> None:
 
 
 def test_what_cannot_be_right_is_refused() -> None:
-    deep = SimpleNamespace(deepstack_visual_indexes=[1])
-    config: Any = SimpleNamespace(model_type="qwen3_vl", vision_config=deep)
-    config.get_text_config = lambda: config
-    with pytest.raises(ConfigError, match="DeepStack"):
-        find_names(config)
+    with pytest.raises(ConfigError, match="cannot be taken apart"):
+        find_names(SimpleNamespace(model_type="qwen2_audio"))

@@ -18,6 +18,8 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     SiglipImageProcessorPil,
 )
 
@@ -51,7 +53,7 @@ def grown_tokenizer(folder: Path, *tokens: str, **named: str) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def save_wide(model: torch.nn.Module, folder: Path) -> None:
+def save_wide(model: Any, folder: Path) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(7)
         for parameter in model.parameters():  # far from zero, so that a mix-up shows
@@ -60,7 +62,7 @@ def save_wide(model: torch.nn.Module, folder: Path) -> None:
 
 
 def save_paligemma(folder: Path, *, text: str = "gemma", **settings: Any) -> Path:
-    images = SiglipImageProcessorPil(size=SIZE)
+    images: Any = SiglipImageProcessorPil(size=SIZE)
     images.image_seq_length = 16
     tokenizer = grown_tokenizer(folder, "<image>")
     processor = PaliGemmaProcessor(images, tokenizer)
@@ -121,6 +123,32 @@ def save_qwen(folder: Path) -> Path:
     return folder
 
 
+def save_qwen3(folder: Path) -> Path:
+    """Two of its vision layers are handed on to the language model (DeepStack)."""
+    tokenizer = grown_tokenizer(folder, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+    tokenizer.save_pretrained(folder)
+    pixels = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    Qwen2VLImageProcessorPil(size=pixels, patch_size=8).save_pretrained(folder)
+    vision = {"depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4}
+    vision |= {"patch_size": 8, "out_hidden_size": 32, "num_position_embeddings": 16}
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}
+    rope |= {"mrope_interleaved": True}
+    config = Qwen3VLConfig(
+        vision_config=vision | {"deepstack_visual_indexes": [0, 1]},
+        text_config={
+            **TEXT,
+            "num_hidden_layers": 3,
+            "vocab_size": len(tokenizer),
+            "rope_parameters": rope,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
+        tie_word_embeddings=False,
+    )
+    save_wide(Qwen3VLForConditionalGeneration(config), folder)
+    return folder
+
+
 def save_paligemma_2(folder: Path) -> Path:
     """PaliGemma 2: its Gemma 2 slides, and caps scores and logits."""
     caps = {"attn_logit_softcapping": 0.5, "final_logit_softcapping": 20.0}
@@ -132,4 +160,5 @@ SAVE = {
     "paligemma_2": save_paligemma_2,
     "gemma3": save_gemma3,
     "qwen2_5_vl": save_qwen,
+    "qwen3_vl": save_qwen3,
 }

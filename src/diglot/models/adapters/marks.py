@@ -20,7 +20,7 @@ def write_image(kind: str, tokenizer: Any) -> ImageText:
     """How chat templates and processors of the model type `kind` write an image."""
     if kind == "gemma3":
         return ImageText(written=tokenizer.boi_token, before="\n\n", after="\n\n")
-    if kind == "qwen2_5_vl":
+    if kind in ("qwen2_5_vl", "qwen3_vl"):
         return ImageText(written="<|vision_start|><|image_pad|><|vision_end|>")
     if kind == "internvl":
         return ImageText(written=tokenizer.context_image_token)
@@ -86,5 +86,6 @@ READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
     "lfm2_vl": _lfm2_vl,
     "gemma3": _gemma3_marks,
     "qwen2_5_vl": _qwen_vl,
+    "qwen3_vl": _qwen_vl,
     "paligemma": _paligemma_marks,
 }

@@ -24,6 +24,9 @@ class StockNames:
     their mean."""
     reads_last: bool = False
     """Reads the normed last state, else `hidden_states[vision_feature_layer]`."""
+    deep: str | None = None
+    """The list of projectors of its tower's middle features, which the language model adds to the
+    visual tokens behind its first layers (DeepStack)."""
     rule: VisualRule = VisualRule()  # noqa: RUF009  frozen
     caps_logits: bool = False
     """Does to its logits what the language model's own class does; the others do nothing."""
@@ -57,19 +60,20 @@ KNOWN = {
         reads_last=True,
         rule=VisualRule(grid_positions=True),
     ),
+    "qwen3_vl": StockNames(
+        tower="visual",
+        projector="visual.merger",
+        deep="visual.deepstack_merger_list",
+        factor="spatial_merge_size",
+        reads_last=True,
+        rule=VisualRule(grid_positions=True),
+    ),
 }
 
 
 def find_names(config: Any) -> StockNames:
     """The names of a checkpoint's class. Raises ConfigError for one that cannot be taken apart."""
-    kind, vision = config.model_type, getattr(config, "vision_config", None)
-    if getattr(vision, "deepstack_visual_indexes", None):
-        raise ConfigError(
-            f"a {kind!r} checkpoint adds its tower's middle features to the first layers of the "
-            "language model (DeepStack), beside the visual tokens that are read here",
-            expected="one of " + ", ".join(KNOWN),
-            where=WHERE,
-        )
+    kind = config.model_type
     if kind not in KNOWN:
         raise ConfigError(
             f"a {kind!r} checkpoint cannot be taken apart",

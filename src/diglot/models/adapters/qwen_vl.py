@@ -1,7 +1,13 @@
-"""Qwen2.5-VL taken apart: its ViT without the merger, which is the projector."""
+"""Qwen2.5-VL and Qwen3-VL taken apart: their ViTs without the mergers, which are the projector.
+
+Qwen3-VL hands features of middle layers on too, each through a merger of its own, and its language
+model adds them to the visual tokens behind its first layers (DeepStack, Meng et al. 2024, arXiv
+2406.04334). Here they lie behind the last layer's in the channels, all the way into the LLM.
+"""
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from diglot.models.adapters.images import StockImages
@@ -18,6 +24,31 @@ class StockQwen25ViT(Qwen25ViT):
         self.layer = "last"
 
 
-def qwen_encoder(path: str, revision: str | None, tower: Any, images: StockImages) -> Qwen25ViT:
+class StockQwen3ViT(StockQwen25ViT):
+    """The same of Qwen3-VL: features of its last layer, then of each that DeepStack takes."""
+
+    def __init__(self, config: Config, tower: Any, images: StockImages) -> None:
+        super().__init__(config, tower, images)
+        deep = len(tower.deepstack_merger_list)
+        tower.deepstack_merger_list = nn.ModuleList([nn.Identity() for _ in range(deep)])
+        self.levels = 1 + deep
+        self.width = self.levels * tower.config.hidden_size
+
+    def _run(self, pixels_V3HW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...], Any]:
+        flat, shape = self.cut_patches(pixels_V3HW)
+        views, rows, columns, merge = shape
+        grid = torch.tensor([[1, rows, columns]] * views, device=pixels_V3HW.device)
+        out = self.tower(flat, grid_thw=grid)
+        features = torch.cat([out.last_hidden_state, *out.deepstack_features], dim=-1)
+        return features.reshape(-1, merge * merge, self.width), shape, out
+
+    def _check_order(self) -> None:
+        """It has no windows: its patches come as they go in, block by block."""
+
+
+def qwen_encoder(
+    kind: str, path: str, revision: str | None, tower: Any, images: StockImages
+) -> Qwen25ViT:
     """The encoder of a stock model. Raises ConfigError for an order of patches not known here."""
-    return StockQwen25ViT(Config(path=path, revision=revision), tower, images)
+    encoder = StockQwen3ViT if kind == "qwen3_vl" else StockQwen25ViT
+    return encoder(Config(path=path, revision=revision), tower, images)

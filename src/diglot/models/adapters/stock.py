@@ -4,6 +4,7 @@ The parts are the stock model's own modules, so what is not trained goes out aga
 """
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
     Qwen2ForCausalLM,
+    Qwen3ForCausalLM,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -49,7 +51,10 @@ TOWERS: dict[str, type[Tower]] = {
     "siglip2_vision_model": Siglip2,
 }
 # Decoders without a causal LM of their own: the shell whose decoder and head take their places.
-SHELLS: dict[str, Any] = {"qwen2_5_vl_text": Qwen2ForCausalLM}
+SHELLS: dict[str, Any] = {
+    "qwen2_5_vl_text": Qwen2ForCausalLM,
+    "qwen3_vl_text": Qwen3ForCausalLM,
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class StockParts:
 class StockProjector(nn.Module):
     """A stock projector, which gets each block of f x f features by itself.
 
-    `extra` are the stock model's weights beside its three parts, such as `image_newline`.
+    `extra` are the stock model's weights beside its three parts, such as `image_newline`; `deep`
+    are projectors of further features, which lie behind the first in the channels, as their tokens
+    do behind the first ones.
     """
 
     def __init__(
@@ -75,8 +82,10 @@ class StockProjector(nn.Module):
         factor: int,
         extra: dict[str, nn.Parameter],
         takes: Takes = "blocks",
+        deep: Iterable[nn.Module] = (),
     ) -> None:
         super().__init__()
+        self.deep = nn.ModuleList(deep)
         self.stock, self.merging, self.takes = stock, Unshuffle(factor), takes
         self.extra = nn.ParameterDict(extra)
 
@@ -87,22 +96,29 @@ class StockProjector(nn.Module):
         return None if newline is None else newline[None]
 
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
+        levels = features_VhwE.chunk(1 + len(self.deep), dim=-1)
+        tokens = [
+            self._map_view(stock, level_VhwE)
+            for stock, level_VhwE in zip((self.stock, *self.deep), levels, strict=True)
+        ]
+        return torch.cat(tokens, dim=-1)
+
+    def _map_view(self, stock: nn.Module, features_VhwE: torch.Tensor) -> torch.Tensor:
         merged_VrcE = unshuffle_cells(features_VhwE, self.merging.factor)
-        tokens_ND = self._map_blocks(merged_VrcE.flatten(0, 2))
+        tokens_ND = self._map_blocks(stock, merged_VrcE.flatten(0, 2))
         return tokens_ND.unflatten(0, merged_VrcE.shape[:3])
 
-    def _map_blocks(self, merged_NE: torch.Tensor) -> torch.Tensor:
+    def _map_blocks(self, stock: Any, merged_NE: torch.Tensor) -> torch.Tensor:
         factor = self.merging.factor
         if self.takes == "merged" or (factor == 1 and self.takes == "blocks"):
-            return self.stock(merged_NE)
+            return stock(merged_NE)
         width = merged_NE.shape[1] // factor**2
         shape = (factor, factor) if self.takes == "grids" else (factor**2,)
         blocks = merged_NE.reshape(len(merged_NE), *shape, width)
         if self.takes == "mean":  # Gemma 3 pools a whole view of one size
-            projector: Any = self.stock
-            pooled_NE = projector.mm_soft_emb_norm(blocks.mean(1))
-            return pooled_NE @ projector.mm_input_projection_weight
-        return self.stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
+            pooled_NE = stock.mm_soft_emb_norm(blocks.mean(1))
+            return pooled_NE @ stock.mm_input_projection_weight
+        return stock(blocks).reshape(len(merged_NE), -1)  # one token of each block
 
 
 def stock_state(
@@ -116,6 +132,7 @@ def stock_state(
         f"model.{names.text}.": model.base_model.state_dict(),
         "lm_head.": language.head_matrix.state_dict(),
         "model.": projector.extra.state_dict(),
+        f"model.{names.deep}.": projector.deep.state_dict(),
     }
     return {at + name: value for at, part in parts.items() for name, value in part.items()}
 
@@ -160,15 +177,11 @@ def open_stock(
     preprocess = preprocess or stock_preprocess(config, images, path, revision, tokenizer)
     _check_joining(config, preprocess)
     inner = model.model
-    tower, projector = (inner.get_submodule(at) for at in (names.tower, names.projector))
+    projector = _wrap_projector(config, inner, names)  # before the tower is cut off from it
+    tower = inner.get_submodule(names.tower)
     return StockParts(
         encoder=_wrap_encoder(path, revision, config, tower, names, images),
-        projector=StockProjector(
-            projector,
-            merge_factor(config, names),
-            dict(inner.named_parameters(recurse=False)),
-            names.takes,
-        ),
+        projector=projector,
         language=_wrap_language(model, getattr(inner, names.text), tokenizer, names),
         preprocess=preprocess,
         rule=names.rule,
@@ -199,11 +212,22 @@ def _check_joining(config: Any, preprocess: Preprocess) -> None:
         )
 
 
+def _wrap_projector(config: Any, inner: nn.Module, names: StockNames) -> StockProjector:
+    deep: Any = inner.get_submodule(names.deep) if names.deep else ()
+    return StockProjector(
+        inner.get_submodule(names.projector),
+        merge_factor(config, names),
+        dict(inner.named_parameters(recurse=False)),
+        names.takes,
+        deep,
+    )
+
+
 def _wrap_encoder(
     path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
 ) -> Tower | Qwen25ViT:
-    if config.model_type == "qwen2_5_vl":
-        return qwen_encoder(path, revision, tower, images)
+    if config.model_type in ("qwen2_5_vl", "qwen3_vl"):
+        return qwen_encoder(config.model_type, path, revision, tower, images)
     layer = "last" if names.reads_last else config.vision_feature_layer
     if config.model_type == "internvl" and layer == -1:
         layer = "last"  # its -1 is the state behind the norm
@@ -233,17 +257,22 @@ def _wrap_language(model: Any, decoder: nn.Module, tokenizer: Any, names: StockN
     """Decoder and head as a causal LM: the stock modules themselves, nothing copied."""
     text: Any = decoder.config
     config = text if names.caps_logits else _with_plain_head(text)
-    shell = SHELLS.get(text.model_type)
     with torch.device("meta"):
-        causal = (
-            shell(config)
-            if shell
-            else AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-        )
+        causal = _make_shell(config)
     setattr(causal, causal.base_model_prefix, decoder)
     causal.set_output_embeddings(model.lm_head)
     causal.generation_config = model.generation_config
     return Language(causal.eval(), tokenizer)
+
+
+def _make_shell(config: Any) -> Any:
+    """A causal LM with this config, whose decoder and head are put in."""
+    shell = SHELLS.get(config.model_type)
+    if shell is None:
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    causal = shell(shell.config_class(num_hidden_layers=1))
+    causal.config = config
+    return causal
 
 
 def _with_plain_head(config: Any) -> Any:
