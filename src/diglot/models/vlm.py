@@ -143,7 +143,7 @@ class VLM(nn.Module):
         visual = self.visual_tokens(batch)
         words = self.language.input_embeddings.weight if "words" in reads else None
         if not reads & LLM_READS:
-            return ForwardOutput(visual[:, : self.language.width], words_VD=words)
+            return ForwardOutput(self._take_tokens(visual), words_VD=words)
         unnormed: list[torch.Tensor] = []
         with self._watching_norm(unnormed) if "unnormed" in reads else contextlib.nullcontext():
             out = self.decode(batch.packed, visual, every_layer="hidden" in reads)
@@ -152,13 +152,17 @@ class VLM(nn.Module):
             packed, flat = batch.packed, out.last_hidden_state.flatten(0, 1)
             log_prob = target_log_probs(flat, packed.query_S, packed.target_S, self.language.head)
         return ForwardOutput(
-            visual[:, : self.language.width],
+            self._take_tokens(visual),
             log_prob,
             out.hidden_states if "hidden" in reads else None,
             last_BTD=out.last_hidden_state if "last" in reads else None,
             unnormed_BTD=self._join_unnormed(batch.packed, unnormed),
             words_VD=words,
         )
+
+    def _take_tokens(self, visual_ND: torch.Tensor) -> torch.Tensor:
+        """The visual tokens themselves, without further levels."""
+        return visual_ND if self.levels == 1 else visual_ND[:, : self.language.width]
 
     def _join_unnormed(self, packed: Packed, kept: list[torch.Tensor]) -> torch.Tensor | None:
         if self.attention != "separate" or not kept:
