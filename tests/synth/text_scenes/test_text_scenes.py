@@ -127,7 +127,7 @@ def test_a_wrong_split_or_option_is_refused(tmp_path: Path, capsys) -> None:
     with pytest.raises(ConfigError, match="texts is out of range"):
         TextScenesConfig(texts=(5, 3))
     assert run_diglot("scenes", tmp_path / "o", "--kind", "words", "--instruct") == 2
-    assert "--kind objects alone" in capsys.readouterr().err
+    assert "--instruct is not read beside --kind words or charts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", KINDS)
