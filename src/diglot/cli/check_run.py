@@ -3,14 +3,12 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from transformers import AutoTokenizer
 
 from diglot.cli.progress import show_progress
-from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.data.check import DatasetCheck, check_dataset
@@ -22,7 +20,7 @@ from diglot.data.rejected import Rejected
 from diglot.files import replace_file, write_json
 from diglot.models.pretrained import read_pretrained
 from diglot.models.vlm import build_vlm
-from diglot.train.config import resolve_stage, stage_config
+from diglot.train.config import resolve_stage, stage_of_recipes
 
 DUPLICATE = "near duplicate of another image"
 _LEVEL_TEXT = {"record": "unusable", "region": "part unusable", "note": "note"}
@@ -127,8 +125,7 @@ def _model_limits(
 
 
 def _recipe_limits(recipe: str) -> ModelLimits:
-    fields: dict[str, Any] = {"data": "-", "out": "-", **read_recipe(recipe, option="--recipe")}
-    vlm = build_vlm(resolve_stage(stage_config(fields)).model)
+    vlm = build_vlm(resolve_stage(stage_of_recipes([recipe], option="--recipe")).model)
     grid = Grid(preprocess=vlm.preprocess, patch_px=vlm.encoder.patch_px, unshuffle=vlm.unshuffle)
     language = vlm.language
     return ModelLimits(grid=grid, max_tokens=language.max_length, tokenizer=language.tokenizer)

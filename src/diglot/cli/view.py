@@ -1,22 +1,32 @@
 """`diglot view`: samples of a dataset or of image records, or the report of a run, as a page."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from diglot.cli.unread import Unread
 from diglot.config.paths import OutPage
 from diglot.config.ranges import PositiveInt, Seed
+from diglot.core.run_files import REPORT
+
+
+def _holds_pairs(values: Mapping[str, Any]) -> bool:
+    from diglot.cli.view_pairs import holds_pairs  # slow to load: not for --help
+
+    return holds_pairs(values["source"])
+
 
 _OF_DATASETS = ("split", "only", "phrase", "labels", "tokens", "scan")
 UNREAD = (
     Unread(
         options=("count", "seed", *_OF_DATASETS),
         beside="a run's report",
-        holds=lambda values: (values["source"] / "report.json").is_file(),
+        holds=lambda values: (values["source"] / REPORT).is_file(),
     ),
     Unread(
         options=_OF_DATASETS,
         beside="a folder of pairs",
-        holds=lambda values: (values["source"] / "pairs.jsonl").is_file(),
+        holds=_holds_pairs,
     ),
     Unread(
         options=("count", "seed", "phrase"),

@@ -13,6 +13,7 @@ from diglot.cli.view_pairs import holds_pairs, pairs_page
 from diglot.cli.view_tokens import token_documents
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
+from diglot.core.run_files import REPORT
 from diglot.core.types import Sample
 from diglot.data.browse import draw_samples, open_samples
 from diglot.data.images import decode_image
@@ -26,7 +27,7 @@ from diglot.report.page import write_report
 from diglot.report.samples import record_json
 from diglot.report.token_page import write_token_page
 
-_REPORT, _REJECTED, _FUNNEL = "report.json", "rejected.jsonl", "funnel.json"
+_REJECTED, _FUNNEL = "rejected.jsonl", "funnel.json"
 
 _REASONS, _UNUSABLE = 20, 200
 
@@ -45,8 +46,8 @@ def run_view(
     scan: int,
 ) -> None:
     """Make one HTML page, which needs no network, of a dataset or of a finished run."""
-    if (source / _REPORT).is_file():
-        print(write_report(_read_json(source / _REPORT), out or source / "report.html"))
+    if (source / REPORT).is_file():
+        print(write_report(_read_json(source / REPORT), out or source / "report.html"))
         return
     if holds_pairs(source):
         titles = {"title": source.resolve().name, "created": _current_time()}

@@ -4,4 +4,5 @@ SETTINGS = "config.json"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"  # one line a step
 KEPT = "kept"  # the models of keep_every
+REPORT = "report.json"  # what its page is made of
 FINISHED = "finished.json"  # it is there once the run has ended

@@ -42,6 +42,17 @@ def mlp_misfits(
     return reasons
 
 
+def plain_mlp_misfits(design: Design) -> list[str]:
+    """Why it is no Linear-activation-Linear as wide as the language model, and nothing before."""
+    return mlp_misfits(
+        design,
+        unshuffle=False,
+        input_norm=False,
+        activations=("gelu", "quick_gelu", "silu"),
+        free_width=False,
+    )
+
+
 def linear_misfits(design: Design, *, bias: bool) -> list[str]:
     """Why a single matrix does not fit."""
     settings = design.projector

@@ -24,7 +24,7 @@ from diglot.models.export.container import (
 )
 from diglot.models.export.design import Design
 from diglot.models.export.images import one_view_processor
-from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
+from diglot.models.export.mlp_projector import linear_pair, plain_mlp_misfits
 from diglot.models.vlm import VLM
 
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -54,13 +54,7 @@ class FastVlm(Container):
         return [
             *(others or inner),
             *mode_misfits(design, ("squash", "center_crop")),
-            *mlp_misfits(
-                design,
-                unshuffle=False,
-                input_norm=False,
-                activations=("gelu", "quick_gelu", "silu"),
-                free_width=False,
-            ),
+            *plain_mlp_misfits(design),
             *language_misfits(design),
         ]
 

@@ -19,7 +19,7 @@ from diglot.models.export.container import (
 )
 from diglot.models.export.design import Design
 from diglot.models.export.images import one_view_processor
-from diglot.models.export.mlp_projector import linear_pair, mlp_misfits
+from diglot.models.export.mlp_projector import linear_pair, plain_mlp_misfits
 from diglot.models.vlm import VLM
 
 MODES = ("squash", "center_crop", "pad")
@@ -55,13 +55,7 @@ def llava_misfits(design: Design, modes: tuple[str, ...]) -> list[str]:
         *layer_misfits(design, reads_last=False),
         *mode_misfits(design, modes),
         *size_misfits(design),
-        *mlp_misfits(
-            design,
-            unshuffle=False,
-            input_norm=False,
-            activations=("gelu", "quick_gelu", "silu"),
-            free_width=False,
-        ),
+        *plain_mlp_misfits(design),
         *language_misfits(design),
     ]
 
