@@ -1,6 +1,8 @@
 """Files that are whole or not there, locks, digests, and results that are reused."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -120,6 +122,22 @@ def test_a_cell_runs_nothing_and_reads_back(text):
 def test_missing_folders_are_made(tmp_path):
     replace_text(tmp_path / "a" / "b" / "c.txt", "x")
     assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
+
+
+def test_what_a_killed_writer_left_goes_and_a_live_ones_stays(tmp_path):
+    path, other = tmp_path / "a-1.txt", subprocess.Popen(["sleep", "60"])
+    with files.replace_file(path) as mine:
+        live = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{other.pid}-"))
+        elsewhere = mine.with_name(".a-1.txt.ffffff-7-abc.tmp")  # of another machine
+        live.write_text("live")
+        elsewhere.write_text("elsewhere")
+    script = "import sys, pathlib, diglot.files as f; f.replace_text(pathlib.Path(sys.argv[1]), '')"
+    subprocess.run([sys.executable, "-c", script, path], check=True)
+    assert live.exists()
+    other.kill()
+    other.wait()
+    subprocess.run([sys.executable, "-c", script, path], check=True)
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, elsewhere.name}
 
 
 def test_lines_are_appended_and_a_torn_one_is_cut_off(tmp_path):

@@ -6,11 +6,13 @@ flushed to the disk, and only then takes the target's name.
 
 import contextlib
 import difflib
+import functools
 import glob
 import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -24,6 +26,7 @@ from diglot.core.errors import ConfigError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_LOOKED_AT = set[tuple[int, str]]()  # processes and folders, of `remove_dead_files`
 _FORMULA = tuple("=+-@\t\r")  # how a cell begins that spreadsheets take for a formula
 
 
@@ -84,10 +87,12 @@ def replace_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which takes its place if the block ends well.
 
     Missing folders are made. File and folder are flushed to the disk, so that a power cut leaves
-    the old file or the new one.
+    the old file or the new one. What killed writers left in the folder goes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    remove_dead_files(path.parent)
+    prefix = f".{path.name}.{_digest_host()}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -99,6 +104,41 @@ def replace_file(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_dead_files(folder: Path) -> None:
+    """Clear the temporary files of `replace_file` whose writers, on this machine, are dead.
+
+    A process looks at each folder once: what is left there after that is of a writer beside it.
+    """
+    place = (os.getpid(), os.fspath(folder.absolute()))
+    if place in _LOOKED_AT:
+        return
+    _LOOKED_AT.add(place)
+    mark = f".{_digest_host()}-"
+    for path in folder.glob(f".*{mark}*-*.tmp"):
+        pid = path.name.rpartition(mark)[2].partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+@functools.cache
+def _digest_host() -> str:
+    """Stands for this machine in names of temporary files: a process's number is its alone."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs, whoever's it is; where that is not known, yes."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def append_lines(path: Path, lines: Iterable[str]) -> None:

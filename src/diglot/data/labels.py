@@ -138,14 +138,14 @@ class LabelWriter:
             raise _refuse_folder("labels made in another way, or of other words", self.folder)
         if entry and entry["fingerprint"] != fingerprint:
             raise _refuse_folder("labels of another dataset", self.folder)
-        if _sha256_of(self.folder / WORDS) != words:
-            with replace_file(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
-                file.writelines(map(_word_line, self._words))
         self._about["words_sha256"] = words
         footers = self._shards.resume((entry or {}).get("files"))
         _check_sizes(self.folder, [footer.num_rows for footer in footers], self.dataset)
         if not (entry and entry["complete"]):
             self._note_entry(complete=False)
+        if _sha256_of(self.folder / WORDS) != words:  # after the manifest, by which it is ours
+            with replace_file(self.folder / WORDS) as temporary, open(temporary, "wb") as file:
+                file.writelines(map(_word_line, self._words))
 
     def _note_entry(self, *, complete: bool) -> None:
         with lock_file(self.folder / ".labels.lock", wait=True):

@@ -2,9 +2,7 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from diglot.core.errors import ConfigError
+from diglot.files import replace_text
 from diglot.report.axes import format_value
 from diglot.report.interval_chart import interval_text
 from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colours
@@ -56,18 +55,12 @@ def _make_environment() -> Environment:
 
 def write_page(html: str, out: Path) -> Path:
     """Write `html` to `out`, making its folder. Raises ConfigError where it cannot be written."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(html, encoding="utf-8")
-        os.replace(part, out)
+        replace_text(out, html)
     except OSError as error:
         raise ConfigError(
             f"the page cannot be written: {error.strerror or error}",
             where=str(out),
             fix="Name a file, in a folder you may write to, on a disk with room.",
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return out

@@ -59,7 +59,7 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     if before is not None and (folder / METRICS).exists():
         _check_same(_complete_settings(before, folder), settings, folder)
         _warn_of_version(folder)
-    elif before != settings:
+    elif before != settings or not (folder / ENVIRONMENT).exists():  # killed between the two
         (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
