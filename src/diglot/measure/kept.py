@@ -1,5 +1,6 @@
 """Measures that are made already: found again by what they were made of, never by a name."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -41,7 +42,9 @@ def _weight_files(model: Path) -> Iterator[Path]:
     """The checkpoint's files, then those of every local folder that its configuration names."""
     folders = [model]
     for config in sorted(model.glob("*.json")):
-        folders += sorted({Path(p) for p in _folder_paths(json.loads(config.read_text("utf-8")))})
+        with contextlib.suppress(ValueError):  # a damaged one is found where the model is loaded
+            named = _folder_paths(json.loads(config.read_text("utf-8")))
+            folders += sorted({Path(path) for path in named})
     for folder in folders:
         yield from sorted(path for path in folder.iterdir() if path.is_file())
 

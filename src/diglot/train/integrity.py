@@ -12,6 +12,7 @@ from typing import Any
 
 from diglot.core.errors import ConfigError
 from diglot.core.run_files import ENVIRONMENT, FINISHED, KEPT, METRICS, SETTINGS
+from diglot.core.seals import is_changed, seal_record
 from diglot.files import file_sha256, read_kept, write_json, write_kept
 
 NOTED = f"{KEPT}/.digests.json"
@@ -70,7 +71,7 @@ def mark_finished(folder: Path) -> None:
     """Record that a run is finished: what its checkpoint and its record are."""
     model = sorted(p.relative_to(folder).as_posix() for p in (folder / "model").rglob("*"))
     files = find_digests(folder, [*model, *RECORD]) | _read_noted(folder)
-    write_json(folder / FINISHED, {"files": files})
+    write_json(folder / FINISHED, seal_record({"files": files}))
 
 
 def is_finished(folder: Path) -> bool:
@@ -82,15 +83,28 @@ def is_finished(folder: Path) -> bool:
     recorded = _read_finished(folder)
     if recorded is None or not (folder / "model").is_dir():
         return False
-    kept = {name for name in recorded if name.startswith(f"{KEPT}/")}
-    record = {name: recorded[name] for name in recorded if name in kept.union(RECORD)}
-    check_digests(folder, record, fix="Put a copy back, or delete the run's folder to start over.")
-    model = {name: entry for name, entry in recorded.items() if name not in record}
+    check_record(folder)
+    model = {name: entry for name, entry in recorded.items() if name.startswith("model/")}
     return all(_begins_as(folder / name, entry) for name, entry in model.items())
+
+
+def check_record(folder: Path) -> None:
+    """Raises ConfigError naming a file of a finished run's record, or of a model that it kept on
+    its way, that was changed since.
+    """
+    recorded = _read_finished(folder) or {}
+    record = {name: entry for name, entry in recorded.items() if not name.startswith("model/")}
+    check_digests(folder, record, fix="Put a copy back, or delete the run's folder to start over.")
+
+
+def has_damaged_mark(folder: Path) -> bool:
+    """Whether a run's mark of its end is there and says nothing any more."""
+    return (folder / FINISHED).exists() and _read_finished(folder) is None
 
 
 def _read_finished(folder: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads((folder / FINISHED).read_bytes())["files"])
+        mark = json.loads((folder / FINISHED).read_bytes())
+        return None if is_changed(mark) else dict(mark["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

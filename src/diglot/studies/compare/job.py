@@ -15,6 +15,7 @@ from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.chain import join_measures, score_run
 from diglot.studies.compare.jobs import FAILED, Job
 from diglot.train.config import StageConfig
+from diglot.train.integrity import is_finished
 from diglot.train.loop import train
 
 
@@ -29,11 +30,11 @@ def run_job(job: Job, report: Report) -> Measures:
     ):  # of a study that was killed, a job may live on
         with suppress(FileNotFoundError):
             (job.folder / FAILED).unlink()
-        if not (job.folder / "model").exists():
+        if not job.pretrain or not is_finished(job.folder):  # or its model is damaged
             _train_first(job, report)
         before, after, scores = _measure_stage(job, job.stage, report), None, None
         if job.second:
-            if not (Path(job.second.out) / "model").exists():
+            if not is_finished(Path(job.second.out)):
                 _train_stage(job.second, report)
             after = _measure_stage(job, job.second, report)
         if job.questions:

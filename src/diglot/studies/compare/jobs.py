@@ -18,6 +18,7 @@ from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.rows import StudyRow
 from diglot.train.config import StageConfig
 from diglot.train.datasets import RunDataset
+from diglot.train.integrity import check_record, has_damaged_mark
 from diglot.train.run_folder import open_run
 from diglot.train.trackers import read_metrics
 
@@ -58,6 +59,8 @@ class Job:
     def measures(self) -> Measures | None:
         """What was measured, by key (`Measure.to_json`); None where it is not done."""
         out = Path(self.last.out)
+        if has_damaged_mark(self.folder) or has_damaged_mark(out):
+            return None
         before = kept_measures(self.folder, self.fingerprints, self.measure)
         after = kept_measures(out, self.fingerprints, self.measure) if self.second else None
         scores = kept_scores(out, self.questions) if self.questions else None
@@ -119,6 +122,8 @@ def check_begun(jobs: Sequence[Job], dataset: Dataset) -> None:
     """Raises ConfigError where a job's folder holds a run with other settings or other data."""
     for job in jobs:
         _check_stage(job.stage, dataset)
+        if job.second:
+            check_record(Path(job.second.out))
         if job.second and read_metrics(Path(job.second.out) / METRICS):
             source = job.second.sources[0]
             _check_stage(job.second, open_dataset(Path(source.path), str(source.split)))
@@ -132,6 +137,7 @@ def check_begun(jobs: Sequence[Job], dataset: Dataset) -> None:
 
 
 def _check_stage(stage: StageConfig, dataset: Dataset) -> None:
+    check_record(Path(stage.out))
     if read_metrics(Path(stage.out) / METRICS):
         labels = stage.labels and open_labels(Path(stage.labels), dataset)
         open_run(stage, fingerprint=RunDataset(dataset, labels or None).fingerprint)
