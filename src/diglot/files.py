@@ -26,7 +26,7 @@ from diglot.core.errors import ConfigError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_LOOKED_AT = set[tuple[int, str]]()  # processes and folders, of `remove_dead_files`
+_CLEARED = set[tuple[int, str]]()  # processes and folders, of `remove_dead_files`
 _FORMULA = tuple("=+-@\t\r")  # how a cell begins that spreadsheets take for a formula
 
 
@@ -112,9 +112,9 @@ def remove_dead_files(folder: Path) -> None:
     A process looks at each folder once: what is left there after that is of a writer beside it.
     """
     place = (os.getpid(), os.fspath(folder.absolute()))
-    if place in _LOOKED_AT:
+    if place in _CLEARED:
         return
-    _LOOKED_AT.add(place)
+    _CLEARED.add(place)
     mark = f".{_digest_host()}-"
     for path in folder.glob(f".*{mark}*-*.tmp"):
         pid = path.name.rpartition(mark)[2].partition("-")[0]
