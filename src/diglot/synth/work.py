@@ -12,12 +12,14 @@ from typing import Any, Protocol
 @dataclass(frozen=True)
 class SliceJob:
     """Some items of the list. `careful`: one image at a time, each announced before it is begun,
-    since workers died of this slice; `deadly`: the indices of the items that they died of.
+    since workers died of this slice; `suspects`, `deadly`: the indices of the items that they died
+    of once, and twice.
     """
 
     number: int
     items: tuple[Any, ...]
     careful: bool = False
+    suspects: frozenset[int] = frozenset()
     deadly: frozenset[int] = frozenset()
     tries: int = 0
 

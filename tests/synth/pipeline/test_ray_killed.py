@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,16 @@ from tests.synth.pipeline.test_run import run
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
+KILLS = 20
+Kill = Callable[[subprocess.Popen, Path, random.Random], None]
+
 RUN = """
 import sys
 from pathlib import Path
 from tests.synth.pipeline import toy_annotators as toy
 from tests.synth.pipeline.test_run import run
 steps = dict(toy.QUICK_STEPS)
-steps["boxes"] = {"annotator": {"name": toy.NAME, "seconds": 0.1, "pids": sys.argv[3]}}
+steps["boxes"] = {"annotator": {"name": toy.NAME, "seconds": 0.3, "pids": sys.argv[3]}}
 run(Path(sys.argv[1]), Path(sys.argv[2]), steps=steps, engine="ray", workers=2)
 """
 
@@ -38,13 +42,13 @@ def read_pids(pids: Path) -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in lines]
 
 
-def wait_for_worker(process: subprocess.Popen, pids: Path, known: int) -> list[int] | None:
-    """A worker that was built since, and its actor; None where the run ended before."""
+def wait_for_worker(process: subprocess.Popen, pids: Path, known: int) -> bool:
+    """Whether a worker was built beyond those known; not where the run ended before."""
     while process.poll() is None:
-        if len(found := read_pids(pids)) > known:
-            return found[-1]
+        if len(read_pids(pids)) > known:
+            return True
         time.sleep(0.05)
-    return None
+    return False
 
 
 def kill_process(pid: int) -> None:
@@ -52,41 +56,41 @@ def kill_process(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    toy.write_pictures(tmp_path / "pictures", 40)
-    run(tmp_path / "pictures", tmp_path / "whole", steps=toy.QUICK_STEPS)
-    return tmp_path / "pictures"
+def kill_worker_or_actor(run: subprocess.Popen, pids: Path, rng: random.Random) -> None:
+    """One of the two workers built last, or its actor."""
+    kill_process(rng.choice(rng.choice(read_pids(pids)[-2:])))
 
 
-def same_output(tmp_path: Path) -> bool:
-    return toy.digest_output(tmp_path / "whole") == toy.digest_output(tmp_path / "killed")
+def kill_driver(run: subprocess.Popen, pids: Path, rng: random.Random) -> None:
+    """The process that a user would kill; its actors die with it."""
+    kill_process(run.pid)
+    run.wait()
 
 
-def test_workers_and_actors_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None:
-    rng, pids, killed = random.Random(0), tmp_path / "pids", 0
-    process = start_run(pictures, tmp_path / "killed", pids)
-    while killed < 4 and (found := wait_for_worker(process, pids, killed + 1)):
-        time.sleep(rng.uniform(0.0, 1.0))
-        kill_process(found[killed % 2])
-        killed += 1
-    assert process.wait(300) == 0
-    assert killed
-    assert same_output(tmp_path)
+def finish_killed(pictures: Path, out: Path, kill: Kill, rng: random.Random, most: int) -> int:
+    """A run that is killed up to `most` times and begun again until it is done; the kills."""
+    kills, known, pids = 0, 0, out.with_suffix(".pids")
+    process = start_run(pictures, out, pids)
+    while True:
+        if kills < most and wait_for_worker(process, pids, known):
+            time.sleep(rng.uniform(0.0, 2.0))
+            known = len(read_pids(pids))
+            kill(process, pids, rng)
+            kills += 1
+        elif process.wait(600) == 0:
+            return kills
+        if process.poll() not in (None, 0):
+            process = start_run(pictures, out, pids)
 
 
-def test_the_driver_killed_at_random_moments(pictures: Path, tmp_path: Path) -> None:
-    """Its actors die with it; the same call again resumes."""
-    rng, pids, kills = random.Random(1), tmp_path / "pids", 0
-    while kills < 4:
-        known = len(read_pids(pids))
-        process = start_run(pictures, tmp_path / "killed", pids)
-        if wait_for_worker(process, pids, known) is None:
-            break  # it ended before an actor was needed
-        time.sleep(rng.uniform(0.0, 2.0))
-        kill_process(process.pid)
-        process.wait()
-        kills += 1
-    assert start_run(pictures, tmp_path / "killed", pids).wait(300) == 0
-    assert kills
-    assert same_output(tmp_path)
+@pytest.mark.parametrize("kill", [kill_worker_or_actor, kill_driver])
+def test_killed_at_20_random_moments(kill: Kill, tmp_path: Path) -> None:
+    pictures, rng, kills = tmp_path / "pictures", random.Random(0), 0
+    toy.write_pictures(pictures, 40)
+    run(pictures, tmp_path / "whole", steps=toy.QUICK_STEPS)
+    whole = toy.digest_output(tmp_path / "whole")
+    while kills < KILLS:
+        out = tmp_path / f"killed{kills}"
+        kills += finish_killed(pictures, out, kill, rng, KILLS - kills)
+        assert toy.digest_output(out) == whole, kills
+        print(f"{kills} kills", flush=True)

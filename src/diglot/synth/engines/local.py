@@ -3,7 +3,7 @@
 A slice is written while the next one is worked at and the first pictures of a third are decoded, so
 models need not wait for the disk; memory does not grow with the input. A worker that is killed (for
 memory, say) is replaced and its slice begun again; one that dies of the same slice twice takes it
-one image at a time, so that the image it dies of is known and left out.
+one image at a time, so that an image it dies of twice is known and left out.
 """
 
 import gc
@@ -162,7 +162,7 @@ class _Pool:
         """A new process in the seat of one that died, at the same slices."""
         self.stillborn += 1
         first = seat.jobs[0]
-        limit = MAX_STILLBORN + (len(first.items) if first.careful else 0)
+        limit = MAX_STILLBORN + (2 * len(first.items) if first.careful else 0)
         if self.stillborn > limit * self.workers:
             raise ConfigError(
                 "workers are killed before they finish a slice",
@@ -205,10 +205,12 @@ class GuardedWorker:
 
 def _after_death(seat: _Seat) -> SliceJob:
     """The slice as it is to be begun again: first the same, then with care, then less an item."""
-    job = seat.jobs[0]
-    if job.careful and seat.begun is not None:
-        return replace(job, deadly=job.deadly | {seat.begun})
-    return replace(job, careful=job.tries > 0, tries=job.tries + 1)
+    job, item = seat.jobs[0], seat.begun
+    if not job.careful or item is None:
+        return replace(job, careful=job.tries > 0, tries=job.tries + 1)
+    if item in job.suspects:
+        return replace(job, deadly=job.deadly | {item})
+    return replace(job, suspects=job.suspects | {item})
 
 
 def _start_worker(work: Work, number: int) -> _Seat:
