@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     code_switch,
+    convert,
     dataset,
     evaluate,
     lmms,
@@ -30,6 +31,7 @@ from diglot.train.run_folder import describe_environment
 
 SUITES = {
     "code_switch": code_switch.run,
+    "convert": convert.run,
     "dataset": dataset.run,
     "evaluate": evaluate.run,
     "lmms": lmms.run,

@@ -1,8 +1,12 @@
 """The machine's own limits, and how to time against them."""
 
+import contextlib
+import ctypes
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,3 +56,11 @@ def gemm_flops(size: int = 1536) -> float:
     """Floating-point operations a second of a square float32 matrix product."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     return 2 * size**3 / seconds(lambda: a @ b, repeats=7, warmup=2)
+
+
+def resident_mib() -> float:
+    """What the process holds, once the allocator has given back what it keeps for later."""
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20

@@ -3,8 +3,6 @@
 `python -m benchmarks synth` runs all; 100,000 images take some minutes.
 """
 
-import contextlib
-import ctypes
 import io
 import json
 import resource
@@ -22,6 +20,7 @@ from pycocotools import mask as coco
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import resident_mib
 from diglot.core import masks
 from diglot.core.progress import Progress
 from diglot.core.types import Sample
@@ -105,7 +104,7 @@ def watch_memory(*sizes: int) -> None:
             if progress.stage == "images" and progress.done >= size and str(size) not in found:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
                 rate = progress.done / (time.perf_counter() - began_s)
-                memory = {"peak MiB": peak, "resident MiB": _resident_mib()}
+                memory = {"peak MiB": peak, "resident MiB": resident_mib()}
                 found[str(size)] = {**memory, "images/s": rate}
                 print(json.dumps(found), flush=True)
 
@@ -113,14 +112,6 @@ def watch_memory(*sizes: int) -> None:
         config = SynthConfig(steps=steps(0))
         run_synthesis(Generated(max(sizes), 64), Path(folder) / "out", config, report=watch)
     print(json.dumps(found))
-
-
-def _resident_mib() -> float:
-    """What the process holds, once the allocator has given back what it keeps for later."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def measure_quality() -> dict[str, dict[str, float]]:
