@@ -159,6 +159,18 @@ def test_a_finished_run_returns_at_once(world, tmp_path):
     assert (first / "projector.safetensors").stat().st_mtime_ns == stamp
 
 
+def test_a_finished_run_s_state_is_read_only_where_its_model_is_damaged(world, tmp_path):
+    config = tiny_stage(world, tmp_path / "run", max_samples=4)
+    projector = train(config) / "projector.safetensors"
+    saved = next((tmp_path / "run" / "state").glob("*/weights.safetensors"))
+    saved.write_bytes(saved.read_bytes()[:-1])
+    train(config)
+    projector.write_bytes(projector.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="not as the run left it") as error:
+        train(config)
+    assert str(saved) in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "optimizer.safetensors"])
 @pytest.mark.parametrize("how", ["cut", "gone"])
 def test_a_corrupt_state_says_what_to_do(world, tmp_path, undisturbed, name, how):

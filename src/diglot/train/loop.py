@@ -37,7 +37,7 @@ from diglot.train.run_folder import lock_run, open_run
 from diglot.train.run_model import ModelWriter, choose_learning, open_model, with_stock_model
 from diglot.train.samples import PreparedSamples, try_records
 from diglot.train.sharding import blank_views, check_sharding, whole_weights
-from diglot.train.state import load_state, save_state, warn_of_damage
+from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
 from diglot.train.trackers import Tracker, plain_settings
@@ -71,7 +71,6 @@ def train(
             folder = open_run(config, fingerprint=data.fingerprint)
         if is_finished(folder):
             log.info("%s is finished", folder)
-            warn_of_damage(folder / "state")
             return folder / "model"
         run = _Run(config, folder, data, vlm, accelerator, report)
         return run.finish(probe)

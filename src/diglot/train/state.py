@@ -4,7 +4,6 @@ Weights that learn and the optimizer's state as safetensors, the rest as JSON: n
 and learning rate are functions of the step, so the step is all there is to remember of them.
 """
 
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +25,6 @@ from torch.distributed.checkpoint.state_dict import (
 from diglot.core.errors import ConfigError
 from diglot.files import read_kept, replacing_folder, write_kept
 from diglot.train.integrity import check_digests, find_digests
-
-log = logging.getLogger(__name__)
 
 FORMAT = "diglot training state 2"
 START_OVER = "Delete the folder `state`: the run then starts over."
@@ -110,18 +107,6 @@ def load_state(
             where=str(newest),
             fix=START_OVER,
         ) from error
-
-
-def warn_of_damage(folder: Path) -> None:
-    """Say which file of a finished run's state is damaged: nothing of it is needed before longer
-    training, which would refuse.
-    """
-    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
-    try:
-        if newest is not None:
-            check_digests(newest, _read_state(newest)["files"], fix=START_OVER)
-    except ConfigError as error:
-        log.warning("the run is finished, but cannot be made longer: %s", error)
 
 
 def _read_state(newest: Path) -> dict[str, Any]:
