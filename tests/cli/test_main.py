@@ -3,7 +3,9 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 from diglot import __version__
 from diglot.cli import main as cli
@@ -112,7 +114,13 @@ def test_ctrl_c_says_how_to_resume(capsys, verb):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "No space left on device: a/b"), (errno.EACCES, "Permission denied: a/b")],
+    [
+        (errno.ENOSPC, "No space left on device: a/b"),
+        (errno.EACCES, "Permission denied: a/b"),
+        (errno.EFBIG, "File too large: a/b"),
+        (errno.EIO, "Input/output error: a/b"),
+        (errno.EMFILE, "Too many open files: a/b"),
+    ],
 )
 def test_a_disk_that_is_full_or_closed(capsys, verb, number, message):
     import os
@@ -124,6 +132,19 @@ def test_a_disk_that_is_full_or_closed(capsys, verb, number, message):
     verb(fetch)
     assert run_diglot("fetch") == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("allocate", [lambda: np.zeros(2**55), lambda: torch.zeros(2**55)])
+def test_without_memory_it_says_what_to_lower(capsys, verb, allocate):
+    def fetch():
+        """Do."""
+        allocate()
+
+    verb(fetch)
+    assert run_diglot("fetch") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("error: not enough memory (")
+    assert "Lower what is held at once (micro_batch" in complaint
 
 
 def test_our_own_mistakes_are_not_hidden(verb):

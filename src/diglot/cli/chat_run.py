@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
+from diglot.cli.console import open_console
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
 from diglot.files import explain_missing, replace_file, write_json
@@ -47,8 +48,8 @@ def run_chat(
         question_prompt(vlm, question) if question else caption_prompt(vlm, read_frame(checkpoint))
     )
     answer = generate_text(vlm, projected, prompt, max_tokens=max_tokens)
-    console = Console(file=sys.stdout, highlight=False)
-    console.print(answer, markup=False, soft_wrap=True)
+    console = open_console(file=sys.stdout, highlight=False)
+    console.print(answer, soft_wrap=True)
     result: dict[str, object] = {"question": question, "answer": answer}
     if point:
         cosine_P = point_at(vlm, projected, point)
@@ -70,7 +71,6 @@ def _show_point(
     console.print(
         f"{point!r}: nearest token {best} (xyxy px), cosine {cosine_P.max():.2f}; "
         f"mean {cosine_P.mean():.2f}",
-        markup=False,
     )
     return {
         "point": point,

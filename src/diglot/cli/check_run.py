@@ -4,10 +4,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from transformers import AutoTokenizer
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
@@ -138,7 +138,7 @@ def _write_ids(ids: dict[str, str], path: Path) -> None:
 
 
 def _print_result(result: DatasetCheck, fixed: Counter[str] | None, fix: Path | None) -> None:
-    console = Console(highlight=False)
+    console = open_console(highlight=False)
     counts = f"{result.records:,} records, {result.unusable:,} with a fault that training rejects"
     console.print(counts, soft_wrap=True)
     if result.faults:
@@ -147,8 +147,8 @@ def _print_result(result: DatasetCheck, fixed: Counter[str] | None, fix: Path | 
             if result.faults[kind]:
                 number = (f"{result.affected[kind]:,}", f"{result.faults[kind]:,}")
                 table.add_row(kind, _LEVEL_TEXT[LEVELS[kind]], *number, result.examples[kind])
-        console.print(table, markup=False)
+        console.print(table)
     for what, count in sorted((fixed or {}).items()):
-        console.print(f"{count:,} {what}", markup=False, soft_wrap=True)
+        console.print(f"{count:,} {what}", soft_wrap=True)
     if fix:
-        console.print(f"cleaned copy in {fix}", markup=False, soft_wrap=True)
+        console.print(f"cleaned copy in {fix}", soft_wrap=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
+from diglot.cli.console import open_console
 from diglot.cli.options import read_settings
 from diglot.cli.progress import show_progress
 from diglot.config.part_help import add_part_help
@@ -63,7 +63,7 @@ def compare(**settings: Any) -> None:
 
 
 def _show_files(out: Path, results: Mapping[str, Any]) -> None:
-    console = Console(markup=False)
+    console = open_console()
     states = Counter(job["state"] for job in results["jobs"])
     failed = f", {states['failed']} failed" if states["failed"] else ""
     console.print(f"runs      {states['done']} of {states.total()} done{failed}", soft_wrap=True)

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
@@ -90,10 +89,10 @@ def _report_samples(samples: Iterator[Sample], report: Report) -> Iterator[Sampl
 
 
 def _print_counts(done: Conversion, out: Path, rejected: Path) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False)
     counts = done.as_json()
-    console.print(f"{done.kept:,} records in {out}", markup=False)
+    console.print(f"{done.kept:,} records in {out}")
     for reason, count in counts["rejected"].items():
-        console.print(f"{count:,} records rejected, {rejected}: {reason}", markup=False)
+        console.print(f"{count:,} records rejected, {rejected}: {reason}")
     for kind, count in counts["lost"].items():
-        console.print(f"{count:,} left out: {kind}", markup=False)
+        console.print(f"{count:,} left out: {kind}")

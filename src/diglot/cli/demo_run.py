@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures
@@ -32,13 +33,11 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
         measures = running.run()
         stock = write_stock_folder(running)
         results = write_results(running, measures)
-    console = Console()
+    console = open_console()
     console.print(_measures_table(measures))
     console.print(f"took      {sum(running.seconds.values()) / 60:.1f} minutes")
-    console.print(f"figures   {out / 'results.json'}", markup=False, soft_wrap=True)
-    console.print(
-        f"report    {out / 'report.html'}  (open it in a browser)", markup=False, soft_wrap=True
-    )
+    console.print(f"figures   {out / 'results.json'}", soft_wrap=True)
+    console.print(f"report    {out / 'report.html'}  (open it in a browser)", soft_wrap=True)
     _print_stock(console, stock)
     if json:
         replace_text(json, json_text.dumps(results, indent=2) + "\n")
@@ -50,7 +49,7 @@ def _print_stock(console: Console, stock: StockFolder) -> None:
     if stock.misfit:
         lines.append(f"          the runs above fit no stock class; {stock.misfit}")
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _run_projectors(
@@ -67,7 +66,7 @@ def _run_projectors(
             report=report,
         )
         page = running.run()
-    Console().print(f"report    {page}  (open it in a browser)", markup=False, soft_wrap=True)
+    open_console().print(f"report    {page}  (open it in a browser)", soft_wrap=True)
     if json:
         replace_text(json, (out / "report.json").read_text("utf-8"))
 
@@ -82,7 +81,7 @@ def _measures_table(measures: Mapping[str, Measures]) -> Table:
         arrow = "higher is better" if entry["higher_is_better"] else "lower is better"
         chance = "" if entry["chance"] is None else f"{entry['chance']:.2f}"
         cells = [_format_result(measures[run][key]["results"][run]) for run in RUNS]
-        table.add_row(f"{entry['title']} [dim]({arrow})[/]", chance, *cells)
+        table.add_row(f"{entry['title']} ({arrow})", chance, *cells)
     return table
 
 

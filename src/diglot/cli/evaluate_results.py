@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
@@ -65,14 +65,14 @@ def run_evaluate(
     record = {**done.record, "seconds": round(time.perf_counter() - began, 2)}
     write_csv(out / "results.csv", record["measures"])
     _write_files(record, json, into, curve)
-    console = Console()
+    console = open_console()
     console.print(_make_table(record))
     for pair in (pair for pair in record["pairs"] if pair["key"].count(".") == 1):
-        console.print(_pair_line(pair), markup=False, highlight=False)
+        console.print(_pair_line(pair), highlight=False)
     if done.benchmark and done.evaluated:
         data_of_page = _collect_page(record, done.benchmark, done.evaluated, pictures)
         page = write_answers_page(data_of_page, out / "answers.html")
-        console.print(f"every answer: {page}", markup=False)
+        console.print(f"every answer: {page}")
 
 
 def _write_files(

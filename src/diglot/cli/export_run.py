@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from diglot.cli.console import open_console
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
 from diglot.models.checkpoint import CONFIG, load_config
@@ -32,13 +33,13 @@ def run_export(
     json: Path | None,
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = open_console(file=sys.stdout, highlight=False)
     if list is not None:
         _list_containers(list, console, json)
         return
     if checkpoint is not None and out is not None and to is not None:
         export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size, adapter=adapter)
-        console.print(f"exported    {out}", soft_wrap=True, markup=False)
+        console.print(f"exported    {out}", soft_wrap=True)
     elif check in (None, out):
         raise ConfigError(
             "nothing to do", expected="CHECKPOINT --to CONTAINER --out DIR, --check DIR, or --list"
@@ -52,9 +53,9 @@ def _list_containers(names: Sequence[str], console: Console, json: Path | None) 
     misfits = compare_containers(design)
     for container, reasons in misfits.items():
         summary = "holds it" if not reasons else "; ".join(reasons)
-        console.print(f"{container:<16} {summary}", soft_wrap=True, markup=False)
+        console.print(f"{container:<16} {summary}", soft_wrap=True)
     for unread in design.unread:
-        console.print(f"not compared     {unread}", soft_wrap=True, markup=False)
+        console.print(f"not compared     {unread}", soft_wrap=True)
     if json:
         write_json(json, {"containers": misfits, "unread": design.unread})
 
@@ -80,12 +81,11 @@ def _report_check(result: ExportCheck, console: Console, json: Path | None) -> N
     if result.pixel_difference is not None:
         console.print(f"pixels      largest difference {result.pixel_difference:.1e}")
     for answer in result.answers:
-        console.print(f"generated   {answer!r}", soft_wrap=True, markup=False)
+        console.print(f"generated   {answer!r}", soft_wrap=True)
     if result.lacking:
         console.print(
             f"not checked its processor, which cannot be loaded here: {result.lacking}",
             soft_wrap=True,
-            markup=False,
         )
     if not result.passed:
         raise ConfigError(

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeatureDtype, FeaturesConfig
@@ -45,7 +44,7 @@ def run_features(
     summary = {"folder": str(cache.folder), "samples": len(dataset)}
     summary |= {"bytes": cache.size_bytes, "rejected": rejected.counts}
     size_gb = cache.size_bytes / 1e9
-    console = Console(markup=False)
+    console = open_console()
     console.print(f"features of {len(dataset)} samples, {size_gb:.3f} GB, in {cache.folder}")
     for reason, count in rejected.counts.items():
         console.print(f"{count} rejected: {reason}")

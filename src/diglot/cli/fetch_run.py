@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.embedded.asset import Asset
 from diglot.embedded.cache import asset_folder, cache_root, is_cached
 from diglot.embedded.catalog import find_assets
@@ -20,7 +20,7 @@ def run_fetch(*, names: Sequence[str], list: bool, json: Path | None) -> None:
     if not list:
         fetch_assets(assets)
     rows = [_asset_row(a) for a in assets]
-    Console().print(_assets_table(rows))
+    open_console().print(_assets_table(rows))
     if json is not None:
         write_json(json, rows)
 

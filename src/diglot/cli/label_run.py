@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.label_like import check_patches, follow_stage, view_of_stage
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
@@ -111,5 +111,5 @@ def _show_summary(summary: dict[str, Any]) -> None:
     for name, value in summary.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         shown = f"{text:.1%}" if isinstance(text, float) else str(text)
-        table.add_row(name, shown.replace("[", r"\["))
-    Console().print(table)
+        table.add_row(name, shown)
+    open_console().print(table)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from diglot import __version__
+from diglot.cli.console import open_console
 from diglot.cli.unread import refuse_unread
 from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files
@@ -43,9 +44,11 @@ VERBS = {
 INTERRUPTED, USER_ERROR = 130, 2
 # What the system refuses because of a path or a disk that the user gave.
 _USERS_ERRORS = {
-    *(errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE),
 }
+_SMALLER = "Lower what is held at once (micro_batch, image_px, workers), or free memory."
 _FIXES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ". Make room; the same command resumes.")
 
 
@@ -79,12 +82,24 @@ def _run_verb(verb: str, args: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
+        if _is_out_of_memory(error):
+            return _print_error(f"not enough memory ({_first_line(error)}). {_SMALLER}")
         number = _system_error(error)
         if number not in _USERS_ERRORS:
             raise
         where = getattr(error, "filename", None) or "while writing"
         return _print_error(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
     return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of Python and NumPy, of torch on a GPU, and on the CPU, where it is a plain RuntimeError."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _system_error(error: Exception) -> int:
@@ -120,7 +135,7 @@ def add_verb_arguments(parser: ArgumentParser, verb: str, module: ModuleType) ->
 
 
 def _log_to_stderr() -> None:
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    handler = RichHandler(console=open_console(stderr=True), show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s")
     logging.getLogger("diglot").setLevel(logging.INFO)
 
@@ -144,10 +159,6 @@ def _suggest_verb(word: str) -> str:
 
 
 def _print_error(message: str) -> int:
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]error[/]: {_escape_markup(message)}", soft_wrap=True)
+    console = open_console(stderr=True, highlight=False)
+    console.print(Text.assemble(("error", "bold red"), f": {message}"), soft_wrap=True)
     return USER_ERROR
-
-
-def _escape_markup(message: str) -> str:
-    return message.replace("[", r"\[")  # rich would read it as markup

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.progress import ignore_progress
@@ -58,7 +58,7 @@ def run_measure(
         points=points,
         seed=seed,
     )
-    console = Console()
+    console = open_console()
     with show_progress() as report:
         record, kept = keep_measurement(job, json, report if main else ignore_progress)
     if not main:

@@ -18,6 +18,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
+from diglot.cli.console import open_console
 from diglot.core.progress import Progress, Report
 
 LINE_EVERY_S = 30.0  # where no terminal shows the bars, as in the log of a cluster's job
@@ -67,7 +68,7 @@ def _format_clock(seconds: float) -> str:
 @contextlib.contextmanager
 def show_progress() -> Iterator[Report]:
     """Progress bars for as long as the block runs; yields the function that moves them."""
-    shown = _Shown(Console(stderr=True))
+    shown = _Shown(open_console(stderr=True))
     try:
         yield shown.update
     finally:
@@ -110,7 +111,7 @@ class _Shown:
 
     def _print_line(self, line: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(line, markup=False)
+            self._console.print(line)
             self._printed_s = time.monotonic()
 
     def stop(self) -> None:

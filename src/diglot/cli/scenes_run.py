@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
@@ -55,7 +55,7 @@ def run_scenes(
     for path, reason in own.rejected if own else ():
         rejected.add(path, reason)
     summary = summarise(open_dataset(out, split), rejected)
-    Console().print(_summary_table(summary))
+    open_console().print(_summary_table(summary))
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
 

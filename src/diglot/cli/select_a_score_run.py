@@ -7,6 +7,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console, print_warning
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
@@ -60,7 +61,7 @@ def run_a_score(
         c_scores = (
             score_encoders(tried, found, out=out, features=features, report=report) if found else {}
         )
-    console = Console()
+    console = open_console()
     console.print(_scores_table(outcomes, c_scores, config))
     show_refused(refused, console)
     _warn_of_unequal_tokens(outcomes, console)
@@ -77,7 +78,7 @@ def _write_rows(
     """The scores as a table that `select fit` reads."""
     a_scores = {o.label: [o.score] for o in outcomes if o.score}
     replace_text(path, as_csv(study_rows([o.label for o in outcomes], a_scores, c_scores, {})))
-    console.print(f"scores  {path}", soft_wrap=True, markup=False)
+    console.print(f"scores  {path}", soft_wrap=True)
 
 
 def _check_all_scored(outcomes: Sequence[Outcome], c_scores: Mapping[str, Any] | None) -> None:
@@ -168,10 +169,10 @@ def _rank_outcome(outcome: Outcome) -> float:
 def show_refused(refused: Mapping[str, str], console: Console) -> None:
     """A line for each setting that was left out, with its reason."""
     for label, reason in refused.items():
-        console.print(f"refused  {label}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"refused  {label}: {reason}", highlight=False, soft_wrap=True)
 
 
 def _warn_of_unequal_tokens(outcomes: Sequence[Outcome], console: Console) -> None:
     if len({o.score["visual_tokens"] for o in outcomes if o.score}) > 1:
         message = "the settings differ in visual tokens: A depends on both, encoder and budget"
-        console.print(f"[yellow]warning:[/] {message}", highlight=False)
+        print_warning(console, message)

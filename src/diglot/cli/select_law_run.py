@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from diglot.cli.console import open_console, print_warning
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.core.progress import rename_stages
@@ -35,7 +36,7 @@ def run_paper(
     """Repeat the paper from its printed scores, and compare policies."""
     # the default folder is that of the features which other sub-verbs keep
     claim_folder(out, "select paper", known=("figure_2.png",), beside=("features",))
-    law, console = paper_law(), Console()
+    law, console = paper_law(), open_console()
     choices = _take_choices(law, seed, choose, console)
     fits = table_2(law, seed=seed)
     console.print(tables.fits_table(law, fits))
@@ -71,7 +72,7 @@ def run_fit(
     json: Path | None,
 ) -> None:
     """Fit results as a polynomial of scores, beside the baselines, with leave-one-out R²."""
-    console, names = Console(), column_names(columns)
+    console, names = open_console(), column_names(columns)
     if results in names:
         raise ConfigError(
             "the results are among the columns they are fitted on", got=results, where="--columns"
@@ -89,7 +90,7 @@ def run_fit(
     console.print(tables.fit_table(fits, random, results))
     console.print(tables.coefficient_table(main))
     for warning in main.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        print_warning(console, warning)
     if plot is not None:
         drawing = figures.law_figure(main, scores_KF, results_K, known.settings, results)
         write_figure(plot, drawing)
@@ -111,7 +112,7 @@ def run_plan(
     json: Path | None,
 ) -> None:
     """Choose the setting to fine-tune next, rank all with uncertainty, and know when to stop."""
-    console = Console()
+    console = open_console()
     made: SelectionPlan = make_plan(
         read_table(table),
         results=results,
@@ -124,9 +125,9 @@ def run_plan(
     )
     console.print(tables.plan_table(made, results))
     for warning in made.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        print_warning(console, warning)
     answer = "stop" if made.next is None else f"fine-tune next: {made.settings[made.next]}"
-    console.print(f"{answer} ({made.reason})", highlight=False, markup=False)
+    console.print(f"{answer} ({made.reason})", highlight=False)
     if json is not None:
         write_json(json, plan_record(made))
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.synth.text_pairs.compose import OcrPairMaker
 from diglot.synth.text_pairs.config import OcrPairsConfig
@@ -20,7 +19,7 @@ def run_ocr_pairs(
     maker = OcrPairMaker(find_families([fonts] if fonts else []), drawing, seed=seed)
     with show_progress() as report:
         rejected = write_ocr_pairs(maker, out, count, report=report)
-    console = Console()
-    console.print(f"pairs: {out}, see {out / PREVIEW}", highlight=False, markup=False)
+    console = open_console()
+    console.print(f"pairs: {out}, see {out / PREVIEW}", highlight=False)
     for reason, number in rejected.counts.items():
-        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
+        console.print(f"rejected: {number} {reason}", highlight=False)

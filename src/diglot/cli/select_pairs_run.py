@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
@@ -82,12 +81,12 @@ def run_c_score(
 
 
 def _print_score(score: CScore, title: str, rejected: Rejected) -> None:
-    console = Console()
+    console = open_console()
     console.print(c_score_table(score, title=title))
     for reason, count in {**score.left_out, **rejected.counts}.items():
-        console.print(f"not scored: {count} {reason}", highlight=False, markup=False)
+        console.print(f"not scored: {count} {reason}", highlight=False)
     if rejected.counts:
-        console.print(f"rejected: {rejected.path}", highlight=False, markup=False)
+        console.print(f"rejected: {rejected.path}", highlight=False)
 
 
 def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig) -> None:
@@ -95,10 +94,10 @@ def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig
     maker = ScenePairMaker(embedded_pools(), scene, seed=seed, photos=embedded_backgrounds())
     with show_progress() as report:
         rejected = write_pairs(maker, out, count, report=report)
-    console = Console()
-    console.print(f"pairs: {out}", highlight=False, markup=False)
+    console = open_console()
+    console.print(f"pairs: {out}", highlight=False)
     for reason, number in rejected.counts.items():
-        console.print(f"rejected: {number} {reason}", highlight=False, markup=False)
+        console.print(f"rejected: {number} {reason}", highlight=False)
 
 
 def _empty_rejected(path: Path) -> Rejected:

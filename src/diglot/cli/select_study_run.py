@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.cli.select_a_score_run import show_refused
 from diglot.core.errors import DataError
@@ -75,7 +75,7 @@ def _choose_data(out: Path, size: StudySizes, data: Path | None, pairs: Path | N
 
 def _print_record(record: Mapping[str, Any], out: Path) -> None:
     """The scores by recipe, what they predict, and the settings that were refused."""
-    console = Console()
+    console = open_console()
     recipes = {name.partition(".")[0] for name in record["settings"][0] if "." in name}
     for stem in sorted(recipes):
         console.print(_scores_table(record["settings"], stem))

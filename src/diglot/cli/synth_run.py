@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.files import write_json
@@ -34,7 +34,7 @@ def run_synth(
     opened = open_foreign(images, name, options, out) if name else open_source(images)
     with show_progress() as report:
         funnel = run_synthesis(opened, out, config, split=split, report=report)
-    Console().print(_funnel_table(funnel))
+    open_console().print(_funnel_table(funnel))
     if json:
         write_json(json, funnel)
 

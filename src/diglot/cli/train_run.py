@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from rich.console import Console
 from rich.table import Table
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import warn_of_single_process
 from diglot.core.run_files import METRICS
@@ -42,7 +42,7 @@ def show_summary(config: StageConfig, json: Path | None) -> None:
     table = Table(show_header=False)
     for name, value in summary.items():
         table.add_row(name, _in_words(value))
-    Console(file=sys.stdout, markup=False).print(table)
+    open_console(file=sys.stdout).print(table)
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
 
@@ -82,7 +82,7 @@ def _show_losses(checkpoint: Path, json: Path | None) -> None:
         values = [line[name] for line in lines if name in line]
         losses[name] = {"first": values[0], "last": values[-1]}
         table.add_row(name, f"{values[0]:.3f}", f"{values[-1]:.3f}")
-    console = Console(file=sys.stdout, markup=False, highlight=False)
+    console = open_console(file=sys.stdout, highlight=False)
     console.print(table)
     console.print(f"checkpoint  {checkpoint}", soft_wrap=True)
     if json:

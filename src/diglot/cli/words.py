@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
+from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.config.paths import OutFile, OutJson
 from diglot.config.ranges import PositiveInt
@@ -71,10 +71,10 @@ def words(
         )
     first = _first_words(out)
     summary = {"out": str(out), "words": count, "first": first, "rejected": rejected.counts}
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{count:,} words in {out}: {', '.join(first)} ...", markup=False)
+    console = open_console(soft_wrap=True, highlight=False)
+    console.print(f"{count:,} words in {out}: {', '.join(first)} ...")
     for reason, number in rejected.counts.items():
-        console.print(f"{number:,} records rejected, {rejected.path}: {reason}", markup=False)
+        console.print(f"{number:,} records rejected, {rejected.path}: {reason}")
     if json:
         replace_text(json, json_format.dumps(summary, indent=2) + "\n")
 
