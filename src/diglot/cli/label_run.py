@@ -15,7 +15,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.progress import Report
-from diglot.data.labels import open_labels, read_labels_manifest
+from diglot.data.labels import WORDS, open_labels, read_labels_manifest
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejected
 from diglot.files import replace_text
@@ -64,9 +64,16 @@ def run_label(
     summary = _summarise_labels(dataset, out, rejected) | read_labels_manifest(out)["about"]
     _show_summary(summary)
     if not summary["patches with a label"]:
-        log.warning("no patch has a label: every score is 0 or less (try the other sign)")
+        log.warning("no patch has a label: %s", _explain_none(out))
     if json:
         replace_text(json, json_text.dumps(summary, indent=2) + "\n")
+
+
+def _explain_none(out: Path) -> str:
+    words = (out / WORDS).read_text("utf-8").count("\n")
+    if words < 2:
+        return f"{words} word can be used; a longer list gives each patch a choice"
+    return f"none of the {words:,} words scores above 0, or no region covers half of a patch"
 
 
 def _build_labeller(

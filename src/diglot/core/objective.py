@@ -38,9 +38,10 @@ class Objective(Protocol):
 
     More members may be there. `takes`, a collection of KINDS, says which records it can use, where
     it is mixed with others; without it, all. `heads`, an nn.Module, is what the objective learns of
-    its own: it trains with the model and is no part of the result. `select(batch, gather) -> Batch`
-    makes the choices that need the whole batch in sight; it returns the batch with other targets
-    and counts, and every process calls it for every micro-batch.
+    its own: it trains with the model and is no part of the result. `reads_labels` is true of one
+    that learns from patch labels. `select(batch, gather) -> Batch` makes the choices that need the
+    whole batch in sight; it returns the batch with other targets and counts, and every process
+    calls it for every micro-batch.
     """
 
     terms: tuple[str, ...]  # names of its loss terms

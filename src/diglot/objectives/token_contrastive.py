@@ -94,6 +94,7 @@ class TokenContrastiveObjective:
     """L_a: symmetric InfoNCE over the (visual token, label) pairs of a batch (Eq. 11)."""
 
     terms = ("contrast",)
+    reads_labels = True
     reads: frozenset[Reads] = frozenset({"visual", "words"})
 
     def __init__(self, config: Config) -> None:

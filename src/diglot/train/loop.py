@@ -25,6 +25,7 @@ from diglot.models.vlm import VLM
 from diglot.train.batches import Batches, count_tokens, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.datasets import TrainingData, open_data
+from diglot.train.doubtful import warn_of_doubts
 from diglot.train.gradients import GradientWatch
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.lanes import make_lanes
@@ -40,6 +41,7 @@ from diglot.train.sharding import blank_views, check_sharding, whole_weights
 from diglot.train.state import load_state, save_state
 from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
+from diglot.train.summary import describe_work
 from diglot.train.trackers import Tracker, plain_settings
 
 log = logging.getLogger(__name__)
@@ -110,6 +112,7 @@ class _Run:
         self.order = make_order(config, lanes)
         with accelerator.main_process_first():  # it may have to mend the file
             self.rejected = Rejected(folder / "rejected.jsonl")
+        warn_of_doubts(config, data, self.objective, self.order)
         self.vlm = open_model(config, self.objective, vlm)
         counts = choose_learning(self.vlm, config, self.objective)
         self.learned = [count.part for count in counts if count.learn]
@@ -117,6 +120,7 @@ class _Run:
         samples = self._prepare_samples()
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
         self.dummy = self.batches.first_usable()
+        log.info("%s", describe_work(config, data, self.order, self.dummy))
 
     def _prepare_samples(self) -> PreparedSamples:
         parts = self.data, self.vlm.processor, self.objective, self.config.seed
@@ -239,14 +243,16 @@ class _Run:
         session.watch.check()
         seconds = time.perf_counter() - began
         session.tracker.log(step, {**self._figures(step, result), **rates, "seconds": seconds})
-        self._report_step(step, result.loss, count_tokens(step_batches) / seconds)
+        note = f"lr {rates['lr']:.3g}, gradient norm {result.grad_norm:.3g}"
+        self._report_step(step, result.loss, count_tokens(step_batches) / seconds, note)
         return seconds
 
-    def _report_step(self, step: int, loss: float, tokens_s: float) -> None:
+    def _report_step(self, step: int, loss: float, tokens_s: float, note: str) -> None:
         """`tokens_s` are the tokens a second of this process; all have about as many."""
         done, total = self.order.done(step), self.order.done(self.order.steps - 1)
         rate = tokens_s * self.accelerator.num_processes
-        self.report(Progress("train", done, total, f"loss {loss:.3f}, {rate:,.0f} tokens/s"))
+        note = f"loss {loss:.3f}, {rate:,.0f} tokens/s, {note}"
+        self.report(Progress("train", done, total, note))
 
     def _save_or_stop(self, done: int, session: _Session) -> None:
         """After `done` steps: save the state where it is due, or where a signal ends the run."""

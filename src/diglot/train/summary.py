@@ -2,21 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from diglot.core.batch import Batch
 from diglot.data.collate import EncodedSample
-from diglot.models.checkpoint import load_weights
+from diglot.models.config import VLMConfig
+from diglot.models.export.flow import find_containers
 from diglot.models.trainable import count_part, set_trainable
-from diglot.models.vlm import build_vlm
+from diglot.models.vlm import VLM
+from diglot.train.batches import count_tokens
 from diglot.train.config import StageConfig, resolve_stage
-from diglot.train.datasets import open_data
+from diglot.train.datasets import TrainingData, open_data
+from diglot.train.doubtful import warn_of_doubts
 from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
 from diglot.train.order import Order, make_order
+from diglot.train.run_model import open_model, with_stock_model
 from diglot.train.samples import PreparedSamples
 
+LEARNING_BYTES = 12  # of each parameter that learns: its gradient and AdamW's two means, float32
 EXAMINED = 128  # records of each dataset that are prepared as in training
 
 
@@ -25,14 +30,13 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
 
     Raises ConfigError or DataError as the run would before its step 0.
     """
-    config = resolve_stage(config)
+    config = resolve_stage(with_stock_model(config))
     data = open_data(config.sources, most=config.max_samples)
     objective = build_mixture(config.objective, config.plus, config.mix)
     lanes = make_lanes(data, objective.shares, objective.takes)
     order = make_order(config, lanes)
-    vlm = build_vlm(config.model, seed=config.seed)
-    if config.start_from:
-        load_weights(vlm, Path(config.start_from))
+    warn_of_doubts(config, data, objective, order)
+    vlm = open_model(config, objective, None)
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
     samples = PreparedSamples(data, vlm.processor, objective, config.seed)
     made, by_source = _examine_records(samples, order)
@@ -47,7 +51,31 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
         "objectives": [config.objective.name, *config.plus, *config.mix],
         "learns": {count.part: count.learn for count in counts if count.total},
         "parameters": {count.part: count.total for count in counts if count.total},
+        "megabytes of weights": round(_weight_bytes(vlm) / 1e6, 1),
+        "megabytes to learn them": round(LEARNING_BYTES * sum(c.learn for c in counts) / 1e6, 1),
+        "exports to": _name_containers(config.model),
     }
+
+
+def describe_work(config: StageConfig, data: TrainingData, order: Order, first: Batch) -> str:
+    """The size of a run in one line; `first` has its first usable record alone."""
+    tokens, visual = count_tokens([first]), sum(first.visual_counts)
+    return (
+        f"{len(data):,} records; {order.steps:,} steps, {config.global_batch} documents a step; "
+        f"the first record has {visual} visual tokens, {tokens} positions in all"
+    )
+
+
+def _weight_bytes(vlm: VLM) -> int:
+    return sum(p.numel() * p.element_size() for p in vlm.parameters())
+
+
+def _name_containers(model: VLMConfig) -> list[str] | str:
+    """Stock classes that will hold the result, or why none will."""
+    if model.stock:
+        return "its own container"
+    fitting, nearest = find_containers(model)
+    return fitting or f"none; {nearest}"
 
 
 def _examine_records(

@@ -130,14 +130,19 @@ def warn_if_unheld(config: VLMConfig) -> None:
     """Log which containers will hold a model, or, as a warning, why none will."""
     if config.stock:  # its own
         return
-    misfits = compare_containers(read_design(config))
-    fitting = [name for name, reasons in misfits.items() if not reasons]
+    fitting, nearest = find_containers(config)
     if fitting:
         log.info("the result can be exported to %s", ", ".join(fitting))
         return
+    log.warning("no stock container will hold the result (diglot export --list); %s", nearest)
+
+
+def find_containers(config: VLMConfig) -> tuple[list[str], str]:
+    """The containers that will hold a model; where there are none, the nearest and what is lacking.
+
+    A stock model goes back into its own.
+    """
+    misfits = compare_containers(read_design(config))
+    fitting = [name for name, reasons in misfits.items() if not reasons]
     nearest = nearest_container(misfits)
-    log.warning(
-        "no stock container will hold the result (diglot export --list); the nearest is %s: %s",
-        nearest,
-        "; ".join(misfits[nearest]),
-    )
+    return fitting, f"the nearest is {nearest}: {'; '.join(misfits[nearest])}"

@@ -1,0 +1,117 @@
+"""Warnings before step 0, where a run works but cannot mean what was asked."""
+
+import logging
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from diglot.config.parts import as_plain
+from diglot.config.read import flatten_settings
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.checks.box_units import guess_box_unit
+from diglot.models.checkpoint import CONFIG, load_config
+from diglot.models.config import VLMConfig
+from diglot.train.config import StageConfig
+from diglot.train.datasets import RunDataset, TrainingData
+from diglot.train.mixture import Mixture
+from diglot.train.order import Order
+
+log = logging.getLogger(__name__)
+
+RECORDS = 128  # of each dataset whose boxes are read
+LABELLED = 4096  # in which a label is sought
+
+
+def warn_of_doubts(
+    config: StageConfig, data: TrainingData, objective: Mixture, order: Order
+) -> None:
+    """Log what of a stage is probably a mistake. Raises ConfigError for labels that are none."""
+    _check_steps(config, order)
+    _check_labels(data.sources, objective)
+    _check_boxes(data.sources)
+    _check_start(config)
+
+
+def _check_steps(config: StageConfig, order: Order) -> None:
+    if order.steps == 1 and config.max_steps != 1:
+        log.warning(
+            "one optimizer step in all: %d documents, %d a step. Set a smaller global_batch or "
+            "more epochs",
+            order.documents,
+            config.global_batch,
+        )
+
+
+def _check_labels(sources: Sequence[RunDataset], objective: Mixture) -> None:
+    """Labels that nothing reads, and labels of no patch."""
+    given = [source for source in sources if source.labels is not None]
+    if not given:
+        return
+    if not any(getattr(m.objective, "reads_labels", False) for m in objective.members):
+        log.warning("labels are given, but no objective reads them; token_contrastive would")
+        return
+    for source in given:
+        if not _has_label(source):
+            raise ConfigError(
+                f"no patch of the first {min(LABELLED, source.records):,} images has a label: "
+                "nothing would be learned",
+                where="labels",
+                fix="Label again with a longer list of words.",
+            )
+
+
+def _has_label(source: RunDataset) -> bool:
+    assert source.labels is not None
+    for index in islice(range(source.records), LABELLED):
+        try:
+            if any(source.labels[index].words):
+                return True
+        except DataError:  # an image that could not be labelled
+            continue
+    return False
+
+
+def _check_boxes(sources: Sequence[RunDataset]) -> None:
+    for source in sources:
+        folder, split = source.dataset.folder, source.dataset.split
+        if unit := guess_box_unit(folder, split, records=RECORDS):
+            log.warning(
+                "%s: the boxes look like %s; expected xyxy pixels of the original image. Each is "
+                "listed by: diglot check %s",
+                folder,
+                unit,
+                folder,
+            )
+
+
+def _check_start(config: StageConfig) -> None:
+    """A projector reads the features of the encoder that it was trained behind, and no others."""
+    if not config.start_from or not (Path(config.start_from) / CONFIG).is_file():
+        return
+    then = _describe_parts(load_config(Path(config.start_from)))
+    now = _describe_parts(config.model)
+    changed = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
+    if changed and not config.model.stock:
+        name = changed[0]
+        log.warning(
+            "the projector of %s was trained with another %s: %s there, %s here",
+            config.start_from,
+            name,
+            then.get(name),
+            now.get(name),
+        )
+
+
+def _describe_parts(model: VLMConfig) -> dict[str, Any]:
+    """What a projector is trained between; folders by their names, as they may have been moved.
+
+    Sizes may change from stage to stage, and so may the number format of the language model.
+    """
+    language = {"path": model.language.path, "revision": model.language.revision}
+    settings = flatten_settings({"encoder": as_plain(model.encoder), "language": language})
+    return {
+        name: Path(value).name if name.endswith(".path") else value
+        for name, value in settings.items()
+        if not name.endswith("_px")
+    }
