@@ -2,7 +2,7 @@
 
 Boxes are xyxy pixels of the original image. Other tools write shares of the sides (0..1), whole
 numbers up to 1000 (Qwen-VL, Gemini), or x, y, width, height (COCO). A single box can rarely be
-told from a right one; many together can.
+distinguished from a right one; many together can.
 """
 
 from collections.abc import Iterator
