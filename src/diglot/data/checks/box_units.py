@@ -56,10 +56,11 @@ def _first_boxes(folder: Path, split: str, records: int) -> Iterator[tuple[list[
     """(box, image's height and width) of the regions of the first records, as they are stored."""
     for row in islice(_stored_rows(folder, split), records):
         sizes = row.get("sizes_hw") or [row.get("size_hw")]
-        for region in row.get("regions") or ():
-            number, box = region.get("image") or 0, region.get("box")
-            size = sizes[number] if 0 <= number < len(sizes) else None
-            if box and size and len(box) == 4 and None not in (*box, *size):
+        for region in filter(None, row.get("regions") or ()):
+            number, box = region.get("image") or 0, region.get("box") or ()
+            size = (sizes[number] if 0 <= number < len(sizes) else None) or ()
+            # a damaged record is rejected later, with its reason
+            if len(box) == 4 and len(size) == 2 and None not in (*box, *size):
                 yield box, size
 
 
