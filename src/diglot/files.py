@@ -59,6 +59,29 @@ def explain_missing(path: Path) -> str:
     return "not there" if above == path.absolute() else f"{above} is not there"
 
 
+def check_readable_folder(folder: Path, what: str, *, fix: str | None = None) -> None:
+    """Raises ConfigError where there is no folder, or it may not be read.
+
+    An unreadable folder looks empty to a search for files, which would then tell another story.
+
+    Args:
+        folder: What is to be read.
+        what: What the user meant by it: "dataset folder".
+        fix: What to do where it is not there.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"no such {what}: {explain_missing(folder)}", where=str(folder), fix=fix)
+    try:
+        with os.scandir(folder):
+            return
+    except OSError as error:
+        raise ConfigError(
+            f"the {what} cannot be read ({error.strerror})",
+            where=str(folder),
+            fix="Give yourself the right to read it, or name another.",
+        ) from error
+
+
 def check_writable_file(path: Path) -> None:
     """Raises ConfigError for a path that no file can be written to: found before long work."""
     reason = None

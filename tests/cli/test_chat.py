@@ -12,6 +12,7 @@ from diglot.cli.main import USER_ERROR
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Tokens
+from diglot.data.images import open_picture
 from diglot.models.chat import generate_text, heat_map, project_picture, question_prompt
 from diglot.models.checkpoint import save_vlm
 from diglot.models.config import LanguageConfig, VLMConfig
@@ -72,7 +73,7 @@ def test_mistakes_are_one_message(checkpoint: Path, photo: Path, tmp_path: Path,
     assert run_diglot("chat", checkpoint, tmp_path / "none.png") == USER_ERROR
     assert "cannot read the picture" in capsys.readouterr().err
     assert run_diglot("chat", tmp_path, photo) == USER_ERROR
-    assert "no readable vlm.json" in capsys.readouterr().err
+    assert "no vlm.json" in capsys.readouterr().err
     assert run_diglot("chat", checkpoint, photo, "--question", "<image>?") == USER_ERROR
     assert "spells <image>" in capsys.readouterr().err
     assert run_diglot("chat", checkpoint, photo, "--map", "x.png") == USER_ERROR
@@ -83,3 +84,14 @@ def test_fine_cells_lie_over_coarse_ones() -> None:
     tile = View(resize_hw=(8, 8), window=(0, 0, 4, 8), grid_hw=(2, 1), cell_px=4, kind="tile")
     heat = heat_map(TokenGrid((8, 8), (tile, whole)), np.array([1.0, 2.0, 9.0]), (4, 4))
     assert heat.tolist() == [[1, 1, 9, 9]] * 2 + [[2, 2, 9, 9]] * 2
+
+
+def test_a_phone_photograph_is_asked_about_upright(tmp_path: Path) -> None:
+    lying = Image.new("RGB", (4, 2), "red")
+    lying.putpixel((0, 0), (0, 0, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    lying.save(tmp_path / "phone.png", exif=exif)
+    upright = open_picture(tmp_path / "phone.png")
+    assert upright.size == (2, 4)
+    assert upright.getpixel((1, 0)) == (0, 0, 255)

@@ -44,8 +44,11 @@ def test_places_in_the_picture_are_left_out_but_where_they_are_asked_for(tmp_pat
     [
         (["nowhere"], "no captions here"),
         (["captions.txt", "--min_count", "0"], "min_count: must be above 0; got 0"),
-        (["captions.txt", "--not_objects", "nolist"], "not_objects: no such list; got nolist"),
-        (["captions.txt", "--common", "nofile"], "no such file of common words"),
+        (
+            ["captions.txt", "--not_objects", "nolist"],
+            "no list of words 'nolist': not there",
+        ),
+        (["captions.txt", "--common", "nofile"], "nofile: no file of common words: not there"),
     ],
 )
 def test_mistakes_are_one_line(

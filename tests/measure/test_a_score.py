@@ -304,7 +304,7 @@ def test_one_that_fails_stops_no_other(files, monkeypatch, capsys) -> None:
         ("x: {{encoder: nope}}", r"setting 'x'.*no part 'nope'"),
         ("x: {{encoder: {{name: clip, path: {clip}}}, projector: {{unshuffle: 3}}}}", "unshuffled"),
         ("x: {{encoder: {{name: clip, path: {clip}}}, lr: 3}}", r"setting 'x'.*not a setting"),
-        ("x: {{checkpoint: {clip}}}", r"setting 'x'.*no readable vlm.json"),
+        ("x: {{checkpoint: {clip}}}", r"setting 'x'.*no vlm.json"),
         ("a/b: {{encoder: {{name: clip, path: {clip}}}}}", "not a label"),
         ("", "no settings"),
         ("x: {{refused: 3}}", r"without its reason.*setting 'x'|setting 'x'.*without its reason"),

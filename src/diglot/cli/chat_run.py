@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.console import Console
 
 from diglot.cli.console import open_console
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
-from diglot.files import explain_missing, replace_file, write_json
+from diglot.data.images import open_picture
+from diglot.files import replace_file, write_json
 from diglot.models.chat import (
     caption_prompt,
     generate_text,
@@ -41,7 +42,7 @@ def run_chat(
     """Ask a checkpoint, of `diglot train` or a stock one, about a picture."""
     if map and not point:
         raise ConfigError("there is no map without --point", where="--map")
-    picture = _open_picture(image)
+    picture = open_picture(image)
     vlm = move_to_devices(load_checkpoint(checkpoint, open_config(checkpoint)))
     projected = project_picture(vlm, picture)
     prompt = (
@@ -78,14 +79,6 @@ def _show_point(
         "cosine": cosine_P.tolist(),
         "cells_xyxy": grid.cells_P4.tolist(),
     }
-
-
-def _open_picture(path: Path) -> Image.Image:
-    try:
-        return Image.open(path).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = error if path.is_file() else explain_missing(path)
-        raise DataError(f"cannot read the picture: {reason}", where=str(path)) from error
 
 
 def _scale_heat(heat_HW: np.ndarray) -> np.ndarray:

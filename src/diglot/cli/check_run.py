@@ -20,7 +20,7 @@ from diglot.data.rejected import Rejected
 from diglot.files import replace_file, write_json
 from diglot.models.pretrained import read_pretrained
 from diglot.models.vlm import build_vlm
-from diglot.train.config import resolve_stage, stage_of_recipes
+from diglot.train.config import stage_of_recipes
 
 DUPLICATE = "near duplicate of another image"
 _LEVEL_TEXT = {"record": "unusable", "region": "part unusable", "note": "note"}
@@ -71,7 +71,7 @@ def run_check(
 def _check_options(data: Path, duplicate_bits: int, fix: Path | None) -> None:
     if not -1 <= duplicate_bits <= _MOST_BITS:
         raise ConfigError("duplicate_bits must be -1 to 7", got=duplicate_bits)
-    if fix and fix.resolve() == data.resolve():
+    if fix and fix.is_dir() and data.is_dir() and fix.samefile(data):
         raise ConfigError("the copy cannot be the dataset itself", where="fix", got=str(fix))
 
 
@@ -125,7 +125,7 @@ def _model_limits(
 
 
 def _recipe_limits(recipe: str) -> ModelLimits:
-    vlm = build_vlm(resolve_stage(stage_of_recipes([recipe], option="--recipe")).model)
+    vlm = build_vlm(stage_of_recipes([recipe], option="--recipe").model)
     grid = Grid(preprocess=vlm.preprocess, patch_px=vlm.encoder.patch_px, unshuffle=vlm.unshuffle)
     language = vlm.language
     return ModelLimits(grid=grid, max_tokens=language.max_length, tokenizer=language.tokenizer)

@@ -6,7 +6,7 @@ from typing import Any
 
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.types import Sample
 from diglot.data.convert import (
@@ -18,7 +18,7 @@ from diglot.data.convert import (
 )
 from diglot.data.format import OURS, FormatPart
 from diglot.data.rejected import Rejected, Rejection
-from diglot.files import explain_missing, write_json
+from diglot.files import check_readable_folder, explain_missing, write_json
 
 _EVERY = 50
 
@@ -37,6 +37,8 @@ def run_convert(
     """Convert a dataset from one format to another, record by record."""
     if not source.exists():
         raise ConfigError(f"no such source: {explain_missing(source)}", where=str(source))
+    if images is not None:
+        check_readable_folder(images, "folder of pictures")
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()
@@ -61,6 +63,20 @@ def run_convert(
     _print_counts(done, out, rejected.path)
     if json:
         write_json(json, {"out": str(out), **done.as_json()})
+    if not done.kept:
+        raise _nothing_kept(done, source, images, rejected.path)
+
+
+def _nothing_kept(done: Conversion, source: Path, images: Path | None, rejected: Path) -> DataError:
+    reason, count = next(iter(done.rejected.most_common(1)), ("it holds no record", 0))
+    times = f" ({count:,} of {done.rejected.total():,} records)" if count else ""
+    return DataError(
+        f"no record could be used: {reason}{times}",
+        where=f"{source}, pictures in {images}" if images else str(source),
+        fix=f"See {rejected}; --images names the folder of the pictures, --from the format."
+        if count
+        else "Check that it is the right file, and its format (--from).",
+    )
 
 
 def _build_format(name: str, given: dict[str, Any]) -> Any:

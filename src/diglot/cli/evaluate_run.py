@@ -20,6 +20,7 @@ from diglot.evaluate.run import Evaluated, compare_pairs, evaluate_checkpoint, l
 from diglot.evaluate.task import ChosenTask, load_tasks
 from diglot.measure.checkpoint import checkpoint_folder
 from diglot.measure.kept import checkpoint_digest
+from diglot.models.export.flow import check_loadable
 from diglot.train.run_folder import describe_environment
 
 LMMS_NAMES = {*GROUPS, *(figure.task for figure in FIGURES)}
@@ -67,6 +68,8 @@ def make_plan(
         raise ConfigError("no task is named", expected="offline, counting, ...", where="--tasks")
     check_grader(figures, settings)
     folders = [checkpoint_folder(path) for path in checkpoints]
+    for folder in folders:
+        check_loadable(folder)
     return EvaluationPlan(
         folders=folders,
         labels=name_checkpoints(checkpoints, labels),

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from diglot.cli.console import open_console
 from diglot.core.errors import ConfigError
+from diglot.data.images import open_picture
 from diglot.files import write_json
 from diglot.models.checkpoint import CONFIG, load_config
 from diglot.models.export.check import ExportCheck
@@ -34,6 +35,8 @@ def run_export(
 ) -> None:
     """Write a checkpoint as a stock folder, which needs nothing of diglot any more."""
     console = open_console(file=sys.stdout, highlight=False)
+    for image in images:  # a wrong one is found before the work
+        open_picture(image)
     if list is not None:
         _list_containers(list, console, json)
         return

@@ -7,7 +7,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.synth.patch_labels.config import LabellerPart
 from diglot.synth.patch_labels.labeller import Labeller
 from diglot.synth.patch_labels.labellers._nearest_words import OneView
-from diglot.train.config import stage_of_recipes
+from diglot.train.config import name_recipes, stage_of_recipes
 
 
 def view_of_stage(recipes: list[str]) -> Preprocess:
@@ -15,13 +15,13 @@ def view_of_stage(recipes: list[str]) -> Preprocess:
 
     Raises ConfigError for a recipe that is wrong, and for a stage with several views an image.
     """
-    model = stage_of_recipes(recipes, option="--like").model
+    model, where = stage_of_recipes(recipes, option="--like").model, name_recipes(recipes)
     side = getattr(model.encoder.config, "image_px", None)
     view = model.preprocess or (Preprocess(image_px=side) if side else None)
     if view is None:
         raise ConfigError(
             "the recipe does not say how an image becomes views",
-            where="like",
+            where=where,
             fix="Set model.preprocess in it.",
         )
     if view.mode not in get_args(OneView):
@@ -29,7 +29,7 @@ def view_of_stage(recipes: list[str]) -> Preprocess:
             "labels are of one view an image",
             expected="preprocess.mode of " + ", ".join(get_args(OneView)),
             got=view.mode,
-            where="like",
+            where=where,
         )
     return view
 

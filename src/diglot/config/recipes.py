@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from diglot.core.errors import ConfigError
+from diglot.files import explain_missing
 
 MOST_CHARACTERS, MOST_VALUES = 1_000_000, 100_000  # a few lines of aliases can stand for billions
 
@@ -154,10 +155,16 @@ def find_recipe(name: str, *, option: str = "--config") -> Path:
     if bundled.is_relative_to(folder) and bundled.is_file():
         return bundled
     raise ConfigError(
-        f"no recipe {name!r}",
+        f"no recipe {name!r}{_explain_path(name)}",
         expected="a YAML file, or a bundled recipe, such as " + _similar_recipes(name),
         where=option,
     )
+
+
+def _explain_path(name: str) -> str:
+    """Why a name that looks like a path is no file: a folder, or not there (what is like it)."""
+    is_path = Path(name).is_absolute() or name.endswith((".yaml", ".yml")) or Path(name).is_dir()
+    return f": {explain_missing(Path(name))}" if is_path else ""
 
 
 def _similar_recipes(name: str) -> str:

@@ -84,7 +84,7 @@ def check_dataset(
         workers: Processes; None: one for each core, and none for a small dataset.
         report: Takes the progress.
 
-    Raises ConfigError where there is no such split.
+    Raises ConfigError where there is no such split, or it is empty.
     """
     parts = list_parts(shards.find_shards(folder, split))
     result, found = DatasetCheck(), array("Q")
@@ -98,6 +98,8 @@ def check_dataset(
             found.extend(row.hashes)
             owners.extend([result.records - 1] * len(row.hashes))
             ids.add([(str(result.records - 1), row.id)])
+        if not result.records:
+            raise shards.empty_error(folder, split)
         if duplicate_bits >= 0:
             _note_duplicates(found, owners, duplicate_bits, ids, result, note)
     return result

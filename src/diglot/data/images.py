@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from diglot.core.errors import DataError
 from diglot.core.types import SizeHW
+from diglot.files import explain_missing
 
 MAX_PIXELS = 64_000_000
 # Raster formats that Pillow reads by itself; EPS, for one, would start another program.
@@ -75,6 +76,18 @@ def picture_format(image: bytes | Path, *, max_pixels: int = MAX_PIXELS, where: 
     """Pillow's name of the picture's format ("JPEG"). Raises DataError as `image_size` does."""
     with _open_image(image, max_pixels=max_pixels, where=where) as picture:
         return picture.format or ""
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture that the user named, as `decode_image` reads it. Raises DataError naming it."""
+    if not path.is_file():
+        reason = explain_missing(path)
+        raise DataError(f"cannot read the picture: {reason}", where=str(path))
+    try:
+        return decode_image(path)
+    except DataError as error:
+        message = f"cannot read the picture: {error.message}"
+        raise DataError(message, where=str(path)) from error
 
 
 def resolve_inside(root: Path, relative: str | Path) -> Path:

@@ -30,9 +30,9 @@ def read_items(path: Path, prefix: str = "item") -> Iterator[Row]:
                 yield Row(where, value, number=number)
         except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
             raise DataError(
-                f"not JSON ({error})",
+                f"not JSON ({_one_line(error)})",
                 where=f"{path}, after item {number}",
-                fix="The file is torn: fetch it again.",
+                fix="The file is torn, or of another format: --from names it.",
             ) from error
 
 
@@ -43,7 +43,12 @@ def read_pairs(path: Path, prefix: str = "") -> Iterator[Row]:
             for name, value in ijson.kvitems(file, prefix, use_float=True):
                 yield Row(f"{path.name}, {name}", value, name)
         except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
-            raise DataError(f"not JSON ({error})", where=str(path)) from error
+            raise DataError(f"not JSON ({_one_line(error)})", where=str(path)) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Its message without the picture of the place that the parser draws under it."""
+    return str(error).split("\n")[0].strip()
 
 
 def read_lines(path: Path) -> Iterator[Row]:

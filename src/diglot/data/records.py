@@ -174,8 +174,9 @@ def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool =
 
     A footer is read again only where the shard's size, time of change or inode differ.
 
-    Raises ConfigError for a missing folder or split, or one still being written (unless
-    `allow_incomplete`); DataError for shards that cannot be read or have other columns than ours.
+    Raises ConfigError for a missing folder, a split that is missing or empty, or one still being
+    written (unless `allow_incomplete`); DataError for shards that cannot be read or have other
+    columns than ours.
     """
     folder = Path(folder)
     paths = shards.find_shards(folder, split)
@@ -183,6 +184,8 @@ def open_dataset(folder: Path, split: str = "train", *, allow_incomplete: bool =
     parts = shards.open_shards(folder, paths)
     if entry is not None and not allow_incomplete:
         _check_complete(entry, sum(shard.samples for shard in parts), where=f"{folder}, {split}")
+    if not any(shard.samples for shard in parts):
+        raise shards.empty_error(folder, split)
     return Dataset(folder, split, parts)
 
 

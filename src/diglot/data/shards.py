@@ -13,7 +13,13 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.schema_check import check_columns
 from diglot.data.shard_writer import read_footer, unreadable_error
-from diglot.files import FileNotes, explain_missing, lock_file, remove_left_overs, replace_text
+from diglot.files import (
+    FileNotes,
+    check_readable_folder,
+    lock_file,
+    remove_left_overs,
+    replace_text,
+)
 
 MANIFEST = "dataset.json"
 CARD = "README.md"
@@ -47,14 +53,26 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
 def find_shards(folder: Path, split: str) -> list[Path]:
     """The shards of a split, at least one. Raises ConfigError that says what is there instead."""
     advice = "Make one: diglot scenes, synth or convert."
-    if not folder.is_dir():
-        reason = explain_missing(folder)
-        raise ConfigError(f"no such dataset folder: {reason}", where=str(folder), fix=advice)
+    check_readable_folder(folder, "dataset folder", fix=advice)
     if paths := shard_paths(folder, check_split(split)):
         return paths
+    if split in read_manifest(folder)["splits"]:
+        raise empty_error(folder, split)
     if there := ", ".join(splits_in(folder)):
         raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
     raise ConfigError("no dataset here: no Parquet shards of ours", where=str(folder), fix=advice)
+
+
+def empty_error(folder: Path, split: str) -> ConfigError:
+    """What to raise for a split that is there and has no record."""
+    listed = [path.name for path in sorted(folder.glob("*rejected.jsonl")) if path.stat().st_size]
+    return ConfigError(
+        f"the split {split!r} has no records",
+        where=str(folder),
+        fix=f"See {', '.join(listed)} for why, and make it again."
+        if listed
+        else "Make it again from records that can be used.",
+    )
 
 
 def splits_in(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
@@ -23,6 +23,7 @@ from diglot.files import explain_missing, replacing_folder
 from diglot.models.config import LoraConfig, VLMConfig
 from diglot.models.language import Language
 from diglot.models.lora import add_lora, base_state, lora_state
+from diglot.models.pretrained import refuse_missing_folder
 from diglot.models.vlm import VLM, build_vlm
 
 CONFIG = "vlm.json"
@@ -89,6 +90,12 @@ def load_config(folder: Path) -> VLMConfig:
     """The configuration of a saved VLM. Raises ConfigError where there is none or it is broken."""
     if not folder.is_dir():
         raise ConfigError(f"no such checkpoint: {explain_missing(folder)}", where=str(folder))
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(
+            f"no checkpoint here: no {CONFIG}",
+            where=str(folder),
+            fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
+        )
     try:
         fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(fields, dict):
@@ -102,6 +109,43 @@ def load_config(folder: Path) -> VLMConfig:
         ) from error
 
 
+def check_checkpoint(folder: Path) -> None:
+    """Raises ConfigError for what `load_vlm` would refuse at once; no weight is read.
+
+    For work that comes before loading: the settings, the files of weights, the parts' own folders.
+    """
+    config = load_config(folder)
+    if config.stock:
+        return
+    refuse_missing_folder(config.language.path, "language.path")
+    if path := getattr(config.encoder.config, "path", None):
+        refuse_missing_folder(str(path), "encoder.path")
+    _check_projector(folder)
+    for file in (folder / f"{part}.safetensors" for part in PARTS):
+        if file.exists():
+            _check_header(file)
+
+
+def _check_header(file: Path) -> None:
+    try:
+        with safe_open(file, "pt") as opened:
+            opened.keys()
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"unreadable weights: {error}", where=str(file)) from error
+
+
+def _check_projector(folder: Path) -> None:
+    """Raises ConfigError where a folder has no weights of a projector."""
+    if not (folder / "projector.safetensors").exists():
+        is_there = folder.is_dir()
+        reason = "it has no projector.safetensors" if is_there else explain_missing(folder)
+        raise ConfigError(
+            f"no checkpoint here: {reason}",
+            where=str(folder),
+            fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
+        )
+
+
 def load_vlm(folder: Path) -> VLM:
     """A saved VLM, in eval mode. Raises ConfigError for missing or unfitting weights."""
     vlm = build_vlm(load_config(folder))
@@ -111,20 +155,13 @@ def load_vlm(folder: Path) -> VLM:
 
 def load_weights(vlm: VLM, folder: Path) -> None:
     """Put a saved VLM's weights into one of the same parts. Raises ConfigError as load_vlm does."""
+    _check_projector(folder)
     for part in PARTS:
         file = folder / f"{part}.safetensors"
         if file.exists():
             _load_part(vlm, part, file)
             if part == "encoder":  # features of the weights before are not its features
                 vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest_file(file)}"
-        elif part == "projector":
-            is_there = folder.is_dir()
-            reason = "it has no projector.safetensors" if is_there else explain_missing(folder)
-            raise ConfigError(
-                f"no checkpoint here: {reason}",
-                where=str(folder),
-                fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
-            )
     load_template(vlm.language, folder)
     if (folder / LORA).exists():
         _load_lora(vlm.language, folder)

@@ -50,7 +50,7 @@ def read_pretrained(auto: Any, path: str, *, where: str, **options: Any) -> Any:
 
 def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     """What `load` returns; whatever a broken or missing checkpoint raises becomes a ConfigError."""
-    _refuse_missing_folder(path, where)
+    refuse_missing_folder(path, where)
     # a download shows its progress; reading local files takes a second and needs none
     quiet = Path(path).is_dir() and transformers_logging.is_progress_bar_enabled()
     if quiet:
@@ -74,7 +74,7 @@ def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
             transformers_logging.enable_progress_bar()
 
 
-def _refuse_missing_folder(path: str, where: str) -> None:
+def refuse_missing_folder(path: str, where: str) -> None:
     """Raises ConfigError where a local folder was meant and is not there: no hub has its name."""
     meant_here = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or "\\" in path
     if meant_here and not Path(path).is_dir():

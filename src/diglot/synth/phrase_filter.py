@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from diglot.core.errors import ConfigError
+from diglot.files import explain_missing
 from diglot.synth.step import Phrase
 
 
@@ -26,7 +27,13 @@ class PhraseFilter:
         try:
             text = own.read_text("utf-8") if own.is_file() else bundled.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError("no such list", got=name, where=where) from error
+            raise ConfigError(
+                f"no list of words {name!r}: {explain_missing(own)}"
+                if not own.is_file()
+                else f"{name!r} is no list of words: not text",
+                expected="a text file of a word a line, or not_objects",
+                where=where,
+            ) from error
         lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
         words, _, negations = "\n".join(lines).partition("[negations]")
         cues = "|".join(re.escape(cue) for cue in negations.split("\n") if cue)

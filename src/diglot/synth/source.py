@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
+from diglot.data.images import SUFFIXES
 from diglot.data.shards import MANIFEST
+from diglot.files import check_readable_folder
 from diglot.synth.step import Dropped
 
 
@@ -27,16 +29,22 @@ class Source(Protocol):
 def open_source(images: Path, *, split: str = "train") -> Source:
     """The source that `images` is: a dataset folder, a folder of WebDataset tars, or of pictures.
 
-    Raises ConfigError for a path that is none of them.
+    Raises ConfigError for a path that is none of them, and for a folder without a picture.
     """
     from diglot.synth.sources.dataset import DatasetSource
     from diglot.synth.sources.folder import FolderSource
     from diglot.synth.sources.webdataset import WebDatasetSource
 
-    if not images.is_dir():
-        raise ConfigError("no such folder of images", got=str(images))
+    check_readable_folder(images, "folder of images")
     if (images / MANIFEST).is_file():
         return DatasetSource(images, split)
     if any(images.glob("*.tar")):
         return WebDatasetSource(images)
-    return FolderSource(images)
+    source = FolderSource(images)
+    if next(source.list_items(), None) is None:
+        raise ConfigError(
+            "no pictures in this folder",
+            expected="files that end in " + ", ".join(SUFFIXES) + ", in subfolders too",
+            where=str(images),
+        )
+    return source

@@ -269,7 +269,7 @@ def merge_stage(below: Any, above: Any) -> Any:
     return merge_recipes(below, above, parts=PARTS)
 
 
-def stage_config(settings: Mapping[str, Any], *, where: str = "recipe") -> StageConfig:
+def stage_config(settings: Mapping[str, Any], *, where: str | None = "recipe") -> StageConfig:
     """The stage that merged settings describe. Raises ConfigError naming `where` and the field."""
     check_sections(settings)
     return read_dataclass(StageConfig, settings, where=where)
@@ -278,13 +278,21 @@ def stage_config(settings: Mapping[str, Any], *, where: str = "recipe") -> Stage
 def stage_of_recipes(recipes: Sequence[str], *, option: str) -> StageConfig:
     """The stage of these recipes, later ones over earlier, whatever it is trained on.
 
-    Raises ConfigError for a wrong one; `option` is what named them.
+    Raises ConfigError naming the recipes for a wrong one; `option` is what named them.
     """
-    settings: Any = {}
-    for name in recipes:
-        settings = merge_stage(settings, read_recipe(name, option=option))
-    where = option.removeprefix("--")
-    return stage_config({**settings, "data": "data", "out": "out"}, where=where)
+    read = [read_recipe(name, option=option) for name in recipes]
+    try:
+        settings: Any = {}
+        for one in read:
+            settings = merge_stage(settings, one)
+        return resolve_stage(stage_config({**settings, "data": "data", "out": "out"}, where=None))
+    except ConfigError as error:
+        raise ConfigError(str(error), where=name_recipes(recipes)) from error
+
+
+def name_recipes(recipes: Sequence[str]) -> str:
+    """The place that a message names for a stage of several recipes."""
+    return " + ".join(recipes)
 
 
 def check_sections(settings: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Image, Tokens
+from diglot.data.images import open_picture
 from diglot.models.config import Frame
 from diglot.models.export import stock_run
 from diglot.models.export.container import Container, load_container
@@ -68,7 +69,7 @@ def odd_pictures(files: Sequence[Path]) -> list[Picture.Image]:
     """Crops of real photographs in five odd shapes, some larger than the photograph."""
     pictures = []
     for number, (height, width) in enumerate(SIZES_HW):
-        photo = Picture.open(files[number % len(files)]).convert("RGB")
+        photo = open_picture(files[number % len(files)])
         scale = max(height / photo.height, width / photo.width, 0.5)
         photo = photo.resize((round(photo.width * scale), round(photo.height * scale)))
         pictures.append(photo.crop((0, 0, width, height)))

@@ -13,7 +13,7 @@ import torch
 from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
 from diglot.models.adapters.stock import is_stock
-from diglot.models.checkpoint import CONFIG, load_config, load_weights
+from diglot.models.checkpoint import CONFIG, check_checkpoint, load_config, load_weights
 from diglot.models.export.adapter import take_lora
 from diglot.models.export.check import ExportCheck, check_export, odd_pictures
 from diglot.models.export.container import (
@@ -114,6 +114,12 @@ def open_config(folder: Path) -> VLMConfig:
     if not (folder / CONFIG).exists() and is_stock(str(folder)):
         return VLMConfig(stock=str(folder))
     return load_config(folder)
+
+
+def check_loadable(folder: Path) -> None:
+    """Raises ConfigError for a checkpoint that loading would refuse at once; reads no weight."""
+    if open_config(folder).stock is None:
+        check_checkpoint(folder)
 
 
 def load_checkpoint(folder: Path, config: VLMConfig, *, merge: bool = True) -> VLM:

@@ -16,7 +16,7 @@ import pyarrow.csv as csv
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.rejected import Rejected
-from diglot.files import replace_file
+from diglot.files import explain_missing, replace_file
 from diglot.synth.phrase_filter import PhraseFilter
 from diglot.synth.words.captions import check_source, read_captions
 from diglot.synth.words.counts import MEMORY_WORDS, WordCounts
@@ -78,7 +78,12 @@ def common_words(common: int | Path) -> Iterator[str]:
     """
     if isinstance(common, Path):
         if not common.is_file():
-            raise ConfigError("no such file of common words", got=str(common))
+            reason = explain_missing(common)
+            raise ConfigError(
+                f"no file of common words: {reason}",
+                expected="a number, or a text file of a word a line",
+                where=str(common),
+            )
         return iter([str(word) for word in read_word_list(common).to_pylist()])
     try:
         from wordfreq import iter_wordlist
@@ -93,7 +98,10 @@ def read_word_list(path: Path) -> pa.StringArray:
     Raises ConfigError where there is no such file, DataError where it is no list of words.
     """
     if not path.is_file():
-        raise ConfigError("no such word list", got=str(path), fix="Make one: diglot words.")
+        reason = explain_missing(path)
+        raise ConfigError(
+            f"no such word list: {reason}", where=str(path), fix="Make one: diglot words."
+        )
     with open(path, "rb") as file:
         columns = ["word", "count"][: 1 + file.readline().count(b"\t")]
     try:
