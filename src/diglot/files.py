@@ -62,7 +62,7 @@ def explain_missing(path: Path) -> str:
 def check_readable_folder(folder: Path, what: str, *, fix: str | None = None) -> None:
     """Raises ConfigError where there is no folder, or it may not be read.
 
-    An unreadable folder looks empty to a search for files, which would then tell another story.
+    A search for files takes an unreadable folder for an empty one.
 
     Args:
         folder: What is to be read.
