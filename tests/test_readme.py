@@ -4,12 +4,14 @@ import functools
 import importlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from diglot.cli import main as cli
+from diglot.embedded.photos import photo_files
 from tests.cli_runner import run_diglot
 
 README = Path(__file__).parents[1] / "README.md"
@@ -36,8 +38,10 @@ NOT_RUN = (
 
 def printed_commands() -> list[list[str]]:
     """The arguments of every `diglot` line of a code block, in order."""
-    blocks = re.findall(r"^```\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    # those of a language too, or its end would be taken for a beginning
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    texts = [text.replace("\\\n", " ") for language, text in blocks if not language]
+    lines = [line for text in texts for line in text.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("diglot ")]
 
 
@@ -58,6 +62,9 @@ def test_a_printed_command_parses(args: list[str], monkeypatch: pytest.MonkeyPat
 @pytest.mark.embedded
 def test_printed_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for path in photo_files("samples")[:3]:
+        shutil.copy(path, tmp_path / "photos")
     for args in COMMANDS:
         line = " ".join(args)
         if any(word in line for word in NOT_RUN):

@@ -14,6 +14,7 @@ from diglot.report.samples import record_json
 from tests.data.formats.foreign import make_conversation, make_sample
 
 HOSTILE = "<script>alert(1)</script>"
+LONG_WORDS = ("Donaudampfschifffahrtsgesellschaft", "mmmmmmmm", "WWWWWWWWWWWW", "traffic light")
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         make_conversation(2),
     ]
     cells = np.array([[x, y, x + 8, y + 8] for y in (0, 8, 16) for x in (0, 8, 16, 24)], float)
-    words = (("dog", "animal"), *[()] * 10, (HOSTILE,))
-    labels = PatchLabels(cells_M4=cells, words=words, scores=((0.9, 0.25), *[()] * 10, (0.5,)))
+    long = [(word,) for word in LONG_WORDS]
+    words = (("dog", "animal"), *[()] * 6, (HOSTILE,), *long)
+    scores = ((0.9, 0.25), *[()] * 6, *[(0.5,)] * 5)
+    labels = PatchLabels(cells_M4=cells, words=words, scores=scores)
     stats, shown = DatasetStats(), []
     for number, sample in enumerate(samples):
         stats.add(sample)
@@ -87,6 +90,25 @@ def test_an_entity_of_a_turn_has_the_colour_of_its_box(browser: Any, address: st
 def test_a_patch_shows_its_best_word_and_lists_all(browser: Any, address: str) -> None:
     page = open_page(browser, address, 1280)
     patches = page.locator(".patch")
-    assert patches.count() == 2
+    assert patches.count() == 2 + len(LONG_WORDS)
     assert patches.first.locator("text").text_content() == "dog"
     assert patches.first.locator("title").text_content() == "dog 0.90\nanimal 0.25"
+
+
+INSIDE = """group => {
+    const box = group.querySelector("rect").getBoundingClientRect();
+    return [...group.querySelectorAll("tspan")].every(line => {
+        const text = line.getBoundingClientRect();
+        return text.left >= box.left && text.right <= box.right + 0.5
+            && text.top >= box.top - 1 && text.bottom <= box.bottom + 1;
+    });
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_words_of_patches_stay_in_their_patch(browser: Any, address: str, width: int) -> None:
+    patches = open_page(browser, address, width).locator(".patch")
+    assert [patches.nth(n).evaluate(INSIDE) for n in range(patches.count())] == [True] * 6
+    compound = patches.nth(2)
+    assert compound.locator("tspan").count() > 2
+    assert compound.locator("title").text_content() == f"{LONG_WORDS[0]} 0.50"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diglot.report.box_text import fit_word
 from diglot.report.captions import CaptionPiece, cut_caption
 from diglot.report.dataset_schema import (
     DatasetPage,
@@ -18,8 +19,6 @@ from diglot.report.render import render_page, write_page
 from diglot.report.scenes import BoxView, Rect, SceneView, to_rect, view_scene
 
 _FILTERS = 16
-# A character's width in font sizes, with room between words; longer words are cut.
-_CHARACTER, _LETTERS = 0.68, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +31,11 @@ class TurnView:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchView:
-    """The best word of a patch, and all of them for the pointer."""
+    """The best word of a patch in lines, and all of them for the pointer."""
 
     rect: Rect
     font_px: float
-    word: str
+    lines: tuple[str, ...]
     words: str
 
 
@@ -120,6 +119,5 @@ def _view_patches(labels: ShownPatchWords) -> tuple[PatchView, ...]:
 
 
 def _view_patch(rect: Rect, best: str, listed: str) -> PatchView:
-    word = best if len(best) <= _LETTERS else f"{best[: _LETTERS - 1]}…"
-    font_px = min(rect.height * 0.4, rect.width / (_CHARACTER * max(len(word), 1)))
-    return PatchView(rect=rect, font_px=round(font_px, 2), word=word, words=listed)
+    lines, font_px = fit_word(best, rect.width, rect.height)
+    return PatchView(rect=rect, font_px=font_px, lines=lines, words=listed)
