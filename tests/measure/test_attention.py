@@ -16,8 +16,10 @@ from diglot.measure.parts import attention
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.metrics.attention_mass import map_entropy, mass_inside
+from diglot.models.language import Language
 from diglot.models.prompt import Frame
-from tests.tiny import tiny_language, tiny_sample, tiny_views, tiny_vlm
+from tests.models.test_decode import windowed
+from tests.tiny import tiny_language, tiny_sample, tiny_tokenizer, tiny_views, tiny_vlm
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
@@ -37,6 +39,25 @@ def test_rows_equal_eager_attention_and_the_output_is_the_same(kind):
     slow = torch.stack([layer[0].mean(dim=0)[rows] for layer in eager.attentions])
     torch.testing.assert_close(got, slow, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(got.sum(dim=-1), torch.ones(got.shape[:2]))
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gemma3", "qwen2"])
+def test_rows_beyond_a_sliding_window_equal_eager_attention(kind):
+    """Of 24 positions a layer with a window of 8 sees the last ones, another all of them."""
+    language = Language(windowed(kind), tiny_tokenizer())
+    ids = torch.arange(24)[None] + 10
+    document = encode((Tokens(tuple(ids[0].tolist())),), visual_counts=(), terms=())
+    packed = pack([document], row_tokens=1)
+    embeds, rows = language.input_embeddings(ids).detach(), torch.tensor([0, 7, 8, 23])
+    with torch.no_grad(), record_rows(language):
+        got = attention_of_rows(language, packed, embeds, rows)
+    language.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        eager = language.model.base_model(inputs_embeds=embeds, output_attentions=True)
+    slow = torch.stack([layer[0].mean(dim=0)[rows] for layer in eager.attentions])
+    torch.testing.assert_close(got, slow, rtol=1e-5, atol=1e-6)
+    seen = (got > 0).sum(dim=-1)[:, -1].tolist()
+    assert seen == {"mistral": [8, 8], "gemma3": [8, 24], "qwen2": [24, 8]}[kind]
 
 
 @pytest.fixture(scope="module")

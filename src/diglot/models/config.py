@@ -124,7 +124,7 @@ class VLMConfig:
     stock: str | None = None
     """A stock vision-language checkpoint, a folder or hub id, that all parts are taken from (llava,
     llava_next, llava_onevision, aya_vision, cohere2_vision, lfm2_vl, internvl, idefics3, smolvlm,
-    paligemma, gemma3, qwen2_5_vl, qwen3_vl);
+    paligemma, gemma3, qwen2_5_vl, qwen3_vl, qwen3_vl_moe, fast_vlm);
     then encoder and projector stay unset, preprocess too but to prepare images otherwise than the
     checkpoint's own processor, and of the language model only dtype and revision count."""
     attention: Attention = "split"

@@ -57,6 +57,12 @@ def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
         transformers_logging.disable_progress_bar()
     try:
         return load()
+    except ImportError as error:  # FastVlm's tower is timm's
+        raise ConfigError(
+            f"cannot load {path!r}: {_first_sentence(error)}",
+            where=where,
+            fix="Install it beside diglot.",
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if "trust_remote_code" in str(error):
             raise OwnCodeError(
@@ -72,6 +78,11 @@ def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
     finally:
         if quiet:
             transformers_logging.enable_progress_bar()
+
+
+def _first_sentence(error: Exception) -> str:
+    """What is lacking, without the advice behind it."""
+    return " ".join(str(error).split()).split(". ")[0]
 
 
 def refuse_missing_folder(path: str, where: str) -> None:

@@ -111,6 +111,7 @@ class VLM(nn.Module):
             assert visual_ND.shape[1] == self.levels * self.language.width
             embeds_BTD = pad(embeds_BTD, (0, visual_ND.shape[1] - self.language.width))
         chosen = visual_ND.to(embeds_BTD.dtype)[packed.visual_BT[is_visual]]
+        chosen = chosen[:, : embeds_BTD.shape[2]]  # none of one level, where there are no visual
         embeds_BTD = embeds_BTD.index_put((is_visual,), chosen)
         return self._put_separators(embeds_BTD, packed.separator_BT)
 

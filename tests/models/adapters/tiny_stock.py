@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from transformers import (
     Qwen2VLImageProcessorPil,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
     SiglipImageProcessorPil,
 )
 
@@ -123,7 +126,7 @@ def save_qwen(folder: Path) -> Path:
     return folder
 
 
-def save_qwen3(folder: Path) -> Path:
+def save_qwen3(folder: Path, *, experts: bool = False) -> Path:
     """Two of its vision layers are handed on to the language model (DeepStack)."""
     tokenizer = grown_tokenizer(folder, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
     tokenizer.save_pretrained(folder)
@@ -133,19 +136,19 @@ def save_qwen3(folder: Path) -> Path:
     vision |= {"patch_size": 8, "out_hidden_size": 32, "num_position_embeddings": 16}
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}
     rope |= {"mrope_interleaved": True}
-    config = Qwen3VLConfig(
+    sizes = {"num_hidden_layers": 3, "vocab_size": len(tokenizer), "rope_parameters": rope}
+    if experts:
+        sizes |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    kind = Qwen3VLMoeConfig if experts else Qwen3VLConfig
+    config = kind(
         vision_config=vision | {"deepstack_visual_indexes": [0, 1]},
-        text_config={
-            **TEXT,
-            "num_hidden_layers": 3,
-            "vocab_size": len(tokenizer),
-            "rope_parameters": rope,
-        },
+        text_config=TEXT | sizes,
         image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
         vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
         tie_word_embeddings=False,
     )
-    save_wide(Qwen3VLForConditionalGeneration(config), folder)
+    made = Qwen3VLMoeForConditionalGeneration if experts else Qwen3VLForConditionalGeneration
+    save_wide(made(config), folder)
     return folder
 
 
@@ -161,4 +164,5 @@ SAVE = {
     "gemma3": save_gemma3,
     "qwen2_5_vl": save_qwen,
     "qwen3_vl": save_qwen3,
+    "qwen3_vl_moe": partial(save_qwen3, experts=True),
 }

@@ -9,6 +9,8 @@ from diglot.core.view_marks import ViewMarks
 from diglot.models.pretrained import read_pretrained
 from diglot.models.prompt import ImageText
 
+QWEN = ("qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+
 
 def read_marks(kind: str, path: str, revision: str | None, tokenizer: Any) -> ViewMarks | None:
     """The marks of a checkpoint of the model type `kind`; None where its class writes none."""
@@ -20,7 +22,7 @@ def write_image(kind: str, tokenizer: Any) -> ImageText:
     """How chat templates and processors of the model type `kind` write an image."""
     if kind == "gemma3":
         return ImageText(written=tokenizer.boi_token, before="\n\n", after="\n\n")
-    if kind in ("qwen2_5_vl", "qwen3_vl"):
+    if kind in QWEN:
         return ImageText(written="<|vision_start|><|image_pad|><|vision_end|>")
     if kind == "internvl":
         return ImageText(written=tokenizer.context_image_token)
@@ -85,7 +87,6 @@ READ: dict[str, Callable[[str, str | None, Any], ViewMarks]] = {
     "cohere2_vision": _cohere2_vision,
     "lfm2_vl": _lfm2_vl,
     "gemma3": _gemma3_marks,
-    "qwen2_5_vl": _qwen_vl,
-    "qwen3_vl": _qwen_vl,
+    **dict.fromkeys(QWEN, _qwen_vl),
     "paligemma": _paligemma_marks,
 }

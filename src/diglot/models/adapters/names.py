@@ -39,6 +39,14 @@ IDEFICS = StockNames(
     factor="scale_factor",
     reads_last=True,
 )
+QWEN3 = StockNames(
+    tower="visual",
+    projector="visual.merger",
+    deep="visual.deepstack_merger_list",
+    factor="spatial_merge_size",
+    reads_last=True,
+    rule=VisualRule(grid_positions=True),
+)
 KNOWN = {
     "llava": StockNames(),
     "llava_next": StockNames(),
@@ -60,14 +68,9 @@ KNOWN = {
         reads_last=True,
         rule=VisualRule(grid_positions=True),
     ),
-    "qwen3_vl": StockNames(
-        tower="visual",
-        projector="visual.merger",
-        deep="visual.deepstack_merger_list",
-        factor="spatial_merge_size",
-        reads_last=True,
-        rule=VisualRule(grid_positions=True),
-    ),
+    "qwen3_vl": QWEN3,
+    "qwen3_vl_moe": QWEN3,
+    "fast_vlm": StockNames(reads_last=True),
 }
 
 

@@ -50,5 +50,5 @@ def qwen_encoder(
     kind: str, path: str, revision: str | None, tower: Any, images: StockImages
 ) -> Qwen25ViT:
     """The encoder of a stock model. Raises ConfigError for an order of patches not known here."""
-    encoder = StockQwen3ViT if kind == "qwen3_vl" else StockQwen25ViT
+    encoder = StockQwen25ViT if kind == "qwen2_5_vl" else StockQwen3ViT
     return encoder(Config(path=path, revision=revision), tower, images)

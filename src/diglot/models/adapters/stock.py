@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
     Qwen2ForCausalLM,
     Qwen3ForCausalLM,
+    Qwen3MoeForCausalLM,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -24,7 +25,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
 from diglot.core.preprocess import Preprocess
 from diglot.models.adapters.images import StockImages, read_images
-from diglot.models.adapters.marks import read_marks, write_image
+from diglot.models.adapters.marks import QWEN, read_marks, write_image
 from diglot.models.adapters.names import (
     WHERE,
     StockNames,
@@ -33,6 +34,7 @@ from diglot.models.adapters.names import (
     merge_factor,
 )
 from diglot.models.adapters.qwen_vl import qwen_encoder
+from diglot.models.adapters.timm_tower import TimmTower
 from diglot.models.encoder import unshuffle_cells
 from diglot.models.encoders._tower import Tower, TowerConfig
 from diglot.models.encoders.dinov2 import Dinov2
@@ -54,6 +56,7 @@ TOWERS: dict[str, type[Tower]] = {
 SHELLS: dict[str, Any] = {
     "qwen2_5_vl_text": Qwen2ForCausalLM,
     "qwen3_vl_text": Qwen3ForCausalLM,
+    "qwen3_vl_moe_text": Qwen3MoeForCausalLM,
 }
 
 
@@ -61,7 +64,7 @@ SHELLS: dict[str, Any] = {
 class StockParts:
     """The encoder, projector and LLM of a stock checkpoint, as the parts of a `VLM`."""
 
-    encoder: Tower | Qwen25ViT
+    encoder: Tower | Qwen25ViT | TimmTower
     projector: nn.Module
     language: Language
     preprocess: Preprocess
@@ -225,9 +228,11 @@ def _wrap_projector(config: Any, inner: nn.Module, names: StockNames) -> StockPr
 
 def _wrap_encoder(
     path: str, revision: str | None, config: Any, tower: Any, names: StockNames, images: StockImages
-) -> Tower | Qwen25ViT:
-    if config.model_type in ("qwen2_5_vl", "qwen3_vl"):
+) -> Tower | Qwen25ViT | TimmTower:
+    if config.model_type in QWEN:
         return qwen_encoder(config.model_type, path, revision, tower, images)
+    if config.model_type == "fast_vlm":
+        return TimmTower(path, revision, tower, images)
     layer = "last" if names.reads_last else config.vision_feature_layer
     if config.model_type == "internvl" and layer == -1:
         layer = "last"  # its -1 is the state behind the norm
