@@ -56,8 +56,8 @@ def test_rows_beyond_a_sliding_window_equal_eager_attention(kind):
         eager = language.model.base_model(inputs_embeds=embeds, output_attentions=True)
     slow = torch.stack([layer[0].mean(dim=0)[rows] for layer in eager.attentions])
     torch.testing.assert_close(got, slow, rtol=1e-5, atol=1e-6)
-    seen = (got > 0).sum(dim=-1)[:, -1].tolist()
-    assert seen == {"mistral": [8, 8], "gemma3": [8, 24], "qwen2": [24, 8]}[kind]
+    attended = (got > 0).sum(dim=-1)[:, -1].tolist()
+    assert attended == {"mistral": [8, 8], "gemma3": [8, 24], "qwen2": [24, 8]}[kind]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""FastVlm, whose tower is a convolutional network of timm: by stand-ins, and whole where timm is."""
+"""FastVlm, whose tower is a convolutional network of timm: by stand-ins, whole where timm is."""
 
 import math
 from importlib.util import find_spec
@@ -148,8 +148,9 @@ def test_every_measure_of_it_is_finite(stock: SimpleNamespace) -> None:
     options = MeasureConfig(measures=chosen, bootstrap_draws=10)
     held_out = project(stock.vlm.eval(), 12)
     subject = Subject(vlm=stock.vlm, held_out=held_out, names=NAMES, options=options)
-    values = {key: m.estimate.value for key, m in measure_alignment(subject).items() if key != "iou"}
-    bad = {key: value for key, value in values.items() if value is None or not math.isfinite(value)}
+    measures = measure_alignment(subject)
+    values = {key: measures[key].estimate.value for key in measures if key != "iou"}
+    bad = {key: v for key, v in values.items() if v is None or not math.isfinite(v)}
     assert not bad
 
 

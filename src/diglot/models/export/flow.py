@@ -99,7 +99,7 @@ def check_folder(
 
 
 def _check_needs(container: str) -> None:
-    """Raises ConfigError where the stock class lacks packages here, or how to feed it is unknown."""
+    """Raises ConfigError where the stock class lacks packages, or it is unknown how to feed it."""
     if container in KNOWN and container not in known_containers():
         raise ConfigError(
             f"the check does not know how to feed a {container} folder; the folder itself is whole",
