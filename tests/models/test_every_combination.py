@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from diglot.core.batch import Batch
 from diglot.core.conversation import Turn
 from diglot.core.types import Sample
 from diglot.data.collate import collate_batch, encode_sample
@@ -116,9 +117,8 @@ def conversation() -> Sample:
     return Sample(id="talk", images=(picture.image,), sizes_hw=picture.sizes_hw, turns=turns)
 
 
-def take_step(vlm: VLM, objective: Any, sample: Sample, trainable: Trainable) -> None:
-    """One update; the loss is finite, and every part that learns gets a gradient."""
-    set_trainable(vlm, trainable)
+def make_batch(vlm: VLM, objective: Any, sample: Sample) -> Batch:
+    """The batch of one record."""
     grids, tokenizer = vlm.processor.token_grids(sample), vlm.language.tokenizer
     prepared = objective.prepare(sample, grids, tokenizer, torch.Generator().manual_seed(0))
     encoded = encode_sample(
@@ -130,7 +130,13 @@ def take_step(vlm: VLM, objective: Any, sample: Sample, trainable: Trainable) ->
         terms=objective.terms,
         counts=dict(prepared.counts),
     )
-    batch = collate_batch([encoded], row_tokens=512)
+    return collate_batch([encoded], row_tokens=512)
+
+
+def take_step(vlm: VLM, objective: Any, sample: Sample, trainable: Trainable) -> None:
+    """One update; the loss is finite, and every part that learns gets a gradient."""
+    set_trainable(vlm, trainable)
+    batch = make_batch(vlm, objective, sample)
     sums = objective.loss(vlm(batch, objective.reads), batch).sums
     loss = torch.stack([value / batch.counts[term] for term, value in sums.items()]).sum()
     loss.backward()

@@ -283,6 +283,11 @@ def test_with_its_merger_and_positions_qwens_vit_fits_qwen2_5_vl(monkeypatch):
     assert fitting(*both) == ["qwen2_5_vl"]
 
 
+def test_with_one_view_and_gemma_mmcs_fits_paligemma(monkeypatch):
+    monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
+    assert fitting("full/mmcs_qwen25_3b", "ablations/mmcs_ours_paligemma") == ["paligemma"]
+
+
 def fitting(*names):
     misfits = compare_containers(read_design(stage(*names).model))
     return [container for container, reasons in misfits.items() if not reasons]

@@ -57,6 +57,10 @@ class LanguageConfig:
     grid_positions: bool = False
     """Read an image's tokens at positions of rows and columns (M-RoPE), as Qwen2.5-VL does; text is
     read as before. For language models of Qwen2's design."""
+    both_ways: Literal["image", "prefix"] | None = None
+    """Whose tokens see each other both ways: image = an image's own (Gemma 3); prefix = all before
+    the first learned word (PaliGemma, whose BOS is preprocess.marks.end: then one image opens each
+    document); null = every token sees what is before it. Runs on a dense mask (attention: sdpa)."""
 
     def __post_init__(self) -> None:
         long = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}

@@ -144,8 +144,32 @@ def choose_rule(language: Language, rule: VisualRule, wanted: Attention) -> Atte
             where="model.attention",
             fix="Set it to split, or choose another checkpoint.",
         )
+    if rule.both_ways:
+        _check_both_ways(language)
     language.rule = rule
     return form
+
+
+@torch.no_grad()
+def _check_both_ways(language: Language) -> None:
+    """Raises ConfigError where a mask does not let a token see what stands behind it."""
+    weight_VD = language.input_embeddings.weight
+    packed = probe_documents(len(weight_VD)).to(weight_VD.device)
+    embeds_BTD = language.input_embeddings(packed.token_BT)
+
+    def decode_first(make_mask: Callable[[int | None], torch.Tensor]) -> torch.Tensor:
+        masks = _masks_of_kinds(language.model.config, make_mask)
+        inputs = {"attention_mask": masks, "position_ids": packed.position_BT}
+        return language.decode(embeds_BTD, **inputs).last_hidden_state[0, 0]
+
+    dtype = embeds_BTD.dtype
+    causal_D = decode_first(lambda window: additive_mask(packed, dtype, window=window))
+    if causal_D.equal(decode_first(lambda window: rule_mask(packed, "prefix", dtype, window))):
+        raise ConfigError(
+            f"{type(language.model.base_model).__name__} reads every mask as a causal one",
+            where="model.language.both_ways",
+            fix="Set it to null, or choose another language model.",
+        )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ import torch
 
 from diglot.core.attention import visible_keys, within_window
 from diglot.core.layout import CELL_ROW, Packed
+from diglot.models.config import LanguageConfig, VLMConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,21 @@ class VisualRule:
     def is_plain(self) -> bool:
         """Whether visual tokens are read like words and nothing more."""
         return self == VisualRule()
+
+
+def read_rule(config: LanguageConfig) -> VisualRule:
+    """The rule that a model's settings ask for."""
+    return VisualRule(grid_positions=config.grid_positions, both_ways=config.both_ways)
+
+
+def opens_document(config: VLMConfig, bos: str | None) -> bool:
+    """Whether an image stands before the BOS, as PaliGemma has it: the mark behind it is the BOS.
+
+    Nothing can then stand before the image.
+    """
+    marks = config.preprocess.marks if config.preprocess else None
+    in_prefix = config.language.both_ways == "prefix"
+    return in_prefix and marks is not None and bool(bos) and marks.end == bos
 
 
 def grid_positions(packed: Packed) -> torch.Tensor:

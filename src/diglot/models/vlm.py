@@ -23,8 +23,9 @@ from diglot.models.logprobs import target_log_probs
 from diglot.models.new_tokens import add_new_tokens
 from diglot.models.processor import ViewProcessor, make_processor, make_view_processor
 from diglot.models.projector import check_projector, merging_of
+from diglot.models.prompt import ImageText, set_image_text
 from diglot.models.separate import list_passages, scatter_passages
-from diglot.models.visual_rules import VisualRule
+from diglot.models.visual_rules import opens_document, read_rule
 
 
 class VLM(nn.Module):
@@ -204,8 +205,9 @@ def build_vlm(config: VLMConfig, *, seed: int = 0, language: Language | None = N
         add_new_tokens(language, preprocess.marks.new_tokens)
     if config.language.grid_positions:
         give_grid_positions(language)
-    rule = VisualRule(grid_positions=config.language.grid_positions)
-    attention = choose_rule(language, rule, config.attention)
+    if opens_document(config, language.tokenizer.bos_token):
+        set_image_text(language.tokenizer, ImageText(starts_document=True))
+    attention = choose_rule(language, read_rule(config.language), config.attention)
     vlm = VLM(encoder, projector, language, preprocess, attention)
     _check_parts(vlm)
     return vlm

@@ -65,6 +65,21 @@ PALIGEMMA = """\
 """.replace("IMAGE_TOKEN", IMAGE_TOKEN)
 
 
+# What PaliGemma's processor is given: it writes BOS and newline by itself.
+PALIGEMMA_PROMPT = """\
+{%- for message in messages -%}
+{%- if message['role'] != 'user' or not loop.first -%}
+{{- raise_exception('PaliGemma reads one question') -}}
+{%- endif -%}
+{%- if message['content'] is string -%}{{- message['content'] -}}{%- else -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'image' -%}{{- 'IMAGE_TOKEN' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{%- endfor -%}
+""".replace("IMAGE_TOKEN", IMAGE_TOKEN)
+
+
 def image_template(template: str | None, written: str = IMAGE_TOKEN) -> str:
     """The template with images as `written`; one that handles images already stays as it is."""
     if template and written in template:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image as Picture
@@ -25,7 +26,7 @@ from diglot.models.config import Frame
 from diglot.models.export import stock_run
 from diglot.models.export.container import Container, load_container
 from diglot.models.export.folder import ORIGIN
-from diglot.models.prompt import begin_tokens, tokenize_caption
+from diglot.models.prompt import begin_tokens, read_image_text, tokenize_caption
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 
@@ -136,13 +137,14 @@ class PictureLogits:
 
 @torch.no_grad()
 def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
-    """Logits float32 of [BOS] V PROMPT at its text positions."""
+    """Logits float32 of [BOS] V PROMPT at its text positions, V BOS PROMPT where V comes first."""
     tokenizer = vlm.language.tokenizer
     grid = vlm.token_grid((picture.height, picture.width))
     views = picture_views(vlm, picture)
     visual_ND = vlm.project(vlm.features(views))
-    text = tokenize_caption(PROMPT, tokenizer).ids
-    sequence = (Tokens(begin_tokens(Frame(), tokenizer)), Image(), Tokens(text))
+    start, prompt = _write_prompt(tokenizer)
+    text = tokenize_caption(prompt, tokenizer).ids
+    sequence = (Tokens(start), Image(), Tokens(text))
     sequence = expand_lines(sequence, [grid])
     packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
@@ -150,6 +152,13 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     ids_T = packed.token_BT[0].where(is_text, torch.tensor(IMAGE_ID))
     logits_TV = vlm.language.head(hidden_TD[is_text]).float()
     return PictureLogits(ids_T, logits_TV, torch.stack(list(views)))
+
+
+def _write_prompt(tokenizer: Any) -> tuple[tuple[int, ...], str]:
+    """Ids before the image and text behind it. PaliGemma's processor ends a prompt by a newline."""
+    if read_image_text(tokenizer).starts_document:
+        return (), f"{PROMPT}\n"
+    return begin_tokens(Frame(), tokenizer), PROMPT
 
 
 def _write_request(
@@ -160,7 +169,7 @@ def _write_request(
     ours: Sequence[PictureLogits],
 ) -> None:
     tokenizer, container = vlm.language.tokenizer, _container_of(folder)
-    start = "".join(tokenizer.convert_ids_to_tokens(list(begin_tokens(Frame(), tokenizer))))
+    start = "".join(tokenizer.convert_ids_to_tokens(list(_write_prompt(tokenizer)[0])))
     fields = {
         "folder": str(folder.resolve()),
         "texts": [start + container.image_text + PROMPT] * len(pictures),

@@ -16,11 +16,13 @@ from diglot.config.parts import import_own, known_parts
 from diglot.core.errors import ConfigError
 from diglot.core.types import SizeHW
 from diglot.models.export.design import Design
+from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 
 PACKAGE = "diglot.models.export.containers"
 IMAGE_TOKEN = "<image>"
 State = dict[str, torch.Tensor]
+PLAIN_RULE = VisualRule()
 
 # encoder -> the strategy by which the Llava family drops what stands before the patches
 STRATEGY = {"clip": "default", "dinov2": "default", "siglip": "full"}
@@ -42,6 +44,8 @@ class Container(ABC):
     """How an image is written in a prompt, with what the processor does not add by itself."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages that the stock model needs beside `transformers`."""
+    chat_template: ClassVar[str | None] = None
+    """By which its processor reads messages, where that is not the language model's own."""
     note: ClassVar[str] = ""
     """What the stock class does otherwise, where that hangs on what it is asked."""
 
@@ -121,16 +125,24 @@ def _lacks_tower(reasons: list[str]) -> bool:
     return any(reason.startswith("encoder ") for reason in reasons)  # as encoder_misfits writes
 
 
-def language_misfits(design: Design, *, grid_positions: bool = False) -> list[str]:
-    """What no container keeps of a language model, and another way of counting positions."""
+def language_misfits(
+    design: Design, *, rule: VisualRule = PLAIN_RULE, changes_logits: bool = False
+) -> list[str]:
+    """What the container does not keep of a language model, and another rule of visual tokens.
+
+    `changes_logits`: it scales and caps logits as the language model's own class does.
+    """
     reasons = ["the language model's head has a bias, the container's none"] * design.head_bias
     if design.ties_unknown:
         reasons.append("its head is tied to embeddings that are no `embed_tokens` of its decoder")
-    if design.changes_logits:
+    if design.changes_logits and not changes_logits:
         reasons.append("the language model scales or caps its logits, which the container does not")
-    if design.grid_positions != grid_positions:
-        way = "in rows and columns" if grid_positions else "like words"
+    if design.rule.grid_positions != rule.grid_positions:
+        way = "in rows and columns" if rule.grid_positions else "like words"
         reasons.append(f"language.grid_positions: it counts the positions of visual tokens {way}")
+    if design.rule.both_ways != rule.both_ways:
+        sees = f"both ways within the {rule.both_ways}" if rule.both_ways else "what is before them"
+        reasons.append(f"language.both_ways {design.rule.both_ways}: its tokens see {sees}")
     return reasons
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
@@ -17,6 +17,7 @@ from diglot.models.config import EMBEDDED, VLMConfig
 from diglot.models.encoders.auto import find_family
 from diglot.models.logits import LogitChange, possible_changes
 from diglot.models.pretrained import read_pretrained
+from diglot.models.visual_rules import VisualRule, read_rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,10 @@ class Design:
     """Whether its head is its input embeddings, under a name that stock containers do not tie."""
     changes_logits: bool = False
     """Whether the language model scales or caps its logits, which no stock container does."""
-    grid_positions: bool = False
-    """Whether it reads visual tokens at positions of rows and columns."""
+    rule: VisualRule = VisualRule()  # noqa: RUF009  frozen
+    """What it does with visual tokens beside reading them like words."""
+    bos: str | None = None
+    """Its tokenizer's BOS; None where it has none, or could not be read."""
     unread: tuple[str, ...] = ()
 
     @property
@@ -76,7 +79,8 @@ def read_design(config: VLMConfig) -> Design:
         head_bias=head_bias,
         ties_unknown=ties_unknown,
         changes_logits=text is not None and _changes_logits(text),
-        grid_positions=config.language.grid_positions,
+        rule=read_rule(config.language),
+        bos=None if text is None else _read_bos(path, config.language.revision),
         unread=tuple(unread),
     )
 
@@ -88,6 +92,14 @@ def _read_config(path: str, revision: str | None, where: str, unread: list[str])
     except ConfigError as error:
         unread.append(str(error))
         return None
+
+
+def _read_bos(path: str, revision: str | None) -> str | None:
+    try:
+        tokenizer = read_pretrained(AutoTokenizer, path, where="language.path", revision=revision)
+    except ConfigError:  # where the model is loaded, it says so
+        return None
+    return tokenizer.bos_token
 
 
 def _squash_preprocess(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:

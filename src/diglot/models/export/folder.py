@@ -63,7 +63,9 @@ def write_export(
     tokenizer = add_tokens(vlm.language.tokenizer, tokens)
     processor = container.make_processor(vlm, design, tokenizer)
     template: Any = tokenizer.chat_template
-    processor.chat_template = image_template(template, container.image_text)
+    processor.chat_template = container.chat_template or image_template(
+        template, container.image_text
+    )
     config, state = stock_weights(vlm, design, container, tokenizer, dtype)
     image_token_id: Any = tokenizer.convert_tokens_to_ids(container.image_token)
     generation = generation_config(vlm.language.model, tokenizer, image_token_id)

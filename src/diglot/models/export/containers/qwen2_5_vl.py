@@ -27,6 +27,7 @@ from diglot.models.export.images import pixel_settings
 from diglot.models.export.mark_rules import mark_misfits, marks_of
 from diglot.models.export.written_processor import WrittenProcessor
 from diglot.models.grid_positions import grid_rope
+from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM
 
 START, END = "<|vision_start|>", "<|vision_end|>"
@@ -48,7 +49,7 @@ class Qwen25VL(Container):
             *_token_misfits(design),
             *_merger_misfits(design),
             *_text_misfits(design),
-            *language_misfits(design, grid_positions=True),
+            *language_misfits(design, rule=VisualRule(grid_positions=True)),
         ]
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
