@@ -99,7 +99,8 @@ def _read_bos(path: str, revision: str | None) -> str | None:
         tokenizer = read_pretrained(AutoTokenizer, path, where="language.path", revision=revision)
     except ConfigError:  # where the model is loaded, it says so
         return None
-    return tokenizer.bos_token
+    bos: Any = tokenizer.bos_token  # a str or None; its own annotation is wider
+    return bos
 
 
 def _squash_preprocess(encoder: Mapping[str, Any], tower: Any) -> Preprocess | None:
