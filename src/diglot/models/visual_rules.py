@@ -38,7 +38,7 @@ def read_rule(config: LanguageConfig) -> VisualRule:
     return VisualRule(grid_positions=config.grid_positions, both_ways=config.both_ways)
 
 
-def opens_document(config: VLMConfig, bos: str | None) -> bool:
+def opens_document(config: VLMConfig, bos: Any) -> bool:
     """Whether an image stands before the BOS, as PaliGemma has it: the mark behind it is the BOS.
 
     Nothing can then stand before the image.

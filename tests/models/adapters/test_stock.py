@@ -19,10 +19,10 @@ from transformers import (
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
-from diglot.models.adapters.names import KNOWN
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import save_vlm
-from diglot.models.export.check import picture_logits
+from diglot.models.export import stock_run
+from diglot.models.export.check import check_export, picture_logits
 from diglot.models.export.flow import export_checkpoint, load_checkpoint, open_config
 from diglot.models.export.stock_folder import write_stock
 from diglot.models.trainable import Trainable, set_trainable
@@ -70,7 +70,20 @@ def same_weights(first: Path, second: Path) -> None:
         assert value.equal(got[name]), name
 
 
-RARE = ("llava_onevision", "idefics3", "internvl", "cohere2_vision", "lfm2_vl")
+def as_smolvlm(folder: Path) -> None:
+    """Idefics3's parts under the names of SmolVLM, which has the same."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config |= {"model_type": "smolvlm", "architectures": ["SmolVLMForConditionalGeneration"]}
+    config["vision_config"] |= {"model_type": "smolvlm_vision"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    config = json.loads((folder / "processor_config.json").read_text("utf-8"))
+    config["processor_class"] = "SmolVLMProcessor"
+    config["image_processor"]["image_processor_type"] = "SmolVLMImageProcessor"
+    config["video_processor"] = {"video_processor_type": "SmolVLMVideoProcessor"}
+    (folder / "processor_config.json").write_text(json.dumps(config), "utf-8")
+
+
+RARE = ("llava_onevision", "idefics3", "smolvlm", "internvl", "cohere2_vision", "lfm2_vl")
 KINDS = ["llava", "aya_vision", "llava_next"]
 KINDS += [pytest.param(name, marks=pytest.mark.slow) for name in RARE]
 
@@ -81,9 +94,12 @@ def stock(request, towers: dict[str, Path], language_folder: Path, tmp_path: Pat
     if request.param == "llava_next":
         stock_llava_next(tmp_path / "stock")
     else:
-        row = next(row for row in FITTING if row[0] == request.param)
-        export(*make(towers, language_folder, row), request.param, tmp_path / "stock")
+        name = "idefics3" if request.param == "smolvlm" else request.param
+        row = next(row for row in FITTING if row[0] == name)
+        export(*make(towers, language_folder, row), name, tmp_path / "stock")
         (tmp_path / "stock/diglot_export.json").unlink()
+    if request.param == "smolvlm":
+        as_smolvlm(tmp_path / "stock")
     return tmp_path / "stock"
 
 
@@ -100,7 +116,7 @@ def stock_features(inner, config, pixels: torch.Tensor) -> torch.Tensor:
         mask = torch.ones(len(pixels), 16, dtype=torch.int64)
         out = inner.get_image_features(flat.reshape(len(pixels), 16, -1), shapes, mask)
         return torch.cat(out.pooler_output)
-    views = pixels[None] if config.model_type == "idefics3" else pixels
+    views = pixels[None] if config.model_type in ("idefics3", "smolvlm") else pixels
     out = inner.get_image_features(views, return_dict=True).pooler_output
     return torch.cat(out) if isinstance(out, list) else out
 
@@ -125,10 +141,18 @@ def test_out_again_unchanged_to_the_bit(stock: Path, tmp_path: Path) -> None:
         assert (stock / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     configs = [json.loads((f / "config.json").read_text()) for f in (stock, tmp_path / "again")]
     assert configs[0] == configs[1]
-    if kind not in NEED_TORCHVISION:
+    if kind not in (*NEED_TORCHVISION, "smolvlm"):
         AutoProcessor.from_pretrained(tmp_path / "again")
     with pytest.raises(ConfigError, match="its own container"):
         export_checkpoint(stock, "paligemma", tmp_path / "other")
+
+
+@pytest.mark.slow
+def test_stock_transformers_runs_what_went_out_again(stock: Path, tmp_path: Path) -> None:
+    vlm = build_vlm(open_config(stock))
+    export_checkpoint(stock, open_kind(stock), tmp_path / "again")
+    result = check_export(tmp_path / "again", vlm, pictures(), run=stock_run.main)
+    assert result.passed, result
 
 
 def open_kind(folder: Path) -> str:
@@ -191,4 +215,3 @@ def test_what_is_not_known_is_refused(language_folder: Path) -> None:
     assert not is_stock(str(language_folder))
     with pytest.raises(ConfigError, match="cannot be taken apart"):
         build_vlm(VLMConfig(stock=str(language_folder)))
-    assert "smolvlm" in KNOWN

@@ -17,9 +17,9 @@ from diglot.evaluate.writing import Written, write_answers
 from diglot.models.adapters.names import find_names
 from diglot.models.chat import generate_text, project_picture
 from diglot.models.config import Frame
-from diglot.models.export.check import picture_logits
-from diglot.models.export.container import known_containers
-from diglot.models.export.flow import check_folder, export_checkpoint
+from diglot.models.export import stock_run
+from diglot.models.export.check import check_export, picture_logits
+from diglot.models.export.flow import export_checkpoint
 from diglot.models.prompt import open_segments
 from diglot.models.visual_rules import VisualRule
 from diglot.models.vlm import VLM, VLMConfig, build_vlm
@@ -159,15 +159,6 @@ def test_out_again_unchanged_to_the_bit(stock, tmp_path: Path) -> None:
     assert all(value.equal(got[name]) for name, value in want.items())
 
 
-def test_a_check_of_a_class_without_a_container_is_refused(stock, tmp_path: Path) -> None:
-    kind = stock.model.config.model_type
-    if kind in known_containers():
-        pytest.skip("it has a container")
-    export_checkpoint(stock.folder, kind, tmp_path / "again")
-    with pytest.raises(ConfigError, match=rf"how to feed a {kind} folder"):
-        check_folder(tmp_path / "again")
-
-
 @torch.no_grad()
 def test_a_batch_without_pictures_beside_projected_ones(stock) -> None:
     """Questions whose answers are scored without the picture share the scene's tokens."""
@@ -180,6 +171,13 @@ def test_a_batch_without_pictures_beside_projected_ones(stock) -> None:
     logits_TV = stock.model(input_ids=ids_T[None], **types).logits[0].log_softmax(-1)
     want_S = logits_TV[1:-1].gather(1, ids_T[2:, None])[:, 0]
     torch.testing.assert_close(ours_S, want_S, rtol=1e-4, atol=1e-4)
+
+
+def test_stock_transformers_runs_what_went_out_again(stock, tmp_path: Path) -> None:
+    """None of these has a chat template."""
+    export_checkpoint(stock.folder, stock.kind, tmp_path / "again")
+    result = check_export(tmp_path / "again", stock.vlm, pictures(), run=stock_run.main)
+    assert result.passed, result
 
 
 def test_plain_decoding_of_such_a_model_is_refused(stock) -> None:

@@ -1,6 +1,6 @@
 """Where each stock class keeps its parts, and what it does with its tower and its visual tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from diglot.core.errors import ConfigError
@@ -28,6 +28,8 @@ class StockNames:
     """The list of projectors of its tower's middle features, which the language model adds to the
     visual tokens behind its first layers (DeepStack)."""
     rule: VisualRule = VisualRule()  # noqa: RUF009  frozen
+    pixels_like: str | None = None
+    """The container whose class takes pixels as it does, where no container is of its class."""
     caps_logits: bool = False
     """Does to its logits what the language model's own class does; the others do nothing."""
 
@@ -46,6 +48,7 @@ QWEN3 = StockNames(
     factor="spatial_merge_size",
     reads_last=True,
     rule=VisualRule(grid_positions=True),
+    pixels_like="qwen2_5_vl",
 )
 KNOWN = {
     "llava": StockNames(),
@@ -56,10 +59,14 @@ KNOWN = {
     "lfm2_vl": StockNames(factor="downsample_factor", takes="grids", reads_last=True),
     "internvl": StockNames(factor="downsample_ratio", takes="merged"),
     "idefics3": IDEFICS,
-    "smolvlm": IDEFICS,
+    "smolvlm": replace(IDEFICS, pixels_like="idefics3"),
     "paligemma": StockNames(reads_last=True, caps_logits=True, rule=VisualRule(both_ways="prefix")),
     "gemma3": StockNames(
-        factor="pooling", takes="mean", reads_last=True, rule=VisualRule(both_ways="image")
+        factor="pooling",
+        takes="mean",
+        reads_last=True,
+        rule=VisualRule(both_ways="image"),
+        pixels_like="llava",
     ),
     "qwen2_5_vl": StockNames(
         tower="visual",

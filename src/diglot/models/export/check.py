@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import encode, expand_lines, pack
-from diglot.core.segments import Image, Tokens
+from diglot.core.segments import Image, Segment, Tokens
 from diglot.data.images import open_picture
+from diglot.models.adapters.names import KNOWN
 from diglot.models.config import Frame
 from diglot.models.export import stock_run
 from diglot.models.export.container import Container, load_container
@@ -142,10 +143,7 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     grid = vlm.token_grid((picture.height, picture.width))
     views = picture_views(vlm, picture)
     visual_ND = vlm.project(vlm.features(views))
-    start, prompt = _write_prompt(tokenizer)
-    text = tokenize_caption(prompt, tokenizer).ids
-    sequence = (Tokens(start), Image(), Tokens(text))
-    sequence = expand_lines(sequence, [grid])
+    sequence = expand_lines(_prompt_segments(tokenizer), [grid])
     packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
     is_text = (packed.visual_BT[0] < 0) & (packed.separator_BT[0] < 0)
@@ -154,11 +152,19 @@ def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
     return PictureLogits(ids_T, logits_TV, torch.stack(list(views)))
 
 
-def _write_prompt(tokenizer: Any) -> tuple[tuple[int, ...], str]:
-    """Ids before the image and text behind it. PaliGemma's processor ends a prompt by a newline."""
-    if read_image_text(tokenizer).starts_document:
-        return (), f"{PROMPT}\n"
-    return begin_tokens(Frame(), tokenizer), PROMPT
+def _open_prompt(tokenizer: Any) -> tuple[int, ...]:
+    """The BOS before an image, where the image does not come first."""
+    comes_first = read_image_text(tokenizer).starts_document
+    return () if comes_first else begin_tokens(Frame(), tokenizer)
+
+
+def _prompt_segments(tokenizer: Any) -> list[Segment]:
+    """[BOS] V PROMPT with what the stock processor writes around the image, as text."""
+    image_text = read_image_text(tokenizer)
+    ends = "\n" * image_text.starts_document  # PaliGemma's processor ends a prompt by a newline
+    before = tokenize_caption(image_text.before, tokenizer).ids
+    after = tokenize_caption(image_text.after + PROMPT + ends, tokenizer).ids
+    return [Tokens(_open_prompt(tokenizer) + before), Image(), Tokens(after)]
 
 
 def _write_request(
@@ -169,11 +175,13 @@ def _write_request(
     ours: Sequence[PictureLogits],
 ) -> None:
     tokenizer, container = vlm.language.tokenizer, _container_of(folder)
-    start = "".join(tokenizer.convert_ids_to_tokens(list(_write_prompt(tokenizer)[0])))
+    written = _image_text(folder, tokenizer)
+    start = "".join(tokenizer.convert_ids_to_tokens(list(_open_prompt(tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
-        "texts": [start + container.image_text + PROMPT] * len(pictures),
+        "texts": [start + written + PROMPT] * len(pictures),
         "question": QUESTION,
+        "bare_question": f"{start}{written}\n{QUESTION}",
         "new_tokens": NEW_TOKENS,
     }
     (request / "request.json").write_text(json.dumps(fields), "utf-8")
@@ -186,8 +194,21 @@ def _write_request(
 
 
 def _container_of(folder: Path) -> Container:
-    """The container that the folder was written as."""
-    return load_container(json.loads((folder / ORIGIN).read_text("utf-8"))["container"])
+    """The container that the folder was written as, or one that takes pixels in the same way."""
+    name = _container_name(folder)
+    return load_container((name in KNOWN and KNOWN[name].pixels_like) or name)
+
+
+def _image_text(folder: Path, tokenizer: Any) -> str:
+    """An image in a prompt."""
+    name = _container_name(folder)
+    if name in KNOWN and KNOWN[name].pixels_like:
+        return read_image_text(tokenizer).written
+    return load_container(name).image_text
+
+
+def _container_name(folder: Path) -> str:
+    return json.loads((folder / ORIGIN).read_text("utf-8"))["container"]
 
 
 def run_isolated(request: Path) -> None:

@@ -12,7 +12,6 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
-from diglot.models.adapters.names import KNOWN
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, check_checkpoint, load_config, load_weights
 from diglot.models.export.adapter import take_lora
@@ -100,12 +99,6 @@ def check_folder(
 
 def _check_needs(container: str) -> None:
     """Raises ConfigError where the stock class lacks packages, or it is unknown how to feed it."""
-    if container in KNOWN and container not in known_containers():
-        raise ConfigError(
-            f"the check does not know how to feed a {container} folder; the folder itself is whole",
-            expected="one of " + ", ".join(known_containers()),
-            where="--check",
-        )
     needs = load_container(container).needs if container in known_containers() else ()
     if lacking := [name for name in needs if find_spec(name) is None]:
         raise ConfigError(

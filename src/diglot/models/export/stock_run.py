@@ -91,11 +91,13 @@ def read_logits(model, inputs, number):
 
 @torch.no_grad()
 def answer(model, processor, image, task):
-    """What the model generates behind the chat template."""
+    """What the model generates behind the chat template, or behind the bare question."""
     content = [{"type": "image"}, {"type": "text", "text": task["question"]}]
-    text = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True
-    )
+    text = task["bare_question"]
+    if processor.chat_template:
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
     inputs = processor(images=[image], text=[text], add_special_tokens=False, return_tensors="pt")
     ids = model.generate(**inputs, max_new_tokens=task["new_tokens"], do_sample=False)
     return processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
