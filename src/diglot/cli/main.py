@@ -84,10 +84,13 @@ def _run_verb(verb: str, args: list[str]) -> int:
     except Exception as error:
         if _is_out_of_memory(error):
             return _print_error(f"not enough memory ({_first_line(error)}). {_SMALLER}")
-        number = _system_error(error)
+        # a RuntimeError of pathlib: a path that links to itself
+        looped = isinstance(error, RuntimeError) and isinstance(error.__context__, OSError)
+        cause = error.__context__ if looped else error
+        number = _system_error(cause)
         if number not in _USERS_ERRORS:
             raise
-        where = getattr(error, "filename", None) or "while writing"
+        where = getattr(cause, "filename", None) or "while writing"
         return _print_error(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
     return 0
 
@@ -102,7 +105,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _system_error(error: Exception) -> int:
+def _system_error(error: BaseException | None) -> int:
     """The system's number of an error, 0 where it is none; safetensors has it in the text alone."""
     if isinstance(error, OSError):
         return error.errno or 0

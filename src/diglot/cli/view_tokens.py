@@ -6,7 +6,7 @@ from typing import Any
 
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import SETTINGS
+from diglot.core.run_files import RUN_ALONE, SETTINGS
 from diglot.models.checkpoint import load_template
 from diglot.models.vlm import build_vlm
 from diglot.train.config import StageConfig, resolve_stage, stage_config
@@ -50,4 +50,5 @@ def _read_stage(name: str, data: Path, split: str) -> StageConfig:
     if not isinstance(settings, dict):
         raise ConfigError("not the settings of a stage", where="--tokens", got=name)
     own = {"data": str(data), "split": split, "out": "out", "labels": None, "features": None}
-    return stage_config({**settings, **own}, where=name)
+    known = {key: value for key, value in settings.items() if key not in RUN_ALONE}
+    return stage_config({**known, **own}, where=name)

@@ -5,4 +5,6 @@ ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"  # one line a step
 KEPT = "kept"  # the models of keep_every
 REPORT = "report.json"  # what its page is made of
+LENGTHENED = "lengthened"  # of the settings: when and how the run was made longer
+RUN_ALONE = ("data_fingerprint", LENGTHENED)  # what the settings of a run have beside a stage's
 FINISHED = "finished.json"  # it is there once the run has ended

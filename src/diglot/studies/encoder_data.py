@@ -7,6 +7,7 @@ from pathlib import Path
 from diglot.core.progress import Report, rename_stages
 from diglot.data.pair_folder import read_pairs
 from diglot.data.pairs import Pair
+from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
 from diglot.measure.correspondence.run import open_pairs
 from diglot.select.c_scores import PAPER
@@ -43,6 +44,13 @@ class StudyData:
     def captions(self) -> Path:
         """Dataset whose test split A is taken on."""
         return self.data or self.out / "captions"
+
+    def check_given(self, report: Report) -> None:
+        """Raises ConfigError or DataError for what is given and cannot be used: before the work."""
+        for split in ("train", "test") if self.data else ():
+            open_dataset(self.scenes, split)
+        if self.pairs is not None:
+            self.open_pairs(report)
 
     def make(self, report: Report) -> None:
         """Compose what is not given; what is there stays."""

@@ -40,6 +40,7 @@ from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConf
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.study import open_study
 from diglot.studies.encoder_data import StudyData
+from diglot.train.config import stage_of_recipes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,9 @@ class EncoderStudy:
     def run(self, report: Report) -> dict[str, Any]:
         """All of it; returns what stands in study.json. Raises DataError where nothing trained."""
         recipes, tried = self._recipe_names, self._read_tried()
+        for option, recipe in (("recipe", self.recipe), ("result_recipe", self.result_recipe)):
+            stage_of_recipes([recipe], option=f"--{option}")
+        self.data.check_given(report)
         self.data.make(report)
         done = {
             name: self._train_settings(name, recipe, tried, report)

@@ -144,9 +144,13 @@ class StageConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     """The optimizer and its learning rate over the run."""
     epochs: Epochs = 1
-    """Passes over the data."""
+    """Passes over the data. More than a run in `out` has had make it longer; see lengthen."""
     max_steps: PositiveInt | None = None
     """End after so many optimizer steps, if the passes have more; the rates fall by then."""
+    lengthen: Literal["exact", "stretch"] = "exact"
+    """How a run in `out` goes on with more epochs or a later max_steps: exact = only where neither
+    rates nor weights depend on its length (constant schedules, no warm-up); stretch = from here on
+    they are those of a run so long from its start, so the learning rate rises again."""
     max_samples: PositiveInt | None = None
     """Use the first so many samples of the data, or of each of several datasets."""
     global_batch: PositiveInt = 128

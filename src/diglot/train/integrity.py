@@ -97,6 +97,11 @@ def check_record(folder: Path) -> None:
     check_digests(folder, record, fix="Put a copy back, or delete the run's folder to start over.")
 
 
+def is_marked(folder: Path) -> bool:
+    """Whether a run has the mark of its end, whatever became of its checkpoint since."""
+    return _read_finished(folder) is not None
+
+
 def has_damaged_mark(folder: Path) -> bool:
     """Whether a run's mark of its end is there and says nothing any more."""
     return (folder / FINISHED).exists() and _read_finished(folder) is None

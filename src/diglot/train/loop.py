@@ -209,8 +209,8 @@ class _Run:
         """All steps from `start` on, or as many as it takes until the run is to end."""
         batches, steps = self.batches.from_step(start), self.order.steps
         probing = session.probing
-        if not start:
-            self.writer.keep(0, steps)
+        if not self.writer.has_kept(start):  # at the seam of a run made longer, too
+            self.writer.keep(start, steps)
         for step in range(start, steps):
             seconds = self._take_step(step, batches, session)
             self.writer.keep(step + 1, steps)

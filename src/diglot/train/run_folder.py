@@ -27,9 +27,10 @@ import diglot
 from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import ENVIRONMENT, FINISHED, METRICS, SETTINGS
+from diglot.core.run_files import ENVIRONMENT, FINISHED, LENGTHENED, METRICS, RUN_ALONE, SETTINGS
 from diglot.files import check_own_folder, lock_file, remove_left_overs, replace_text
 from diglot.train.config import StageConfig, resolve_stage, stage_config
+from diglot.train.longer import find_lengthening, lengthen_run
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.j
 # Settings that may differ when a run resumes: they change no figure.
 MAY_CHANGE = {
     *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
-    *("trackers", "keep_every"),
+    *("trackers", "keep_every", "lengthen"),
 }
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
@@ -48,17 +49,24 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
 
     `fingerprint` names the content of the data: other data under the same path is another run.
 
-    A run that stopped before step 0 may be begun again with other settings.
+    A run that stopped before step 0 may be begun again with other settings; later it may be made
+    longer (`train.longer`).
     """
     folder = _make_folder(config.out)
-    for name in (SETTINGS, ENVIRONMENT, METRICS, FINISHED, "model"):
-        remove_left_overs(folder / name)
+    states = (folder / "state").glob("step-*/state.json")
+    own = (folder / name for name in (SETTINGS, ENVIRONMENT, METRICS, FINISHED, "model"))
+    for path in (*own, *states):
+        remove_left_overs(path)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
     settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     before = _read_settings(folder)
     if before is not None and (folder / METRICS).exists():
-        _check_same(_complete_settings(before, folder), settings, folder)
+        complete = _complete_settings(before, folder)
+        longer = find_lengthening(complete, settings)
+        _check_same(complete, settings, folder, but=frozenset(longer))
         _warn_of_version(folder)
+        if longer:
+            lengthen_run(folder, {LENGTHENED: [], **before, **complete}, settings, config)
     elif before != settings or not (folder / ENVIRONMENT).exists():  # killed between the two
         (folder / "rejected.jsonl").unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
@@ -118,7 +126,7 @@ def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Raises ConfigError where they are of an earlier version and can be read no longer.
     """
-    plain = {name: value for name, value in before.items() if name != "data_fingerprint"}
+    plain = {name: value for name, value in before.items() if name not in RUN_ALONE}
     try:
         stage = resolve_stage(stage_config(plain))
     except ConfigError as error:
@@ -144,10 +152,12 @@ def _warn_of_version(folder: Path) -> None:
         log.warning(message, folder, begun, diglot.__version__)
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+def _check_same(
+    before: dict[str, Any], now: dict[str, Any], folder: Path, *, but: frozenset[str]
+) -> None:
     then, given = _flatten_fields(before), _flatten_fields(now)
     for name in sorted(set(then) | set(given)):
-        if name not in MAY_CHANGE and then.get(name) != given.get(name):
+        if name not in MAY_CHANGE | but and then.get(name) != given.get(name):
             raise ConfigError(
                 f"this folder holds a run with another {name}",
                 expected=json.dumps(then.get(name)),

@@ -73,12 +73,19 @@ class ModelWriter:
         self._vlm, self._config, self._folder = vlm, config, folder
         self._learned, self._accelerator = learned, accelerator
 
+    def _kept(self, step: int) -> Path:
+        return self._folder / KEPT / f"step-{step:08d}"
+
+    def has_kept(self, step: int) -> bool:
+        """Whether the model after `step` steps is in kept/."""
+        return self._kept(step).is_dir()
+
     def keep(self, step: int, last: int) -> None:
         """Write the model after `step` steps into kept/, where it is due and not the last."""
         every = self._config.keep_every
         if not every or step % every or step == last:
             return
-        target = self._folder / KEPT / f"step-{step:08d}"
+        target = self._kept(step)
         target.parent.mkdir(exist_ok=True)
         self.write(target)
         if self._accelerator.is_main_process:

@@ -23,6 +23,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import SETTINGS
 from diglot.files import read_kept, replacing_folder, write_kept
 from diglot.train.integrity import check_digests, find_digests
 
@@ -82,12 +83,10 @@ def load_state(
     Raises ConfigError where the newest state is damaged or of other weights, or a file of the run's
     record is not as it was.
     """
-    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
-    if newest is None:
+    if newest_state(folder) is None:
         return 0
+    newest = max(folder.glob("step-*"))
     state = _read_state(newest)
-    check_digests(newest, state["files"], fix=START_OVER)
-    check_digests(folder.parent, state["record"], fix="Put a copy back, or start over.")
     try:
         weights: Any = load_file(newest / WEIGHTS)
         tensors = load_file(newest / OPTIMIZER)
@@ -107,6 +106,29 @@ def load_state(
             where=str(newest),
             fix=START_OVER,
         ) from error
+
+
+def newest_state(folder: Path) -> int | None:
+    """The steps of the newest state, found whole; None where there is none.
+
+    Raises ConfigError where it, or a file of the run's record, is damaged.
+    """
+    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
+    if newest is None:
+        return None
+    state = _read_state(newest)
+    check_digests(newest, state["files"], fix=START_OVER)
+    check_digests(folder.parent, state["record"], fix="Put a copy back, or start over.")
+    return int(state["step"])
+
+
+def release_settings(folder: Path) -> None:
+    """Let the settings of a run change: its newest state no longer says what they were."""
+    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
+    if newest is not None:
+        state = _read_state(newest)
+        record = {name: entry for name, entry in state["record"].items() if name != SETTINGS}
+        write_kept(newest / STATE, FORMAT, {**state, "record": record})
 
 
 def _read_state(newest: Path) -> dict[str, Any]:
