@@ -86,7 +86,7 @@ SILENT = (
 )
 # What stops the run.
 STOPPED = {
-    "--data W/empty": "W/empty, split train: no records to learn from",
+    "--data W/empty": "W/empty: the split 'train' has no records",
     "--data W/shares --labels W/no_labels --plus.token_contrastive.weight 1": (
         "labels: no patch of the first 20 images has a label: nothing would be learned. Label again"
     ),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.data.config import DataSource
 from diglot.data.labels import Labels, open_labels
@@ -44,15 +43,10 @@ class RunDataset:
 class TrainingData:
     """The records of all datasets of a run, the first dataset's before the second's.
 
-    Safe to send to other processes. Raises ConfigError for an empty one.
+    Safe to send to other processes.
     """
 
     def __init__(self, sources: Sequence[RunDataset]) -> None:
-        for dataset in (source.dataset for source in sources):
-            if not len(dataset):
-                raise ConfigError(
-                    "no records to learn from", where=f"{dataset.folder}, split {dataset.split}"
-                )
         self.sources = tuple(sources)
         self._ends = list(accumulate(source.records for source in self.sources))
 
