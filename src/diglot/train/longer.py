@@ -2,8 +2,8 @@
 
 The order of the data is a function of the epoch and the step, so the steps that were taken are the
 first of the longer run; rates and weights that fall towards the end of a run are not. Where none
-does, going on is exact. Elsewhere `lengthen: stretch` goes on with the schedules of a run that was
-so long from its start.
+does, more steps are exact. Elsewhere `lengthen: stretch` continues with the schedules of a run that
+was so long from its start.
 """
 
 import json
@@ -39,10 +39,10 @@ def lengthen_run(
     """Make the run in `folder` one of the longer `settings`; those of `before` are its own.
 
     State, mark and settings change one after the other, each whole: a run that is killed between is
-    still that of before, not marked as finished, and the same command goes on from there.
+    still that of before, not marked as finished, and the same command continues from there.
 
     Raises ConfigError, nothing changed, where a schedule depends on the length and `lengthen` does
-    not say how to go on, and for a finished run without a whole state of its end.
+    not say how to continue, and for a finished run without a whole state of its end.
     """
     changed = find_lengthening(before, settings)
     if config.lengthen == "exact":
@@ -72,7 +72,7 @@ def _refuse_schedules(config: StageConfig, changed: Mapping[str, Any]) -> None:
         raise ConfigError(
             "the run was made for another length: " + ", ".join(falling) + " depend on it",
             where=", ".join(changed),
-            fix="--lengthen stretch goes on with the schedules of a run so long from its start: "
+            fix="--lengthen stretch continues with the schedules of a run so long from its start: "
             "the learning rate rises again to where it would be. Or begin another run with the "
             f"weights of this one: --start_from {config.out}/model --out ANOTHER.",
         )
