@@ -148,7 +148,7 @@ class StageConfig:
     max_steps: PositiveInt | None = None
     """End after so many optimizer steps, if the passes have more; the rates fall by then."""
     lengthen: Literal["exact", "stretch"] = "exact"
-    """How a run in `out` continues with more epochs or a later max_steps: exact = only where neither
+    """How a run in `out` continues with more epochs or a later max_steps: exact = where neither
     rates nor weights depend on its length (constant schedules, no warm-up); stretch = from here on
     they are those of a run so long from its start, so the learning rate rises again."""
     max_samples: PositiveInt | None = None
