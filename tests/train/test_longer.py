@@ -30,7 +30,7 @@ def stage(world: Path, out: Path, **changes) -> StageConfig:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files that are a run's, but for what tells the time or the place."""
+    """The files that are a run's, but for what shows the time or the place."""
     apart = ("tensorboard", "config.json", "environment.json", "finished.json", ".run.lock")
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
     kept = {name: p for name, p in files.items() if not name.startswith(apart)}
