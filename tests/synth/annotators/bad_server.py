@@ -107,6 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _reasoning(self) -> None:
         self._send_answer(None)
 
+    def _thought(self) -> None:
+        self._send_answer(
+            f"<think>Is it {json.dumps({'tags': ['wolf']})}?</think>\n{json.dumps(GOOD)}"
+        )
+
+    def _thinking(self) -> None:
+        self._send_answer(f"<think>It may be {json.dumps({'tags': ['wolf']})}. Or")
+
     def _long(self) -> None:
         self._send_answer('{"tags": ["dog", "ca', finish="length")
 

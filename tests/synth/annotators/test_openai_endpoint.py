@@ -16,10 +16,12 @@ from tests.synth.annotators.bad_server import GOOD, BadServer
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Question
 from diglot.synth.annotators import openai_endpoint
+from diglot.synth.annotators._answers import fit_schema
 from diglot.synth.steps.tags import Tags
 
 PASSING = ["around", "slow", "limited", "broken", "gateway", "misfit", "prose", "html", "notjson"]
-PASSING += ["cut", "reasoning", "long"]
+PASSING += ["cut", "reasoning", "thought", "thinking", "long"]
+AT_ONCE = ("around", "thought")
 
 
 def endpoint(url: str, **changes):
@@ -44,7 +46,7 @@ def test_what_passes_is_tried_again(fault: str, monkeypatch) -> None:
     with BadServer() as server:
         (answer,) = endpoint(server.url).answer_questions([question(fault)])
         assert json.loads(str(answer)) == GOOD
-        assert server.asked[fault] == (1 if fault == "around" else 2)
+        assert server.asked[fault] == (1 if fault in AT_ONCE else 2)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,7 @@ def test_what_passes_is_tried_again(fault: str, monkeypatch) -> None:
         ("slow", "took too long", "0.4"),
         ("cut", "cut", ""),
         ("reasoning", "is empty", ""),
+        ("thinking", "reasoning alone", "It may be"),
         ("long", "cut at max_tokens", "dog"),
         ("toolarge", "answers 413", "too large"),
     ],
@@ -128,6 +131,24 @@ def test_a_rejected_answer_is_not_kept(kept: Path) -> None:
         (second,) = endpoint(server.url).answer_questions([question("prose")])
     assert isinstance(first, DataError)
     assert json.loads(str(second)) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        ("<think>A dog?</think>\n\nA dog.", "A dog."),
+        ("A dog, I think.</think> A dog.", "A dog."),  # begun by the prompt
+        ("A <b>dog</b>.", "A <b>dog</b>."),
+        ("<think>A dog?</think> ", None),
+        ("<think>A dog? Or", None),
+    ],
+)
+def test_reasoning_is_no_caption(text: str, caption: str | None) -> None:
+    if caption:
+        assert fit_schema(text, None) == caption
+        return
+    with pytest.raises(DataError, match="reasoning alone"):
+        fit_schema(text, None)
 
 
 def test_large_pictures_are_resized_and_the_schema_is_sent() -> None:

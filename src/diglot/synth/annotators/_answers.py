@@ -13,13 +13,15 @@ from diglot.core.errors import DataError
 from diglot.files import replace_text
 
 SHOWN_CHARS = 300
+REASONING, REASONING_END = "<think>", "</think>"
 
 
 def fit_schema(text: str, schema: type[BaseModel] | None) -> str:
-    """`text` itself without a schema; else the first JSON object in it that fits, as JSON.
+    """What follows the model's reasoning; with a schema the first JSON object in it that fits.
 
     Raises DataError that shows what came.
     """
+    text = _behind_reasoning(text)
     if schema is None:
         if not text.strip():
             raise DataError("the answer is empty")
@@ -35,6 +37,23 @@ def fit_schema(text: str, schema: type[BaseModel] | None) -> str:
         expected=", ".join(schema.model_fields),
         got=f"{shorten_text(text)} ({reason})",
     )
+
+
+def _behind_reasoning(text: str) -> str:
+    """The answer of a model whose server leaves its reasoning in the text, begun by its prompt or
+    by itself. Raises DataError where there is no more than that.
+    """
+    reasoning, end, answer = text.rpartition(REASONING_END)
+    if end and answer.strip():
+        return answer
+    if end or text.lstrip().startswith(REASONING):
+        raise DataError(
+            "the answer is reasoning alone",
+            got=shorten_text(reasoning or text),
+            fix="Turn reasoning off (extra: {chat_template_kwargs: {enable_thinking: false}}), or "
+            "allow more max_tokens.",
+        )
+    return text
 
 
 def _objects_in(text: str) -> Iterator[Any]:
