@@ -6,7 +6,7 @@ reason; `.synth`, what is kept to resume.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -81,17 +81,20 @@ def _run_all(
 ) -> None:
     slices = -(-len(items) // config.slice_images)
     alone = Lock()  # done slices come from the list, others from wherever an engine has them
+    queued: dict[int, int] = {}  # images of the slices that an engine has
 
     def take(number: int) -> None:
         with alone:
+            queued.pop(number, None)
             committer.take_done(number)
-            _report_funnel(committer, len(items), report)
+            _report_funnel(committer, len(items), sum(queued.values()), report)
 
     def jobs() -> Iterator[SliceJob]:
         for number, batch in enumerate(items.read_slices(config.slice_images)):
             if account_path(spec.folder, number).is_file() and read_account(spec.folder, number):
                 take(number)
             else:
+                queued[number] = len(batch)
                 yield SliceJob(number, batch)
 
     workers = count_workers(config.workers)
@@ -99,16 +102,21 @@ def _run_all(
     committer.finish(spec.folder.parent.parent, slices)
 
 
-def _report_funnel(committer: Committer, total: int, report: Report) -> None:
-    report(Progress("images", committer.images, total, f"{committer.samples} samples"))
+def _report_funnel(committer: Committer, total: int, queued: int, report: Report) -> None:
+    note = f"{committer.samples} samples" + (f", {queued} images in work" if queued else "")
+    report(Progress("images", committer.images, total, note))
     for name, step in committer.funnel.items():
         rate = step["images"] / step["seconds"] if step["seconds"] else 0.0
-        drops = sum(step["dropped"].values())
         note = f"{rate:.1f} images/s of its own"
-        note += f", {drops} images dropped" if drops else ""
-        note += f", {sum(step['lost'].values())} regions lost" if step["lost"] else ""
+        note += _name_drops("images", step["dropped"]) + _name_drops("regions", step["lost"])
         reach = step["images"] / max(committer.images, 1)  # others were dropped before it
         report(Progress(name, step["images"], round(total * reach), note))
+
+
+def _name_drops(what: str, counts: Mapping[str, int]) -> str:
+    """How many were dropped for each reason, the commonest first."""
+    reasons = sorted(counts, key=lambda reason: -counts[reason])
+    return "".join(f"; {counts[reason]} {what}: {reason}" for reason in reasons)
 
 
 class _ItemList:
