@@ -125,6 +125,9 @@ def replace_file(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_read_umask())
         os.replace(temporary, path)
         sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write to a full disk does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

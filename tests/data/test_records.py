@@ -2,6 +2,7 @@ import io
 import os
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -210,7 +211,7 @@ def broken(folder, **changes):
     ("changes", "message"),
     [
         ({"region": {"box": [0.0, 0.0, 40.0, 10.0]}}, "regions[0].box: box lies outside"),
-        ({"region": {"box": [5.0, 5.0, 5.0, 9.0]}}, "regions[0].box: box is empty"),
+        ({"region": {"box": [5.0, 5.0, 4.0, 9.0]}}, "regions[0].box: box is empty"),
         ({"region": {"box": [0.0, float("nan"), 9.0, 9.0]}}, "regions[0].box: box is empty"),
         ({"region": {"box": [0.0, 1.0]}}, "regions[0].box: not a box"),
         ({"region": {"box": None}}, "regions[0]: region without"),
@@ -237,6 +238,24 @@ def test_a_bad_record_names_its_sample_and_field(tmp_path, changes, message):
     assert message in str(caught.value)
     assert dataset[1] == sample(1)
     assert dataset[3] == sample(3)
+
+
+@pytest.mark.parametrize(
+    ("box", "read", "lost"),
+    [
+        ([5.0, 5.0, 5.0, 9.0], None, "regions without area"),
+        ([-2.0, 5.0, 0.0, 9.0], None, "regions without area"),
+        ([-1.8, 5.0, 9.0, 9.0], (0.0, 5.0, 9.0, 9.0), "boxes clipped to the image"),
+    ],
+)
+def test_a_flat_or_rounded_box_costs_no_record(tmp_path, caplog, box, read, lost):
+    dataset = broken(tmp_path / "d", region={"box": box})
+    made, whole = dataset[2], sample(2)
+    kept = (replace(whole.regions[0], box=read),) if read else ()
+    assert made == replace(whole, regions=kept + whole.regions[1:])
+    assert made.lost == (lost,)
+    assert dataset[2] == made
+    assert caplog.text.count(f"sample 's-0002': {lost}; diglot check lists all such") == 1
 
 
 def test_missing_folders_and_splits_are_named(folder, tmp_path):

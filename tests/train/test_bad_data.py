@@ -60,7 +60,7 @@ DAMAGED = {
         "box lies outside its image",
     ),
     "box_empty": (
-        lambda r: with_region(r, box=[9.0, 9.0, 9.0, 12.0]),
+        lambda r: with_region(r, box=[9.0, 9.0, 8.0, 12.0]),
         "box is empty or not finite",
     ),
     "box_nan": (
@@ -122,6 +122,17 @@ def test_the_good_records_train_as_if_alone(world, tmp_path):
     for name, data in (("a", alone), ("m", mixed)):
         train(tiny_stage(world, tmp_path / name, data=str(data), micro_batch=1))
     assert losses(tmp_path / "m") == pytest.approx(losses(tmp_path / "a"), rel=1e-6)
+
+
+def test_a_flat_or_rounded_box_is_counted_and_its_record_trains(world, tmp_path, caplog):
+    flat, wide = rows(2)
+    boxes = with_region(flat, box=[9.0, 9.0, 9.0, 12.0]), with_region(wide, box=[0.0, 0.0, wide["sizes_hw"][0][1] + 1.5, 9.0])
+    data = write_rows(tmp_path / "data", boxes)
+    with caplog.at_level(logging.INFO, logger="diglot"):
+        train(tiny_stage(world, tmp_path / "run", data=str(data)))
+    assert not (tmp_path / "run" / "rejected.jsonl").exists()
+    assert "left out: regions without area, 1 times" in caplog.text
+    assert "left out: boxes clipped to the image, 1 times" in caplog.text
 
 
 def test_a_step_without_a_usable_record_changes_nothing(world, tmp_path):

@@ -139,7 +139,8 @@ def _write_ids(ids: dict[str, str], path: Path) -> None:
 
 def _print_result(result: DatasetCheck, fixed: Counter[str] | None, fix: Path | None) -> None:
     console = open_console(highlight=False)
-    counts = f"{result.records:,} records, {result.unusable:,} with a fault that training rejects"
+    cost = "with a fault that costs training the record or a part"
+    counts = f"{result.records:,} records, {result.unusable:,} {cost}"
     console.print(counts, soft_wrap=True)
     if result.faults:
         table = Table("fault", "", "records", "faults", "first")

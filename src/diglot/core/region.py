@@ -10,6 +10,9 @@ Box = tuple[float, float, float, float]
 Span = tuple[int, int]
 SizeHW = tuple[int, int]
 
+# A box this little outside its image is rounding, and clipped; further out it belongs to another.
+CLIP_SHARE, CLIP_PX = 0.05, 2.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rle:
@@ -59,6 +62,21 @@ class Region:
             return None
         phrase, start = self.phrase, self.span[0]
         return start + len(phrase) - len(phrase.lstrip()), start + len(phrase.rstrip())
+
+
+def is_nearly_inside(box: Box, size_hw: SizeHW) -> bool:
+    """Whether a box sticks out of its image by rounding at most."""
+    x0, y0, x1, y1 = box
+    height, width = size_hw
+    slack_x, slack_y = (max(CLIP_PX, CLIP_SHARE * side) for side in (width, height))
+    return x0 >= -slack_x and y0 >= -slack_y and x1 <= width + slack_x and y1 <= height + slack_y
+
+
+def clip_box(box: Box, size_hw: SizeHW) -> Box:
+    """The part of a box that lies inside its image; it may have no area."""
+    x0, y0, x1, y1 = box
+    height, width = size_hw
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
 def check_pair(value: object, *, where: str) -> None:

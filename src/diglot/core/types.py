@@ -92,6 +92,8 @@ class Sample:
     lineage: tuple[Lineage, ...] = ()
     patch_labels: PatchLabels | None = field(default=None, compare=False)
     """Of the only image; joined when training."""
+    lost: tuple[str, ...] = field(default=(), compare=False)
+    """What reading the record left out of its regions, or clipped, by its kind."""
 
     def __post_init__(self) -> None:
         _check_sample(self)

@@ -12,16 +12,15 @@ from typing import Any, Literal
 
 from diglot.core import masks
 from diglot.core.errors import DataError
+from diglot.core.region import clip_box, is_nearly_inside
 from diglot.core.types import Box, Lineage, Picture, Region, Rle, Sample, SizeHW, Span, Turn
 from diglot.data.images import image_size
+from diglot.data.mended_regions import CLIPPED, WITHOUT_AREA
 from diglot.data.orientation import find_orientation, turn_box, turn_mask
 from diglot.data.segmentation import mask_box, read_mask
 
 BoxUnit = Literal["xyxy", "xywh", "normalised"]
 """Pixels [x0, y0, x1, y1]; pixels [x, y, width, height]; [x0, y0, x1, y1] as shares of the sides"""
-
-# A box this little outside is rounding, and clipped; further out it belongs to something else.
-CLIP_SHARE, CLIP_PX = 0.05, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,18 +168,13 @@ def _clip_box(box: Box | None, size_hw: SizeHW, lost: Counter[str]) -> Box | Non
     if box is None:
         lost["regions without a box"] += 1
         return None
-    height, width = size_hw
-    x0, y0, x1, y1 = box
-    if x0 >= x1 or y0 >= y1:
-        lost["regions without area"] += 1
+    if box[0] >= box[2] or box[1] >= box[3]:
+        lost[WITHOUT_AREA] += 1
         return None
-    slack_x, slack_y = (max(CLIP_PX, CLIP_SHARE * side) for side in (width, height))
-    if x0 < -slack_x or y0 < -slack_y or x1 > width + slack_x or y1 > height + slack_y:
+    clipped = clip_box(box, size_hw)
+    inside = clipped[0] < clipped[2] and clipped[1] < clipped[3]
+    if not inside or not is_nearly_inside(box, size_hw):
         lost["regions outside the image"] += 1
         return None
-    clipped = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
-    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
-        lost["regions outside the image"] += 1
-        return None
-    lost["boxes clipped to the image"] += clipped != box
+    lost[CLIPPED] += clipped != box
     return clipped

@@ -2,6 +2,7 @@
 
 import bisect
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -25,6 +26,8 @@ from diglot.files import FileDigests
 
 __all__ = ["Dataset", "DatasetWriter", "open_dataset", "write_dataset"]
 
+log = logging.getLogger(__name__)
+
 _CACHED_ROW_GROUPS = 16
 _OPEN_FILES = 32  # systems allow about a thousand to a process; large sets have more shards
 
@@ -44,6 +47,7 @@ class Dataset:
     def _reset_caches(self) -> None:
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
+        self._warned = set[str]()
         self._reading = Lock()  # pictures of several slices are opened by a thread each
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,9 +70,16 @@ class Dataset:
         index %= size
         number = bisect.bisect_right(self._ends, index)
         before = self._ends[number - 1] if number else 0
-        return from_row(
-            self._read_row(number, index - before), where=self._shards[number].path.name
-        )
+        path = self._shards[number].path
+        sample = from_row(self._read_row(number, index - before), where=path.name)
+        self._warn_of_lost(sample, path)
+        return sample
+
+    def _warn_of_lost(self, sample: Sample, path: Path) -> None:
+        """Name the first sample of each kind of loss; `diglot check` names them all."""
+        for kind in set(sample.lost) - self._warned:
+            self._warned.add(kind)
+            log.warning("%s, sample %r: %s; diglot check lists all such", path, sample.id, kind)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from diglot.core.errors import DataError, locate_errors
 from diglot.core.types import Lineage, Picture, Region, Rle, Sample, Turn
+from diglot.data.mended_regions import mend_regions
 
 FORMAT_VERSION = 2
 # What a dataset of others need not have. Format 1's shards have none of format 2's columns.
@@ -113,6 +114,7 @@ def _region_row(region: Region) -> dict[str, Any]:
 def from_row(row: dict[str, Any], *, where: str = "") -> Sample:
     """The checked Sample of a row of either format; what is missing or null is none.
 
+    A region without area is left out, a box a little outside is clipped: `Sample.lost` says so.
     Raises DataError naming the sample's id and the field.
     """
     place = f"sample {row.get('id')!r}"
@@ -123,26 +125,29 @@ def from_row(row: dict[str, Any], *, where: str = "") -> Sample:
     for name in ("id", "images", "sizes_hw", *(() if turns else ("caption",))):
         if row.get(name) is None:
             raise DataError("field is missing", where=f"{place}, {name}")
+    sizes_hw = tuple(
+        _read_integers(size, where=f"{place}, sizes_hw[{n}]")
+        for n, size in enumerate(row["sizes_hw"])
+    )
+    lost: list[str] = []
+    regions = mend_regions(row.get("regions") or (), sizes_hw, lost)
     return Sample(
         id=row["id"],
         images=tuple(
             _read_picture(image, where=f"{place}, images[{n}]")
             for n, image in enumerate(row["images"])
         ),
-        sizes_hw=tuple(
-            _read_integers(size, where=f"{place}, sizes_hw[{n}]")
-            for n, size in enumerate(row["sizes_hw"])
-        ),
+        sizes_hw=sizes_hw,
         caption=row.get("caption") or "",
         turns=tuple(_read_turn(turn, where=f"{place}, turns[{n}]") for n, turn in enumerate(turns)),
         regions=tuple(
-            _read_region(region, where=f"{place}, regions[{n}]")
-            for n, region in enumerate(row.get("regions") or ())
+            _read_region(region, where=f"{place}, regions[{n}]") for n, region in regions
         ),
         lineage=tuple(
             Lineage(**{name: entry.get(name) or "" for name in LINEAGE_FIELDS})
             for entry in row.get("lineage") or ()
         ),
+        lost=tuple(lost),
     )
 
 

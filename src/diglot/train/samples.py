@@ -1,5 +1,6 @@
 """From a position in the order to an encoded sample; a bad record never stops a run."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -67,7 +68,7 @@ class PreparedSamples(torch.utils.data.Dataset):
             terms=self.objective.terms,
             targets=prepared.targets,
             counts=dict(prepared.counts),
-            notes=dict(prepared.notes),
+            notes=dict(Counter(prepared.notes) + Counter(sample.lost)),
         )
         self._check_length(made)
         return made
