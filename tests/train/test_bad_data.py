@@ -126,8 +126,9 @@ def test_the_good_records_train_as_if_alone(world, tmp_path):
 
 def test_a_flat_or_rounded_box_is_counted_and_its_record_trains(world, tmp_path, caplog):
     flat, wide = rows(2)
-    boxes = with_region(flat, box=[9.0, 9.0, 9.0, 12.0]), with_region(wide, box=[0.0, 0.0, wide["sizes_hw"][0][1] + 1.5, 9.0])
-    data = write_rows(tmp_path / "data", boxes)
+    beyond = [0.0, 0.0, wide["sizes_hw"][0][1] + 1.5, 9.0]
+    bad = with_region(flat, box=[9.0, 9.0, 9.0, 12.0]), with_region(wide, box=beyond)
+    data = write_rows(tmp_path / "data", bad)
     with caplog.at_level(logging.INFO, logger="diglot"):
         train(tiny_stage(world, tmp_path / "run", data=str(data)))
     assert not (tmp_path / "run" / "rejected.jsonl").exists()
