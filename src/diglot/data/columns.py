@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from diglot.core.types import SizeHW
 from diglot.data.shard_writer import unreadable_error
+from diglot.data.stored_rows import decode_texts
 
 T = TypeVar("T")
 _BLOCK = 4096  # values that are Python's at once when all are gone through
@@ -46,7 +47,8 @@ class Column(Sequence[T], Generic[T]):
 def read_ids(paths: Sequence[Path]) -> Column[str]:
     """The id of every record of these shards, in order.
 
-    Raises DataError as all here do, for a shard that cannot be read.
+    "" where a record has none that can be read. Raises DataError as all here do, for a shard that
+    cannot be opened; where a part of it is damaged, its records have none of what is asked.
     """
     parts = [_read_shard(path, _read_shard_ids) for path in paths]
     return Column(pa.concat_arrays(parts), str)
@@ -81,7 +83,31 @@ def _read_shard(path: Path, read: Callable[[pq.ParquetFile], T]) -> T:
 
 
 def _read_column(file: pq.ParquetFile, name: str) -> Any:
-    table = file.read(columns=[name], use_threads=False)
+    """The column, nulls in the place of row groups that are damaged: reading a record of theirs
+    says so.
+    """
+    groups = range(file.metadata.num_row_groups)
+    parts = [_read_part(file, group, name) for group in groups]
+    kinds = [part.type for part in parts if part is not None]
+    kind = kinds[0] if kinds else file.schema_arrow.field(name.partition(".")[0]).type
+    sizes = [file.metadata.row_group(group).num_rows for group in groups]
+    whole = [
+        pa.nulls(size, kind) if part is None else part
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    return pa.chunked_array(whole, kind).combine_chunks()
+
+
+def _read_part(file: pq.ParquetFile, group: int, name: str) -> Any | None:
+    """One row group of the column; None where it is damaged."""
+    try:
+        table = file.read_row_group(group, columns=[name], use_threads=False)
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None):
+            raise
+        return None
     return table.column(name.partition(".")[0]).combine_chunks()
 
 
@@ -92,7 +118,7 @@ def _leaves_of(file: pq.ParquetFile, name: str) -> list[str]:
 
 
 def _read_shard_ids(file: pq.ParquetFile) -> pa.Array:
-    return _read_column(file, "id").cast(pa.string()).fill_null("")
+    return decode_texts(_read_column(file, "id")).fill_null("")
 
 
 def _read_shard_sizes(file: pq.ParquetFile) -> pa.Array:
@@ -121,7 +147,7 @@ def _read_shard_labels(file: pq.ParquetFile) -> tuple[np.ndarray, pa.Array]:
     if pa.types.is_null(column.type.value_type):  # every list is empty
         return none
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    return lengths, column.flatten().field("label").cast(pa.string())
+    return lengths, decode_texts(column.flatten().field("label"))
 
 
 def _find_shard_conversations(file: pq.ParquetFile) -> np.ndarray:

@@ -21,6 +21,7 @@ from diglot.data import shards
 from diglot.data.columns import find_conversations, read_ids, read_labels, read_sizes
 from diglot.data.schema import from_row
 from diglot.data.shard_writer import unreadable_error
+from diglot.data.stored_rows import list_rows
 from diglot.data.writer import DatasetWriter, write_dataset
 from diglot.files import FileDigests
 
@@ -171,7 +172,7 @@ class Dataset:
             self._groups.move_to_end(key)
             return self._groups[key]
         try:
-            rows = self._open_file(number).read_row_group(group, use_threads=False).to_pylist()
+            rows = list_rows(self._open_file(number).read_row_group(group, use_threads=False))
         except (OSError, pa.ArrowException) as error:
             raise unreadable_error(self._shards[number].path, error) from error
         self._groups[key] = rows

@@ -13,6 +13,7 @@ import pyarrow as pa
 from diglot.core.errors import DataError, locate_errors
 from diglot.core.types import Lineage, Picture, Region, Rle, Sample, Turn
 from diglot.data.mended_regions import mend_regions
+from diglot.data.stored_rows import UnreadableRow
 
 FORMAT_VERSION = 2
 # What a dataset of others need not have. Format 1's shards have none of format 2's columns.
@@ -119,6 +120,8 @@ def from_row(row: dict[str, Any], *, where: str = "") -> Sample:
     """
     place = f"sample {row.get('id')!r}"
     place = f"{where}, {place}" if where else place
+    if isinstance(row, UnreadableRow):
+        raise row.error(place)
     if "images" not in row:
         row = _from_format_1(row)
     turns = row.get("turns") or ()

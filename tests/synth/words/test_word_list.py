@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from tests.tiny_folders import tiny_samples
 
@@ -38,17 +37,6 @@ def build(sources: list[Path], out: Path, **changes: Any) -> list[tuple[str, int
 def expected(captions: list[str]) -> list[tuple[str, int]]:
     counter = Counter(word for caption in captions for word in find_phrases(caption))
     return sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def damage_shard(shard: Path, column: str) -> None:
-    """Zeros where a column's values are; the footer stays whole."""
-    group = pq.read_metadata(shard).row_group(0)
-    columns = [group.column(index) for index in range(group.num_columns)]
-    chunk = next(c for c in columns if c.path_in_schema == column)
-    content = bytearray(shard.read_bytes())
-    start, size = chunk.data_page_offset, chunk.total_compressed_size
-    content[start : start + size] = bytes(size)
-    shard.write_bytes(content)
 
 
 def test_every_kind_of_source_and_little_memory(tmp_path: Path) -> None:
@@ -101,9 +89,12 @@ def test_lines_that_are_no_records_are_rejected(tmp_path: Path) -> None:
 def test_a_failed_build_leaves_the_old_list(tmp_path: Path) -> None:
     write_dataset(tiny_samples(4), tmp_path / "data")
     before = build([tmp_path / "data"], tmp_path / "out.tsv")
-    damage_shard(next((tmp_path / "data").glob("*.parquet")), "caption")
-    with pytest.raises(DataError, match="shard cannot be read"):
-        build([tmp_path / "data"], tmp_path / "out.tsv")
+
+    def fail(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build([tmp_path / "data"], tmp_path / "out.tsv", report=fail)
     assert len((tmp_path / "out.tsv").read_text().splitlines()) == len(before)
     assert not list(tmp_path.glob("*.tmp"))
 

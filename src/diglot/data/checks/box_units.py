@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from diglot.core.types import BOX_SLACK_PX
 from diglot.data.shards import shard_paths
+from diglot.data.stored_rows import list_rows
 
 SHARE, THOUSAND = 1.5, 1000.0  # of boxes in 0..1 with some slack, and in 0..1000
 MOST = 0.5  # of the boxes look so
@@ -71,4 +72,4 @@ def _stored_rows(folder: Path, split: str) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(path) as file:
             columns = [name for name in wanted if name in file.schema_arrow.names]
             for batch in file.iter_batches(128, columns=columns):
-                yield from batch.to_pylist()
+                yield from list_rows(batch)

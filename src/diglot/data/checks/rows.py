@@ -19,6 +19,8 @@ from diglot.data.checks.regions import check_regions
 from diglot.data.checks.texts import check_text
 from diglot.data.images import MAX_PIXELS
 from diglot.data.schema import from_row
+from diglot.data.schema_check import check_columns
+from diglot.data.stored_rows import UnreadableRow, list_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,10 @@ class ShardRows:
 
 
 def list_parts(paths: list[Path]) -> list[ShardRows]:
-    """The row groups of all shards in order. A shard without a readable end is one part."""
+    """The row groups of all shards in order. A shard without a readable end is one part.
+
+    Raises DataError for columns of another type: no record of such a dataset can be used.
+    """
     parts: list[ShardRows] = []
     for path in paths:
         try:
@@ -57,6 +62,7 @@ def list_parts(paths: list[Path]) -> list[ShardRows]:
         except (OSError, pa.ArrowException):
             parts.append(ShardRows(path, 0, 0))
             continue
+        check_columns(metadata.schema.to_arrow_schema(), where=str(path))
         counts = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
         parts += [ShardRows(path, number, count) for number, count in enumerate(counts)]
     return parts
@@ -65,7 +71,7 @@ def list_parts(paths: list[Path]) -> list[ShardRows]:
 def read_part(part: ShardRows) -> Iterator[dict[str, Any]]:
     """Its rows as stored, in format 2's columns. Raises DataError where they cannot be read."""
     try:
-        rows = pq.ParquetFile(part.path).read_row_group(part.group, use_threads=False).to_pylist()
+        rows = list_rows(pq.ParquetFile(part.path).read_row_group(part.group, use_threads=False))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"shard cannot be read ({error})", where=str(part.path)) from error
     for row in rows:
@@ -89,6 +95,8 @@ def check_part(part: ShardRows, settings: Settings) -> list[RowFaults]:
 def check_row(row: dict[str, Any], settings: Settings) -> RowFaults:
     """All faults of one record."""
     id = row.get("id") or ""
+    if isinstance(row, UnreadableRow):
+        return RowFaults(id, tuple(_check_record(row)))
     faults = [] if id else [Fault("id is missing", "id")]
     found, hashes = check_pictures(row, max_pixels=settings.max_pixels)
     faults += [*found, *check_text(row), *check_regions(row)]

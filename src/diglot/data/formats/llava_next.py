@@ -18,6 +18,7 @@ from diglot.core.types import Sample
 from diglot.data.format import CAPTION, CONVERSATION, Row
 from diglot.data.formats import _llava
 from diglot.data.raw_record import BoxUnit, RawRecord
+from diglot.data.stored_rows import UnreadableRow, list_rows
 
 _BATCH_ROWS, _SHARD_ROWS = 16, 256
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -62,6 +63,8 @@ class LlavaNextShards:
     def parse(self, row: Row, lost: Counter[str]) -> Iterator[RawRecord]:
         """The row's record."""
         record, config = row.value, self._config
+        if isinstance(record, UnreadableRow):
+            raise record.error(row.where)
         lost["sources of records"] += bool(record.get("data_source"))
         image = record.get("image")
         if image is not None and not image.get("bytes"):
@@ -94,7 +97,7 @@ def _find_shards(path: Path) -> list[Path]:
 def _read_shard(path: Path) -> Iterator[dict[str, Any]]:
     try:
         for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS):
-            yield from batch.to_pylist()
+            yield from list_rows(batch)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"shard cannot be read ({error})", where=str(path)) from error
 

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError
 from diglot.data import shards
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
+from diglot.data.shard_writer import unreadable_error
+from diglot.data.stored_rows import decode_texts
 
 _BLOCK_BYTES = 1 << 20
-_BATCH_ROWS = 4096
 
 
 def check_source(source: Path, split: str) -> int:
@@ -37,18 +40,41 @@ def read_captions(source: Path, split: str, rejected: Rejected) -> Iterator[str]
     A line that is no record goes to `rejected`, and "" comes in its place.
     """
     if source.is_dir():
-        return _of_dataset(source, split)
+        return _of_dataset(source, split, rejected)
     return _of_text(source) if source.suffix == ".txt" else _of_json_lines(source, rejected)
 
 
-def _of_dataset(folder: Path, split: str) -> Iterator[str]:
+def _of_dataset(folder: Path, split: str, rejected: Rejected) -> Iterator[str]:
     for path in shards.shard_paths(folder, split):
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_BATCH_ROWS, columns=["caption"]):
-                    yield from (caption or "" for caption in batch.column(0).to_pylist())
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"shard cannot be read ({error})", where=str(path)) from error
+        with pq.ParquetFile(path) as file:
+            for group in range(file.metadata.num_row_groups):
+                yield from _read_group(file, group, path, rejected)
+
+
+def _read_group(file: pq.ParquetFile, group: int, path: Path, rejected: Rejected) -> list[str]:
+    """The captions of a row group; "" for what is damaged, which is rejected."""
+    none = [""] * file.metadata.row_group(group).num_rows
+    if "caption" not in file.schema_arrow.names:
+        return none
+    try:
+        column = file.read_row_group(group, columns=["caption"], use_threads=False).column(0)
+    except (OSError, pa.ArrowException) as error:
+        damaged = unreadable_error(path, error)
+        if getattr(error, "errno", None) or isinstance(error, MemoryError):
+            raise damaged from error
+        where = f"{path.name}, row group {group}"
+        rejected.add(where, damaged.what, where=str(path), detail=str(damaged))
+        return none
+    return _decode_captions(column, f"{path}, row group {group}", rejected)
+
+
+def _decode_captions(column: Any, where: str, rejected: Rejected) -> list[str]:
+    """The captions; "" for one that is no text, which is rejected."""
+    captions = decode_texts(column.combine_chunks())
+    for row in np.flatnonzero(captions.is_null().to_numpy(zero_copy_only=False)):
+        if column[int(row)].is_valid:
+            rejected.add(f"{where}, row {row}", "text is not UTF-8", where=f"{where}, caption")
+    return captions.fill_null("").to_pylist()
 
 
 def _of_text(path: Path) -> Iterator[str]:
