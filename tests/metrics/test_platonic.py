@@ -3,7 +3,8 @@
 Huh et al. 2024, github.com/minyoungg/platonic-rep, `metrics.py`: features are clamped at the mean
 of the samples' 95th percentiles and brought to length 1; CKNNA takes the k nearest by inner product
 without the sample itself, masks both kernels by the common ones, and takes the unbiased HSIC of
-Song et al. 2012, Eq. 5. That code adds 1e-6 to the denominator, which is left out here.
+Song et al. 2012, Eq. 5. That code adds 1e-6 to the denominators; so does our CKNNA, and our CKA,
+whose sums are far larger, does not.
 """
 
 import math
@@ -53,9 +54,9 @@ def slow_hsic(one, other):
     return (trace + sums / ((n - 1) * (n - 2)) - 2 * chains / (n - 2)) / (n * (n - 3))
 
 
-def slow_normalise(between, own, other):
+def slow_normalise(between, own, other, added=0.0):
     """Not measured where a side's own is not positive; that code gives NaN, or worse a number."""
-    return between / math.sqrt(own * other) if own > 0 and other > 0 else None
+    return between / (math.sqrt(own * other) + added) if own > 0 and other > 0 else None
 
 
 def slow_cknna(x, y, k):
@@ -70,7 +71,7 @@ def slow_cknna(x, y, k):
         return slow_hsic(*masked)
 
     (a, b), own = kernels, [similarity(kernel, kernel) for kernel in kernels]
-    return slow_normalise(similarity(a, b), *own)
+    return slow_normalise(similarity(a, b), *own, added=1e-6)
 
 
 @given(SEED)

@@ -5,8 +5,8 @@ rowwise   j is among i's k neighbours in both, and i != j; kernels centred by Eq
           the words of MMCS ("if j is a neighbor of i in both representation spaces").
 printed   Eq. 10 as printed: phi_j near phi_i and psi_i near psi_j.
 platonic  the platonic-rep code: the mask of rowwise on kernels not centred, then unbiased HSIC of
-          the masked kernels; with k = 10 over few samples it is often not defined. Its 1e-6 in
-          the denominator is left out: a set without a scale is not measured.
+          the masked kernels; with k = 10 over few samples it is often not defined. That code adds
+          1e-6 to the denominator, which takes 1% off where features of length 1 are wide.
 `centring` belongs to the first two: rows (Eq. 6) or double (the usual HSIC).
 Legend: N samples, D and E widths.
 """
@@ -26,6 +26,7 @@ from diglot.metrics.kernels import (
 
 Variant = Literal["rowwise", "printed", "platonic"]
 K = 10
+PLATONIC_ADDED = 1e-6  # to the denominator, by that code
 
 
 def cknna(
@@ -64,7 +65,8 @@ def kernel_cknna(
     between, own, other = (
         _local_product(sides[a], sides[b], variant) for a, b in ((0, 1), (0, 0), (1, 1))
     )
-    return normalise_kernel(between, own, other)
+    added = PLATONIC_ADDED if variant == "platonic" else 0.0
+    return normalise_kernel(between, own, other, added=added)
 
 
 def _local_product(

@@ -76,6 +76,8 @@ def nearest_neighbours(kernel_NN: np.ndarray, k: int) -> np.ndarray:
     return near
 
 
-def normalise_kernel(between: float, own: float, other: float) -> float | None:
-    """between / sqrt(own * other); None where a side is not positive: such a set has no scale."""
-    return None if own <= 0 or other <= 0 else float(between / (own**0.5 * other**0.5))
+def normalise_kernel(
+    between: float, own: float, other: float, *, added: float = 0.0
+) -> float | None:
+    """between / (sqrt(own * other) + added); None where a side is not positive: it has no scale."""
+    return None if own <= 0 or other <= 0 else float(between / (own**0.5 * other**0.5 + added))
