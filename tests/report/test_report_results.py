@@ -55,6 +55,16 @@ def test_three_checkpoints_stand_side_by_side_with_curves_by_layer() -> None:
     assert "<b>cka" not in page
 
 
+def test_curves_begin_at_the_first_layer_that_any_run_has() -> None:
+    """Attention has no weights at the input, which is no gap of its curve."""
+    first, second = record("a"), record("b")
+    for one, values in ((first, [None, 0.2, None]), (second, [None, None, 0.5])):
+        one["measures"][0]["results"][one["runs"][0]]["layers"] = {"by layer": values}
+    series = read_report(joined(first, second)).curves[0].series
+    assert series["a"] == ((1.0, 0.2), (2.0, None))
+    assert series["b"] == ((1.0, None), (2.0, 0.5))
+
+
 def test_a_measure_without_a_better_side_has_no_best() -> None:
     other = record("b", measures=[entry("cka", "b", 0.9), entry("entropy", "b", 0.1, None)])
     page = render_report(read_report(joined(record("a"), other)))

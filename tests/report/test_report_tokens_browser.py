@@ -144,6 +144,27 @@ def test_hostile_words_stay_text(open_page: Opener, detailed_data: dict[str, Any
     assert page.locator("body script").count() == 2  # the data, and the page's own
 
 
+def test_bytes_and_halves_of_characters_are_written_out(
+    open_page: Opener, detailed_data: dict[str, Any]
+) -> None:
+    details = detailed_data["examples"][0]["token_details"]["caption"]
+    details["words"][0][0][0] = details["pursuit"]["texts"][0][0] = "\x16a\x7f"
+    page = open_page(detailed_data)
+    svg = page.locator("article.scene >> nth=0 >> svg[data-steps][data-run='0']")
+    assert "\\x16a\\x7f" in point_at(page, svg, 0)
+    assert svg.locator("text[data-token='0']").text_content() == "\\x16a\\x7f"
+    assert not set(page.content()) & {"\x16", "\x7f"}
+
+
+def test_bars_of_entropy_take_most_of_their_table(
+    open_page: Opener, detailed_data: dict[str, Any]
+) -> None:
+    page = open_page(detailed_data)
+    table = page.locator("#entropy table").bounding_box()
+    widths = [bar.bounding_box()["width"] for bar in page.locator("#entropy .bar").all()]
+    assert max(widths) > 0.5 * table["width"]
+
+
 def test_without_the_script_every_picture_is_there(
     browser: Any, detailed_data: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from diglot.files import replace_text
 from diglot.report.axes import format_value
 from diglot.report.interval_chart import interval_text
 from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colours
+from diglot.report.plain_text import escape_unshown
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,6 +42,7 @@ def _make_environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_escape_value,
     )
     environment.globals.update(
         run_colours=RUN_COLOURS,
@@ -51,6 +53,11 @@ def _make_environment() -> Environment:
         interval=interval_text,
     )
     return environment
+
+
+def _escape_value(value: Any) -> Any:
+    """Texts as they can be shown; what is markup already, and what is no text, as it is."""
+    return escape_unshown(value) if type(value) is str else value
 
 
 def write_page(html: str, out: Path) -> Path:

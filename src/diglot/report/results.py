@@ -164,7 +164,10 @@ def _without_layers(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _collect_curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A figure by layer for every series that a run of the measure has; layer 0 is the input."""
+    """A figure by layer for every series that a run of the measure has; layer 0 is the input.
+
+    It begins at the first layer that any run has a value of: attention has none of the input.
+    """
     titles = dict.fromkeys(
         title for result in entry["results"].values() for title in result.get("layers", {})
     )
@@ -173,14 +176,18 @@ def _collect_curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
             "title": title,
             "x_label": "layer of the language model",
             "y_label": entry["unit"],
-            "series": {
-                run: [list(point) for point in enumerate(result["layers"][title])]
-                for run, result in entry["results"].items()
-                if title in result.get("layers", {})
-            },
+            "series": _layer_series(entry["results"], title),
         }
         for title in titles
     ]
+
+
+def _layer_series(results: Mapping[str, Any], title: str) -> dict[str, list[list[Any]]]:
+    """[layer, value] of every run that has the series."""
+    values = {run: r["layers"][title] for run, r in results.items() if title in r.get("layers", {})}
+    known = (i for layers in values.values() for i, v in enumerate(layers) if v is not None)
+    first = min(known, default=0)
+    return {run: [[i, v] for i, v in enumerate(vs)][first:] for run, vs in values.items()}
 
 
 def _training_curves(records: Sequence[MeasureFile]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from diglot.report.axes import format_value
 from diglot.report.fields import Box
+from diglot.report.plain_text import escape_unshown
 from diglot.report.scene_schema import Example
 from diglot.report.scenes import BoxView, SceneView
 from diglot.report.token_maps import (
@@ -204,14 +205,19 @@ def script_data(examples: Sequence[Example], runs: tuple[str, ...]) -> dict[str,
 def _plain_details(details: TokenDetails, boxes: Sequence[Box]) -> dict[str, Any]:
     near = {"subtokens": details.subtokens, "words": details.words}
     plain = {
-        name: [[[n.text, n.cosine] for n in of_token] for of_token in lists]
+        name: [[[escape_unshown(n.text), n.cosine] for n in of_token] for of_token in lists]
         for name, lists in near.items()
     }
     return {
         "boxes": [[round(v, 1) for v in box] for box in boxes],
         **plain,
         "pursuit": [
-            {"texts": s.texts, "words": s.are_words, "parts": s.parts, "left": s.left}
+            {
+                "texts": [escape_unshown(text) for text in s.texts],
+                "words": s.are_words,
+                "parts": s.parts,
+                "left": s.left,
+            }
             for s in details.pursuit
         ],
         "attention": [
