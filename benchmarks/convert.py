@@ -7,6 +7,7 @@
 
 import io
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,7 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
     """Every format at one size."""
     figures = {name: measure_format(name, COUNT) for name in FORMATS}
     table = Table(title=f"Memory of {COUNT:,} records, in MiB beyond the first tenth")
-    for column in ("format", "way", "growth", "resident", "records/s"):
+    for column in ("format", "way", "growth", "resident", "peak", "records/s"):
         table.add_column(column)
     for name, ways in figures.items():
         for way, found in ways.items():
@@ -122,9 +123,11 @@ class _Watched:
                 self._late = max(self._late, resident_mib())
 
     def print_figures(self) -> None:
-        """As JSON, with the rate."""
+        """As JSON, once all is written, with the rate."""
         rate = self._count / (time.perf_counter() - self._began_s)
-        figures = {"growth": self._late - self._early, "resident": self._late, "rate": rate}
+        late = max(self._late, resident_mib())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        figures = {"growth": late - self._early, "resident": late, "peak": peak, "rate": rate}
         print(json.dumps(figures))
 
 

@@ -150,3 +150,21 @@ def test_lines_are_appended_and_a_torn_one_is_cut_off(tmp_path):
     assert read_lines(path) == [b"one", b"two"]
     append_lines(path, ["three"])
     assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(("many", "whole"), [(1000, True), (3, False), (3, True)])
+def test_a_tree_is_flushed_file_by_file_or_with_its_file_system(tmp_path, monkeypatch, many, whole):
+    for name in ("a/b/one", "a/two", "three"):
+        replace_text(tmp_path / name, name)
+    flushed, calls, fsync = set(), [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda h: (flushed.add(os.fstat(h).st_ino), fsync(h)))
+    real = files._sync_file_system
+    monkeypatch.setattr(files, "MANY_FILES", many)
+    monkeypatch.setattr(
+        files, "_sync_file_system", lambda f: calls.append(f) or (whole and real(f))
+    )
+    files.sync_tree(tmp_path)
+    all_ = {path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*"))}
+    in_bulk = many == 3 and whole and sys.platform == "linux"
+    assert flushed == (set() if in_bulk else all_)
+    assert calls == ([tmp_path] if many == 3 else [])

@@ -5,6 +5,7 @@ flushed to the disk, and only then takes the target's name.
 """
 
 import contextlib
+import ctypes
 import difflib
 import functools
 import glob
@@ -14,8 +15,10 @@ import logging
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _CLEARED = set[tuple[int, str]]()  # processes and folders, of `remove_dead_files`
+MANY_FILES = 1000  # beyond these a folder is flushed with its file system
 _FORMULA = tuple("=+-@\t\r")  # how a cell begins that spreadsheets take for a formula
 
 
@@ -190,13 +194,43 @@ def read_lines(path: Path) -> list[bytes]:
 
 def sync_tree(folder: Path) -> None:
     """Flush every file of a folder, and all folders of it, to the disk."""
-    for path in folder.rglob("*"):
+    many = next(islice(_list_tree(folder), MANY_FILES, None), None) is not None
+    if many and _sync_file_system(folder):
+        return
+    for path in _list_tree(folder):
         if path.is_dir():
             sync_folder(path)
         elif path.is_file():
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
     sync_folder(folder)
+
+
+def _list_tree(folder: Path) -> Iterator[Path]:
+    """Everything below a folder; `rglob` would hold all of a million names."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _list_tree(Path(entry.path))
+            yield Path(entry.path)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Flush all of the folder's file system in one call, where there is such a one (Linux): for a
+    million files a minute in place of an hour.
+    """
+    if sys.platform != "linux":
+        return False
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        return False
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if sync(handle) != 0:
+            raise OSError(ctypes.get_errno(), "the file system cannot be flushed", str(folder))
+    finally:
+        os.close(handle)
+    return True
 
 
 def sync_folder(folder: Path) -> None:
