@@ -36,6 +36,7 @@ def settings_of(name: str, folder: Path) -> dict[str, str]:
     """The settings that read what `write` wrote into `folder`."""
     path = {
         "coco": "instances.json",
+        "objects365": "instances.json",
         "refcoco": "refs(diglot).p",
         "visual_genome": "region_descriptions.json",
         "llava_json": "data.json",

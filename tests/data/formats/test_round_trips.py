@@ -20,6 +20,7 @@ def strip(region: Region, *kept: str) -> Region:
 # format -> (parts of a region it holds, whether it holds the caption, its lost kinds)
 HELD = {
     "coco": (("label", "mask", "score"), True),
+    "objects365": (("label", "mask", "score"), False),
     "flickr30k_entities": (("span",), True),
     "visual_genome": ((), False),
     "refcoco": (("label", "mask"), False),
@@ -29,7 +30,7 @@ HELD = {
     "sa1b": (("mask", "score"), False),
     "open_images": (("label", "score"), False),
 }
-BY_LABEL = {"coco", "pad_json", "open_images"}
+BY_LABEL = {"coco", "objects365", "pad_json", "open_images"}
 
 
 def expected(name: str, sample: Sample) -> list[Region]:
@@ -45,6 +46,7 @@ def test_regions_come_back(name: str, tmp_path: Path) -> None:
     samples = [make_sample(number) for number in range(3)]
     done = write(name, samples, tmp_path)
     assert done.lost["sources not held by the format"] == 3
+    assert done.lost["caption not held by the format"] == (0 if HELD[name][1] else 3)
     found, read_done, rejections = read(name, **settings_of(name, tmp_path))
     assert not rejections
     assert read_done.kept == 3

@@ -20,6 +20,8 @@ from diglot.data.raw_record import BoxUnit, RawRecord, RawRegion
 from diglot.data.row_groups import RowGroups
 from diglot.data.segmentation import rle_json
 
+HELD = frozenset((REGIONS, LABELS, MASKS, SCORES))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -48,13 +50,21 @@ def name_unchanged(name: Any) -> Any:
 
 
 class Coco:
-    """Reads and writes COCO's JSON. `file_name` maps a row's file name to one in the folder."""
+    """Reads and writes COCO's JSON. `file_name` maps a row's file name to one in the folder; files
+    of its kind may have no `captions`.
+    """
 
     box_unit: BoxUnit = "xywh"
-    holds = frozenset((CAPTION, REGIONS, LABELS, MASKS, SCORES))
 
-    def __init__(self, config: Config, file_name: Callable[[Any], Any] = name_unchanged) -> None:
-        self._config, self._file_name = config, file_name
+    def __init__(
+        self,
+        config: Config,
+        file_name: Callable[[Any], Any] = name_unchanged,
+        *,
+        captions: bool = True,
+    ) -> None:
+        self._config, self._file_name, self._captions = config, file_name, captions
+        self.holds = HELD | {CAPTION} if captions else HELD
 
     def rows(self, lost: Counter[str]) -> Iterator[Row]:
         """A row an image: {"image", "annotations", "names" of categories}."""
@@ -111,7 +121,7 @@ class Coco:
     @contextmanager
     def write(self, folder: Path, lost: Counter[str]) -> Iterator["CocoWriter"]:
         """A writer of instances.json, captions.json and images/ in `folder`."""
-        writer = CocoWriter(folder, lost)
+        writer = CocoWriter(folder, lost, captions=self._captions)
         yield writer
         writer.save()
 
@@ -134,8 +144,11 @@ class CocoWriter:
     A region's category is its label, else its phrase.
     """
 
-    def __init__(self, folder: Path, lost: Counter[str], *, phrases: bool = False) -> None:
-        self._folder, self._lost, self._phrases = folder, lost, phrases
+    def __init__(
+        self, folder: Path, lost: Counter[str], *, phrases: bool = False, captions: bool = True
+    ) -> None:
+        self._folder, self._lost = folder, lost
+        self._phrases, self._has_captions = phrases, captions
         self._images = ImageWriter(folder / "images", lost)
         self._instances = ArrayFile(("images", "annotations", "categories"))
         self._captions = ArrayFile(("images", "annotations"))
@@ -146,7 +159,7 @@ class CocoWriter:
         number = self.add_image(sample)
         for region in sample.regions:
             self.add_region(region, number)
-        if sample.caption:
+        if sample.caption and self._has_captions:
             caption_id = self._captions.counts["annotations"] + 1
             caption = {"id": caption_id, "image_id": number, "caption": sample.caption}
             self._captions.add("annotations", caption)
@@ -192,4 +205,5 @@ class CocoWriter:
     def save(self) -> None:
         """Write both files."""
         self.save_instances()
-        self._captions.save(self._folder / "captions.json")
+        if self._has_captions:
+            self._captions.save(self._folder / "captions.json")

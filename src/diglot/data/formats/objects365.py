@@ -28,9 +28,9 @@ class Config:
 
 
 def build(config: Config) -> Coco:
-    """COCO's reader with file names cut to what the archives hold."""
+    """COCO's reader with file names cut to what the archives hold; its writer without captions."""
     inner = CocoConfig(path=config.path, images=config.images, crowds=config.crowds)
-    return Coco(inner, file_name=_cut_root)
+    return Coco(inner, file_name=_cut_root, captions=False)
 
 
 def _cut_root(name: Any) -> Any:
