@@ -78,7 +78,7 @@ def _report_check(result: ExportCheck, console: Console, json: Path | None) -> N
     figure = "not comparable" if difference is None else f"{difference:.1e}"
     console.print(
         f"check       {result.images} images, largest difference of logits {figure} "
-        f"(allowed {result.tolerance:.0e})",
+        f"(allowed {result.tolerance:.0e}, in {result.computed_in})",
         soft_wrap=True,
     )
     if result.pixel_difference is not None:

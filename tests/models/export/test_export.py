@@ -169,6 +169,23 @@ def test_a_wrong_weight_fails_the_check(
     assert result.largest_difference > 1e-3
 
 
+def test_rounding_is_no_difference(towers, language_folder, tmp_path: Path) -> None:
+    """Large logits round by more than is allowed; float64 shows that the weights are the same."""
+    vlm, config = make(towers, language_folder, AYA_ROW)
+    with torch.no_grad():
+        vlm.language.head_matrix.weight.mul_(1e4)
+    out = export(vlm, config, "aya_vision", tmp_path / "out")
+    result = check_export(out, vlm, pictures()[:2], run=stock_run.main)
+    assert result.passed
+    assert result.computed_in == "float64"
+    assert vlm.language.head_matrix.weight.dtype == torch.float32
+    with torch.no_grad():
+        vlm.projector.fc1.bias.add_(1e-3)
+    wrong = check_export(out, vlm, pictures()[:2], run=stock_run.main)
+    assert wrong.computed_in == "float64"
+    assert not wrong.passed
+
+
 @pytest.mark.slow
 def test_a_process_of_its_own_without_an_import_of_ours(
     towers: dict[str, Path], language_folder: Path, tmp_path: Path

@@ -5,6 +5,7 @@ through the stock processor; token ids must be the same, and logits equal to 1e-
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -39,6 +40,8 @@ QUESTION = "What is in the picture?"
 NEW_TOKENS = 8
 IMAGE_ID = stock_run.IMAGE_ID
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCheck:
@@ -48,6 +51,8 @@ class ExportCheck:
     largest_difference: float | None
     """Of the logits at all text positions; None where the tokens differ."""
     tolerance: float
+    computed_in: str
+    """float32, or float64 where rounding may have been at fault there."""
     same_tokens: bool
     """Whether text tokens and the number of visual tokens are the same for every image."""
     answers: tuple[str, ...]
@@ -88,14 +93,37 @@ def check_export(
 ) -> ExportCheck:
     """Run the folder in a new process and compare it with `vlm` in float32.
 
-    `dtype` is that of the folder's weights; `run` takes the place of the new process. Raises
-    ConfigError where the folder cannot be run.
+    Where logits differ by more than allowed, both run again in float64: rounding, of which deep
+    models add up much, is gone there, and a wrong weight is not. `dtype` is that of the folder's
+    weights; `run` takes the place of the new process. Raises ConfigError where the folder cannot
+    be run.
     """
-    vlm = vlm.float().eval()
+    found = _compare(folder, vlm.float().eval(), pictures, dtype, run)
+    if found.equal or not found.same_tokens or dtype != "float32":
+        return found
+    log.info(
+        "logits differ by %.1e in float32; both sides run again in float64",
+        found.largest_difference,
+    )
+    try:
+        return _compare(folder, vlm.double(), pictures, dtype, run)
+    finally:
+        vlm.float()
+
+
+def _compare(
+    folder: Path,
+    vlm: VLM,
+    pictures: Sequence[Picture.Image],
+    dtype: str,
+    run: Callable[[Path], None] | None,
+) -> ExportCheck:
+    """The check in the number format that `vlm` is in."""
+    computed_in = str(vlm.language.input_embeddings.weight.dtype).removeprefix("torch.")
     ours = [picture_logits(vlm, picture) for picture in pictures]
     with tempfile.TemporaryDirectory() as made:
         request = Path(made)
-        _write_request(request, folder, vlm, pictures, ours)
+        _write_request(request, folder, vlm, pictures, ours, computed_in)
         (run or run_isolated)(request)
         result = json.loads((request / "result.json").read_text("utf-8"))
         theirs = load_file(request / "logits.safetensors")
@@ -105,6 +133,7 @@ def check_export(
         images=len(ours),
         largest_difference=max(map(_logit_difference, pairs)) if same_tokens else None,
         tolerance=TOLERANCE[dtype],
+        computed_in=computed_in,
         same_tokens=same_tokens,
         answers=tuple(result["answers"]),
         lacking=result["lacking"],
@@ -138,17 +167,19 @@ class PictureLogits:
 
 @torch.no_grad()
 def picture_logits(vlm: VLM, picture: Picture.Image) -> PictureLogits:
-    """Logits float32 of [BOS] V PROMPT at its text positions, V BOS PROMPT where V comes first."""
+    """Logits of [BOS] V PROMPT at its text positions, V BOS PROMPT where V comes first."""
     tokenizer = vlm.language.tokenizer
     grid = vlm.token_grid((picture.height, picture.width))
     views = picture_views(vlm, picture)
-    visual_ND = vlm.project(vlm.features(views))
+    kept = vlm.language.input_embeddings.weight.dtype
+    visual_ND = vlm.project(vlm.features([view.to(kept) for view in views]))
     sequence = expand_lines(_prompt_segments(tokenizer), [grid])
     packed = pack([encode(sequence, visual_counts=[len(grid)], terms=())], row_tokens=1)
     hidden_TD = vlm.decode(packed, visual_ND).last_hidden_state[0]
     is_text = (packed.visual_BT[0] < 0) & (packed.separator_BT[0] < 0)
     ids_T = packed.token_BT[0].where(is_text, torch.tensor(IMAGE_ID))
-    logits_TV = vlm.language.head(hidden_TD[is_text]).float()
+    logits_TV = vlm.language.head(hidden_TD[is_text])
+    logits_TV = logits_TV.to(torch.promote_types(logits_TV.dtype, torch.float32))
     return PictureLogits(ids_T, logits_TV, torch.stack(list(views)))
 
 
@@ -173,12 +204,14 @@ def _write_request(
     vlm: VLM,
     pictures: Sequence[Picture.Image],
     ours: Sequence[PictureLogits],
+    computed_in: str,
 ) -> None:
     tokenizer, container = vlm.language.tokenizer, _container_of(folder)
     written = _image_text(folder, tokenizer)
     start = "".join(tokenizer.convert_ids_to_tokens(list(_open_prompt(tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
+        "computed_in": computed_in,
         "texts": [start + written + PROMPT] * len(pictures),
         "question": QUESTION,
         "bare_question": f"{start}{written}\n{QUESTION}",

@@ -24,13 +24,14 @@ IMAGE_ID = -1  # in our files, whatever the folder's image token is
 
 def main(request: Path) -> None:
     task = json.loads((request / "request.json").read_text("utf-8"))
+    dtype = getattr(torch, task["computed_in"])
     model = AutoModelForImageTextToText.from_pretrained(
-        task["folder"], dtype=torch.float32, trust_remote_code=False
+        task["folder"], dtype=dtype, trust_remote_code=False
     ).eval()
     if (adapter := Path(task["folder"]) / "adapter").is_dir():
         from peft import PeftModel  # the folder's own need, not every folder's
 
-        model = PeftModel.from_pretrained(model, adapter).eval()
+        model = PeftModel.from_pretrained(model, adapter).to(dtype).eval()
     processor, as_pil, lacking = load_processor(task["folder"])
     tensors, answers, pixels = {}, [], []
     for number, text in enumerate(task["texts"]):
@@ -85,8 +86,14 @@ def read_logits(model, inputs, number):
     is_text = ids_T != image_id
     if "image_grid_thw" in inputs:  # by this the class knows images from text
         inputs = {**inputs, "mm_token_type_ids": (~is_text).int()[None]}
-    logits_TV = model(**inputs).logits[0, is_text].clone()
+    inputs = {name: cast_pixels(value, model.dtype) for name, value in inputs.items()}
+    logits_TV = model(**inputs).logits[0, is_text].float().clone()
     return {f"ids.{number}": ids_T.where(is_text, IMAGE_ID), f"logits.{number}": logits_TV}
+
+
+def cast_pixels(value, dtype):
+    """Numbers with fractions in the model's format; ids and sizes as they are."""
+    return value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
 
 
 @torch.no_grad()
@@ -99,6 +106,7 @@ def answer(model, processor, image, task):
             [{"role": "user", "content": content}], add_generation_prompt=True
         )
     inputs = processor(images=[image], text=[text], add_special_tokens=False, return_tensors="pt")
+    inputs = {name: cast_pixels(value, model.dtype) for name, value in inputs.items()}
     ids = model.generate(**inputs, max_new_tokens=task["new_tokens"], do_sample=False)
     return processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
