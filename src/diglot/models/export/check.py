@@ -94,7 +94,7 @@ def check_export(
     """Run the folder in a new process and compare it with `vlm` in float32.
 
     Where logits differ by more than allowed, both run again in float64: rounding, of which deep
-    models add up much, is gone there, and a wrong weight is not. `dtype` is that of the folder's
+    models add up much, is less there, and a wrong weight is not. `dtype` is that of the folder's
     weights; `run` takes the place of the new process. Raises ConfigError where the folder cannot
     be run.
     """

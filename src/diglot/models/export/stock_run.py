@@ -87,7 +87,7 @@ def read_logits(model, inputs, number):
     if "image_grid_thw" in inputs:  # by this the class knows images from text
         inputs = {**inputs, "mm_token_type_ids": (~is_text).int()[None]}
     inputs = {name: cast_pixels(value, model.dtype) for name, value in inputs.items()}
-    logits_TV = model(**inputs).logits[0, is_text].float().clone()
+    logits_TV = model(**inputs).logits[0, is_text].clone()
     return {f"ids.{number}": ids_T.where(is_text, IMAGE_ID), f"logits.{number}": logits_TV}
 
 
