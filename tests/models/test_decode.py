@@ -98,14 +98,14 @@ def test_every_family_is_right_or_refused(family: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_table_runs_at_least_45_families() -> None:
-    made = 0
+def test_the_table_runs_nearly_every_family() -> None:
+    lacking = []
     for family in families():
-        with contextlib.suppress(Exception):  # as above: skipped there
-            made += tiny_family(family) is not None
-        if made >= 45:
-            return
-    pytest.fail(f"only {made} families have a tiny configuration by the one rule")
+        try:
+            tiny_family(family)
+        except Exception as error:
+            lacking.append(f"{family}: {str(error)[:80]}")
+    assert len(lacking) <= 12, lacking
 
 
 def documents(words: int) -> list[Encoded]:
