@@ -119,6 +119,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_json(root / "coco.json", {"images": [image], "annotations": [], "categories": []})
     (root / "result.json").write_text("{}")
     (root / "law.csv").write_text("setting,A,C,r\na,1,2,3\nb,2,3,4\n")
+    (root / "pairs").mkdir()
     (root / "thesis").mkdir()
     (root / "thesis/thesis.tex").write_text("mine")
     return root

@@ -75,12 +75,14 @@ MISTAKES = [
     (TRAIN + "--data", r"--data needs a value"),
     (TRAIN + "--split trian", r"W/data: no split 'trian'; expected one of: test, train"),
     (TRAIN + "--model.language.path W/langauge", r"language\.path: cannot load .*has 'language'"),
+    (TRAIN + "--model.language.path ~/nowhere", r"language\.path: .*no such folder: not there"),
+    (TRAIN + "--model.encoder.path ~/nowhere", r"encoder\.path: .*no such folder: not there"),
     (TRAIN + "--model.language.path W/bin", r"language\.path.*\.bin files.*Convert it once"),
     (TRAIN + "--model.language.path W/clip", r"language\.path: cannot load"),
     (TRAIN + "--model.encoder.path W/clp", r"encoder\.path: cannot load.*has 'clip'"),
     (TRAIN + "--model.encoder.path W/language", r"encoder\.path: .*'llama'.*expected clip"),
     (TRAIN + "--start_from W/empty", r"W/empty: no checkpoint here: it has no projector"),
-    (TRAIN + "--start_from W/modle", r"W/modle: no checkpoint here: .*has 'model'"),
+    (TRAIN + "--start_from W/modle", r"start_from: .*W/modle.* no such folder: .*has 'model'"),
     (TRAIN + "--labels W/nolabels", r"W/nolabels: no patch labels.*diglot label"),
     (TRAIN + "--labels W/data", r"W/data: no patch labels.*diglot label"),
     # folders and files of others
@@ -147,7 +149,7 @@ MISTAKES = [
     # measures and pages
     ("measure W/model --data W/data", r"required: json"),
     ("measure W/empty --data W/data --json W/m.json", r"W/empty: no checkpoint here.*diglot train"),
-    ("measure W/modle --data W/data --json W/m.json", r"W/modle: no checkpoint here.*has 'model'"),
+    ("measure W/modle --data W/data --json W/m.json", r"W/modle: no such checkpoint.*has 'model'"),
     ("measure W/model --data W/dta --json W/m.json", r"no such dataset folder.*has 'data'"),
     ("measure W/model --data W/data --json W/text.txt/m", r"no file can be written.*is a file"),
     ("measure W/model --data W/data --json W/data", r"W/data: no file can be written.*a folder"),
@@ -155,10 +157,10 @@ MISTAKES = [
     (MEASURE + "--measure.measures '{regions: {scnes: 3}}'", r"unknown field 'scnes'.*scenes"),
     (MEASURE + "--samples 0", r"samples: expected whole number above 0 or null, got 0"),
     ("report W/bad.json --out W/p.html", r"W/bad\.json: not JSON"),
-    ("report W/none.json --out W/p.html", r"W/none\.json: cannot read"),
+    ("report W/none.json --out W/p.html", r"W/none\.json: no such file or folder: not there"),
     ("report W/data --out W/p.html", r"W/data"),
     ("report --out W/p.html", r"required: results"),
-    ("view W/none", r"W/none: nothing to view here; expected a folder of a dataset"),
+    ("view W/none", r"W/none: no such file or folder: not there"),
     ("view W/empty", r"W/empty: nothing to view here"),
     ("view W/data --split valid", r"no split 'valid'; expected one of: test, train"),
     ("view W/data --count 0", r"count: must be above 0; got 0"),
@@ -170,14 +172,14 @@ MISTAKES = [
     ("export W/model --to llava --out W/e", r"cannot hold this model: .*--list"),
     ("export W/none --to llava --out W/e", r"W/none: no such checkpoint: not there"),
     ("export --check W/empty", r"W/empty: no export of diglot"),
-    ("chat W/model W/none.png", r"W/none\.png: cannot read the picture: not there"),
+    ("chat W/model W/none.png", r"W/none\.png: no such file or folder: not there"),
     ("chat W/model W/notes.png", r"W/notes\.png: cannot read the picture: not a picture"),
     ("chat W/model W/empty", r"W/empty: cannot read the picture: a folder"),
     ("chat W/none W/a.png", r"W/none: no such checkpoint: not there"),
     ("chat W/model W/a.png --max_tokens 0", r"max_tokens: must be above 0; got 0"),
     ("chat W/model", r"required: image"),
     # data in
-    ("words W/none --out W/w.tsv", r"W/none: no captions here.*\.jsonl"),
+    ("words W/none --out W/w.tsv", r"W/none: no such file or folder: not there"),
     ("words W/data --out W/empty", r"W/empty: no file can be written here"),
     ("label W/data --out W/l --labeller clipp", r"labeller: .*clipp"),
     ("label W/data --out W/l --labeller regions --keep 0", r"keep: must be .*got 0"),
@@ -186,12 +188,15 @@ MISTAKES = [
     ("scenes W/s --scene.image_px 0", r"scenes: image_px .*32 to 8192; got 0"),
     (
         "synth W/none --out W/y --config synth/embedded",
-        r"W/none: no such folder of images: not",
+        r"W/none: no such file or folder: not there",
     ),
     ("synth W/photos --out W/y", r"steps: no steps; expected --config"),
     (SYNTH + "--engine spark", r"engine: expected local or ray, got spark"),
     (SYNTH + "--steps.boxes.threshold 2", r"steps\.boxes: unknown field 'threshold'"),
-    ("convert W/none.json --from coco --out W/c", r"W/none\.json: no such source: not there"),
+    (
+        "convert W/none.json --from coco --out W/c",
+        r"W/none\.json: no such file or folder: not there",
+    ),
     ("convert W/bad.json --from cocoo --out W/c", r"no part 'cocoo'.*expected .*coco"),
     ("convert W/bad.json --out W/c", r"both formats are diglot.*--from or --to"),
     ("check W/none", r"W/none: no such dataset folder: not there"),
@@ -230,6 +235,13 @@ def test_one_message(world: Path, capsys, command: str, message: str) -> None:
     assert "Traceback" not in shown
     assert re.search(message, " ".join(error.split())), error
     assert read_files(world) == before  # nothing that was there has changed, and nothing is new
+
+
+def test_a_home_is_spelled_out_wherever_a_path_stands(world: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(world))
+    paths = "--data ~/data --model.language.path ~/language --model.encoder.path ~/clip"
+    command = f"train --config ~/recipe.yaml {paths} --out ~/out --dry_run"
+    assert run_diglot(*shlex.split(command)) == 0
 
 
 def read_files(world: Path) -> dict[Path, int]:

@@ -92,6 +92,7 @@ def test_every_input_is_tried() -> None:
                 continue
             option = f"{verb} {action.dest}" if action.option_strings else verb
             assert option in given, f"no command gives {option}"
+            assert "paths.In" in hint, f"{option}: that it is there is known at the start"
 
 
 @pytest.fixture(scope="module")

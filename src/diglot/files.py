@@ -86,6 +86,14 @@ def check_readable_folder(folder: Path, what: str, *, fix: str | None = None) ->
         ) from error
 
 
+def refuse_missing_folder(path: str, where: str) -> None:
+    """Raises ConfigError where a local folder was meant and is not there: no hub has its name."""
+    meant_here = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or "\\" in path
+    if meant_here and not Path(path).is_dir():
+        reason = explain_missing(Path(path).expanduser())
+        raise ConfigError(f"cannot load {path!r}: no such folder: {reason}", where=where)
+
+
 def check_writable_file(path: Path) -> None:
     """Raises ConfigError for a path that no file can be written to: found before long work."""
     reason = None

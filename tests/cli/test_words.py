@@ -42,7 +42,7 @@ def test_places_in_the_picture_are_left_out_but_where_they_are_asked_for(tmp_pat
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nowhere"], "no captions here"),
+        (["nowhere"], "nowhere: no such file or folder: not there"),
         (["captions.txt", "--min_count", "0"], "min_count: must be above 0; got 0"),
         (
             ["captions.txt", "--not_objects", "nolist"],

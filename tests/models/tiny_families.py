@@ -94,7 +94,11 @@ def _make_family(config: PreTrainedConfig) -> Any:
         raise ValueError(f"not tiny: {parameters} parameters")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoModelForCausalLM.from_config(config).float().eval()
+        model = AutoModelForCausalLM.from_config(config).float().eval()
+        for parameter in model.parameters():  # what starts at zero would leave its part out
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.2)
+    return model
 
 
 def tiny_config(

@@ -1,14 +1,12 @@
 """`diglot chat`: ask a checkpoint about a picture, and see which tokens lie near some words."""
 
-from pathlib import Path
-
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import InCheckpoint, InPath, OutFile, OutJson
 from diglot.config.ranges import PositiveInt
 
 
 def chat(
-    checkpoint: Path,
-    image: Path,
+    checkpoint: InCheckpoint,
+    image: InPath,
     *,
     question: str | None = None,
     point: str | None = None,

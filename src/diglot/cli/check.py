@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import InData, OutFile, OutJson
 from diglot.config.ranges import PositiveInt, Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
@@ -29,7 +29,7 @@ FLAGS = {
 
 
 def check(
-    data: Path,
+    data: InData,
     split: str = "train",
     recipe: str | None = None,
     tokenizer: str | None = None,

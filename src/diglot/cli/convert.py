@@ -6,17 +6,17 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutJson
+from diglot.config.paths import InFolder, InPath, OutJson
 from diglot.data.format import OURS, FormatPart
 
 
 def convert(
-    source: Path,
+    source: InPath,
     *,
     out: Path,
     source_format: str = OURS,
     to: str = OURS,
-    images: Path | None = None,
+    images: InFolder | None = None,
     split: str = "train",
     options: dict[str, Any] | None = None,
     json: OutJson | None = None,
@@ -64,7 +64,7 @@ def convert(
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments by hand: `--from` is no name in Python."""
-    parser.add_argument("source", type=Path, help="the main file or folder of the source format")
+    parser.add_argument("source", type=InPath, help="the main file or folder of the source format")
     parser.add_argument("--from", dest="source_format", default=OURS, help=f"{OURS}, or a format.")
     parser.add_function_arguments(convert, as_group=False, skip={"source", "source_format"})
     add_part_help(parser, "from", FormatPart, under="options")

@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import InCheckpoint, InData, OutFile, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
@@ -40,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints",
         nargs="+",
-        type=Path,
+        type=InCheckpoint,
         help="Run folders, model folders, or stock vision-language checkpoints.",
     )
     parser.add_function_arguments(evaluate, as_group=False, skip={"checkpoints"})
@@ -48,12 +48,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def evaluate(
-    checkpoints: list[Path],
+    checkpoints: list[InCheckpoint],
     *,
     out: Path,
     tasks: str = "offline",
     options: dict[str, Any] | None = None,
-    data: Path | None = None,
+    data: InData | None = None,
     split: str = "test",
     count: PositiveInt = 64,
     scene: ScenesConfig = TASK_SCENES,

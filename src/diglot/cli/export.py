@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
 from diglot.config.parts import known_parts
-from diglot.config.paths import OutJson
+from diglot.config.paths import InCheckpoint, InPath, OutJson
 
 HERE = "out"  # --check without a folder: the one just written
 UNREAD = (
@@ -24,7 +24,7 @@ UNREAD = (
 
 
 def export(
-    checkpoint: Path | None,
+    checkpoint: InCheckpoint | None,
     *,
     to: str | None,
     out: Path | None,
@@ -32,7 +32,7 @@ def export(
     dtype: str | None,
     shard_size: str,
     check: str | None,
-    images: list[Path],
+    images: list[InPath],
     list: list[str] | None,
     json: OutJson | None,
 ) -> None:
@@ -72,7 +72,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments by hand: --check with a folder or without."""
     known = ", ".join(known_parts("diglot.models.export.containers"))
     parser.add_argument(
-        "checkpoint", nargs="?", type=Path, default=None, help="folder that `diglot train` wrote"
+        "checkpoint",
+        nargs="?",
+        type=InCheckpoint,
+        default=None,
+        help="folder that `diglot train` wrote",
     )
     parser.add_argument(
         "--to",
@@ -101,7 +105,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="compare with the checkpoint",
     )
     parser.add_argument(
-        "--images", nargs="*", type=Path, default=[], help="photographs for --check"
+        "--images", nargs="*", type=InPath, default=[], help="photographs for --check"
     )
     parser.add_argument(
         "--list",

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutJson
+from diglot.config.paths import InData, OutJson
 from diglot.config.ranges import Workers
 from diglot.data.config import FeatureDtype
 from diglot.synth.config import EngineName
 
 
 def features(
-    data: Path,
+    data: InData,
     *,
     like: list[str],
     folder: Path | None = None,

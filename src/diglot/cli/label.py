@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutJson
+from diglot.config.paths import InData, OutJson
 from diglot.config.ranges import Workers
 from diglot.config.recipes import merge_recipes
 from diglot.synth.config import EngineName
@@ -18,7 +18,7 @@ OLDER = ("words", "path", "revision", "keep", "sign", "centre", "patch", "templa
 
 
 def label(
-    data: Path,
+    data: InData,
     *,
     out: Path,
     labeller: LabellerPart,

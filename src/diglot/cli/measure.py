@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import OutJson
+from diglot.config.paths import InCheckpoint, InData, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.measure.config import MeasureConfig, MeasurePart, every_measure, merge_measures
 
@@ -15,9 +15,9 @@ _MEASURE = every_measure()
 
 
 def measure(
-    checkpoint: Path,
+    checkpoint: InCheckpoint,
     *,
-    data: Path,
+    data: InData,
     json: OutJson,
     split: str = "test",
     train_split: str | None = None,

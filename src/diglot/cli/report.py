@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from diglot.config.paths import OutPage
+from diglot.config.paths import InPath, OutPage
 from diglot.files import claim_folder
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
@@ -17,13 +17,13 @@ from diglot.report.schema import read_report
 def add_arguments(parser: ArgumentParser) -> None:
     """Any number of results, then the options."""
     parser.add_argument(
-        "results", nargs="+", type=Path, help="Files of `diglot measure`, or run folders."
+        "results", nargs="+", type=InPath, help="Files of `diglot measure`, or run folders."
     )
     parser.add_function_arguments(report, as_group=False, skip={"results"})
 
 
 def report(
-    results: list[Path],
+    results: list[InPath],
     *,
     out: OutPage,
     title: str = "Alignment of checkpoints",

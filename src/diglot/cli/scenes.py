@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
 from diglot.cli.verb import parse_arguments
-from diglot.config.paths import OutJson
+from diglot.config.paths import InFolder, OutJson
 from diglot.config.ranges import ClosedUnitInterval, PositiveInt, Seed
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
@@ -46,13 +46,13 @@ def scenes(
     count: PositiveInt = 256,
     split: str = "train",
     seed: Seed = 0,
-    pictures: Path | None = None,
+    pictures: InFolder | None = None,
     cifar_share: ClosedUnitInterval = 0.5,
     shard_samples: PositiveInt = 256,
     scene: ScenesConfig = _DEFAULTS,
     kind: Literal["objects", "words", "charts"] = "objects",
     text: TextScenesConfig = _TEXT,
-    fonts: Path | None = None,
+    fonts: InFolder | None = None,
     instruct: bool = False,
     questions: QuestionsConfig = _QUESTIONS,
     json: OutJson | None = None,

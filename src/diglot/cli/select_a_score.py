@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from diglot.config.paths import OutJson
+from diglot.config.paths import InData, InFolder, OutJson
 from diglot.config.ranges import PositiveInt, Seed
 
 
 def a_score(
     *,
-    data: Path,
+    data: InData,
     settings: str,
     out: Path,
     split: str = "test",
@@ -18,7 +18,7 @@ def a_score(
     images: PositiveInt = 100,
     average: Literal["images", "tokens"] = "images",
     end: bool = False,
-    pairs: Path | None = None,
+    pairs: InFolder | None = None,
     features: Path | None = None,
     seed: Seed = 0,
     json: OutJson | None = None,

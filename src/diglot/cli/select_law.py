@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import InPath, OutFile, OutJson
 from diglot.config.ranges import NonNegativeFloat, PositiveInt, Seed
 
 
@@ -40,7 +40,7 @@ def paper(
 
 
 def fit(
-    table: Path,
+    table: InPath,
     *,
     results: str,
     columns: str | tuple[str, ...] = ("A", "C"),
@@ -71,7 +71,7 @@ def fit(
 
 
 def plan(
-    table: Path,
+    table: InPath,
     *,
     results: str,
     budget: PositiveInt,

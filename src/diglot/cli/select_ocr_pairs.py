@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from diglot.config.paths import InFolder
 from diglot.config.ranges import PositiveInt, Seed
 from diglot.synth.text_pairs.config import OcrPairsConfig
 
@@ -13,7 +14,7 @@ def ocr_pairs(
     *,
     count: PositiveInt = 2000,
     seed: Seed = 0,
-    fonts: Path | None = None,
+    fonts: InFolder | None = None,
     drawing: OcrPairsConfig = _DEFAULTS,
 ) -> None:
     """Make pairs of pictures that show the same words, or the same chart, in two ways.

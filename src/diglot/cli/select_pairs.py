@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import OutJson
+from diglot.config.paths import InFolder, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.data.spair import Split
 from diglot.measure.correspondence.config import (
@@ -19,7 +19,7 @@ _SCENE_DEFAULTS = ScenePairsConfig()
 
 def c_score(
     *,
-    pairs: Path,
+    pairs: InFolder,
     encoder: str | dict[str, Any] | list[str | dict[str, Any]] = "efficientnet_lite0",
     alpha: float | tuple[float, ...] = ALPHAS,
     geometry: Geometry = "letterbox",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.config.paths import OutJson
+from diglot.config.paths import InData, InFolder, OutJson
 from diglot.config.ranges import PositiveInt, Seed
 from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
@@ -22,8 +22,8 @@ def study(
     seeds: tuple[Seed, ...] = (0,),
     jobs: PositiveInt | None = None,
     measure: MeasureConfig = _MEASURE,
-    data: Path | None = None,
-    pairs: Path | None = None,
+    data: InData | None = None,
+    pairs: InFolder | None = None,
     sft: FineTuningConfig | None = None,
     evaluate: EvaluationConfig | None = None,
     json: OutJson | None = None,

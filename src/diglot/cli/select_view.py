@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import OutPage
+from diglot.config.paths import InFolder, OutPage
 from diglot.config.ranges import PositiveFloat, PositiveInt, Seed
 from diglot.data.spair import Split
 
 
 def view(
-    pairs: Path,
+    pairs: InFolder,
     *,
     encoder: list[str | dict[str, Any]],
     out: OutPage | None = None,

@@ -8,12 +8,12 @@ from jsonargparse import ArgumentParser
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.parts import known_parts
-from diglot.config.paths import OutFile
+from diglot.config.paths import InPath, OutFile
 from diglot.synth.config import AnnotatorPart, StepPart, SynthConfig, merge_recipe
 
 
 def synth(
-    images: Path,
+    images: InPath,
     *,
     out: Path,
     split: str = "train",
@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments, --config, and every field of SynthConfig as an option."""
     parser.add_argument(
         "images",
-        type=Path,
+        type=InPath,
         help="folder of pictures or WebDataset tars, a dataset folder, or what --from names",
     )
     names = ", ".join(name for name in known_parts("diglot.data.formats") if name != "spair")

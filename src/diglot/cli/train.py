@@ -13,6 +13,7 @@ from diglot.train.config import (
     MixedPart,
     ObjectivePart,
     StageConfig,
+    check_paths,
     check_sections,
     merge_stage,
 )
@@ -38,11 +39,13 @@ def train(**settings: Any) -> None:
             --objective.entity_weight 0 --optim.lr 5e-4
         tensorboard --logdir runs
     """
-    from diglot.cli.train_run import run_train, show_summary  # slow to load: not for --help
-
     json: OutJson | None = settings.pop("json")
     dry_run: bool = settings.pop("dry_run")
-    (show_summary if dry_run else run_train)(StageConfig(**settings), json)
+    config = StageConfig(**settings)
+    check_paths(config)
+    from diglot.cli.train_run import run_train, show_summary  # slow to load: after what is quick
+
+    (show_summary if dry_run else run_train)(config, json)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

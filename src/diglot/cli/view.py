@@ -1,11 +1,10 @@
 """`diglot view`: samples of a dataset or of image records, or the report of a run, as a page."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from diglot.cli.unread import Unread
-from diglot.config.paths import OutPage
+from diglot.config.paths import InFolder, InPath, OutPage
 from diglot.config.ranges import PositiveInt, Seed
 from diglot.core.run_files import REPORT
 
@@ -42,14 +41,14 @@ UNREAD = (
 
 
 def view(
-    source: Path,
+    source: InPath,
     out: OutPage | None = None,
     count: PositiveInt = 24,
     seed: Seed = 0,
     split: str = "train",
     only: str | None = None,
     phrase: str | None = None,
-    labels: Path | None = None,
+    labels: InFolder | None = None,
     tokens: str | None = None,
     scan: PositiveInt = 5000,
 ) -> None:

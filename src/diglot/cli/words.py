@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import InPath, OutFile, OutJson
 from diglot.config.ranges import PositiveInt
 from diglot.files import replace_text
 
@@ -17,7 +17,7 @@ _SHOWN = 12
 
 
 def words(
-    data: Sequence[Path],
+    data: Sequence[InPath],
     *,
     out: OutFile,
     split: str = "train",
@@ -81,7 +81,9 @@ def words(
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments by hand: a list of positional paths is not to be had from a signature."""
-    parser.add_argument("data", nargs="+", type=Path, help="dataset folders, .txt or .jsonl files")
+    parser.add_argument(
+        "data", nargs="+", type=InPath, help="dataset folders, .txt or .jsonl files"
+    )
     parser.add_function_arguments(words, as_group=False, skip={"data"})
 
 

@@ -107,6 +107,12 @@ def split_part(part: str | Mapping[str, Any], *, where: str) -> tuple[str, dict[
     return name, settings
 
 
+def _expand_home(value: Any) -> Any:
+    """A path that begins with the user's home, spelled out; anything else as it is."""
+    is_home = isinstance(value, str) and value.startswith("~/")
+    return str(Path(value).expanduser()) if is_home else value
+
+
 class Part(Mapping[str, Any]):
     """A part that was chosen; a subclass says the folder of its kind.
 
@@ -122,7 +128,8 @@ class Part(Mapping[str, Any]):
     """Settings that stand beside the part's own, with their defaults."""
 
     def __init__(self, name: str, settings: Mapping[str, Any] | None = None, *, where: str = ""):
-        self.name, self.settings = name, dict(settings or {})
+        self.name = name
+        self.settings = {key: _expand_home(value) for key, value in (settings or {}).items()}
         self.where = where or type(self).where
 
     def __init_subclass__(cls) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from jsonargparse.typing import register_type
 
 from diglot.core.errors import ConfigError
-from diglot.files import check_writable_file
+from diglot.files import check_readable_folder, check_writable_file, explain_missing
 
 # Files of models, datasets, labels, pairs, runs and comparisons, which no other output replaces.
 PARTS = {
@@ -19,11 +19,42 @@ PARTS = {
     *("benchmark.json", "items.jsonl", "a_score.json", "c_score.json", "demo.json", "study.json"),
 }
 
+MAKE_DATA = "Make one: diglot scenes, synth or convert."
+GIVE_CHECKPOINT = (
+    "Give the folder of a run of `diglot train`, the model folder in it, or a stock "
+    "vision-language checkpoint."
+)
+
 if TYPE_CHECKING:
     OutFile: TypeAlias = Path
     OutJson: TypeAlias = Path
     OutPage: TypeAlias = Path
+    InPath: TypeAlias = Path
+    InFolder: TypeAlias = Path
+    InData: TypeAlias = Path
+    InCheckpoint: TypeAlias = Path
 else:
+
+    class InPath(type(Path())):
+        """A file or folder that a verb reads: that it is there is known at the start."""
+
+    class InFolder(type(Path())):
+        """A folder that a verb reads."""
+
+        what: ClassVar = "folder"
+        fix: ClassVar = None
+
+    class InData(InFolder):
+        """A dataset."""
+
+        what: ClassVar = "dataset folder"
+        fix: ClassVar = MAKE_DATA
+
+    class InCheckpoint(InFolder):
+        """A checkpoint of ours, a run's folder, or a stock one's."""
+
+        what: ClassVar = "checkpoint"
+        fix: ClassVar = GIVE_CHECKPOINT
 
     class OutFile(type(Path())):
         """A file that a verb writes in the end: that it can be written is known at the start."""
@@ -64,5 +95,21 @@ def _check_own_file(path: Path, kinds: frozenset[str]) -> None:
         )
 
 
+def _read_in_path(text: str | Path, kind: Any) -> Path:
+    path = kind(Path(text).expanduser())
+    if not path.exists():
+        raise ConfigError(f"no such file or folder: {explain_missing(path)}", where=str(path))
+    return path
+
+
+def _read_in_folder(text: str | Path, kind: Any) -> Path:
+    path = kind(Path(text).expanduser())
+    check_readable_folder(path, kind.what, fix=kind.fix)
+    return path
+
+
+register_type(InPath, deserializer=partial(_read_in_path, kind=InPath))
+for _kind in (InFolder, InData, InCheckpoint):
+    register_type(_kind, deserializer=partial(_read_in_folder, kind=_kind))
 for _kind in (OutFile, OutJson, OutPage):
     register_type(_kind, deserializer=partial(_read_out_file, kind=_kind))

@@ -148,8 +148,9 @@ def find_recipe(name: str, *, option: str = "--config") -> Path:
 
     Raises ConfigError for a name that is neither.
     """
-    if Path(name).is_file():
-        return Path(name)
+    own = Path(name).expanduser()
+    if own.is_file():
+        return own
     folder = Path(str(files("diglot.recipes"))).resolve()
     bundled = (folder / f"{name}.yaml").resolve()
     if bundled.is_relative_to(folder) and bundled.is_file():
@@ -163,8 +164,9 @@ def find_recipe(name: str, *, option: str = "--config") -> Path:
 
 def _explain_path(name: str) -> str:
     """Why a name that looks like a path is no file: a folder, or not there (what is like it)."""
-    is_path = Path(name).is_absolute() or name.endswith((".yaml", ".yml")) or Path(name).is_dir()
-    return f": {explain_missing(Path(name))}" if is_path else ""
+    path = Path(name).expanduser()
+    is_path = path.is_absolute() or name.endswith((".yaml", ".yml")) or path.is_dir()
+    return f": {explain_missing(path)}" if is_path else ""
 
 
 def _similar_recipes(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diglot.config.paths import MAKE_DATA
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.schema_check import check_columns
@@ -52,15 +53,16 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
 
 def find_shards(folder: Path, split: str) -> list[Path]:
     """The shards of a split, at least one. Raises ConfigError that says what is there instead."""
-    advice = "Make one: diglot scenes, synth or convert."
-    check_readable_folder(folder, "dataset folder", fix=advice)
+    check_readable_folder(folder, "dataset folder", fix=MAKE_DATA)
     if paths := shard_paths(folder, check_split(split)):
         return paths
     if split in read_manifest(folder)["splits"]:
         raise empty_error(folder, split)
     if there := ", ".join(splits_in(folder)):
         raise ConfigError(f"no split {split!r}", expected=f"one of: {there}", where=str(folder))
-    raise ConfigError("no dataset here: no Parquet shards of ours", where=str(folder), fix=advice)
+    raise ConfigError(
+        "no dataset here: no Parquet shards of ours", where=str(folder), fix=MAKE_DATA
+    )
 
 
 def empty_error(folder: Path, split: str) -> ConfigError:

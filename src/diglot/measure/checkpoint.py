@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from diglot.config.paths import GIVE_CHECKPOINT
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
@@ -205,8 +206,7 @@ def checkpoint_folder(path: Path) -> Path:
     raise ConfigError(
         f"no checkpoint here: {f'no {CONFIG}' if path.is_dir() else explain_missing(path)}",
         where=str(path),
-        fix="Give the folder of a run of `diglot train`, the model folder in it, or a stock "
-        "vision-language checkpoint.",
+        fix=GIVE_CHECKPOINT,
     )
 
 

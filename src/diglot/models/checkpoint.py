@@ -20,10 +20,9 @@ from diglot.config.parts import as_plain
 from diglot.config.read import read_dataclass
 from diglot.core.errors import ConfigError
 from diglot.files import explain_missing, replacing_folder
-from diglot.models.config import LoraConfig, VLMConfig
+from diglot.models.config import LoraConfig, VLMConfig, check_model_paths
 from diglot.models.language import Language
 from diglot.models.lora import add_lora, base_state, lora_state
-from diglot.models.pretrained import refuse_missing_folder
 from diglot.models.vlm import VLM, build_vlm
 
 CONFIG = "vlm.json"
@@ -117,9 +116,7 @@ def check_checkpoint(folder: Path) -> None:
     config = load_config(folder)
     if config.stock:
         return
-    refuse_missing_folder(config.language.path, "language.path")
-    if path := getattr(config.encoder.config, "path", None):
-        refuse_missing_folder(str(path), "encoder.path")
+    check_model_paths(config)
     _check_projector(folder)
     for file in (folder / f"{part}.safetensors" for part in PARTS):
         if file.exists():

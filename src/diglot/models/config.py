@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from diglot.config.parts import Part
 from diglot.config.ranges import PositiveFloat, PositiveInt, ShareBelowOne, check_ranges
+from diglot.config.read import expand_home
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
+from diglot.files import refuse_missing_folder
 
 EMBEDDED = "embedded"  # the path that stands for the model diglot carries
 Attention = Literal["split", "sdpa", "flex", "eager", "separate"]
@@ -65,6 +67,7 @@ class LanguageConfig:
     def __post_init__(self) -> None:
         long = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
         object.__setattr__(self, "dtype", long.get(self.dtype, self.dtype))
+        expand_home(self, "path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +144,17 @@ class VLMConfig:
 
     def __post_init__(self) -> None:
         read_parts(self, encoder=EncoderPart, projector=ProjectorPart)
+        expand_home(self, "stock")
+
+
+def check_model_paths(config: VLMConfig) -> None:
+    """Raises ConfigError where a part's folder is meant and not there; loads nothing."""
+    if config.stock:
+        refuse_missing_folder(config.stock, "stock")
+        return
+    refuse_missing_folder(config.language.path, "language.path")
+    if path := config.encoder.settings.get("path"):
+        refuse_missing_folder(str(path), "encoder.path")
 
 
 def read_parts(config: Any, **kinds: type[Part]) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from diglot.core.errors import ConfigError
-from diglot.files import explain_missing
+from diglot.files import refuse_missing_folder
 
 
 class OwnCodeError(ConfigError):
@@ -83,14 +83,6 @@ def guard_loading(load: Callable[[], Any], *, path: str, where: str) -> Any:
 def _first_sentence(error: Exception) -> str:
     """What is lacking, without the advice behind it."""
     return " ".join(str(error).split()).split(". ")[0]
-
-
-def refuse_missing_folder(path: str, where: str) -> None:
-    """Raises ConfigError where a local folder was meant and is not there: no hub has its name."""
-    meant_here = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or "\\" in path
-    if meant_here and not Path(path).is_dir():
-        reason = explain_missing(Path(path).expanduser())
-        raise ConfigError(f"cannot load {path!r}: no such folder: {reason}", where=where)
 
 
 def _conversion_advice(path: str) -> str | None:

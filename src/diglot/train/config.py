@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from diglot.config.parts import Part
+from diglot.config.paths import MAKE_DATA
 from diglot.config.ranges import (
     ClosedUnitInterval,
     Epochs,
@@ -22,7 +24,8 @@ from diglot.config.read import expand_home, read_dataclass
 from diglot.config.recipes import merge_recipes, read_recipe
 from diglot.core.errors import ConfigError
 from diglot.data.config import DataSource, FeaturesConfig
-from diglot.models.config import Trainable, VLMConfig, read_parts
+from diglot.files import check_readable_folder, refuse_missing_folder
+from diglot.models.config import Trainable, VLMConfig, check_model_paths, read_parts
 from diglot.train.early_stop import EarlyStop
 from diglot.train.schedule import Schedule, read_schedule
 
@@ -262,6 +265,15 @@ def resolve_stage(config: StageConfig) -> StageConfig:
     for part in (*members, config.model.encoder, config.model.projector):
         part.check()
     return config
+
+
+def check_paths(config: StageConfig) -> None:
+    """Raises ConfigError for a folder that is not there; loads nothing, so that it is quick."""
+    for source in config.sources:
+        check_readable_folder(Path(source.path), "dataset folder", fix=MAKE_DATA)
+    check_model_paths(config.model)
+    if config.start_from:
+        refuse_missing_folder(config.start_from, "start_from")
 
 
 PARTS = {"objective": "caption", "model.encoder": "efficientnet_lite0", "model.projector": "mlp"}
