@@ -71,7 +71,7 @@ def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, 
 
 def test_mistakes_are_one_message(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:
     assert run_diglot("chat", checkpoint, tmp_path / "none.png") == USER_ERROR
-    assert "cannot read the picture" in capsys.readouterr().err
+    assert "no such file or folder" in capsys.readouterr().err
     assert run_diglot("chat", tmp_path, photo) == USER_ERROR
     assert "no vlm.json" in capsys.readouterr().err
     assert run_diglot("chat", checkpoint, photo, "--question", "<image>?") == USER_ERROR

@@ -71,7 +71,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
     here, gone, out = str(tmp_path / "full/x"), str(tmp_path / "x.json"), str(tmp_path / "o")
     for command, words in [
         ([here, "--from", "cocoo", "--out", out], "no part 'cocoo'"),
-        ([gone, "--from", "coco", "--images", ".", "--out", out], "no such source"),
+        ([gone, "--from", "coco", "--images", ".", "--out", out], "no such file or folder"),
         ([here, "--from", "coco", "--images", ".", "--out", out], "not JSON"),
         ([here, "--out", out], "both formats are diglot"),
         (

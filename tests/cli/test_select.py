@@ -66,7 +66,7 @@ def test_mistakes_are_one_message(scores, tmp_path, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "expected .png, .svg or .pdf; got .xyz" in said
     assert "runs: must be above 0; got 0" in said
-    assert "cannot read the table" in said
+    assert "no such file or folder: not there" in said
 
 
 MISTAKES = {
