@@ -73,7 +73,7 @@ MISTAKES = {
     "seed: must be at least 0": [
         ("paper", "--seed", -1),
         ("plan", "scores.csv", "--results", "mmbench", "--budget", 3, "--seed", -1),
-        ("c-score", "--pairs", "nowhere", "--seed", -1),
+        ("c-score", "--pairs", ".", "--seed", -1),
     ],
     "column 'A' is named twice; got A, C, A": [
         ("fit", "scores.csv", "--results", "mmbench", "--columns", "A,C,A"),
@@ -90,11 +90,11 @@ MISTAKES = {
         ("plan", "alike.csv", "--results", "R", "--budget", 3)
     ],
     "--settings: no recipe 'select/embeded_settings'": [
-        ("a-score", "--data", "d", "--out", "o", "--settings", "select/embeded_settings")
+        ("a-score", "--data", ".", "--out", "o", "--settings", "select/embeded_settings")
     ],
     "--recipe: no recipe 'embedded/captoin'": [
         (
-            *("a-score", "--data", "d", "--out", "o", "--recipe", "embedded/captoin"),
+            *("a-score", "--data", ".", "--out", "o", "--recipe", "embedded/captoin"),
             *("--settings", "select/embedded_settings"),
         )
     ],

@@ -11,25 +11,25 @@ from tests.cli_runner import USER_ERROR, run_diglot
 REFUSED = [
     ("scenes {out} --kind words --scene.jpeg_quality 64", "--scene.jpeg_quality", "--kind words"),
     ("scenes {out} --kind charts --instruct", "--instruct", "--kind words or charts"),
-    ("scenes {out} --fonts {out}", "--fonts", "--kind objects"),
+    ("scenes {out} --fonts {run}", "--fonts", "--kind objects"),
     ("scenes {out} --questions.exchanges 2", "--questions.exchanges", "without --instruct"),
-    ("scenes {out} --pictures {out} --cifar_share 0.2", "--cifar_share", "--pictures"),
+    ("scenes {out} --pictures {run} --cifar_share 0.2", "--cifar_share", "--pictures"),
     ("view {run} --phrase dog", "--phrase", "a run's report"),
     ("view {pairs} --split=test", "--split", "a folder of pairs"),
-    ("view {out} --only 1 --count 3", "--count", "--only"),
-    ("view {out} --tokens embedded/sft --labels {out}", "--labels", "--tokens"),
-    ("check {out} --recipe embedded/sft --max_tokens 9", "--max_tokens", "--recipe"),
-    ("check {out} --drop_duplicates", "--drop_duplicates", "without --fix"),
-    ("evaluate {out} --out {out} --data {out} --kind words", "--kind", "--data"),
-    ("evaluate {out} --out {out} --text.image_px 64", "--text.image_px", "--kind objects"),
+    ("view {data} --only 1 --count 3", "--count", "--only"),
+    ("view {data} --tokens embedded/sft --labels {run}", "--labels", "--tokens"),
+    ("check {data} --recipe embedded/sft --max_tokens 9", "--max_tokens", "--recipe"),
+    ("check {data} --drop_duplicates", "--drop_duplicates", "without --fix"),
+    ("evaluate {run} --out {out} --data {data} --kind words", "--kind", "--data"),
+    ("evaluate {run} --out {out} --text.image_px 64", "--text.image_px", "--kind objects"),
     (
-        "evaluate {out} --out {out} --kind words --scene.jpeg_quality 64",
+        "evaluate {run} --out {out} --kind words --scene.jpeg_quality 64",
         "--scene.jpeg_quality",
         "words",
     ),
     ("export {run} --list embedded/caption", "CHECKPOINT", "--list"),
     ("export --list embedded/caption --to llava", "--to", "--list"),
-    ("export {run} --to llava --out {out} --images a.jpg", "--images", "without --check"),
+    ("export {run} --to llava --out {out} --images {run}", "--images", "without --check"),
 ]
 
 
@@ -41,7 +41,8 @@ def test_an_option_that_is_not_read_is_refused(
     (tmp_path / "run/report.json").write_text("{}")
     (tmp_path / "pairs").mkdir()
     (tmp_path / "pairs/pairs.jsonl").write_text("")
-    folders = {name: tmp_path / name for name in ("run", "pairs", "out")}
+    (tmp_path / "data").mkdir()
+    folders = {name: tmp_path / name for name in ("run", "pairs", "data", "out")}
     assert run_diglot(*(word.format(**folders) for word in line.split())) == USER_ERROR
     message = capsys.readouterr().err
     assert f"{option} is not read beside" in message
