@@ -60,7 +60,10 @@ def test_curves_begin_at_the_first_layer_that_any_run_has() -> None:
     first, second = record("a"), record("b")
     for one, values in ((first, [None, 0.2, None]), (second, [None, None, 0.5])):
         one["measures"][0]["results"][one["runs"][0]]["layers"] = {"by layer": values}
-    series = read_report(joined(first, second)).curves[0].series
+    second["measures"][0]["results"]["b"]["layers_unit"] = "distance"
+    curve = read_report(joined(first, second)).curves[0]
+    assert curve.y_label == "distance"
+    series = curve.series
     assert series["a"] == ((1.0, 0.2), (2.0, None))
     assert series["b"] == ((1.0, None), (2.0, 0.5))
 

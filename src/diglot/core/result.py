@@ -39,6 +39,7 @@ class Measure:
     groups: Mapping[str, Estimate] = field(default_factory=dict)  # of the items, by their pictures
     details: Mapping[str, float] = field(default_factory=dict)  # further figures, and what was left
     layers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by LLM layer
+    layers_unit: str = ""  # of `layers`, where it is not that of the value
     options: Mapping[str, Any] = field(default_factory=dict)  # settings of the measure
 
     def head(self) -> dict[str, Any]:
@@ -50,7 +51,9 @@ class Measure:
         """What was measured, as plain JSON: value, low, high, n, groups, details, layers."""
         groups = {label: estimate.to_json() for label, estimate in self.groups.items()}
         layers = {name: list(values) for name, values in self.layers.items()}
-        further = {"layers": layers} if layers else {}
+        further: dict[str, Any] = {"layers": layers} if layers else {}
+        if layers and self.layers_unit:
+            further["layers_unit"] = self.layers_unit
         return {
             **self.estimate.to_json(),
             "groups": groups,

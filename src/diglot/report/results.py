@@ -15,6 +15,9 @@ MOST_BYTES = 512 * 2**20
 BY_RUN = ("token_maps", "token_details")  # fields of an example
 
 
+LAYERS = ("layers", "layers_unit")  # fields of a result that become curves
+
+
 class MeasureFile(BaseModel):
     """One file of `diglot measure`; what its measures hold is checked where the page is made."""
 
@@ -157,7 +160,7 @@ def _collect_environment(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _without_layers(entry: Mapping[str, Any]) -> dict[str, Any]:
     results = {
-        run: {key: value for key, value in result.items() if key != "layers"}
+        run: {key: value for key, value in result.items() if key not in LAYERS}
         for run, result in entry["results"].items()
     }
     return {**entry, "results": results}
@@ -175,11 +178,16 @@ def _collect_curves(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "title": title,
             "x_label": "layer of the language model",
-            "y_label": entry["unit"],
+            "y_label": _layers_unit(entry),
             "series": _layer_series(entry["results"], title),
         }
         for title in titles
     ]
+
+
+def _layers_unit(entry: Mapping[str, Any]) -> str:
+    found = (result.get("layers_unit") for result in entry["results"].values())
+    return next(filter(None, found), entry["unit"])
 
 
 def _layer_series(results: Mapping[str, Any], title: str) -> dict[str, list[list[Any]]]:

@@ -146,4 +146,5 @@ def _make_mir(states: LayerStates | None) -> Measure:
         chance=None,
         estimate=estimate,
         layers={"Frechet distance by layer": distances} if distances else {},
+        layers_unit="distance",
     )
