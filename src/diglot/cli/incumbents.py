@@ -53,7 +53,7 @@ WRITTEN = {
     "tune_mm_mlp_adapter": "write --trainable.projector true",
     "freeze_backbone": "write --trainable.language false",
     "resume_from_checkpoint": "the same command again resumes a run",
-    "deepspeed": "DeepSpeed comes from `accelerate config`",
+    "deepspeed": "to shard, choose FSDP 2 in `accelerate config`",
     "report_to": "write --trackers [wandb]; TensorBoard files lie in the run folder",
 }
 

@@ -32,8 +32,18 @@ EFFICIENT = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
 
 def read_sharding() -> None:
-    """Before an Accelerator is made: every process reads whole weights, which the checks need."""
-    if _wanted() and os.environ.get(EFFICIENT, "false").lower() == "true":
+    """Before an Accelerator is made: every process reads whole weights, which the checks need.
+
+    Raises ConfigError for DeepSpeed: its engine makes the optimizer's step inside each backward
+    pass, so a step of several micro-batches would be several steps, without the recipe's clipping.
+    """
+    if _is_on("ACCELERATE_USE_DEEPSPEED"):
+        raise ConfigError(
+            "DeepSpeed makes its own steps, which are not the exact ones of a recipe",
+            where="accelerate config: deepspeed_config",
+            fix="Choose FSDP with fsdp_version: 2, which shards as ZeRO 3 does, or no sharding.",
+        )
+    if _wanted() and _is_on(EFFICIENT):
         log.info("%s.fsdp_cpu_ram_efficient_loading is off: every process reads the model", WHERE)
         os.environ[EFFICIENT] = "false"
 
@@ -102,7 +112,11 @@ def _uneven(part: str, why: str) -> ConfigError:
 
 
 def _wanted() -> bool:
-    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    return _is_on("ACCELERATE_USE_FSDP")
+
+
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "false").lower() == "true"
 
 
 def is_sharded(model: nn.Module) -> bool:
