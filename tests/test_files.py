@@ -19,6 +19,7 @@ from diglot.files import (
     read_lines,
     replace_text,
     replacing_folder,
+    replacing_folder_alone,
     reuse_or_make,
 )
 from tests.damage import WAYS
@@ -35,6 +36,17 @@ def test_a_folder_appears_whole_and_left_overs_go(tmp_path):
             (staging / "a").write_text(text)
     assert (target / "a").read_text() == "two"
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+def test_of_two_writers_of_a_folder_the_second_is_refused(tmp_path):
+    with replacing_folder_alone(tmp_path / "out") as staging:
+        (staging / "a").write_text("one")
+        with (
+            pytest.raises(ConfigError, match="another process is writing here"),
+            replacing_folder_alone(tmp_path / "out"),
+        ):
+            pytest.fail("both write")
+    assert (tmp_path / "out" / "a").read_text() == "one"
 
 
 def test_killed_between_the_two_renames_the_older_folder_comes_back(tmp_path):

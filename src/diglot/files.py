@@ -273,6 +273,17 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         remove_left_overs(target)
 
 
+@contextlib.contextmanager
+def replacing_folder_alone(target: Path) -> Iterator[Path]:
+    """`replacing_folder` for one process at a time; of two, the second raises ConfigError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        lock_file(target.with_name(f".{target.name}.lock"), wait=False),
+        replacing_folder(target) as staging,
+    ):
+        yield staging
+
+
 def remove_left_overs(target: Path) -> None:
     """Clear what killed writers of the file or folder `target` left beside it."""
     for suffix in ("tmp", "old"):

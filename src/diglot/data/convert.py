@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejection
 from diglot.data.row_groups import IdStore
 from diglot.data.writer import DatasetWriter
-from diglot.files import lock_file, replacing_folder
+from diglot.files import replacing_folder_alone
 
 # What parsing a foreign row may raise; anything else is a mistake of ours.
 BAD_ROW = (
@@ -151,21 +150,10 @@ def write_foreign(
             where=str(folder),
             fix="Name a new one.",
         )
-    with _staging_folder(folder) as staging, target.write(staging, done.lost) as writer:
+    with replacing_folder_alone(folder) as staging, target.write(staging, done.lost) as writer:
         for sample in samples:
             if _add_sample(writer, sample, done, reject):
                 count_lost(sample, target.holds, done.lost)
-
-
-@contextmanager
-def _staging_folder(folder: Path) -> Iterator[Path]:
-    """Where to write a folder that appears when it is whole, for one process at a time."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        lock_file(folder.with_name(f".{folder.name}.lock"), wait=False),
-        replacing_folder(folder) as staging,
-    ):
-        yield staging
 
 
 def _add_sample(

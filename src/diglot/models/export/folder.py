@@ -13,7 +13,7 @@ from huggingface_hub import save_torch_state_dict
 
 from diglot import __version__
 from diglot.core.errors import ConfigError
-from diglot.files import replacing_folder
+from diglot.files import replacing_folder_alone
 from diglot.models.export.adapter import ADAPTER, TakenLora, write_adapter
 from diglot.models.export.card import model_card
 from diglot.models.export.chat_template import image_template
@@ -72,7 +72,7 @@ def write_export(
     origin = Origin(
         container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]
     )
-    with replacing_folder(out) as staging:
+    with replacing_folder_alone(out) as staging:
         save_weights(container, config, state, staging, shard_size)
         generation.save_pretrained(staging)
         processor.save_pretrained(staging)

@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
-from diglot.files import replacing_folder
+from diglot.files import replacing_folder_alone
 from diglot.models.adapters.images import read_images
 from diglot.models.adapters.names import KNOWN
 from diglot.models.adapters.stock import stock_preprocess, stock_state
@@ -64,7 +64,7 @@ def write_stock(
     # transformers before 5.23 refuses to write them; the checkpoint's own file is copied below
     drop_unused_sampling(model.generation_config)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
-    with replacing_folder(out) as staging:
+    with replacing_folder_alone(out) as staging:
         model.save_pretrained(staging)
         _copy_small_files(path, revision, staging)
         if config.model_type in ANYRES:
