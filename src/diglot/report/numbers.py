@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diglot.files import replace_text
+from diglot.files import csv_cell, replace_text
 from diglot.report.schema import Report, Score
 from diglot.report.token_schema import TokenDetails
 
@@ -52,10 +52,8 @@ def _csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _plain_cell(value: Any) -> Any:
-    """A cell that no spreadsheet runs: text that begins as a formula is written as text."""
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
-        return f"'{value}"
-    return "" if value is None else value
+    """A cell that no spreadsheet runs; empty for None."""
+    return "" if value is None else csv_cell(value)
 
 
 def _measure_rows(report: Report) -> Iterator[tuple[Any, ...]]:

@@ -62,7 +62,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = [name for name in rows[0] if name != "details"]
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+    writer.writerow({name: csv_cell(name) for name in columns})
     writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
 

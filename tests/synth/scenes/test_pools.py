@@ -57,7 +57,7 @@ def test_drawings_are_cut_to_what_shows(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<p>", "cannot be rendered"),
+        ("<p>", "cannot be read"),
         ('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "fully transparent"),
     ],
 )

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.images import SUFFIXES, decode_rgba, image_size
+from diglot.synth.scenes.drawings import check_drawing
 
 Side = Literal["train", "test"]
 Labelled = tuple[np.ndarray, np.ndarray, Sequence[str]]
@@ -188,12 +189,13 @@ def _decode_picture(path: Path) -> Image.Image:
 def render_svg(path: Path) -> Image.Image:
     """A drawing as RGBA, its longest side RENDER_PX, cut to what is not transparent.
 
-    Raises DataError for a file that is no SVG or shows nothing.
+    Raises DataError for a file that is no SVG, shows nothing or would end the process.
     """
     try:
         import resvg_py
     except ImportError as error:
         raise ConfigError("drawings need resvg_py", fix="pip install 'diglot[demo]'") from error
+    check_drawing(path)
     try:
         png = resvg_py.svg_to_bytes(svg_path=str(path), width=RENDER_PX, skip_system_fonts=True)
         picture = Image.open(BytesIO(png), formats=["PNG"]).convert("RGBA")
