@@ -20,9 +20,10 @@ from diglot.core.result import Estimate
 from diglot.core.rng import check_seed
 from diglot.core.segments import Tokens
 from diglot.core.types import Sample
+from diglot.data.rejected import Rejection, rejection_of
 from diglot.measure.a_score_captions import Captions
 from diglot.measure.likelihood import LikelihoodQuestion, log_likelihoods
-from diglot.measure.projected import eval_mode, project_samples
+from diglot.measure.projected import ProjectedSample, eval_mode, project_samples
 from diglot.metrics.bootstrap import mean_interval, ratio_interval
 from diglot.models.config import Frame
 from diglot.models.prompt import end_segments, open_segments
@@ -71,15 +72,17 @@ def a_score(
     views: Callable[[Sample], Sequence[torch.Tensor]],
     config: AScoreConfig,
     *,
+    note: Callable[[Rejection], object] = lambda rejection: None,
     report: Report = ignore_progress,
 ) -> AScore:
     """The A score of a model on captions; `views(sample)` gives cached features of its image.
 
-    Progress is counted in images. Raises DataError for an image that cannot be used
+    Progress is counted in images. An image whose features or visual tokens are not finite is left
+    out, and `note` gets it. Raises DataError where none is left, for an image that cannot be used
     or a caption that does not fit behind it.
     """
     with eval_mode(vlm):
-        questions = _make_questions(vlm, captions, views, config)
+        questions = _make_questions(vlm, captions, views, config, note)
         counted = _Images(questions, report)
         answers = log_likelihoods(
             vlm, questions, row_tokens=ROW_TOKENS, batch_tokens=BATCH_TOKENS, done=counted
@@ -110,25 +113,37 @@ def _make_questions(
     captions: Captions,
     views: Callable[[Sample], Sequence[torch.Tensor]],
     config: AScoreConfig,
+    note: Callable[[Rejection], object],
 ) -> list[LikelihoodQuestion]:
     tokenizer = vlm.language.tokenizer
     trunk = tuple(open_segments(config.frame, tokenizer, image=True))
     end = end_segments(config.frame, tokenizer, None) if config.end else []
     added = tuple(t for segment in end if isinstance(segment, Tokens) for t in segment.ids)
     projected = project_samples(vlm, captions.samples, views)
-    questions = [
-        LikelihoodQuestion(trunk, (tokens + added,), image)
+    pairs = [
+        (LikelihoodQuestion(trunk, (tokens + added,), image), image)
         for tokens, image in zip(captions.tokens, projected, strict=True)
+        if _is_finite(image, note)
     ]
-    for question, sample in zip(questions, captions.samples, strict=True):
+    if not pairs:
+        raise DataError("visual tokens are not finite", got=f"those of all {len(projected)} images")
+    for question, image in pairs:
         if question.tokens > vlm.language.max_length:
             raise DataError(
                 "image and caption are longer than the language model reads",
                 expected=f"at most {vlm.language.max_length} tokens",
                 got=question.tokens,
-                where=f"sample {sample.id!r}",
+                where=f"sample {image.sample.id!r}",
             )
-    return questions
+    return [question for question, _ in pairs]
+
+
+def _is_finite(image: ProjectedSample, note: Callable[[Rejection], object]) -> bool:
+    """Whether an image can be asked about; one that cannot would spoil its neighbours' pass."""
+    if not image.finite:
+        error = DataError("visual tokens are not finite", where=f"sample {image.sample.id!r}")
+        note(rejection_of(image.sample.id, error))
+    return image.finite
 
 
 class _Images:

@@ -118,7 +118,7 @@ def _measure_captions(
         return cache.views(index_of[id(sample)])
 
     named = rename_stages(report, lambda stage: f"{setting.label}: {stage}")
-    scored = a_score(vlm, captions, views, config, report=named)
+    scored = a_score(vlm, captions, views, config, note=rejected.note, report=named)
     counts = {"tokens": scored.tokens, "visual_tokens": scored.visual_tokens}
     return {**scored.estimate.to_json(), **counts}
 
