@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_verb(verb: str, args: list[str]) -> int:
     # Hub progress bars and advice would drown ours; errors still come.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    _log_to_stderr()
     try:
+        _log_to_stderr()
         call_verb(verb, args)
     except DiglotError as error:
         return _print_error(str(error))

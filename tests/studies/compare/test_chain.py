@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DiglotError
 from diglot.core.progress import ignore_progress
 from diglot.evaluate.answers import Answers
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
@@ -14,6 +14,7 @@ from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.rows import read_rows
 from diglot.studies.compare.study import open_study
+from tests.damage import flip
 from tests.studies.compare.small_study import small_study
 
 
@@ -45,6 +46,37 @@ def chained(compare_world: Path, chain_data: Path, tmp_path_factory: Any) -> Any
         job.questions.prepare(ignore_progress)
         run_job(job, ignore_progress)
     return study, study.write()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["caption", "untrained"])
+def test_a_damaged_model_of_a_chain_is_made_again_or_named(
+    compare_world: Path, chain_data: Path, chained: Any, row: str
+) -> None:
+    study, _ = chained
+    folder = next(job.folder for job in study.jobs if job.row == row)
+    damaged = [path for path in sorted(folder.rglob("model/*")) if path.is_file()]
+    assert len({path.parent for path in damaged}) == 2  # of both stages
+    for path in damaged:
+        whole = path.read_bytes()
+        path.write_bytes(flip(whole, len(whole) // 2))
+        refusal = run_again(chain_study(compare_world, chain_data, study.out), folder)
+        if refusal:
+            assert str(path.parent) in refusal
+            assert path.name in refusal
+            path.write_bytes(whole)
+        assert path.read_bytes() == whole, f"{path} is silently other"
+
+
+def run_again(config: CompareConfig, folder: Path) -> str:
+    """Open a study and run the job in `folder` if it is not done; what refused it, if anything."""
+    try:
+        job = next(job for job in open_study(config).jobs if job.folder == folder)
+        if job.measures() is None:
+            run_job(job, ignore_progress)
+    except DiglotError as error:
+        return str(error)
+    return ""
 
 
 def test_a_row_without_pretraining_is_one_chain_of_no_samples(chained: Any) -> None:
