@@ -128,19 +128,19 @@ def test_an_image_of_features_that_are_not_finite_is_left_out_and_noted() -> Non
     vlm, samples, config = tiny_vlm(), [tiny_sample(n) for n in range(4)], AScoreConfig()
     plain, noted = features(vlm), []
 
-    def spoiled(sample: Sample) -> list[torch.Tensor]:
+    def overflowing(sample: Sample) -> list[torch.Tensor]:
         views = [view.clone() for view in plain(sample)]
         views[0][0, 0] = torch.nan if sample.id == "tiny/2" else views[0][0, 0]
         return views
 
     with torch.no_grad():
-        found = a_score(vlm, captions_of(samples, vlm), spoiled, config, note=noted.append)
+        found = a_score(vlm, captions_of(samples, vlm), overflowing, config, note=noted.append)
         others = captions_of([s for s in samples if s.id != "tiny/2"], vlm)
         assert found == a_score(vlm, others, plain, config)
         assert [one.id for one in noted] == ["tiny/2"]
         alone = captions_of([tiny_sample(2)], vlm)
         with pytest.raises(DataError, match="visual tokens are not finite; got those of all 1"):
-            a_score(vlm, alone, spoiled, config)
+            a_score(vlm, alone, overflowing, config)
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def _make_questions(
 
 
 def _is_finite(image: ProjectedSample, note: Callable[[Rejection], object]) -> bool:
-    """Whether an image can be asked about; one that cannot would spoil its neighbours' pass."""
+    """Whether an image can be asked about; one that cannot takes its neighbours' pass along."""
     if not image.finite:
         error = DataError("visual tokens are not finite", where=f"sample {image.sample.id!r}")
         note(rejection_of(image.sample.id, error))
