@@ -72,6 +72,8 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
     for command, words in [
         ([here, "--from", "cocoo", "--out", out], "no part 'cocoo'"),
         ([gone, "--from", "coco", "--images", ".", "--out", out], "no such file or folder"),
+        ([here, "--from", "coco", "--from.crowds", "true"], "--options.crowds, if the part has it"),
+        ([here, "--to", "coco", "--to.images=x", "--out", out], "no option --to.images"),
         ([here, "--from", "coco", "--images", ".", "--out", out], "not JSON"),
         ([here, "--out", out], "both formats are diglot"),
         (

@@ -18,7 +18,7 @@ from diglot import __version__
 from diglot.cli.console import open_console
 from diglot.cli.unread import refuse_unread
 from diglot.cli.verb import parse_arguments, verb_parser
-from diglot.config.part_help import hide_group_files
+from diglot.config.part_help import hide_group_files, refuse_misplaced
 from diglot.core.errors import DiglotError
 
 VERBS = {
@@ -121,6 +121,7 @@ def call_verb(verb: str, args: list[str]) -> None:
     function = getattr(module, verb)
     parser = verb_parser(verb, function)
     add_verb_arguments(parser, verb, module)
+    refuse_misplaced(parser, args)
     given = getattr(module, "read_arguments", parse_arguments)(parser, args)
     for name in ("config", "print_config"):
         given.pop(name, None)

@@ -2,13 +2,14 @@
 
 import inspect
 from argparse import SUPPRESS, Action
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from diglot.config.help_format import KeepLines
 from diglot.config.parts import Part, known_parts
+from diglot.core.errors import ConfigError
 
 BESIDE = {
     "weight": "of its loss: a number, or schedule (constant, linear, cosine, step), start, end, "
@@ -40,6 +41,23 @@ def add_part_help(
         metavar="NAME",
         help=f"show the options of one of {known}",
     )
+
+
+def refuse_misplaced(parser: ArgumentParser, args: Sequence[str]) -> None:
+    """Raise ConfigError for a part's option given under the option that chooses the part."""
+    for action in parser._actions:
+        if not isinstance(action, PartHelp):
+            continue
+        start = action.option_strings[0].removesuffix("help")
+        names = [arg.partition("=")[0] for arg in args if arg.startswith(start)]
+        wrong = [name for name in names if name != f"{start}help"]
+        under = action.under.format(name="NAME")
+        if wrong and not f"--{under}.".startswith(start):
+            raise ConfigError(
+                f"no option {wrong[0]}",
+                expected=f"--{under}.{wrong[0].removeprefix(start)}, if the part has it",
+                fix=f"{start}help NAME shows the options of each.",
+            )
 
 
 def hide_group_files(parser: ArgumentParser) -> None:
