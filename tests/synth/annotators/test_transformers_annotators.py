@@ -109,6 +109,14 @@ def test_one_prompt_each_is_a_forward_for_every_phrase(dino: Path) -> None:
         assert_alike({0: by_phrase(found)[index]}, expected)
 
 
+@pytest.mark.parametrize("nothing", ["\u200b", " .. ", "\u00ad\u200d", ""])
+def test_a_phrase_of_no_visible_character_costs_itself_alone(dino: Path, nothing: str) -> None:
+    image = picture(0)
+    (found,) = build_dino(dino).detect_objects([image], [["a cat", nothing, "red hat"]])
+    expected = slow_dino(dino, image, ["a cat", "red hat"])
+    assert_alike(by_phrase(found), {0: expected[0], 2: expected[1]})
+
+
 def test_a_picture_without_phrases_has_no_boxes(dino: Path) -> None:
     assert build_dino(dino).detect_objects([picture(0)], [[]]) == [[]]
 

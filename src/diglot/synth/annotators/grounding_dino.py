@@ -74,8 +74,8 @@ class GroundingDino:
         room = 0
         for index, text in enumerate(texts):
             phrase = clean_phrase(text)
-            size = len(self._tokenizer(f"{phrase}.", add_special_tokens=False).input_ids)
-            if not phrase or size > self._max_tokens - 2:
+            size = len(self._tokenizer(phrase, add_special_tokens=False).input_ids) + 1  # a dot
+            if size == 1 or size > self._max_tokens - 2:  # of invisible characters nothing is left
                 continue  # the step counts it as not found
             if not chunks or size > room or self._config.one_prompt_each:
                 chunks.append([])
