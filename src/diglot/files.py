@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -52,6 +53,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def explain_missing(path: Path) -> str:
     """Why nothing can be read at `path`: it is of another kind, or not there (what is like it)."""
+    if re.match(r"(https?|s3|gs|hf):/", str(path)):
+        return "a web address, not a path here; download it first, or give a model's hub id"
     if path.exists():
         return "a folder, not a file" if path.is_dir() else "a file, not a folder"
     parent = next((above for above in path.absolute().parents if above.is_dir()), Path("/"))

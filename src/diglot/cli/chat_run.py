@@ -12,6 +12,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid
 from diglot.data.images import open_picture
 from diglot.files import replace_file, write_json
+from diglot.measure.checkpoint import checkpoint_folder
 from diglot.models.chat import (
     caption_prompt,
     generate_text,
@@ -43,6 +44,11 @@ def run_chat(
     if map and not point:
         raise ConfigError("there is no map without --point", where="--map")
     picture = open_picture(image)
+    if question is not None and not question.strip():
+        raise ConfigError(
+            "the question is empty", where="--question", fix="Leave it out for a caption."
+        )
+    checkpoint = checkpoint_folder(checkpoint)
     vlm = move_to_devices(load_checkpoint(checkpoint, open_config(checkpoint)))
     projected = project_picture(vlm, picture)
     prompt = (

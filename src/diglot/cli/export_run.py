@@ -1,5 +1,6 @@
 """What `diglot export` does once its options are read; this loads the model libraries."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from diglot.cli.console import open_console
 from diglot.core.errors import ConfigError
 from diglot.data.images import open_picture
 from diglot.files import write_json
+from diglot.measure.checkpoint import checkpoint_folder
 from diglot.models.checkpoint import CONFIG, load_config
 from diglot.models.export.check import ExportCheck
 from diglot.models.export.container import compare_containers
@@ -41,7 +43,9 @@ def run_export(
         _list_containers(list, console, json)
         return
     if checkpoint is not None and out is not None and to is not None:
-        export_checkpoint(checkpoint, to, out, dtype=dtype, shard_size=shard_size, adapter=adapter)
+        _check_size(shard_size)
+        folder = checkpoint_folder(checkpoint)
+        export_checkpoint(folder, to, out, dtype=dtype, shard_size=shard_size, adapter=adapter)
         console.print(f"exported    {out}", soft_wrap=True)
     elif check in (None, out):
         raise ConfigError(
@@ -49,6 +53,12 @@ def run_export(
         )
     if check is not None:
         _report_check(check_folder(check, images, checkpoint=checkpoint), console, json)
+
+
+def _check_size(size: str) -> None:
+    """Raises ConfigError for a size that transformers would not read, after the work."""
+    if not re.fullmatch(r"\d+ ?[KMGT]B", size):
+        raise ConfigError("no size", expected="5GB, 500MB", got=size, where="--shard_size")
 
 
 def _list_containers(names: Sequence[str], console: Console, json: Path | None) -> None:

@@ -134,7 +134,8 @@ def _takes_option(known: Mapping[str, Action], name: str) -> bool:
 
 def _unknown_argument(word: str, parser: ArgumentParser) -> str:
     name = word.partition("=")[0]
-    if hint := incumbent_hint(name.lstrip("-")):
+    # a name of others may stand under one of our sections: optim.learning_rate
+    if hint := incumbent_hint(name.lstrip("-")) or incumbent_hint(name.rpartition(".")[2]):
         return f"unknown argument {name!r}: {hint}"
     close = difflib.get_close_matches(name.lstrip("-"), option_names(parser), n=1)
     return f"unknown argument {name!r}" + (f" (did you mean {close[0]!r}?)" if close else "")

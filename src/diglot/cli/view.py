@@ -6,7 +6,7 @@ from typing import Any
 from diglot.cli.unread import Unread
 from diglot.config.paths import InFolder, InPath, OutPage
 from diglot.config.ranges import PositiveInt, Seed
-from diglot.core.run_files import REPORT
+from diglot.core.run_files import METRICS, REPORT
 
 
 def _holds_pairs(values: Mapping[str, Any]) -> bool:
@@ -15,12 +15,18 @@ def _holds_pairs(values: Mapping[str, Any]) -> bool:
     return holds_pairs(values["source"])
 
 
+def _holds_report(values: Mapping[str, Any]) -> bool:
+    source = values["source"]
+    one_file = source.is_file() and source.suffix == ".json"
+    return one_file or any((source / name).is_file() for name in (REPORT, METRICS))
+
+
 _OF_DATASETS = ("split", "only", "phrase", "labels", "tokens", "scan")
 UNREAD = (
     Unread(
         options=("count", "seed", *_OF_DATASETS),
         beside="a run's report",
-        holds=lambda values: (values["source"] / REPORT).is_file(),
+        holds=_holds_report,
     ),
     Unread(
         options=_OF_DATASETS,
@@ -67,11 +73,11 @@ def view(
         diglot view data/questions --tokens embedded/sft --count 4
 
     Args:
-        source: A folder of a dataset, of pairs, or of a run with its report.json; or a .jsonl file
-            of image records, each with id, image (a path relative to the file), caption, maybe
-            regions.
+        source: A folder of a dataset, of pairs, of a demo or of a training run; a result of `diglot
+            measure` (.json); or a .jsonl file of image records, each with id, image (a path
+            relative to the file), caption, maybe regions.
         out: The page to write. Without it: report.html in the run's folder, SPLIT.html in the
-            dataset's, pairs.html in that of pairs, or the .jsonl file's name with .html.
+            dataset's, pairs.html in that of pairs, or the file's name with .html.
         count: How many samples to show, drawn at random.
         seed: Seed of the draw.
         split: Which split of the dataset.

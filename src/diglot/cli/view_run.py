@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from diglot.cli.progress import show_progress
+from diglot.cli.report import report as report_results
 from diglot.cli.view_pairs import holds_pairs, pairs_page
 from diglot.cli.view_tokens import token_documents
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
-from diglot.core.run_files import REPORT
+from diglot.core.run_files import METRICS, REPORT
 from diglot.core.types import Sample
 from diglot.data.browse import draw_samples, open_samples
 from diglot.data.images import decode_image
@@ -48,6 +49,10 @@ def run_view(
     """Make one HTML page, which needs no network, of a dataset or of a finished run."""
     if (source / REPORT).is_file():
         print(write_report(_read_json(source / REPORT), out or source / "report.html"))
+        return
+    if (source / METRICS).is_file() or (source.is_file() and source.suffix == ".json"):
+        page = source / "report.html" if source.is_dir() else source.with_suffix(".html")
+        report_results([source], out=out or page)
         return
     if holds_pairs(source):
         titles = {"title": source.resolve().name, "created": _current_time()}

@@ -11,6 +11,7 @@ _KINDS = {
     "int": "whole number",
     "tuple": "a list in brackets",
     "list": "a list in brackets",
+    "dict": "fields ({name: value})",
     "PositiveInt": "whole number above 0",
     "NonNegativeInt": "whole number from 0",
     "PositiveFloat": "number above 0",
@@ -77,4 +78,4 @@ def _plain_kind(written: str) -> str:
     if found := re.fullmatch(r"(?:tuple|list)\[(.*?)(?:, \.\.\.)?\]", written):
         return f"[{_plain_kind(found.group(1))}, ...]"
     name = re.sub(r"<class '(.*)'>", r"\1", written).rpartition(".")[2]
-    return _KINDS.get(name, name)
+    return _KINDS.get(name, "fields ({name: value})" if name[:1].isupper() else name)

@@ -74,10 +74,21 @@ def open_samples(source: Path, split: str) -> Samples:
         return open_dataset(source, split)
     raise ConfigError(
         "nothing to view here",
-        expected="a folder of a dataset, of pairs, of a run with report.json, or a .jsonl file",
-        got="a folder with neither" if source.is_dir() else "no such folder or .jsonl file",
+        expected="a folder of a dataset, of pairs or of a run, a result of diglot measure (.json), "
+        "or a .jsonl file",
+        got="a folder with neither" if source.is_dir() else "another kind of file",
         where=str(source),
+        fix=_other_page(source),
     )
+
+
+def _other_page(source: Path) -> str | None:
+    """Where the page is of what has one elsewhere."""
+    if (source / "labels.json").is_file():
+        return f"Labels are seen on their dataset: diglot view DATA --labels {source}."
+    if (source / "report.html").is_file():
+        return f"Its page is there: {source / 'report.html'}."
+    return None
 
 
 def draw_samples(

@@ -163,7 +163,7 @@ class StageConfig:
     row_tokens: PositiveInt = 16384
     """Documents are packed into rows of at most so many positions. One long row has no padding, and
     costs no more under split attention; with a dense mask (sdpa) choose a few documents' length."""
-    precision: Literal["no", "bf16", "fp16", "bfloat16", "float16"] = "no"
+    precision: Literal["no", "bf16", "fp16", "bfloat16", "float16", "float32", "fp32"] = "no"
     """Autocast to half precision; "no" is float32."""
     gradient_checkpointing: bool = False
     """Keep each layer's input alone and compute the layer again on the way back: less memory, about
@@ -204,7 +204,8 @@ class StageConfig:
     """End the run when a figure of the probe no longer gets better."""
 
     def __post_init__(self) -> None:
-        short = {"bfloat16": "bf16", "float16": "fp16"}.get(self.precision, self.precision)
+        names = {"bfloat16": "bf16", "float16": "fp16", "float32": "no", "fp32": "no"}
+        short = names.get(self.precision, self.precision)
         object.__setattr__(self, "precision", short)
         expand_home(self, "data", "out", "labels", "start_from")
         _check_data(self)
@@ -269,11 +270,19 @@ def resolve_stage(config: StageConfig) -> StageConfig:
 
 def check_paths(config: StageConfig) -> None:
     """Raises ConfigError for a folder that is not there; loads nothing, so that it is quick."""
-    for source in config.sources:
-        check_readable_folder(Path(source.path), "dataset folder", fix=MAKE_DATA)
+    for path in (Path(source.path) for source in config.sources):
+        is_recipe = path.suffix in (".yaml", ".yml")
+        fix = f"A recipe is given as --config {path}." if is_recipe else MAKE_DATA
+        check_readable_folder(path, "dataset folder", fix=fix)
     check_model_paths(config.model)
     if config.start_from:
         refuse_missing_folder(config.start_from, "start_from")
+        if (Path(config.start_from) / "model" / "vlm.json").is_file():
+            raise ConfigError(
+                "a run's folder, not its checkpoint",
+                where=f"start_from: {config.start_from}",
+                fix=f"Give the model in it: --start_from {config.start_from}/model.",
+            )
 
 
 PARTS = {"objective": "caption", "model.encoder": "efficientnet_lite0", "model.projector": "mlp"}
