@@ -77,7 +77,7 @@ else:
 
 def _read_out_file(text: str | Path, kind: Any) -> Path:
     path = kind(Path(text).expanduser())
-    if kind is OutPage and path.suffix.lower() not in kind.kinds:
+    if ".htm" in kind.kinds and path.suffix.lower() not in kind.kinds:
         raise ConfigError(
             "a page is HTML", expected="a name that ends in .html", got=path.suffix, where=str(path)
         )
