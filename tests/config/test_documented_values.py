@@ -18,7 +18,7 @@ from diglot.config.read import read_dataclass
 from diglot.config.recipes import parse_value
 from tests.config.test_fields_documented import ALL
 from tests.config.test_numbers_bounded import ARGUMENTS, required_settings
-from tests.test_foreign_outputs import command_of, needed_by, parsers
+from tests.test_foreign_outputs import command_of, make_inputs, needed_by, parsers
 
 # "0 = none" at the start of a sentence or behind a stop, not the number of a table.
 VALUE = re.compile(r"(?:^|[;:,.(]\s+)(-?\d+(?:\.\d+)?|null|none|off|auto|all|last|random)\s*[=:]\s")
@@ -62,6 +62,7 @@ def test_a_field_takes_it(kind: type, field: str, value: str) -> None:
 def test_the_command_line_takes_it(verb: str, option: str, value: str, tmp_path: Path) -> None:
     text = f"{verb} {ARGUMENTS.get(verb) or needed_by(verb)}"
     verb_name, *words = command_of(f"{verb} --x", text, tmp_path, tmp_path)
+    make_inputs(words, tmp_path)
     module = importlib.import_module(f"diglot.cli.{verb_name}")
     parser = verb_parser(verb_name, getattr(module, verb_name))
     add_verb_arguments(parser, verb_name, module)

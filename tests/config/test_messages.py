@@ -24,7 +24,8 @@ def mistake(*args: str) -> str:
         (["--epochs", "1.5"], "epochs: expected whole number from 1 to 1,000,000, got 1.5"),
         (
             ["--precision", "fp8"],
-            "precision: expected no or bf16 or fp16 or bfloat16 or float16 or float32 or fp32, got fp8",
+            "precision: expected no or bf16 or fp16 or bfloat16 or float16 or float32 or fp32, "
+            "got fp8",
         ),
         (["--optim.lr", "0"], "optim.lr: must be above 0; got 0"),
         (["--workers", "9999"], "workers: must be at least 0 and at most 1024; got 9999"),

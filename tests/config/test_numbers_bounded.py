@@ -17,7 +17,7 @@ from diglot.config.read import read_dataclass
 from diglot.core.errors import DiglotError
 from tests.cli_runner import refusal_of
 from tests.config.test_fields_documented import ALL
-from tests.test_foreign_outputs import NEEDED, command_of, needed_by, parsers
+from tests.test_foreign_outputs import NEEDED, command_of, make_inputs, needed_by, parsers
 
 # What fields without a default are given.
 REQUIRED: dict[str, Any] = {
@@ -145,10 +145,12 @@ def test_an_option_beyond_reason_is_refused(
     words = command_of(
         f"{verb} --x", f"{verb} {ARGUMENTS.get(verb) or needed_by(verb)}", tmp_path, tmp_path
     )
+    make_inputs(words, tmp_path)
+    before = sorted(tmp_path.rglob("*"))
     value = str(in_shape(hint, number)).replace("'", "")
     message = refusal_of(capsys, *words, f"--{option}={value}")
     assert option.rpartition(".")[2] in message, message
-    assert not any(tmp_path.iterdir()), message
+    assert sorted(tmp_path.rglob("*")) == before, message
 
 
 def test_no_bound_is_beyond_the_largest() -> None:
