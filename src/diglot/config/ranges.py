@@ -8,7 +8,7 @@ size), not ambition: they lie far beyond what anything here can do.
 import math
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse.typing import restricted_number_type
@@ -28,6 +28,7 @@ __all__ = [
     "Workers",
     "check_magnitudes",
     "check_ranges",
+    "plain_numbers",
 ]
 
 if TYPE_CHECKING:  # for the type checker they are plain numbers
@@ -106,6 +107,23 @@ def _list_numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
             yield from _list_numbers(inner, name)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield name, value
+
+
+def plain_numbers(value: Any) -> Any:
+    """`value` with int and float for restricted numbers, which some libraries do not take: in a
+    dataclass in its place, frozen or not.
+    """
+    kind: Any = type(value)
+    if is_dataclass(kind):
+        for field in fields(kind):
+            object.__setattr__(value, field.name, plain_numbers(getattr(value, field.name)))
+    elif kind in (list, tuple):
+        return kind(plain_numbers(inner) for inner in value)
+    elif kind is dict:
+        return {key: plain_numbers(inner) for key, inner in value.items()}
+    elif hasattr(kind, "_restrictions"):
+        return int(value) if isinstance(value, int) else float(value)
+    return value
 
 
 def range_of(kind: Any) -> str:

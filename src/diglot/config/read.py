@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from diglot.config.messages import one_line
-from diglot.config.ranges import check_magnitudes
+from diglot.config.ranges import check_magnitudes, plain_numbers
 from diglot.core.errors import ConfigError, DiglotError
 
 # Fields are documented by a docstring under them; help shows it.
@@ -49,7 +49,7 @@ def build_values(parser: ArgumentParser, parse: Callable[[], Any]) -> dict[str, 
         built: Any = parser.instantiate_classes(parsed)
     except (ArgumentError, ValueError, TypeError) as error:
         raise cause_of(error) or ConfigError(one_line(str(error), option_names(parser))) from error
-    given = built.as_dict()
+    given = {name: plain_numbers(value) for name, value in built.as_dict().items()}
     return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
 
 
