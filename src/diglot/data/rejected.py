@@ -43,6 +43,7 @@ class Rejected:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._noted: set[tuple[str, str, str]] = set()  # dataset, id, reason
+        self._ids = set[str]()
         self._reasons: Counter[str] = Counter()
         self._read_lines()
 
@@ -71,6 +72,10 @@ class Rejected:
         self._remember_reason(dataset, id, reason)
         return True
 
+    def has_id(self, id: str) -> bool:
+        """Whether record `id` was rejected, for whatever reason."""
+        return id in self._ids
+
     @property
     def counts(self) -> dict[str, int]:
         """How many records were rejected for each reason, commonest first."""
@@ -85,6 +90,7 @@ class Rejected:
 
     def _remember_reason(self, dataset: str, id: str, reason: str) -> None:
         self._noted.add((dataset, id, reason))
+        self._ids.add(id)
         self._reasons[reason] += 1
 
     def _read_lines(self) -> None:

@@ -95,6 +95,10 @@ class IdStore(_TemporaryTables):
         rows = ((_to_text(id),) for id in ids)
         self._run_many("insert or ignore into ids values (?, 1)", rows)
 
+    def has_id(self, id: str) -> bool:
+        """Whether `id` was met, by this call or a former one."""
+        return self._run("select 1 from ids where id = ?", _to_text(id)).fetchone() is not None
+
     def take_former(self, id: str) -> bool:
         """Whether a former call met `id`, and this one meets it for the first time."""
         line = "update ids set former = 0 where id = ? and former = 1"

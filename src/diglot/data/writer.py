@@ -94,6 +94,10 @@ class DatasetWriter:
             with pq.ParquetFile(self._shards.path_of(number)) as file:
                 yield from file.read(columns=["id"]).column("id").to_pylist()
 
+    def has_id(self, id: str) -> bool:
+        """Whether there is a record `id`, whoever wrote it."""
+        return self._ids.has_id(id)
+
     def take_former(self, id: str) -> bool:
         """Whether a former call wrote the record `id`, and it was not asked for since."""
         return self._ids.take_former(id)

@@ -41,6 +41,16 @@ class Committer:
         self.funnel: dict[str, dict[str, Any]] = {}
         self.images = self.samples = 0
 
+    def has_samples(self, number: int) -> bool:
+        """Whether a slice is done and all that it made is there: in its part, or in whole shards.
+
+        A shard may have been lost since; what was in it is to be made again.
+        """
+        result = read_account(self._folder, number)
+        if result is None or part_path(self._folder, number).exists():
+            return result is not None
+        return all(self._writer.has_id(id) or self._rejected.has_id(id) for id in result.ids)
+
     def take_done(self, number: int) -> None:
         """Note that a slice is done; commit it, and those that waited for it."""
         self._waiting.add(number)

@@ -20,7 +20,6 @@ from diglot.files import file_sha256, read_kept, replace_file, write_kept
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines.choose import count_workers, run_work
-from diglot.synth.slice_files import account_path, read_account
 from diglot.synth.slices import WorkSpec
 from diglot.synth.source import Source
 from diglot.synth.work import SliceJob
@@ -91,7 +90,9 @@ def _run_all(
 
     def jobs() -> Iterator[SliceJob]:
         for number, batch in enumerate(items.read_slices(config.slice_images)):
-            if account_path(spec.folder, number).is_file() and read_account(spec.folder, number):
+            with alone:
+                is_done = committer.has_samples(number)
+            if is_done:
                 take(number)
             else:
                 queued[number] = len(batch)

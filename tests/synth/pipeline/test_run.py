@@ -181,6 +181,16 @@ def test_a_finished_run_does_nothing_when_made_again(pictures: Path, tmp_path: P
     assert log.read_text() == calls
 
 
+def test_a_last_shard_that_is_gone_is_made_again(pictures: Path, tmp_path: Path) -> None:
+    run(pictures, tmp_path / "out")
+    names = ["train-00002.parquet", "dataset.json", "lost_regions.jsonl"]
+    whole = [(tmp_path / "out" / name).read_bytes() for name in names]
+    (tmp_path / "out" / names[0]).unlink()
+    assert run(pictures, tmp_path / "out")["samples"] == 22
+    assert [(tmp_path / "out" / name).read_bytes() for name in names] == whole
+    assert not rejected(tmp_path / "out")
+
+
 def test_other_steps_in_the_same_folder_are_refused(pictures: Path, tmp_path: Path) -> None:
     run(pictures, tmp_path / "out")
     with pytest.raises(ConfigError, match="other settings"):
