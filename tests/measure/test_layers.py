@@ -105,7 +105,7 @@ def test_curves_are_the_metrics_of_pooled_states(vlm, scenes):
 
 
 def test_mir_is_that_of_the_whole_tokens(vlm, scenes):
-    states = states_of(vlm, scenes, tokens=512)
+    states = states_of(vlm, scenes, tokens=256)
     slow = [
         layer_distance(v.numpy(), t.numpy())
         for v, t in zip(states.visual_tokens_LKD, states.text_tokens_LKD, strict=True)

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from diglot.metrics.mir import frechet_distance, integration_rate, layer_distance, replace_outliers
+from diglot.metrics.mir import (
+    frechet_distance,
+    integration_rate,
+    layer_distance,
+    replace_outliers,
+    token_products,
+)
 
 
 def slow_frechet(x, y):
@@ -41,6 +47,32 @@ def test_outliers_become_the_median_and_text_sets_the_scale():
     assert layer_distance(x[:1], text) is None
     with pytest.raises(ValueError, match="finite"):
         layer_distance(x * np.nan, text)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 12))
+def test_products_of_tokens_give_the_distance_of_any_part_of_them(seed, width):
+    """More tokens than channels and fewer; without outliers, which are those of the whole set."""
+    rng = np.random.default_rng(seed)
+    x, y = (
+        rng.uniform(1, 2, (9, width)),
+        rng.uniform(0, 2, (7, width)) @ rng.normal(size=(width,) * 2),
+    )
+    products, kept, other = token_products(x, y), rng.random(9) < 0.7, rng.random(7) < 0.7
+    whole = products.distance_of(np.ones(9, bool), np.ones(7, bool))
+    assert whole == pytest.approx(layer_distance(x, y), rel=1e-6, abs=1e-9)
+    want = layer_distance(x[kept], y[other])
+    got = products.distance_of(kept, other)
+    assert got == (want if want is None else pytest.approx(want, rel=1e-6, abs=1e-9))
+
+
+def test_products_are_of_mended_tokens_and_the_scale_of_all():
+    rng = np.random.default_rng(0)
+    x, text = rng.normal(size=(100, 3)), rng.normal(size=(50, 3))
+    x[7] = text[3] = 1000.0
+    got = token_products(x, text).distance_of(np.ones(100, bool), np.ones(50, bool))
+    assert got == pytest.approx(layer_distance(x, text), rel=1e-6)
+    assert token_products(x, 0 * text).distance_of(np.ones(100, bool), np.ones(50, bool)) is None
+    assert token_products(x[:1], text).distance_of(np.ones(1, bool), np.ones(50, bool)) is None
 
 
 def test_rate_is_the_log_of_the_sum():

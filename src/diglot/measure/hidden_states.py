@@ -3,8 +3,9 @@
 Source: MMCS, section 5.1 and Fig. 5: the states of an image-caption pair are split by modality and
 pooled. Kept are one mean a modality, layer and image, and for distances of sets a few whole tokens:
 2 (L + 1) D (N + K) numbers for N images and K tokens, whatever the length of images and captions.
-For N = 1,000, K = 512, L = 32 and D = 4096 that is 1.6 GB in float32. The states of one batch,
-(L + 1) D batch_tokens numbers, come to .6 GB, the kernels made of the means, 2 (L + 1) N^2, to .5.
+For N = 1,000, K = 256, L = 32 and D = 4096 that is 1.4 GB in float32. The states of one batch,
+(L + 1) D batch_tokens numbers, come to .6 GB, the kernels made of the means, 2 (L + 1) N^2, to .5,
+the products of the whole tokens, 3 (L + 1) K^2, to .05.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

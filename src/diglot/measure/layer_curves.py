@@ -11,7 +11,7 @@ from diglot.metrics.cka import kernel_cka
 from diglot.metrics.cknna import Variant, kernel_cknna
 from diglot.metrics.jackknife import jackknife_groups, jackknife_interval
 from diglot.metrics.kernels import Centring, Preparation, inner_products, prepare_features
-from diglot.metrics.mir import integration_rate, layer_distance
+from diglot.metrics.mir import TokenProducts, integration_rate, token_products
 from diglot.metrics.mutual_knn import kernel_overlap
 
 Kernels = tuple[np.ndarray, np.ndarray]  # of images and of captions, (N, N) each
@@ -68,15 +68,20 @@ def mir_of(states: LayerStates) -> tuple[Estimate, list[float | None]]:
     """MIR over the layers behind the input with its interval, and the distance of every layer.
 
     Whole tokens leave with their image's group. The interval is that of so many tokens: the
-    distance of two sets falls as they grow. One layer's tokens at a time are in float64.
+    distance of two sets falls as they grow. For it the tokens' products are kept, 3 L K^2 numbers
+    of float64, and tokens of unusual length are those of the whole set.
     """
+    products: dict[int, TokenProducts | None] = {}
 
     def distance_of(layer: int, kept_N: np.ndarray) -> float | None:
-        visual_KD = states.visual_tokens_LKD[layer][kept_N[states.visual_image_K]]
-        text_KD = states.text_tokens_LKD[layer][kept_N[states.text_image_K]]
-        # None where half precision has overflowed
-        finite = bool(visual_KD.isfinite().all() and text_KD.isfinite().all())
-        return layer_distance(visual_KD.numpy(), text_KD.numpy()) if finite else None
+        if layer not in products:
+            sides = (states.visual_tokens_LKD[layer], states.text_tokens_LKD[layer])
+            # None where half precision has overflowed
+            finite = all(bool(side_KD.isfinite().all()) for side_KD in sides)
+            products[layer] = token_products(*(s.numpy() for s in sides)) if finite else None
+        found = products[layer]
+        visual_K, text_K = kept_N[states.visual_image_K], kept_N[states.text_image_K]
+        return None if found is None else found.distance_of(visual_K, text_K)
 
     images, tokens = states.visual_LND.shape[1], states.visual_tokens_LKD.shape[1]
     estimate, distances = _summarise_curve(distance_of, integration_rate, states.layers, images)

@@ -8,6 +8,7 @@ exact here. Legend: N and M tokens, D width.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,47 @@ def layer_distance(visual_ND: np.ndarray, text_MD: np.ndarray) -> float | None:
     if min(len(visual), len(text)) < 2 or scale <= 0:
         return None
     return frechet_distance(replace_outliers(visual / scale), replace_outliers(text / scale))
+
+
+@dataclass(frozen=True)
+class TokenProducts:
+    """Inner products of one layer's tokens, outliers replaced, and the text tokens' lengths."""
+
+    visual_NN: np.ndarray
+    cross_NM: np.ndarray
+    text_MM: np.ndarray
+    length_M: np.ndarray  # before outliers were replaced
+
+    def distance_of(self, visual_N: np.ndarray, text_M: np.ndarray) -> float | None:
+        """`layer_distance` of the tokens that two masks choose; outliers are those of all tokens.
+
+        Without a pass over the channels: the roots come from products alone.
+        """
+        chosen, other = np.flatnonzero(visual_N), np.flatnonzero(text_M)
+        scale = self.length_M[other].mean() if len(other) else 0.0
+        if min(len(chosen), len(other)) < 2 or scale <= 0:
+            return None
+        one_NN, two_MM = (
+            kernel[np.ix_(index, index)]
+            for kernel, index in ((self.visual_NN, chosen), (self.text_MM, other))
+        )
+        cross_NM = self.cross_NM[np.ix_(chosen, other)]
+        gap = one_NN.mean() - 2 * cross_NM.mean() + two_MM.mean()
+        spreads = sum((k.trace() - len(k) * k.mean()) / (len(k) - 1) for k in (one_NN, two_MM))
+        cross_NM -= cross_NM.mean(axis=1, keepdims=True)
+        cross_NM -= cross_NM.mean(axis=0, keepdims=True)
+        root = np.linalg.svd(cross_NM, compute_uv=False).sum()
+        root /= ((len(chosen) - 1) * (len(other) - 1)) ** 0.5
+        return max(0.0, float(gap + spreads - 2 * root)) / float(scale) ** 2
+
+
+def token_products(visual_ND: np.ndarray, text_MD: np.ndarray) -> TokenProducts:
+    """The products of one layer's tokens, float64."""
+    visual, text = (np.asarray(x, np.float64) for x in (visual_ND, text_MD))
+    length_M = np.linalg.norm(text, axis=1)
+    if min(len(visual), len(text)) > 1:
+        visual, text = replace_outliers(visual), replace_outliers(text)
+    return TokenProducts(visual @ visual.T, visual @ text.T, text @ text.T, length_M)
 
 
 def replace_outliers(token_ND: np.ndarray) -> np.ndarray:

@@ -68,8 +68,9 @@ class Config:
     the platonic-rep code."""
     centring: Centring = "rows"
     """Of CKNNA's kernels: rows as MMCS Eq. 6; double as the usual HSIC."""
-    mir_tokens: int = 512
-    """Whole tokens of each side that MIR compares, drawn at random over all samples."""
+    mir_tokens: int = 256
+    """Whole tokens of each side that MIR compares, drawn at random over all samples. Its distance
+    falls as they grow, and its time rises with their cube."""
 
     def __post_init__(self) -> None:
         check_scenes(self.scenes)
