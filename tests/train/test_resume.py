@@ -159,6 +159,19 @@ def test_a_finished_run_returns_at_once(world, tmp_path):
     assert (first / "projector.safetensors").stat().st_mtime_ns == stamp
 
 
+def test_a_kept_model_that_was_not_recorded_is_written_again(world, tmp_path):
+    config, out = tiny_stage(world, tmp_path / "run", max_samples=4, keep_every=1), tmp_path / "run"
+    train(config)
+    whole = set(json.loads((out / "finished.json").read_text())["files"])
+    assert any(name.startswith("kept/step-00000000/") for name in whole)
+    for name in ("model", "state"):
+        shutil.rmtree(out / name)
+    for name in ("finished.json", "metrics.jsonl", "kept/.digests.json"):
+        (out / name).unlink()
+    train(config)
+    assert set(json.loads((out / "finished.json").read_text())["files"]) == whole
+
+
 def test_a_finished_run_s_state_is_read_only_where_its_model_is_damaged(world, tmp_path):
     config = tiny_stage(world, tmp_path / "run", max_samples=4)
     projector = train(config) / "projector.safetensors"

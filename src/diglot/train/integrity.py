@@ -61,6 +61,12 @@ def note_kept(folder: Path, model: Path) -> None:
     write_kept(folder / NOTED, KEPT, noted)
 
 
+def is_noted(folder: Path, model: Path) -> bool:
+    """Whether it is recorded what a kept model is; a run may have ended between the two."""
+    prefix = model.relative_to(folder).as_posix() + "/"
+    return any(name.startswith(prefix) for name in _read_noted(folder))
+
+
 def _read_noted(folder: Path) -> dict[str, Any]:
     """The files of kept models that are still there, whole or not."""
     noted = read_kept(folder / NOTED, KEPT) or {}

@@ -14,7 +14,7 @@ from diglot.models.export.generation import generation_config
 from diglot.models.trainable import PartCount, checkpoint_layers, count_part, set_trainable
 from diglot.models.vlm import VLM, build_vlm
 from diglot.train.config import StageConfig
-from diglot.train.integrity import note_kept
+from diglot.train.integrity import is_noted, note_kept
 from diglot.train.mixture import Mixture
 
 log = logging.getLogger(__name__)
@@ -77,8 +77,8 @@ class ModelWriter:
         return self._folder / KEPT / f"step-{step:08d}"
 
     def has_kept(self, step: int) -> bool:
-        """Whether the model after `step` steps is in kept/."""
-        return self._kept(step).is_dir()
+        """Whether the model after `step` steps is in kept/, and what it is was recorded."""
+        return is_noted(self._folder, self._kept(step))
 
     def keep(self, step: int, last: int) -> None:
         """Write the model after `step` steps into kept/, where it is due and not the last."""
