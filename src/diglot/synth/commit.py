@@ -111,12 +111,15 @@ class Committer:
             part_path(self._folder, self._ends.pop(0)[1]).unlink(missing_ok=True)
 
     def finish(self, out: Path, slices: int) -> None:
-        """Write the funnel and the lost regions, and remove the last parts."""
+        """Write the funnel and the lost regions."""
         with replace_file(out / LOST) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for line in self._lost_lines(slices):
                 file.write(line + "\n")
         counts = {"images": self.images, "samples": len(self._writer), "steps": self.funnel}
         write_json(out / FUNNEL, counts)
+
+    def remove_last_parts(self) -> None:
+        """Delete the parts of the last, perhaps shorter shard; only once it is on the disk."""
         for _, number in self._ends:
             part_path(self._folder, number).unlink(missing_ok=True)
 

@@ -55,6 +55,7 @@ def run_synthesis(
         spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
         _run_all(spec, items, committer, config, report)
         _check_not_empty(committer, source, out)
+    committer.remove_last_parts()
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,22 @@ def test_a_full_disk_stops_the_run_and_it_resumes(pictures: Path, tmp_path, monk
     assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
 
 
+def test_a_run_killed_before_its_last_shard_loses_nothing(
+    pictures: Path, tmp_path: Path, monkeypatch
+) -> None:
+    run(pictures, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("diglot.data.writer.DatasetWriter._flush_shard", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(pictures, tmp_path / "out")
+    run(pictures, tmp_path / "out")
+    assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_finished_run_does_nothing_when_made_again(pictures: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     steps = {**toy.QUICK_STEPS, "boxes": {"annotator": {"name": toy.NAME, "log": str(log)}}}
@@ -226,24 +243,29 @@ def _run_and_kill(pictures: Path, out: Path, workers: int, after_s: float) -> bo
     command = [sys.executable, "-c", KILLED, str(pictures), str(out), str(workers)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        return process.wait(after_s) == 0
+        assert process.wait(after_s) == 0
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return False
+    return True
 
 
 def _kill_often(pictures: Path, tmp_path: Path, *, kills: int, workers: int) -> None:
+    """Kills of runs that are not done count; one that is done is compared, and another begun."""
     began_s = time.monotonic()
     assert _run_and_kill(pictures, tmp_path / "whole", workers, 600.0)
-    took_s = time.monotonic() - began_s
-    rng, left = random.Random(kills), kills
-    while left:  # at any moment from the start of Python to the end of the run
-        _run_and_kill(pictures, tmp_path / "killed", workers, rng.uniform(0.4, 1.0) * took_s)
-        left -= 1
-    while not _run_and_kill(pictures, tmp_path / "killed", workers, 600.0):
-        pass
-    assert toy.digest_output(tmp_path / "whole") == toy.digest_output(tmp_path / "killed")
+    took_s, rng, done = time.monotonic() - began_s, random.Random(kills), 0
+    for number in count():
+        out = tmp_path / f"killed{number}"
+        # at any moment from the start of Python to the end of the run
+        while not _run_and_kill(
+            pictures, out, workers, rng.uniform(0.4, 1.0) * took_s if done < kills else 600.0
+        ):
+            done += 1
+        assert toy.digest_output(tmp_path / "whole") == toy.digest_output(out)
+        if done >= kills:
+            return
 
 
 @pytest.mark.slow
