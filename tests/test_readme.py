@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from diglot.cli import main as cli
 from diglot.embedded.photos import photo_files
 from tests.cli_runner import run_diglot
+from tests.test_foreign_outputs import INPUTS
 
 README = Path(__file__).parents[1] / "README.md"
 # What a command at its printed size would take minutes for; the last of equal options counts.
@@ -49,7 +51,13 @@ COMMANDS = printed_commands()
 
 
 @pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
-def test_a_printed_command_parses(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_printed_command_parses(
+    args: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for before, word in pairwise(args):  # what is read must be there
+        if not word.startswith("-") and (before[2:] in INPUTS or not before.startswith("--")):
+            (tmp_path / word).mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"diglot.cli.{args[0]}")
     calls: list[dict[str, Any]] = []
     verb = functools.wraps(getattr(module, args[0]))(lambda **given: calls.append(given))

@@ -77,12 +77,12 @@ else:
 
 def _read_out_file(text: str | Path, kind: Any) -> Path:
     path = kind(Path(text).expanduser())
+    check_writable_file(path)
+    _check_own_file(path, kind.kinds)
     if ".htm" in kind.kinds and path.suffix.lower() not in kind.kinds:
         raise ConfigError(
             "a page is HTML", expected="a name that ends in .html", got=path.suffix, where=str(path)
         )
-    check_writable_file(path)
-    _check_own_file(path, kind.kinds)
     return path
 
 
