@@ -215,7 +215,7 @@ def test_a_folder_without_fonts_is_refused(tmp_path, capsys):
     complaints = " ".join(capsys.readouterr().err.split())
     assert "too few font families" in complaints
     assert "Install the Debian packages" in complaints
-    assert "no such folder of fonts" in complaints
+    assert "nowhere: no such folder" in complaints
 
 
 @pytest.mark.parametrize(
