@@ -23,9 +23,10 @@ from diglot.data.image_files import picture_suffix
 from diglot.data.images import SUFFIXES
 from diglot.data.raw_record import BoxUnit, RawRecord
 from diglot.data.record_json import read_record_fields, record_fields
+from diglot.data.tar_members import stream_tar
 from diglot.files import replace_file
 
-_MAX_FILE_BYTES = 256 * 2**20
+_MAX_RECORD_BYTES = 256 * 2**20
 _OURS = "diglot"
 
 
@@ -94,28 +95,34 @@ _PICTURES = {suffix.removeprefix(".") for suffix in SUFFIXES}
 
 def _read_archive(path: Path, lost: Counter[str]) -> Iterator[Row]:
     """The keys of an archive in order; a key's files stand in a row."""
-    key, files = "", {}
+    key, files, left = "", {}, _MAX_RECORD_BYTES
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with stream_tar(path) as archive:
             for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                stem, _, suffix = name.partition(".")
-                if not member.isfile() or member.size > _MAX_FILE_BYTES or not suffix:
+                here, suffix = _split_name(member.name)
+                if here != key and member.isfile() and suffix:
+                    if files:
+                        yield Row(f"{path.name}, {key}", files, key)
+                    key, files, left = here, {}, _MAX_RECORD_BYTES
+                if not member.isfile() or not suffix or member.size > left:
                     lost["files that are none, or too large"] += not member.isdir()
                     continue
-                here = f"{folder}/{stem}".removeprefix("/").removeprefix("./")
-                if here != key and files:
-                    yield Row(f"{path.name}, {key}", files, key)
-                    files = {}
-                key = here
+                left -= member.size + tarfile.BLOCKSIZE
                 content = archive.extractfile(member)
                 files[suffix.lower()] = content.read() if content else b""
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError) as error:
         raise DataError(
             f"archive cannot be read ({error})", where=f"{path}, after {key}"
         ) from error
     if files:
         yield Row(f"{path.name}, {key}", files, key)
+
+
+def _split_name(path: str) -> tuple[str, str]:
+    """The key and the suffix of a file's path."""
+    folder, _, name = path.rpartition("/")
+    stem, _, suffix = name.partition(".")
+    return f"{folder}/{stem}".removeprefix("/").removeprefix("./"), suffix
 
 
 class WebDatasetWriter:

@@ -9,6 +9,7 @@ from typing import Any
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Lineage, Sample
 from diglot.data.images import SUFFIXES, image_size
+from diglot.data.tar_members import open_plain_tar
 from diglot.synth.sources.folder import MAX_CAPTION_BYTES, parse_caption
 from diglot.synth.step import Dropped
 
@@ -75,10 +76,9 @@ class WebDatasetSource:
 def _iterate_members(path: Path) -> Iterator[Member]:
     """Every regular member's name, offset and size, from the headers alone."""
     try:
-        with tarfile.open(path, "r:") as archive:
+        with open_plain_tar(path) as archive:
             for info in archive:
-                archive.members = []  # type: ignore[misc]  # it would keep every header
-                if info.isreg():
+                if info.isreg() and not info.issparse():  # whose content has holes
                     yield info.name, info.offset_data, info.size
     except tarfile.TarError as error:
         raise ConfigError(f"not a tar file ({error})", where=str(path)) from error
