@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -11,8 +12,16 @@ from transformers import AutoModel, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset
-from diglot.studies.tower.config import PicturesConfig, TowerShape, TowerTrainingConfig
-from diglot.studies.tower.loss import LEAST_COVERAGE, cell_coverage, tower_losses
+from diglot.embedded.cifar10 import load_cifar10
+from diglot.models.encoders import efficientnet_lite0
+from diglot.studies.tower import teacher
+from diglot.studies.tower.config import (
+    PicturesConfig,
+    TeacherConfig,
+    TowerShape,
+    TowerTrainingConfig,
+)
+from diglot.studies.tower.loss import LEAST_COVERAGE, Lesson, cell_coverage, tower_losses
 from diglot.studies.tower.pictures import KnownObject
 from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
 from diglot.studies.tower.train import LOG, TowerTraining
@@ -30,6 +39,7 @@ PICTURES = PicturesConfig(crowded=2, scenes=2, cells=(2, 2))
 
 def small(steps: int = 4, **given: object) -> TowerTrainingConfig:
     settings = {"shape": SHAPE, "pictures": PICTURES, "steps": steps, "save_every": 2}
+    settings["teacher"] = TeacherConfig(weight=0)
     return TowerTrainingConfig(**{**settings, **given})  # pyright: ignore[reportArgumentType]
 
 
@@ -55,14 +65,15 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
     batch = type(batch)(batch.pixels_B3PP.double(), batch.objects, batch.captions)
     names = training._encode_texts(training.maker.names)
     captions = training._encode_texts(list(batch.captions.values()))
-    found = tower_losses(model, batch, names, captions, patch_px=16)
+    lesson = Lesson(torch.randn(50_000, 3).double(), torch.nn.Linear(16, 3).double())
+    found = tower_losses(model, batch, names, captions, patch_px=16, lesson=lesson)
 
     with torch.no_grad():
         name_KC = model.get_text_features(input_ids=names).pooler_output
         caption_SC = model.get_text_features(input_ids=captions).pooler_output
         out = model.vision_model(pixel_values=batch.pixels_B3PP)
         scale, bias = model.logit_scale.exp(), model.logit_bias
-        patch_terms, object_terms = [], []
+        patch_terms, object_terms, errors = [], [], []
         for thing in batch.objects:
             covers = cell_coverage([thing], side_px=64, patch_px=16)[0].double()
             alone = [
@@ -74,6 +85,10 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
                     patch_terms.append(_surprise(vector, name_KC, scale, thing.name))
             mean = torch.stack([c * v for c, v in zip(covers, alone, strict=True)]).sum(0)
             object_terms.append(_surprise(mean, name_KC, scale, thing.name))
+            if thing.photo is not None:
+                tokens = zip(covers, out.last_hidden_state[thing.picture], strict=True)
+                pooled = torch.stack([c * token for c, token in tokens]).sum(0) / covers.sum()
+                errors.append((lesson.head(pooled) - lesson.target_NT[thing.photo]).square().mean())
         pairs = []
         pooled = out.pooler_output[list(batch.captions)]
         for i, picture in enumerate(pooled):
@@ -83,6 +98,7 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
                 pairs.append(-torch.log(torch.sigmoid(sign * (scale * cosine + bias))))
     assert found.patches.item() == pytest.approx(torch.stack(patch_terms).mean().item())
     assert found.objects.item() == pytest.approx(torch.stack(object_terms).mean().item())
+    assert found.teacher.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
     assert found.captions.item() == pytest.approx(torch.stack(pairs).sum().item() / len(pooled))
 
 
@@ -91,6 +107,47 @@ def _surprise(
 ) -> torch.Tensor:
     logits = scale * normalize(name_KC, dim=1) @ normalize(vector.flatten(), dim=0)
     return -torch.log_softmax(logits, 0)[name]
+
+
+def test_a_photograph_is_known_by_its_place_in_the_training_split(tmp_path: Path) -> None:
+    """In crowded pictures and in scenes; drawings are no photographs."""
+    maker = TowerTraining(small(), tmp_path).maker
+    label_N = load_cifar10("train")[1]
+    photographs = sorted(maker.photos.names)
+    things = [thing for index in range(3) for thing in maker.batch(index).objects]
+    assert {thing.picture < 2 for thing in things if thing.photo is not None} == {True, False}
+    for thing in things:
+        name = maker.names[thing.name]
+        assert (thing.photo is not None) == (name in photographs)
+        if thing.photo is not None:
+            assert photographs[label_N[thing.photo]] == name
+
+
+def test_the_teacher_is_asked_once_and_its_first_directions_are_taught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "cache_root", lambda: tmp_path)
+    monkeypatch.setattr(teacher, "CHUNK", 30)
+    folder = teacher.teach_photos(64, count=60)
+    second = teacher.chunk_path(folder, 30)
+    before = second.stat().st_mtime_ns
+    teacher.chunk_path(folder, 0).unlink()
+    assert teacher.teach_photos(64, count=60) == folder
+    assert second.stat().st_mtime_ns == before
+    features = np.concatenate([np.load(path) for path in sorted(folder.glob("*.npy"))])
+
+    photos = torch.from_numpy(load_cifar10("train")[0][:60].copy()).permute(0, 3, 1, 2).float()
+    large = torch.nn.functional.interpolate(photos, (64, 64), mode="bicubic").clamp(0, 255)
+    encoder = efficientnet_lite0.build(efficientnet_lite0.Config(image_px=64))
+    with torch.no_grad():
+        expected = encoder((large - 127) / 128).mean((1, 2))
+    assert np.allclose(features, expected.numpy(), atol=2e-3)
+
+    targets = teacher.principal_targets(folder, 4)
+    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    ours = centred @ np.linalg.svd(centred, full_matrices=False)[2][:4].T
+    ours /= np.sqrt((ours**2).mean())
+    assert np.allclose(np.abs(targets), np.abs(ours), atol=1e-2)
 
 
 @pytest.mark.slow

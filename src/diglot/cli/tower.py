@@ -17,7 +17,7 @@ from diglot.synth.patch_labels.towers import load_towers
 
 
 def train(out: Path, *, tower: TowerTrainingConfig) -> None:
-    """Train a SigLIP-class image tower and text tower on composed pictures.
+    """Train a SigLIP-class image tower and text tower on composed pictures, taught by EfficientNet.
 
     The same command resumes a training that was stopped.
 
@@ -26,7 +26,7 @@ def train(out: Path, *, tower: TowerTrainingConfig) -> None:
         tower: Shape, pictures and steps.
     """
     with show_progress() as report:
-        folder = TowerTraining(tower, out).run(report)
+        folder = TowerTraining(tower, out, report).run(report)
     print(f"checkpoint  {folder}")
 
 

@@ -1,9 +1,10 @@
 """The settings of the small image-text tower: its shape, its pictures, its training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diglot.config.ranges import (
     ClosedUnitInterval,
+    ImagePx,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -53,18 +54,30 @@ class TowerShape:
 class PicturesConfig:
     """What a batch shows: crowded pictures of many objects, and composed scenes with captions."""
 
-    crowded: PositiveInt = 13
+    crowded: PositiveInt = 14
     """Crowded pictures of a batch: a grid of objects, each somewhere in its cell."""
-    scenes: NonNegativeInt = 3
+    scenes: NonNegativeInt = 2
     """Composed scenes of a batch, as `diglot scenes` makes them."""
     cells: tuple[PositiveInt, PositiveInt] = (3, 4)
     """Fewest and most cells on a side of a crowded picture."""
-    photo_share: ClosedUnitInterval = 0.85
+    photo_share: ClosedUnitInterval = 0.9
     """Share of photographs among the objects of crowded pictures; the rest are drawings."""
     least_crop: PositiveFloat = 0.7
     """Smallest share of an object's sides that a random crop keeps."""
     jitter: NonNegativeFloat = 0.3
     """Largest relative change of brightness, contrast and colour of an object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """What the image tower is taught of photographs by EfficientNet-Lite0, beside their names."""
+
+    weight: NonNegativeFloat = 2.0
+    """Of the teacher's term in the loss; 0 = no teacher."""
+    side_px: ImagePx = 128
+    """Side at which the teacher sees each photograph; a multiple of 32."""
+    width: PositiveInt = 128
+    """Principal channels of the teacher's features that are taught, at most its 1280."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,8 @@ class TowerTrainingConfig:
     """The tower's sizes."""
     pictures: PicturesConfig
     """What a batch shows."""
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    """Who teaches the photographs."""
     steps: PositiveInt = 2000
     """Batches."""
     lr: PositiveFloat = 1e-3

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, logsigmoid, normalize
+from torch import nn
+from torch.nn.functional import cross_entropy, logsigmoid, mse_loss, normalize
 from transformers import SiglipModel
 
 from diglot.core.preprocess import Preprocess
@@ -19,12 +20,21 @@ LEAST_COVERAGE = 0.5  # of a patch, by an object: below it the patch has no name
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What is taught of training photographs: targets (N, T), and the head that must meet them."""
+
+    target_NT: torch.Tensor
+    head: nn.Module  # linear, thrown away at the end
+
+
+@dataclass(frozen=True)
 class TowerLosses:
     """The terms of one batch, scalars, and the share of objects whose own name scored highest."""
 
     patches: torch.Tensor
     objects: torch.Tensor
     captions: torch.Tensor
+    teacher: torch.Tensor
     accuracy: float
 
 
@@ -49,6 +59,7 @@ def tower_losses(
     caption_ids_SL: torch.Tensor,
     *,
     patch_px: int,
+    lesson: Lesson | None = None,
 ) -> TowerLosses:
     """The losses of a batch; names (K, L) and captions (S, L) as padded token ids."""
     out = model.vision_model(pixel_values=batch.pixels_B3PP)
@@ -75,7 +86,30 @@ def tower_losses(
 
     accuracy = (logits_OK.argmax(1) == name_O).float().mean().item()
     captions = _caption_loss(model, out.pooler_output[list(batch.captions)], caption_SC)
-    return TowerLosses(patches, objects, captions, accuracy)
+    teacher = _teacher_loss(lesson, batch.objects, coverage_ON, hidden_BNC)
+    return TowerLosses(patches, objects, captions, teacher, accuracy)
+
+
+def _teacher_loss(
+    lesson: Lesson | None,
+    objects: Sequence[KnownObject],
+    coverage_ON: torch.Tensor,
+    hidden_BNC: torch.Tensor,
+) -> torch.Tensor:
+    """Mean squared error of the photographs' mean tokens, through the head, to their targets.
+
+    Targets have mean 0 and mean square 1: to have learned nothing is 1.
+    """
+    kept = [(index, thing) for index, thing in enumerate(objects) if thing.photo is not None]
+    if lesson is None or not kept:
+        return hidden_BNC.sum() * 0
+    cover_QN = coverage_ON[[index for index, _ in kept]]
+    picture_Q = torch.tensor([thing.picture for _, thing in kept])
+    # mean token of an object by coverage: what a linear probe reads
+    mean_QC = torch.einsum("qn,qnc->qc", cover_QN.to(hidden_BNC), hidden_BNC[picture_Q])
+    mean_QC = mean_QC / cover_QN.sum(1, keepdim=True).clamp(min=1e-6)
+    target_QT = lesson.target_NT[[thing.photo for _, thing in kept]]
+    return mse_loss(lesson.head(mean_QC).float(), target_QT.float())
 
 
 def _text_vectors(model: SiglipModel, ids_TL: torch.Tensor) -> torch.Tensor:

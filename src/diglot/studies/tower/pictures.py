@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 
+from diglot.core.types import Region
 from diglot.data.images import decode_image
+from diglot.embedded.cifar10 import load_cifar10
 from diglot.studies.tower.config import PicturesConfig, TowerShape
 from diglot.synth.scenes.backgrounds import draw_background
 from diglot.synth.scenes.compose import SceneMaker
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.embedded import embedded_backgrounds, embedded_pools
-from diglot.synth.scenes.pools import Pool
+from diglot.synth.scenes.pools import round_corners
 
 Box = tuple[float, float, float, float]
 LEAST_OBJECT, MOST_OBJECT = 96 / 448, 160 / 448  # of a picture's side, as in scenes by default
@@ -30,6 +32,7 @@ class KnownObject:
     picture: int  # index in the batch
     name: int  # index in the names
     box: Box  # x0, y0, x1, y1 in px
+    photo: int | None = None  # index of the training photograph it shows, if it shows one
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class PictureMaker:
     def __init__(self, config: PicturesConfig, shape: TowerShape, *, seed: int) -> None:
         self.config, self.side, self.seed = config, shape.image_px, seed
         self.photos, self.drawings = embedded_pools()
+        self._pixels_N = load_cifar10("train")[0]
         self.names = sorted({*self.photos.names, *self.drawings.names})
         self._scene = ScenesConfig(
             image_px=shape.image_px,
@@ -73,7 +77,9 @@ class PictureMaker:
             pictures.append(decode_image(scene.images[0]))
             captions[at] = scene.caption
             objects += [
-                KnownObject(at, self.names.index(region.label or ""), region.box)
+                KnownObject(
+                    at, self.names.index(region.label or ""), region.box, _photo_number(region)
+                )
                 for region in scene.regions
             ]
         return PictureBatch(to_pixels(pictures), objects, captions)
@@ -89,48 +95,50 @@ class PictureMaker:
         objects = []
         for row in range(cells):
             for column in range(cells):
-                name, picture = self._object(int(cell_px * rng.uniform(0.75, 1.0)), rng)
+                name, picture, photo = self._object(int(cell_px * rng.uniform(0.75, 1.0)), rng)
                 free_w, free_h = cell_px - picture.width, cell_px - picture.height
                 x0 = int(column * cell_px + rng.uniform(0, max(free_w, 0)))
                 y0 = int(row * cell_px + rng.uniform(0, max(free_h, 0)))
                 canvas.paste(picture, (x0, y0), mask=picture)
                 box = (x0, y0, x0 + picture.width, y0 + picture.height)
-                objects.append(KnownObject(number, self.names.index(name), box))
+                objects.append(KnownObject(number, self.names.index(name), box, photo))
         return canvas, objects
 
-    def _object(self, size_px: int, rng: np.random.Generator) -> tuple[str, Image.Image]:
-        """An object's name and picture, its longest side `size_px`, cropped, flipped, jittered."""
+    def _object(
+        self, size_px: int, rng: np.random.Generator
+    ) -> tuple[str, Image.Image, int | None]:
+        """An object's name, its picture with the longest side `size_px`, and its photograph."""
         is_photo = rng.random() < self.config.photo_share
-        pool: Pool = self.photos if is_photo else self.drawings
+        pool = self.photos if is_photo else self.drawings
         name = pool.names[int(rng.integers(len(pool.names)))]
         keys = pool.pictures(name, "train")
         key = keys[int(rng.integers(len(keys)))]
-        share = rng.uniform(self.config.least_crop, 1.0)
-        picture = pool.render(key, round(size_px / share))
-        if is_photo:
-            picture = _crop(picture, share, rng)
-            if rng.random() < 0.5:
-                picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            picture = self._jitter(picture, rng)
-        else:
-            picture.thumbnail((size_px, size_px))
-        return name, picture
+        if not is_photo:
+            return name, pool.render(key, size_px), None
+        number = int(key.split("/")[1])
+        return name, self._photo(number, size_px, rng), number
 
-    def _jitter(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        alpha = picture.getchannel("A")
+    def _photo(self, number: int, size_px: int, rng: np.random.Generator) -> Image.Image:
+        """A random part of a training photograph, jittered and flipped at its own size first."""
+        photo = self._jitter(Image.fromarray(np.asarray(self._pixels_N[number])), rng)
+        if rng.random() < 0.5:
+            photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        side = photo.width * rng.uniform(self.config.least_crop, 1.0)
+        left, top = rng.uniform(0, photo.width - side, size=2).tolist()
+        box = (left, top, left + side, top + side)
+        return round_corners(photo.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box))
+
+    def _jitter(self, photo: Image.Image, rng: np.random.Generator) -> Image.Image:
         for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
             factor = 1 + rng.uniform(-self.config.jitter, self.config.jitter)
-            picture = change(picture).enhance(factor)
-        picture.putalpha(alpha)
-        return picture
+            photo = change(photo).enhance(factor)
+        return photo
 
 
-def _crop(picture: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    """A random part whose sides are `share` of the picture's."""
-    width, height = (max(1, round(side * share)) for side in picture.size)
-    left = int(rng.integers(picture.width - width + 1))
-    top = int(rng.integers(picture.height - height + 1))
-    return picture.crop((left, top, left + width, top + height))
+def _photo_number(region: Region) -> int | None:
+    """The index of the training photograph that a scene's object is, if it is one."""
+    pool, _, key = region.source.partition("/")
+    return int(key.split("/")[1]) if pool == "cifar10" else None
 
 
 def to_pixels(pictures: Sequence[Image.Image]) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import PreTrainedTokenizerFast, SiglipModel
 
 from diglot.core.errors import ConfigError
@@ -16,8 +17,9 @@ from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.files import append_lines, lock_file, read_lines, replace_file, replacing_folder
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
 from diglot.studies.tower.config import TowerTrainingConfig
-from diglot.studies.tower.loss import TowerLosses, tower_losses
+from diglot.studies.tower.loss import Lesson, TowerLosses, tower_losses
 from diglot.studies.tower.pictures import PictureMaker
+from diglot.studies.tower.teacher import principal_targets, teach_photos
 from diglot.train.config import OptimConfig
 from diglot.train.optim import lr_at
 
@@ -28,13 +30,22 @@ LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 class TowerTraining:
     """One training of the towers in a folder; `run` resumes from the last state there."""
 
-    def __init__(self, config: TowerTrainingConfig, folder: Path) -> None:
+    def __init__(
+        self, config: TowerTrainingConfig, folder: Path, report: Report = ignore_progress
+    ) -> None:
         self.config, self.folder = config, folder
         torch.manual_seed(config.seed)
         self.maker = PictureMaker(config.pictures, config.shape, seed=config.seed)
         self.tokenizer: PreTrainedTokenizerFast = build_tokenizer(config.shape, self.maker)
         self.model: SiglipModel = build_model(config.shape, self.tokenizer)
-        self.optimizer = _make_optimizer(self.model, config)
+        self.lesson: Lesson | None = None
+        self.learned = nn.ModuleDict({"model": self.model})
+        if config.teacher.weight:
+            folder = teach_photos(config.teacher.side_px, report)
+            head = nn.Linear(config.shape.width, config.teacher.width)
+            self.lesson = Lesson(principal_targets(folder, config.teacher.width), head)
+            self.learned["teacher_head"] = head
+        self.optimizer = _make_optimizer(self.learned, config)
         self.step = 0
 
     def run(self, report: Report = ignore_progress) -> Path:
@@ -61,11 +72,15 @@ class TowerTraining:
         template = TEMPLATES[self.step % len(TEMPLATES)]
         names = self._encode_texts([template.format(name) for name in self.maker.names])
         captions = self._encode_texts(list(batch.captions.values()))
-        losses = tower_losses(self.model, batch, names, captions, patch_px=config.shape.patch_px)
+        patch_px = config.shape.patch_px
+        losses = tower_losses(
+            self.model, batch, names, captions, patch_px=patch_px, lesson=self.lesson
+        )
         loss = losses.patches + losses.objects + config.caption_weight * losses.captions
+        loss = loss + config.teacher.weight * losses.teacher
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.learned.parameters(), config.clip)
         if not torch.isfinite(norm):
             raise ConfigError(
                 "the gradient is not finite", got=f"step {self.step}", fix="Lower lr."
@@ -91,6 +106,7 @@ class TowerTraining:
             "patches": losses.patches.item(),
             "objects": losses.objects.item(),
             "captions": losses.captions.item(),
+            "teacher": losses.teacher.item(),
             "accuracy": losses.accuracy,
             "grad_norm": norm,
             "scale": self.model.logit_scale.exp().item(),
@@ -113,8 +129,8 @@ class TowerTraining:
 
     def _save_state(self) -> None:
         """Weights, moments and the step, in one file that is whole or not there."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
+        tensors = {f"value.{name}": value for name, value in self.learned.state_dict().items()}
+        for name, parameter in self.learned.named_parameters():
             for moment in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
         tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
@@ -128,10 +144,10 @@ class TowerTraining:
             return
         tensors = load_file(path)
         self.step = _read_step(path)
-        self.model.load_state_dict(_strip(tensors, "model."))
+        self.learned.load_state_dict(_strip(tensors, "value."))
         for moment in ("exp_avg", "exp_avg_sq"):
             values = _strip(tensors, f"{moment}.")
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in self.learned.named_parameters():
                 state = self.optimizer.state[parameter]
                 state[moment] = values[name]
                 state["step"] = torch.tensor(float(self.step))
@@ -167,7 +183,7 @@ def _schedule(config: TowerTrainingConfig) -> OptimConfig:
     return OptimConfig(lr=config.lr, warmup=config.warmup)
 
 
-def _make_optimizer(model: SiglipModel, config: TowerTrainingConfig) -> torch.optim.AdamW:
+def _make_optimizer(model: nn.Module, config: TowerTrainingConfig) -> torch.optim.AdamW:
     """AdamW; decay for matrices that are no embeddings."""
     decayed, spared = [], []
     for name, parameter in model.named_parameters():

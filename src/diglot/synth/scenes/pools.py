@@ -72,7 +72,7 @@ class ArrayPool:
         """The photograph as RGBA, its longest side `size_px`."""
         side, number = key.split("/")
         photo = Image.fromarray(np.asarray(self._images[side][int(number)]))
-        return _round_corners(_scale_picture(photo, size_px))
+        return round_corners(scale_picture(photo, size_px))
 
 
 class SvgPool:
@@ -95,7 +95,7 @@ class SvgPool:
 
     def render(self, key: str, size_px: int) -> Image.Image:
         """The drawing as RGBA, cut to what shows. Raises DataError for a broken one."""
-        return _scale_picture(render_svg(self._files[key.removeprefix("all/")]), size_px)
+        return scale_picture(render_svg(self._files[key.removeprefix("all/")]), size_px)
 
 
 class FolderPool:
@@ -162,8 +162,8 @@ class FolderPool:
         Raises DataError for a picture that cannot be decoded or shows nothing.
         """
         picture = _decode_picture(self._files[key])
-        scaled = _scale_picture(picture, size_px)
-        return scaled if scaled.mode == "RGBA" else _round_corners(scaled)
+        scaled = scale_picture(picture, size_px)
+        return scaled if scaled.mode == "RGBA" else round_corners(scaled)
 
 
 def _named_pictures(root: Path) -> dict[str, list[Path]]:
@@ -211,13 +211,14 @@ def _cut_margins(picture: Image.Image, *, where: str) -> Image.Image:
     return picture.crop(box)
 
 
-def _scale_picture(picture: Image.Image, size_px: int) -> Image.Image:
+def scale_picture(picture: Image.Image, size_px: int) -> Image.Image:
     factor = size_px / max(picture.size)
     width, height = (max(1, round(side * factor)) for side in picture.size)
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _round_corners(photo: Image.Image) -> Image.Image:
+def round_corners(photo: Image.Image) -> Image.Image:
+    """The photograph as RGBA, with soft round corners; it is changed in place."""
     photo.putalpha(_soft_corners(photo.size))
     return photo
 
