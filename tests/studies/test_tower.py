@@ -63,7 +63,7 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
     model: Any = training.model.double().eval()
     batch = training.maker.batch(3)
     batch = type(batch)(batch.pixels_B3PP.double(), batch.objects, batch.captions)
-    names = training._encode_texts(training.maker.names)
+    names = training._encode_texts(training.names)
     captions = training._encode_texts(list(batch.captions.values()))
     lesson = Lesson(torch.randn(50_000, 3).double(), torch.nn.Linear(16, 3).double())
     found = tower_losses(model, batch, names, captions, patch_px=16, lesson=lesson)
@@ -89,6 +89,13 @@ def test_losses_equal_the_definition(tmp_path: Path) -> None:
                 tokens = zip(covers, out.last_hidden_state[thing.picture], strict=True)
                 pooled = torch.stack([c * token for c, token in tokens]).sum(0) / covers.sum()
                 errors.append((lesson.head(pooled) - lesson.target_NT[thing.photo]).square().mean())
+        for picture in range(4):
+            here = [thing for thing in batch.objects if thing.picture == picture]
+            covers = cell_coverage(here, side_px=64, patch_px=16)
+            for cell in (covers.sum(0) == 0).nonzero():
+                token = out.last_hidden_state[picture, cell][None]
+                vector = model.vision_model.head(token)
+                patch_terms.append(_surprise(vector, name_KC, scale, len(names) - 1))
         pairs = []
         pooled = out.pooler_output[list(batch.captions)]
         for i, picture in enumerate(pooled):

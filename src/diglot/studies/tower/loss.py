@@ -16,6 +16,7 @@ from transformers import SiglipModel
 from diglot.core.preprocess import Preprocess
 from diglot.studies.tower.pictures import KnownObject, PictureBatch
 
+BACKGROUND = "background"  # the last of the names: what no object covers
 LEAST_COVERAGE = 0.5  # of a patch, by an object: below it the patch has no name
 
 
@@ -61,7 +62,10 @@ def tower_losses(
     patch_px: int,
     lesson: Lesson | None = None,
 ) -> TowerLosses:
-    """The losses of a batch; names (K, L) and captions (S, L) as padded token ids."""
+    """The losses of a batch; names (K, L) and captions (S, L) as padded token ids.
+
+    The last name is the background's.
+    """
     out = model.vision_model(pixel_values=batch.pixels_B3PP)
     hidden_BNC = out.last_hidden_state
     vector_BNC = patch_vectors(model, hidden_BNC)
@@ -76,8 +80,13 @@ def tower_losses(
 
     # a patch learns the name of the object that covers at least half of it
     which_P, cell_P = (coverage_ON >= LEAST_COVERAGE).nonzero(as_tuple=True)
-    patch_PC = normalize(vector_BNC[picture_O[which_P], cell_P], dim=-1)
-    patches = cross_entropy(scale * patch_PC @ name_KC.T, name_O[which_P])
+    # and one that no object touches, that it is background
+    touched_BN = torch.zeros(hidden_BNC.shape[:2]).index_add(0, picture_O, coverage_ON)
+    bare_P, bare_cell_P = (touched_BN == 0).nonzero(as_tuple=True)
+    picture_P = torch.cat([picture_O[which_P], bare_P])
+    name_P = torch.cat([name_O[which_P], torch.full_like(bare_P, len(name_KC) - 1)])
+    patch_PC = normalize(vector_BNC[picture_P, torch.cat([cell_P, bare_cell_P])], dim=-1)
+    patches = cross_entropy(scale * patch_PC @ name_KC.T, name_P)
 
     # an object's vector is the mean of its patches by coverage
     mean_OC = torch.einsum("on,onc->oc", coverage_ON.to(vector_BNC), vector_BNC[picture_O])

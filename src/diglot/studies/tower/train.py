@@ -17,7 +17,7 @@ from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.files import append_lines, lock_file, read_lines, replace_file, replacing_folder
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
 from diglot.studies.tower.config import TowerTrainingConfig
-from diglot.studies.tower.loss import Lesson, TowerLosses, tower_losses
+from diglot.studies.tower.loss import BACKGROUND, Lesson, TowerLosses, tower_losses
 from diglot.studies.tower.pictures import PictureMaker
 from diglot.studies.tower.teacher import principal_targets, teach_photos
 from diglot.train.config import OptimConfig
@@ -46,6 +46,7 @@ class TowerTraining:
             self.lesson = Lesson(principal_targets(folder, config.teacher.width), head)
             self.learned["teacher_head"] = head
         self.optimizer = _make_optimizer(self.learned, config)
+        self.names = [*self.maker.names, BACKGROUND]
         self.step = 0
 
     def run(self, report: Report = ignore_progress) -> Path:
@@ -70,7 +71,7 @@ class TowerTraining:
             group["lr"] = lr_at(self.step, config.steps, _schedule(config))
         batch = self.maker.batch(self.step)
         template = TEMPLATES[self.step % len(TEMPLATES)]
-        names = self._encode_texts([template.format(name) for name in self.maker.names])
+        names = self._encode_texts([template.format(name) for name in self.names])
         captions = self._encode_texts(list(batch.captions.values()))
         patch_px = config.shape.patch_px
         losses = tower_losses(
