@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from diglot.core.errors import ConfigError
+from diglot.embedded.tower import find_checkpoint
 from diglot.files import refuse_missing_folder
 
 
@@ -39,8 +40,10 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
 def read_pretrained(auto: Any, path: str, *, where: str, **options: Any) -> Any:
     """What `auto.from_pretrained` makes of `path`: a config, a tokenizer, a processor.
 
+    "embedded_tower" is the image-text pair in the package.
     Raises ConfigError naming `where` for a checkpoint that is missing, broken, or needs own code.
     """
+    path = find_checkpoint(path)
     return guard_loading(
         lambda: auto.from_pretrained(path, trust_remote_code=False, **options),
         path=path,

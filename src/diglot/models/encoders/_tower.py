@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
+from diglot.embedded.tower import find_checkpoint
 from diglot.models.encoder import RGB, Resample
 from diglot.models.pretrained import load_pretrained, read_pretrained
 
@@ -27,7 +28,7 @@ class TowerConfig:
     """A tower by its checkpoint."""
 
     path: str
-    """Checkpoint: a local folder or a hub id."""
+    """Checkpoint: a local folder or a hub id; "embedded_tower" is the small SigLIP in diglot."""
     image_px: ImagePx | None = None
     """Side of a view in pixels; null = the size it was trained on."""
     layer: int | Literal["last"] = -2
@@ -118,7 +119,7 @@ def chosen_layer(out: Any, layer: int | Literal["last"]) -> torch.Tensor:
 
 def tower_revision(config: TowerConfig, settings: Any) -> str:
     """A digest of checkpoint, layer and architecture, for cache keys."""
-    folder = Path(config.path)
+    folder = Path(find_checkpoint(config.path))
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     stamps = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     payload = [

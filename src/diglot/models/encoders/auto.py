@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
+from diglot.embedded.tower import find_checkpoint
 from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
 from diglot.models.encoders._tower import HALF, Tower, TowerConfig
 from diglot.models.pretrained import read_pretrained
@@ -51,7 +52,7 @@ def find_family(config: Any, path: str) -> str:
 
 def _own_processing(settings: dict[str, Any]) -> dict[str, Any]:
     """What a folder states on how its pictures were prepared; empty where it does not."""
-    file = Path(settings["path"]) / "preprocessor_config.json"
+    file = Path(find_checkpoint(settings["path"])) / "preprocessor_config.json"
     return json.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from diglot.core.run_files import METRICS, SETTINGS
 from diglot.embedded.catalog import ASSETS
+from diglot.embedded.tower import find_checkpoint
 from diglot.models.export.container import Container
 
 CARD = """\
@@ -99,7 +100,7 @@ def _find_licence(path: str) -> str:
     for asset in ASSETS:
         if asset.name in (embedded, path):
             return asset.licence
-    card = Path(path) / "README.md"
+    card = Path(find_checkpoint(path)) / "README.md"
     if card.is_file() and (found := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):
         return found[1].strip()
     return "see its own model card"

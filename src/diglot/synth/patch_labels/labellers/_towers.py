@@ -23,7 +23,7 @@ class TowersConfig(NearestWordsConfig):
     """Options of a labeller by a checkpoint; it needs `path` and `words`."""
 
     path: str | None = None
-    """The checkpoint: a local folder or a hub id."""
+    """The checkpoint: a local folder or a hub id; for siglip also "embedded_tower"."""
     revision: str | None = None
     """Git revision of a hub id."""
     patch: Patch = "token"
