@@ -3,6 +3,7 @@
 Positions of rows and columns, images read both ways, capped scores, and DeepStack.
 """
 
+import copy
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from transformers import AutoModelForImageTextToText
 from diglot.core.layout import pack
 from diglot.core.segments import Image, Tokens
 from diglot.measure.attention_rows import attention_of_rows, record_rows
+from diglot.measure.checkpoint import randomise_projector
 from diglot.measure.config import STANDARD, MeasureConfig
 from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
@@ -66,6 +68,20 @@ def test_attention_of_rows_is_the_models(both: SimpleNamespace) -> None:
         got = attention_of_rows(both.vlm.language, both.packed, embeds, rows)
     want = torch.stack([layer[0].mean(dim=0)[rows] for layer in both.theirs.attentions])
     torch.testing.assert_close(got, want, **CLOSE)
+
+
+@torch.no_grad()
+def test_a_random_projector_has_the_numbers_and_not_the_tokens(tmp_path: Path) -> None:
+    vlm = build_vlm(VLMConfig(stock=str(SAVE["qwen3_vl"](tmp_path / "model")))).eval()
+    before = copy.deepcopy(vlm.projector)
+    features = vlm.features(tiny_views(tiny_sample(0, objects=2, size_hw=(64, 64)), vlm=vlm))
+    tokens_ND = vlm.project(features)
+    randomise_projector(vlm, tmp_path / "model", seed=0)
+    pairs = list(zip(before.parameters(), vlm.projector.parameters(), strict=True))
+    for trained, shuffled in pairs:
+        torch.testing.assert_close(trained.flatten().sort()[0], shuffled.flatten().sort()[0])
+    assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1)
+    assert not torch.allclose(vlm.project(features), tokens_ND)
 
 
 def project(vlm: VLM, count: int) -> list[ProjectedSample]:

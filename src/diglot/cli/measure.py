@@ -64,7 +64,8 @@ def measure(
             number of them.
         label: What the checkpoint is called in tables and pages; its folder's name if left out.
         measure: Which measures, with their settings, and what all of them share.
-        random_projector: Measure the same model with a projector before training too.
+        random_projector: Measure the same model with a projector before training too; of a stock
+            checkpoint, whose start is not known, with its projector's weights shuffled.
         features: A folder that the encoder's features are kept in, for the next measurement.
         examples: Samples whose token maps, masks and attention are kept for the page.
         points: Visual tokens, and as many words, in the page's plane of t-SNE, which needs

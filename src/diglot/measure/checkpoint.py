@@ -22,7 +22,7 @@ from diglot.measure.plan import Subject
 from diglot.measure.projected import ProjectedSample, project_samples
 from diglot.measure.row_store import RowStore
 from diglot.measure.runner import measure_alignment
-from diglot.models.adapters.stock import is_stock
+from diglot.models.adapters.stock import StockProjector, is_stock
 from diglot.models.checkpoint import CONFIG, load_config, load_vlm
 from diglot.models.device_map import move_to_devices
 from diglot.models.export.flow import load_checkpoint, open_config
@@ -216,16 +216,14 @@ def open_checkpoint(folder: Path) -> VLM:
 
 
 def randomise_projector(vlm: VLM, model: Path, *, seed: int) -> VLM:
-    """The same model with its projector as it is before training: the baseline of any measure.
+    """The same model with a projector that learned nothing: the baseline of any measure.
 
-    Raises ConfigError for a stock checkpoint, whose projector has no start that is known.
+    Ours is as it was before training. How a stock one began is in no checkpoint (and Gemma 3's
+    class begins at zero): the numbers of each of its weights are shuffled.
     """
-    if not (model / CONFIG).is_file() or load_config(model).stock:
-        raise ConfigError(
-            "the start of a stock projector is not known",
-            where="random_projector",
-            fix="Leave it out for a stock checkpoint.",
-        )
+    if isinstance(vlm.projector, StockProjector):
+        vlm.projector.shuffle_weights(torch.Generator().manual_seed(seed))
+        return vlm
     fresh = build_vlm(load_config(model), seed=seed, language=vlm.language)
     vlm.projector = fresh.projector.to(next(vlm.language.parameters()).device)
     return vlm.eval()

@@ -98,6 +98,13 @@ class StockProjector(nn.Module):
         newline = self.extra.get("image_newline", None)
         return None if newline is None else newline[None]
 
+    @torch.no_grad()
+    def shuffle_weights(self, generator: torch.Generator) -> None:
+        """Put the numbers of every weight, but those of `extra`, in another order."""
+        for weight in (*self.stock.parameters(), *self.deep.parameters()):
+            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+            weight.copy_(weight.flatten()[order].view_as(weight))
+
     def forward(self, features_VhwE: torch.Tensor) -> torch.Tensor:
         levels = features_VhwE.chunk(1 + len(self.deep), dim=-1)
         tokens = [
