@@ -166,6 +166,7 @@ MISTAKES = [
     # the words of other trainers
     (TRAIN + "--learning_rate 1e-3", r"'--learning_rate': here it is --optim\.lr"),
     (TRAIN + "--per_device_train_batch_size 4", r"here it is --micro_batch"),
+    (TRAIN + "--model_max_length 4", r"'--model_max_length': records are never cut.*--row_tokens"),
     (TRAIN + "--lr_scheduler_type linear", r"here it is --optim\.schedule"),
     (TRAIN + "--bf16 true", r"'--bf16': write --precision bf16"),
     (TRAIN + "--optim.learning_rate 1e-3", r"'--optim\.learning_rate': here it is --optim\.lr"),

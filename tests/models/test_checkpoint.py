@@ -127,6 +127,10 @@ def damage(folder: Path, how: str) -> None:
             save_file(state, weights)
         case "unknown weight":
             save_file({**state, "fc3.bias": torch.zeros(1)}, weights)
+        case "whole numbers":
+            save_file({name: value.to(torch.int8) for name, value in state.items()}, weights)
+        case "no numbers":
+            save_file({**state, "fc1.bias": state["fc1.bias"] / 0}, weights)
         case "other shape":
             save_file({**state, "fc1.bias": torch.zeros(3)}, weights)
 
@@ -146,6 +150,8 @@ def damage(folder: Path, how: str) -> None:
         ("missing weight", "projector.safetensors.*missing.*fc1.bias"),
         ("unknown weight", "projector.safetensors.*unknown.*fc3.bias"),
         ("other shape", "projector.safetensors.*do not fit.*fc1.bias"),
+        ("whole numbers", "projector.safetensors.*whole numbers: fc1"),
+        ("no numbers", "projector.safetensors.*not finite: fc1.bias"),
     ],
 )
 def test_damaged_checkpoint_is_a_config_error(

@@ -70,6 +70,7 @@ WARNED = {
     "--data W/shares": "W/shares: the boxes look like shares of the image's sides",
     "--data W/xywh": "W/xywh: the boxes look like x, y, width and height; expected xyxy pixels",
     "--global_batch 128": "one optimizer step in all: 20 documents, 128 a step",
+    "--row_tokens 4": "row_tokens is 4 and a record has",
     "--labels W/labels": "labels are given, but no objective reads them",
     "--start_from W/model --model.encoder.path W/other_clip": (
         "trained with another encoder.path: clip there, other_clip here"

@@ -41,15 +41,11 @@ OURS = {
     "save_steps": "checkpoint_every",
     "eval_steps": "probe_every",
     "attn_implementation": "model.attention",
-    "model_max_length": "row_tokens",
     "max_train_samples": "max_samples",
     "torch_dtype": "model.language.dtype",
     "dtype": "model.language.dtype",
     "recipe": "config",
     "config_file": "config",
-    "max_length": "row_tokens",
-    "max_seq_length": "row_tokens",
-    "cutoff_len": "row_tokens",
     "lora_r": "trainable.lora.rank",
     "lora_rank": "trainable.lora.rank",
     "lora_alpha": "trainable.lora.alpha",
@@ -59,7 +55,12 @@ OURS = {
     "mixed_precision": "precision",
     "run_name": "out",
 }
+NOT_CUT = (
+    "records are never cut: one longer than the language model reads is rejected, and --row_tokens "
+    "is the length of the rows that records are packed into"
+)
 WRITTEN = {
+    **dict.fromkeys(("model_max_length", "max_length", "max_seq_length", "cutoff_len"), NOT_CUT),
     "gradient_accumulation_steps": "it follows from --global_batch, --micro_batch and the number "
     "of processes",
     "bf16": "write --precision bf16",

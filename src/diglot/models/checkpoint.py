@@ -23,6 +23,7 @@ from diglot.files import explain_missing, replacing_folder
 from diglot.models.config import LoraConfig, VLMConfig, check_model_paths
 from diglot.models.language import Language
 from diglot.models.lora import add_lora, base_state, lora_state
+from diglot.models.pretrained import check_finite
 from diglot.models.vlm import VLM, build_vlm
 
 CONFIG = "vlm.json"
@@ -196,10 +197,18 @@ def _load_part(vlm: VLM, part: str, file: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"unreadable weights: {error}", where=str(file)) from error
     own = module.state_dict()
-    try:
-        missing, unknown = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ConfigError(f"weights do not fit the {part}: {error}", where=str(file)) from error
+    for name, value in state.items():
+        if name in own and own[name].shape != value.shape:
+            raise ConfigError(
+                f"weights do not fit the {part}: another size",
+                expected=f"{name} {tuple(own[name].shape)}",
+                got=tuple(value.shape),
+                where=str(file),
+            )
+        if name in own and own[name].is_floating_point() > value.is_floating_point():
+            raise ConfigError(f"the weights are whole numbers: {name}", where=str(file))
+    check_finite(state.items(), where=part, file=file)
+    missing, unknown = module.load_state_dict(state, strict=False)
     loaded = {own[name].data_ptr() for name in state if name in own}
     lost = [name for name in missing if own[name].data_ptr() not in loaded]
     if lost or unknown:

@@ -140,7 +140,20 @@ def load_language(config: LanguageConfig) -> Language:
         revision=config.revision,
         dtype=getattr(torch, config.dtype),
     )
+    _check_vocabulary(model.get_input_embeddings().num_embeddings, tokenizer, where)
     return Language(model, tokenizer)
+
+
+def _check_vocabulary(embeddings: int, tokenizer: PreTrainedTokenizerFast, where: str) -> None:
+    """Raises ConfigError where the tokenizer writes ids that the model has no vectors of."""
+    if tokenizer.vocab_size > embeddings:  # without added tokens, which no text becomes
+        raise ConfigError(
+            "the tokenizer is another model's: it knows more tokens than the model has",
+            expected=f"at most {embeddings:,}",
+            got=f"{tokenizer.vocab_size:,}",
+            where=where,
+            fix="Put the model's own tokenizer files beside its weights.",
+        )
 
 
 @torch.no_grad()

@@ -162,7 +162,8 @@ class StageConfig:
     """Samples of one forward pass, per process."""
     row_tokens: PositiveInt = 16384
     """Documents are packed into rows of at most so many positions. One long row has no padding, and
-    costs no more under split attention; with a dense mask (sdpa) choose a few documents' length."""
+    costs no more under split attention; with a dense mask (sdpa) choose a few documents' length.
+    A longer document has a row of its own: nothing is cut."""
     precision: Literal["no", "bf16", "fp16", "bfloat16", "float16", "float32", "fp32"] = "no"
     """Autocast to half precision; "no" is float32."""
     gradient_checkpointing: bool = False

@@ -43,6 +43,17 @@ def _check_steps(config: StageConfig, order: Order) -> None:
         )
 
 
+def warn_of_short_rows(row_tokens: int, record_tokens: int) -> None:
+    """Log that rows hold no record: whoever sets the length so may expect records to be cut."""
+    if record_tokens > row_tokens:
+        log.warning(
+            "row_tokens is %d and a record has %d: records are not cut, each such has a row of "
+            "its own. Leave row_tokens at its default, or set it to several records' length",
+            row_tokens,
+            record_tokens,
+        )
+
+
 def _check_labels(sources: Sequence[RunDataset], objective: Mixture) -> None:
     """Labels that nothing reads, and labels of no patch."""
     given = [source for source in sources if source.labels is not None]

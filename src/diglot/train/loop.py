@@ -25,7 +25,7 @@ from diglot.models.vlm import VLM
 from diglot.train.batches import Batches, count_tokens, explain_dead_workers
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.datasets import TrainingData, open_data
-from diglot.train.doubtful import warn_of_doubts
+from diglot.train.doubtful import warn_of_doubts, warn_of_short_rows
 from diglot.train.gradients import GradientWatch
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.lanes import make_lanes
@@ -121,6 +121,7 @@ class _Run:
         self.batches = Batches(samples, self.order, config, accelerator, self.rejected)
         self.dummy = self.batches.first_usable()
         log.info("%s", describe_work(config, data, self.order, self.dummy))
+        warn_of_short_rows(config.row_tokens, count_tokens([self.dummy]))
 
     def _prepare_samples(self) -> PreparedSamples:
         parts = self.data, self.vlm.processor, self.objective, self.config.seed

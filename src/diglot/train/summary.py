@@ -14,7 +14,7 @@ from diglot.models.vlm import VLM
 from diglot.train.batches import count_tokens
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.datasets import TrainingData, open_data
-from diglot.train.doubtful import warn_of_doubts
+from diglot.train.doubtful import warn_of_doubts, warn_of_short_rows
 from diglot.train.lanes import make_lanes
 from diglot.train.mixture import build_mixture
 from diglot.train.order import Order, make_order
@@ -40,6 +40,7 @@ def summarise_stage(config: StageConfig) -> dict[str, Any]:
     counts = [*set_trainable(vlm, config.trainable), count_part("heads", objective.heads)]
     samples = PreparedSamples(data, vlm.processor, objective, config.seed)
     made, by_source = _examine_records(samples, order)
+    warn_of_short_rows(config.row_tokens, min((len(item.encoded) for item in made), default=0))
     return {
         "records": len(data),
         **_sum_sources(by_source.values()),
