@@ -79,12 +79,22 @@ class Committer:
         if not any(new):
             return
         if not part_path(self._folder, result.number).exists():  # all in whole shards
-            for id, is_new in zip(result.ids, new, strict=True):
-                if is_new:
-                    self._rejected.add(id, DUPLICATE, where=f"slice {result.number}")
+            for id in compress(result.ids, new):
+                self._reject_repeated(id, result.number)
             return
         for sample in compress(read_part(self._folder, result.number), new):
             self._add(sample, result.number)
+
+    def _reject_repeated(self, id: str, number: int) -> None:
+        """Raises DataError for an id that is no repeated one: its part was taken away meanwhile."""
+        if not self._writer.has_id(id):
+            raise DataError(
+                "the samples of a finished slice are gone",
+                got=f"no file, and record {id!r} in no shard",
+                where=str(part_path(self._folder, number)),
+                fix="Give the same command again: it makes the slice again.",
+            )
+        self._rejected.add(id, DUPLICATE, where=f"slice {number}")
 
     def _add(self, sample: Any, number: int) -> None:
         try:

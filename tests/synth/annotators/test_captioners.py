@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tests.synth.annotators.tiny_florence2 import save_florence2
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.synth.annotator import Question
 from diglot.synth.annotators import florence2, ram
@@ -60,13 +60,25 @@ def draft(shade: int) -> Draft:
 
 def test_florence_2_captions_a_batch_as_each_alone(tmp_path: Path) -> None:
     path = save_florence2(tmp_path)
-    captioner = florence2.build(florence2.Config(path=str(path), max_tokens=8, beams=2))
+    captioner = florence2.build(florence2.Config(path=str(path), max_tokens=8, beams=1))
     drafts = [draft(10), draft(200)]
+    # the random model never ends by itself: what it writes third is its end from now on
+    captioner._model.generation_config.eos_token_id = captioner._generate(drafts)[:, 2].tolist()
     together = captioner.write_captions(drafts)
     assert together == [captioner.write_captions([one])[0] for one in drafts]
     assert all(isinstance(made, Draft) and made.sample.caption != "before" for made in together)
     assert captioner.model.endswith("<MORE_DETAILED_CAPTION>")
     assert captioner.revision.startswith("local-")
+
+
+def test_a_caption_of_florence_2_that_is_cut_is_rejected(tmp_path: Path) -> None:
+    """The model is made to end at its longest, so the text alone does not show the cut."""
+    path = save_florence2(tmp_path)
+    captioner = florence2.build(florence2.Config(path=str(path), max_tokens=8, beams=2))
+    assert captioner._model.generation_config.forced_eos_token_id is not None
+    (cut,) = captioner.write_captions([draft(10)])
+    assert isinstance(cut, DataError)
+    assert cut.what == "the answer was cut at max_tokens"
 
 
 def test_florence_2_of_another_model_is_refused(tmp_path: Path) -> None:

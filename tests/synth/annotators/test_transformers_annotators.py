@@ -1,6 +1,7 @@
 """The annotators of transformers, on tiny random checkpoints through the same code as real ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,24 +179,54 @@ def test_another_model_is_no_sam(dino: Path) -> None:
         sam.build(sam.Config(path=str(dino)))
 
 
-def test_a_chat_model_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
+QUESTIONS = [
+    Question(prompt="what is it?", picture=picture(0)),
+    Question(prompt="and this, in more words?", picture=picture(1)),
+]
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> transformers_chat.TransformersChat:
     path = tiny.save_llava(tmp_path)
     settings = transformers_chat.Config(path=str(path), dtype="float32", max_tokens=6)
-    chat = transformers_chat.build(settings)
-    questions = [
-        Question(prompt="what is it?", picture=picture(0)),
-        Question(prompt="and this, in more words?", picture=picture(1)),
-    ]
+    return transformers_chat.build(settings)
+
+
+def end_answers(chat: transformers_chat.TransformersChat, questions: list[Question]) -> None:
+    """The random model never ends by itself: what it writes second is its end from now on."""
+    chat._model.generation_config.eos_token_id = chat._generate(questions)[:, 1].tolist()
+
+
+def test_a_chat_model_answers_a_batch_as_each_alone(chat) -> None:
+    questions = QUESTIONS
+    end_answers(chat, questions)
     together = chat.answer_questions(questions)
     assert together == [chat.answer_questions([question])[0] for question in questions]
     assert all(isinstance(answer, str) for answer in together)
 
 
-def test_rubbish_of_a_chat_model_is_rejected_with_what_came(tmp_path: Path) -> None:
-    path = tiny.save_llava(tmp_path)
-    settings = transformers_chat.Config(path=str(path), dtype="float32", max_tokens=6)
-    chat = transformers_chat.build(settings)
-    (answer,) = chat.answer_questions([Question(prompt="?", picture=picture(0), schema=Tags)])
+def test_an_answer_that_is_cut_is_rejected_beside_one_that_ends(chat) -> None:
+    whole, cut = QUESTIONS
+    end_answers(chat, [whole])
+    first, second = chat.answer_questions([whole, cut])
+    assert isinstance(first, str)
+    assert isinstance(second, DataError)
+    assert second.what == "the answer was cut at max_tokens"
+
+
+def test_json_that_is_whole_before_the_cut_is_an_answer(chat) -> None:
+    asked = [replace(question, schema=Tags) for question in (*QUESTIONS, QUESTIONS[0])]
+    texts = ['{"tags": ["dog"]} and so', '{"tags": ["dog", "ca', "A dog and"]
+    chat._processor.batch_decode = lambda new_BT, **_: texts
+    whole, *others = chat.answer_questions(asked)
+    assert json.loads(whole) == {"tags": ["dog"]}
+    assert [other.what for other in others] == ["the answer was cut at max_tokens"] * 2
+
+
+def test_rubbish_of_a_chat_model_is_rejected_with_what_came(chat) -> None:
+    asked = [Question(prompt="?", picture=picture(0), schema=Tags)]
+    end_answers(chat, asked)
+    (answer,) = chat.answer_questions(asked)
     assert isinstance(answer, DataError)
     assert "does not fit its schema" in str(answer)
     assert json.dumps("no JSON")[1:-1] in str(answer)

@@ -15,10 +15,12 @@ import pytest
 from PIL import Image
 from tests.synth.pipeline import toy_annotators as toy
 
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError
 from diglot.data.records import open_dataset
+from diglot.synth.commit import Committer
 from diglot.synth.config import SynthConfig
 from diglot.synth.run import run_synthesis
+from diglot.synth.slice_files import part_path
 from diglot.synth.source import open_source
 
 SMALL = {"slice_images": 4, "shard_samples": 8}
@@ -206,6 +208,26 @@ def test_a_last_shard_that_is_gone_is_made_again(pictures: Path, tmp_path: Path)
     assert run(pictures, tmp_path / "out")["samples"] == 22
     assert [(tmp_path / "out" / name).read_bytes() for name in names] == whole
     assert not rejected(tmp_path / "out")
+
+
+def test_a_slice_whose_samples_vanish_stops_the_run_and_is_made_again(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(pictures, tmp_path / "whole")
+    take_done = Committer.take_done
+
+    def take_and_lose(self: Committer, number: int) -> None:
+        if number == 2:
+            part_path(self._folder, number).unlink()
+        take_done(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "take_done", take_and_lose)
+        with pytest.raises(DataError, match="samples of a finished slice are gone"):
+            run(pictures, tmp_path / "out")
+    assert run(pictures, tmp_path / "out")["samples"] == 22
+    assert not rejected(tmp_path / "out")
+    assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "whole")
 
 
 def test_other_steps_in_the_same_folder_are_refused(pictures: Path, tmp_path: Path) -> None:

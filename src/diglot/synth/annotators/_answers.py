@@ -75,6 +75,15 @@ def shorten_text(text: str) -> str:
     return repr(line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}...")
 
 
+def cut_error(text: str) -> DataError:
+    """The rejection of an answer that its longest length cut off."""
+    return DataError(
+        "the answer was cut at max_tokens",
+        got=shorten_text(text),
+        fix="Allow more max_tokens, or ask for less by the prompt.",
+    )
+
+
 class AnswerCache:
     """Answers by what was asked, a file each: none is asked for, or paid for, twice.
 

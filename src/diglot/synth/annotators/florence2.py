@@ -10,6 +10,8 @@ from transformers import AutoProcessor, Florence2ForConditionalGeneration
 from diglot.config.ranges import PositiveInt
 from diglot.core.errors import DataError
 from diglot.models.pretrained import read_pretrained
+from diglot.synth.annotators._answers import cut_error
+from diglot.synth.annotators._cut_answers import find_cut_rows
 from diglot.synth.annotators._on_device import load_model, revision_of
 from diglot.synth.device import find_device
 from diglot.synth.step import Draft
@@ -30,7 +32,7 @@ class Config:
     task: Literal["caption", "detailed", "more_detailed"] = "more_detailed"
     """How much it writes."""
     max_tokens: PositiveInt = 512
-    """Longest caption."""
+    """Longest caption; an image whose caption is cut there is rejected."""
     beams: PositiveInt = 3
     """Beams of the search."""
     dtype: str = "float32"
@@ -45,9 +47,15 @@ class Florence2:
         self.model = f"{config.path} {TASKS[config.task]}"
         self.revision = revision_of(model, config.path)
 
-    @torch.inference_mode()
     def write_captions(self, drafts: Sequence[Draft]) -> list[Draft | DataError]:
         """Each draft with its caption; its regions lose their spans."""
+        new_BT = self._generate(drafts)
+        texts = self._processor.batch_decode(new_BT, skip_special_tokens=True)
+        cut = find_cut_rows(new_BT, self._config.max_tokens, self._model.generation_config)
+        return [_with_caption(*made) for made in zip(drafts, texts, cut, strict=True)]
+
+    @torch.inference_mode()
+    def _generate(self, drafts: Sequence[Draft]) -> torch.Tensor:
         inputs = self._processor(
             text=[TASKS[self._config.task]] * len(drafts),
             images=[draft.picture for draft in drafts],
@@ -61,12 +69,13 @@ class Florence2:
             num_beams=self._config.beams,
             do_sample=False,
         )
-        texts = self._processor.batch_decode(out_BT, skip_special_tokens=True)
-        return [_with_caption(draft, text) for draft, text in zip(drafts, texts, strict=True)]
+        return out_BT[:, 1:]  # behind the decoder's first token
 
 
-def _with_caption(draft: Draft, text: str) -> Draft | DataError:
+def _with_caption(draft: Draft, text: str, cut: bool) -> Draft | DataError:
     caption = " ".join(text.split())
+    if cut:
+        return cut_error(caption)
     if not caption:
         return DataError("the caption is empty")
     regions = tuple(replace(region, span=None) for region in draft.sample.regions)

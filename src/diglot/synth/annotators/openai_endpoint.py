@@ -21,7 +21,7 @@ from PIL import Image
 from diglot.config.ranges import ImagePx, NonNegativeFloat, PositiveFloat, PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Question
-from diglot.synth.annotators._answers import AnswerCache, fit_schema, shorten_text
+from diglot.synth.annotators._answers import AnswerCache, cut_error, fit_schema, shorten_text
 
 AWAY = (502, 503, 504)
 NO_IMAGE_CAN_MEND = (401, 403, 404)
@@ -49,7 +49,7 @@ class Config:
     patience_s: NonNegativeFloat = 600.0
     """Seconds to wait for an endpoint that is away or limits the rate before the run stops."""
     max_tokens: PositiveInt = 1024
-    """Longest answer."""
+    """Longest answer; one that is cut there is rejected."""
     temperature: NonNegativeFloat = 0.0
     """0 = the likeliest answer."""
     image_px: ImagePx = 1344
@@ -200,7 +200,7 @@ def _text_of(completion: Any) -> str:
     if not isinstance(text, str) or not text.strip():
         raise DataError("the answer is empty", got=shorten_text(str(choices[0])))
     if choices[0].finish_reason == "length":
-        raise DataError("the answer was cut at max_tokens", got=shorten_text(text))
+        raise cut_error(text)
     return text
 
 

@@ -21,7 +21,8 @@ from diglot.config.ranges import PositiveInt
 from diglot.core.errors import ConfigError, DataError
 from diglot.models.pretrained import read_pretrained
 from diglot.synth.annotator import Question
-from diglot.synth.annotators._answers import fit_schema
+from diglot.synth.annotators._answers import cut_error, fit_schema
+from diglot.synth.annotators._cut_answers import find_cut_rows
 from diglot.synth.annotators._on_device import load_model, revision_of
 from diglot.synth.device import find_device
 
@@ -33,7 +34,7 @@ class Config:
     path: str = "Qwen/Qwen3-VL-8B-Instruct"
     """Checkpoint: a folder or a name on the hub."""
     max_tokens: PositiveInt = 512
-    """Longest answer."""
+    """Longest answer; one that is cut there is rejected."""
     dtype: str = "bfloat16"
     """float32, bfloat16 or float16."""
 
@@ -51,22 +52,21 @@ class TransformersChat:
         self.model, self.revision = config.path, revision_of(model, config.path)
 
     def answer_questions(self, questions: Sequence[Question]) -> list[str | DataError]:
-        """The answers in order; DataError for one that does not fit its schema."""
-        return [
-            _fit_answer(text, question)
-            for question, text in zip(questions, self._write(questions), strict=True)
-        ]
+        """The answers in order; DataError for one that does not fit its schema, or was cut."""
+        new_BT = self._generate(questions)
+        texts = self._processor.batch_decode(new_BT, skip_special_tokens=True)
+        cut = find_cut_rows(new_BT, self._config.max_tokens, self._model.generation_config)
+        return [_fit_answer(*answer) for answer in zip(texts, cut, questions, strict=True)]
 
     @torch.inference_mode()
-    def _write(self, questions: Sequence[Question]) -> list[str]:
+    def _generate(self, questions: Sequence[Question]) -> torch.Tensor:
         inputs = self._prepare(questions).to(self._model.device)
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
         out_BT = self._model.generate(
             **inputs, max_new_tokens=self._config.max_tokens, do_sample=False
         )
-        new_BT = out_BT[:, inputs["input_ids"].shape[1] :]  # behind the prompt
-        return self._processor.batch_decode(new_BT, skip_special_tokens=True)
+        return out_BT[:, inputs["input_ids"].shape[1] :]  # behind the prompt
 
     def _prepare(self, questions: Sequence[Question]) -> Any:
         """Token ids, mask, pixels."""
@@ -93,11 +93,13 @@ class TransformersChat:
         return {"role": "user", "content": content}
 
 
-def _fit_answer(text: str, question: Question) -> str | DataError:
+def _fit_answer(text: str, cut: bool, question: Question) -> str | DataError:
     try:
-        return fit_schema(text, question.schema)
+        answer = fit_schema(text, question.schema)
     except DataError as error:
-        return error
+        return cut_error(text) if cut else error
+    # of an answer in JSON the object is whole, and what was cut stood behind it
+    return cut_error(text) if cut and question.schema is None else answer
 
 
 def build(config: Config) -> TransformersChat:
