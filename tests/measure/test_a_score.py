@@ -289,11 +289,14 @@ def test_given_again_it_neither_trains_nor_measures(files, monkeypatch) -> None:
 def test_a_checkpoint_is_taken_as_it_is(files, tmp_path: Path) -> None:
     assert run(files) == 0
     trained = json.loads(files["json"].read_text())["settings"]["last"]
-    files["settings"].write_text(f"mine: {{checkpoint: {files['out'] / 'last/model'}}}")
+    run_folder = files["out"] / "last"
+    lines = [f"mine: {{checkpoint: {run_folder / 'model'}}}", f"run: {{checkpoint: {run_folder}}}"]
+    files["settings"].write_text("\n".join(lines))
     files["out"] = tmp_path / "other"
     assert run(files, without="recipe") == 0
-    score = json.loads(files["json"].read_text())["settings"]["mine"]
-    assert score["value"] == pytest.approx(trained["value"], rel=1e-6)
+    scores = json.loads(files["json"].read_text())["settings"]
+    for name in ("mine", "run"):
+        assert scores[name]["value"] == pytest.approx(trained["value"], rel=1e-6)
     assert not (tmp_path / "other/mine/model").exists()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
+from diglot.measure.checkpoint import checkpoint_folder
 from diglot.models.checkpoint import load_config, load_weights
 from diglot.models.device_map import default_device
 from diglot.models.language import Language, LanguageConfig
@@ -92,7 +93,8 @@ def _read_setting(
     try:
         stage = {**common, "out": str(out / label)}
         if "checkpoint" in entry:
-            return trained_setting(label, Path(str(entry["checkpoint"])), stage)
+            path = Path(str(entry["checkpoint"])).expanduser()
+            return trained_setting(label, checkpoint_folder(path), stage)
         if recipe is None:
             raise ConfigError(
                 "no checkpoint, and no recipe to train one by",

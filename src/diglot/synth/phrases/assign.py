@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diglot.core.types import Span
-from diglot.synth.phrases.find import EXACT, INFLECTED, Candidate, CaptionWords, find_candidates
+from diglot.synth.phrases.find import (
+    EXACT,
+    INFLECTED,
+    OPENING,
+    Candidate,
+    CaptionWords,
+    find_candidates,
+)
 from diglot.synth.phrases.inflection import base_form
 from diglot.synth.phrases.tables import read_words
 from diglot.synth.phrases.words import split_words
@@ -115,7 +122,8 @@ class _Board:
         inside = other.first <= option.first and option.last <= other.last
         if not inside or (option.first, option.last) == (other.first, other.last):
             return False
-        before = option.first == other.first or self._parts(option.first - 1)
+        quoted = self.caption.text[option.span[0]] in OPENING
+        before = option.first == other.first or quoted or self._parts(option.first - 1)
         after = option.last == other.last or self._parts(option.last + 1)
         return before and after
 
@@ -123,16 +131,20 @@ class _Board:
         word = self.caption.words[index]
         return word.folded in _BETWEEN or word.kind == "possessive" or word.raw in _BEFORE_HAN
 
-    def _cost(self, index: int, option: Candidate) -> tuple[bool, int, int, bool, int]:
-        """Smaller is better: inflected, out of order, in another case, unlikely, later."""
+    def _cost(self, index: int, option: Candidate) -> tuple[bool, int, int, bool, bool, int]:
+        """Smaller is better: inflected, out of order, in another case, unlikely, nested, later."""
         anchors = {**self._anchors, **{i: taken.first for i, taken in self.taken.items()}}
         inversions = sum(
             (index < other) != (option.first < first)
             for other, first in anchors.items()
             if other != index and first != option.first
         )
-        inflected = option.difference == INFLECTED
-        return inflected, inversions, option.difference, self._is_unlikely(option), option.first
+        inflected, unlikely = option.difference == INFLECTED, self._is_unlikely(option)
+        nested = any(
+            other.first <= option.first and option.last <= other.last
+            for other in self.taken.values()
+        )
+        return inflected, inversions, option.difference, unlikely, nested, option.first
 
     def _is_unlikely(self, option: Candidate) -> bool:
         """Within a longer Chinese word, as far as the character before it shows."""

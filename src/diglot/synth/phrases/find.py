@@ -17,7 +17,7 @@ EXACT, FOLDED, INFLECTED = range(3)
 _DETERMINERS = frozenset(read_words("determiners"))
 # What may stand between two words of one phrase, whatever stands there in the phrase given.
 _LOOSE_GAP = re.compile(rf"[\s{re.escape(HYPHENS)}\"“”„«»'‘’]*")
-_OPENING, _CLOSING = "\"“„«'‘([", "\"”“»'’)]"
+OPENING, _CLOSING = "\"“„«'‘([", "\"”“»'’)]"
 # Capitals that make another word of these.
 _NOT_ACRONYMS = frozenset(read_words("never acronyms"))
 
@@ -126,7 +126,7 @@ def _gaps_agree(phrase: str, words: list[Word], text: str, found: list[Word]) ->
 def _with_quotes(phrase: str, words: list[Word], text: str, span: Span) -> Span:
     """The span with the quotes or brackets that the phrase begins or ends with."""
     start, end = span
-    if phrase[: words[0].start].strip() and start and text[start - 1] in _OPENING:
+    if phrase[: words[0].start].strip() and start and text[start - 1] in OPENING:
         start -= 1
     if phrase[words[-1].end :].strip() and text[end : end + 1] and text[end] in _CLOSING:
         end += 1
