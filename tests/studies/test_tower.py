@@ -14,7 +14,7 @@ from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset
 from diglot.embedded.cifar10 import load_cifar10
 from diglot.models.encoders import efficientnet_lite0
-from diglot.studies.tower import teacher
+from diglot.studies.tower import teacher, train
 from diglot.studies.tower.config import (
     PicturesConfig,
     TeacherConfig,
@@ -158,8 +158,15 @@ def test_the_teacher_is_asked_once_and_its_first_directions_are_taught(
 
 
 @pytest.mark.slow
-def test_a_stopped_training_resumes_exactly(tmp_path: Path) -> None:
-    whole = TowerTraining(small(), tmp_path / "whole").run()
+def test_a_stopped_training_resumes_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher's head too, which is no part of the checkpoint."""
+    target_NT = torch.randn(50_000, 3, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(train, "teach_photos", lambda side_px, report: tmp_path)
+    monkeypatch.setattr(train, "principal_targets", lambda folder, width: target_NT)
+    given = small(teacher=TeacherConfig(width=3))
+    whole = TowerTraining(given, tmp_path / "whole").run()
 
     class Stopped(Exception):
         pass
@@ -170,8 +177,8 @@ def test_a_stopped_training_resumes_exactly(tmp_path: Path) -> None:
 
     parts = tmp_path / "parts"
     with pytest.raises(Stopped):
-        TowerTraining(small(), parts).run(stop)
-    resumed = TowerTraining(small(), parts).run()
+        TowerTraining(given, parts).run(stop)
+    resumed = TowerTraining(given, parts).run()
     assert without_times(rows_of(parts)) == without_times(rows_of(tmp_path / "whole"))
     name = "model.safetensors"
     assert (resumed / name).read_bytes() == (whole / name).read_bytes()
@@ -213,13 +220,13 @@ def test_probe_and_names_split_by_source(tmp_path: Path) -> None:
         write_scenes(maker, tmp_path / "data", 16, shard_samples=16)
     folder = TowerTraining(small(2), tmp_path / "run").run()
     towers = load_towers("siglip", str(folder))
-    train, test = (open_dataset(tmp_path / "data", split) for split in ("train", "test"))
+    learned, unseen = (open_dataset(tmp_path / "data", split) for split in ("train", "test"))
     found = probe_linearly(
-        pool_objects(towers.encoder, train, 16), pool_objects(towers.encoder, test, 16)
+        pool_objects(towers.encoder, learned, 16), pool_objects(towers.encoder, unseen, 16)
     )
     assert found["all"].n == found["cifar10"].n + found["emoji"].n == 64
     assert 0 <= (found["all"].value or 0) < 0.6
-    named, curve = name_objects(towers, test, 16)
+    named, curve = name_objects(towers, unseen, 16)
     assert named["all"].n == 64
     assert curve.value is not None
     assert 0.2 < curve.value < 0.8
