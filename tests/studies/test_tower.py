@@ -187,7 +187,39 @@ def test_a_stopped_training_resumes_exactly(
 def test_another_setting_is_refused(tmp_path: Path) -> None:
     TowerTraining(small(2), tmp_path).run()
     with pytest.raises(ConfigError, match="other settings"):
+        TowerTraining(small(2, lr=2e-3), tmp_path).run()
+    with pytest.raises(ConfigError, match="until the learning rate falls"):
         TowerTraining(small(4), tmp_path).run()
+
+
+def test_the_rate_rises_and_falls_and_does_not_know_the_end_before() -> None:
+    short, long = (small(steps, rise_steps=10, fall=0.3, lr=2.0) for steps in (100, 200))
+    rates = [train.rate_at(step, short) for step in range(100)]
+    assert rates[:11] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.0])
+    assert rates[10:71] == [2.0] * 61
+    assert rates[71:73] == pytest.approx([2.0 * 29 / 30, 2.0 * 28 / 30])
+    assert rates[99] == pytest.approx(2.0 / 30)
+    assert [train.rate_at(step, long) for step in range(71)] == rates[:71]
+    assert train.rate_at(0, small(1, rise_steps=1, fall=0.0)) > 0
+
+
+@pytest.mark.slow
+def test_a_training_may_be_given_more_steps_before_its_rate_falls(tmp_path: Path) -> None:
+    whole = TowerTraining(small(8, rise_steps=2, fall=0.5), tmp_path / "whole").run()
+
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Any) -> None:
+        if progress.done == 3:
+            raise Stopped
+
+    parts = tmp_path / "parts"
+    with pytest.raises(Stopped):
+        TowerTraining(small(6, rise_steps=2, fall=0.5), parts).run(stop)
+    longer = TowerTraining(small(8, rise_steps=2, fall=0.5), parts).run()
+    name = "model.safetensors"
+    assert (longer / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_the_checkpoint_opens_with_stock_classes_and_labels(tmp_path: Path) -> None:

@@ -90,12 +90,14 @@ class TowerTrainingConfig:
     """What a batch shows."""
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     """Who teaches the photographs."""
-    steps: PositiveInt = 2000
-    """Batches."""
+    steps: PositiveInt = 2600
+    """Batches. Until the learning rate falls, the same folder may be given more or fewer."""
     lr: PositiveFloat = 1e-3
-    """Peak learning rate of AdamW, under a cosine."""
-    warmup: ClosedUnitInterval = 0.05
-    """Share of the steps in which the learning rate rises."""
+    """Learning rate of AdamW between its rise and its fall."""
+    rise_steps: PositiveInt = 160
+    """First steps, in which the learning rate rises from 0."""
+    fall: ClosedUnitInterval = 0.35
+    """Share of the steps, the last ones, in which the learning rate falls to 0 along a line."""
     weight_decay: NonNegativeFloat = 0.05
     """Of the matrices; biases, norms and embeddings are spared."""
     clip: PositiveFloat = 1.0

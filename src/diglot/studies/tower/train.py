@@ -14,14 +14,19 @@ from transformers import PreTrainedTokenizerFast, SiglipModel
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report, ignore_progress
-from diglot.files import append_lines, lock_file, read_lines, replace_file, replacing_folder
+from diglot.files import (
+    append_lines,
+    lock_file,
+    read_lines,
+    replace_file,
+    replacing_folder,
+    write_json,
+)
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
 from diglot.studies.tower.config import TowerTrainingConfig
 from diglot.studies.tower.loss import BACKGROUND, Lesson, TowerLosses, tower_losses
 from diglot.studies.tower.pictures import PictureMaker
 from diglot.studies.tower.teacher import principal_targets, teach_photos
-from diglot.train.config import OptimConfig
-from diglot.train.optim import lr_at
 
 LOG, STATE, SETTINGS, MODEL = "metrics.jsonl", "state.safetensors", "config.json", "model"
 LARGEST_SCALE = 100.0  # of the logits, as in CLIP
@@ -68,7 +73,7 @@ class TowerTraining:
     def _train_step(self, report: Report) -> None:
         began, config = time.perf_counter(), self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = lr_at(self.step, config.steps, _schedule(config))
+            group["lr"] = rate_at(self.step, config)
         batch = self.maker.batch(self.step)
         template = TEMPLATES[self.step % len(TEMPLATES)]
         names = self._encode_texts([template.format(name) for name in self.names])
@@ -119,13 +124,30 @@ class TowerTraining:
         path = self.folder / SETTINGS
         now = json.loads(json.dumps(asdict(self.config)))
         if not path.exists():
-            with replace_file(path) as temporary:
-                temporary.write_text(json.dumps(now, indent=2) + "\n")
-        elif json.loads(path.read_text()) != now:
+            write_json(path, now)
+            return
+        before = json.loads(path.read_text())
+        if {**before, "steps": now["steps"]} != now:
             raise ConfigError(
                 "the folder holds a training with other settings",
                 where=str(path),
-                fix="Give the same settings, or another --out.",
+                fix="Give the same settings, or another folder.",
+            )
+        if before != now:
+            self._check_length(before["steps"])
+            write_json(path, now)
+
+    def _check_length(self, before: int) -> None:
+        """Raises ConfigError where the rate has fallen already, or would have to."""
+        done = _read_step(self.folder / STATE) if (self.folder / STATE).exists() else 0
+        latest = round((1 - self.config.fall) * min(before, self.config.steps))
+        if done > latest:
+            raise ConfigError(
+                "the number of steps is free only until the learning rate falls",
+                expected=f"a training at step {latest} at most",
+                got=f"one at step {done}",
+                where="steps",
+                fix="Give the same steps, or another folder.",
             )
 
     def _save_state(self) -> None:
@@ -180,8 +202,14 @@ def _image_processor(side_px: int) -> Any:
     return SiglipImageProcessorPil(size={"height": side_px, "width": side_px})
 
 
-def _schedule(config: TowerTrainingConfig) -> OptimConfig:
-    return OptimConfig(lr=config.lr, warmup=config.warmup)
+def rate_at(step: int, config: TowerTrainingConfig) -> float:
+    """The learning rate of a step: a rise, a plateau, a fall along a line.
+
+    Before the fall it does not depend on the number of steps, so that is free until then.
+    """
+    rise = (step + 1) / config.rise_steps
+    fall = (config.steps - step) / max(1, round(config.fall * config.steps))
+    return config.lr * min(1.0, rise, fall)
 
 
 def _make_optimizer(model: nn.Module, config: TowerTrainingConfig) -> torch.optim.AdamW:
