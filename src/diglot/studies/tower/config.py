@@ -1,6 +1,7 @@
 """The settings of the small image-text tower: its shape, its pictures, its training."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from diglot.config.ranges import (
     ClosedUnitInterval,
@@ -98,6 +99,10 @@ class TowerTrainingConfig:
     """First steps, in which the learning rate rises from 0."""
     fall: ClosedUnitInterval = 0.35
     """Share of the steps, the last ones, in which the learning rate falls to 0 along a line."""
+    matrix_lr: PositiveFloat = 0.01
+    """Of Muon, which moves the matrices inside the transformers, as lr rises and falls."""
+    start: Path | None = None
+    """The folder of another training, whose weights this one begins with."""
     weight_decay: NonNegativeFloat = 0.05
     """Of the matrices; biases, norms and embeddings are spared."""
     clip: PositiveFloat = 1.0

@@ -25,10 +25,12 @@ from diglot.files import (
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
 from diglot.studies.tower.config import TowerTrainingConfig
 from diglot.studies.tower.loss import BACKGROUND, Lesson, TowerLosses, tower_losses
+from diglot.studies.tower.muon import Muon
 from diglot.studies.tower.pictures import PictureMaker
 from diglot.studies.tower.teacher import principal_targets, teach_photos
 
 LOG, STATE, SETTINGS, MODEL = "metrics.jsonl", "state.safetensors", "config.json", "model"
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum")  # of AdamW and of Muon
 LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 
 
@@ -50,7 +52,7 @@ class TowerTraining:
             head = nn.Linear(config.shape.width, config.teacher.width)
             self.lesson = Lesson(principal_targets(folder, config.teacher.width), head)
             self.learned["teacher_head"] = head
-        self.optimizer = _make_optimizer(self.learned, config)
+        self.optimizers = _make_optimizers(self.learned, config)
         self.names = [*self.maker.names, BACKGROUND]
         self.step = 0
 
@@ -72,8 +74,9 @@ class TowerTraining:
 
     def _train_step(self, report: Report) -> None:
         began, config = time.perf_counter(), self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, config)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * rate_at(self.step, config)
         batch = self.maker.batch(self.step)
         template = TEMPLATES[self.step % len(TEMPLATES)]
         names = self._encode_texts([template.format(name) for name in self.names])
@@ -84,14 +87,15 @@ class TowerTraining:
         )
         loss = losses.patches + losses.objects + config.caption_weight * losses.captions
         loss = loss + config.teacher.weight * losses.teacher
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learned.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.learned.parameters(), config.clip)
         if not torch.isfinite(norm):
             raise ConfigError(
                 "the gradient is not finite", got=f"step {self.step}", fix="Lower lr."
             )
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=torch.tensor(LARGEST_SCALE).log())
         self._log_step(losses, float(norm), time.perf_counter() - began)
@@ -122,7 +126,7 @@ class TowerTraining:
 
     def _check_settings(self) -> None:
         path = self.folder / SETTINGS
-        now = json.loads(json.dumps(asdict(self.config)))
+        now = json.loads(json.dumps(asdict(self.config), default=str))
         if not path.exists():
             write_json(path, now)
             return
@@ -154,26 +158,33 @@ class TowerTraining:
         """Weights, moments and the step, in one file that is whole or not there."""
         tensors = {f"value.{name}": value for name, value in self.learned.state_dict().items()}
         for name, parameter in self.learned.named_parameters():
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
+            for moment, value in self._moments_of(parameter).items():
+                tensors[f"{moment}.{name}"] = value
         tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
         with replace_file(self.folder / STATE) as temporary:
             save_file(tensors, temporary, metadata={"step": str(self.step)})
 
+    def _moments_of(self, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
+        states = (o.state[parameter] for o in self.optimizers if parameter in o.state)
+        return {m: value for state in states for m, value in state.items() if m in MOMENTS}
+
     def _load_state(self) -> None:
         path = self.folder / STATE
         if not path.exists():
+            if start := self.config.start:
+                values = _strip(load_file(start / STATE), "value.")
+                self.learned.load_state_dict(values)
             self._cut_log()
             return
         tensors = load_file(path)
         self.step = _read_step(path)
         self.learned.load_state_dict(_strip(tensors, "value."))
-        for moment in ("exp_avg", "exp_avg_sq"):
-            values = _strip(tensors, f"{moment}.")
-            for name, parameter in self.learned.named_parameters():
-                state = self.optimizer.state[parameter]
-                state[moment] = values[name]
-                state["step"] = torch.tensor(float(self.step))
+        for name, parameter in self.learned.named_parameters():
+            for optimizer in self.optimizers:
+                if any(parameter is one for g in optimizer.param_groups for one in g["params"]):
+                    found = {m: tensors.get(f"{m}.{name}") for m in MOMENTS}
+                    state = {m: value for m, value in found.items() if value is not None}
+                    optimizer.state[parameter] = state | {"step": torch.tensor(float(self.step))}
         self._cut_log()
 
     def _cut_log(self) -> None:
@@ -203,26 +214,35 @@ def _image_processor(side_px: int) -> Any:
 
 
 def rate_at(step: int, config: TowerTrainingConfig) -> float:
-    """The learning rate of a step: a rise, a plateau, a fall along a line.
+    """The share of the peak learning rates at a step: a rise, a plateau, a fall along a line.
 
     Before the fall it does not depend on the number of steps, so that is free until then.
     """
     rise = (step + 1) / config.rise_steps
     fall = (config.steps - step) / max(1, round(config.fall * config.steps))
-    return config.lr * min(1.0, rise, fall)
+    return min(1.0, rise, fall)
 
 
-def _make_optimizer(model: nn.Module, config: TowerTrainingConfig) -> torch.optim.AdamW:
-    """AdamW; decay for matrices that are no embeddings."""
-    decayed, spared = [], []
+def _make_optimizers(
+    model: nn.Module, config: TowerTrainingConfig
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the transformers, AdamW for the rest; each with its peak."""
+    inside, decayed, spared = [], [], []
     for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim > 1 and "embedding" not in name and "probe" not in name
-        (decayed if is_matrix else spared).append(parameter)
+        if parameter.ndim == 2 and (".layers." in name or ".vision_model.head." in name):
+            inside.append(parameter)
+        else:
+            is_matrix = parameter.ndim > 1 and "embedding" not in name and "probe" not in name
+            (decayed if is_matrix else spared).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay, "peak": config.lr},
+        {"params": spared, "weight_decay": 0.0, "peak": config.lr},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
+    muon = [{"params": inside, "peak": config.matrix_lr}]
+    return (
+        Muon(muon, lr=config.matrix_lr, weight_decay=config.weight_decay),
+        torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98)),
+    )
 
 
 def _read_step(path: Path) -> int:
