@@ -188,7 +188,7 @@ def test_another_setting_is_refused(tmp_path: Path) -> None:
     TowerTraining(small(2), tmp_path).run()
     with pytest.raises(ConfigError, match="other settings"):
         TowerTraining(small(2, lr=2e-3), tmp_path).run()
-    with pytest.raises(ConfigError, match="until the learning rate falls"):
+    with pytest.raises(ConfigError, match="until its learning rate falls"):
         TowerTraining(small(4), tmp_path).run()
 
 

@@ -31,6 +31,7 @@ from diglot.studies.tower.teacher import principal_targets, teach_photos
 
 LOG, STATE, SETTINGS, MODEL = "metrics.jsonl", "state.safetensors", "config.json", "model"
 MOMENTS = ("exp_avg", "exp_avg_sq", "momentum")  # of AdamW and of Muon
+FREE_BEFORE_FALL = ("steps", "fall")  # settings that the rate does not depend on before
 LARGEST_SCALE = 100.0  # of the logits, as in CLIP
 
 
@@ -131,27 +132,28 @@ class TowerTraining:
             write_json(path, now)
             return
         before = json.loads(path.read_text())
-        if {**before, "steps": now["steps"]} != now:
+        if before | {name: now[name] for name in FREE_BEFORE_FALL} != now:
             raise ConfigError(
                 "the folder holds a training with other settings",
                 where=str(path),
                 fix="Give the same settings, or another folder.",
             )
         if before != now:
-            self._check_length(before["steps"])
+            self._check_length(before)
             write_json(path, now)
 
-    def _check_length(self, before: int) -> None:
+    def _check_length(self, before: Mapping[str, Any]) -> None:
         """Raises ConfigError where the rate has fallen already, or would have to."""
         done = _read_step(self.folder / STATE) if (self.folder / STATE).exists() else 0
-        latest = round((1 - self.config.fall) * min(before, self.config.steps))
+        now = asdict(self.config)
+        latest = min(round((1 - given["fall"]) * given["steps"]) for given in (before, now))
         if done > latest:
             raise ConfigError(
-                "the number of steps is free only until the learning rate falls",
+                "the end of a training is free only until its learning rate falls",
                 expected=f"a training at step {latest} at most",
                 got=f"one at step {done}",
-                where="steps",
-                fix="Give the same steps, or another folder.",
+                where="steps, fall",
+                fix="Give the same settings, or another folder.",
             )
 
     def _save_state(self) -> None:
