@@ -15,8 +15,15 @@ from diglot.evaluate.answers import Answers
 from diglot.evaluate.benchmark import make_benchmark
 from diglot.evaluate.lmms.bridge import LmmsTasks, list_measures
 from diglot.evaluate.lmms.figures import FIGURES, figures_of
+from diglot.evaluate.lmms.launch import skip_empty_media
 from diglot.evaluate.lmms.local_tasks import write_local_tasks
-from diglot.evaluate.lmms.run import LmmsSettings, build_command, check_installed, read_results
+from diglot.evaluate.lmms.run import (
+    LAUNCH,
+    LmmsSettings,
+    build_command,
+    check_installed,
+    read_results,
+)
 from diglot.evaluate.task import load_tasks
 from diglot.models.checkpoint import save_vlm
 from diglot.models.config import EncoderPart, ProjectorPart
@@ -104,6 +111,18 @@ def test_measures_of_results(tmp_path):
     assert "All, average" not in measures
 
 
+def test_empty_media_never_reach_a_stock_processor():
+    class Stock:
+        def __call__(self, **kwargs):
+            return sorted(kwargs)
+
+    processor = skip_empty_media(Stock())
+    assert processor(text=["a"], images=["picture"], videos=[], audios=[]) == ["images", "text"]
+    assert processor(text=[], padding=False, audios=["a sound"]) == ["audios", "padding", "text"]
+    assert isinstance(processor, Stock)
+    assert type(processor).__name__ == "Stock"  # it is saved by name
+
+
 def test_the_command(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llava"}')
     settings = LmmsSettings(python="py", limit=8, args=["--seed", "1"])
@@ -112,7 +131,9 @@ def test_the_command(tmp_path):
     assert command[command.index("--tasks") + 1] == "gqa,pope"
     assert command[-4:] == ["--limit", "8", "--seed", "1"]
     (tmp_path / "config.json").write_text('{"model_type": "aya_vision"}')
-    assert "huggingface" in build_command(tmp_path, ["gqa"], tmp_path, settings)
+    command = build_command(tmp_path, ["gqa"], tmp_path, settings)
+    assert command[1:5] == [str(LAUNCH), "float32", "--model", "huggingface"]
+    assert command[command.index("--model_args") + 1].endswith(",device_map=cpu")
     (tmp_path / "config.json").unlink()
     with pytest.raises(ConfigError, match="diglot export"):
         build_command(tmp_path, ["gqa"], tmp_path, settings)
@@ -213,17 +234,24 @@ def test_scorers_agree_with_lmms_evals_own_and_its_names_are_ours():
     assert theirs["unknown"] == []
 
 
-@pytest.fixture
-def exported(tmp_path):
+# lmms-eval's own class of a family, and its general one
+PROJECTORS = {
+    "llava": {"hidden": 32, "activation": "gelu"},
+    "aya_vision": {"hidden": 32, "activation": "silu", "unshuffle": 2, "input_norm": True},
+}
+
+
+@pytest.fixture(params=PROJECTORS)
+def exported(tmp_path, request):
     save_world(tmp_path)
     config = VLMConfig(
         encoder=EncoderPart("clip", {"path": str(tmp_path / "clip")}),
-        projector=ProjectorPart("mlp", {"hidden": 32, "activation": "gelu"}),
+        projector=ProjectorPart("mlp", PROJECTORS[request.param]),
         language=LanguageConfig(path=str(tmp_path / "language")),
     )
     save_vlm(build_vlm(config, seed=0), config, tmp_path / "m", parts=("projector",))
     out = tmp_path / "exported"
-    assert run_diglot("export", tmp_path / "m", "--to", "llava", "--out", out) == 0
+    assert run_diglot("export", tmp_path / "m", "--to", request.param, "--out", out) == 0
     return out
 
 

@@ -22,6 +22,7 @@ from diglot.studies.tower.config import (
     TowerTrainingConfig,
 )
 from diglot.studies.tower.loss import LEAST_COVERAGE, Lesson, cell_coverage, tower_losses
+from diglot.studies.tower.muon import Muon
 from diglot.studies.tower.pictures import KnownObject
 from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
 from diglot.studies.tower.train import LOG, TowerTraining
@@ -56,6 +57,34 @@ def test_a_box_covers_its_part_of_each_patch() -> None:
     expected = torch.zeros(4, 4)
     expected[1, 0], expected[1, 1] = 0.25, 0.5  # half the height; half and all of the width
     assert torch.allclose(cover.reshape(4, 4), expected)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (64, 16), (16, 64)])
+def test_muon_moves_a_matrix_along_all_its_directions_alike(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    steep = torch.diag(torch.logspace(0, -2, 16)) if shape[0] == 16 else torch.eye(shape[0])
+    matrix = torch.nn.Parameter(torch.randn(shape, generator=generator))
+    matrix.grad = steep @ torch.randn(shape, generator=generator)
+    left, _, right = torch.linalg.svd(matrix.grad, full_matrices=False)
+    before = matrix.detach().clone()
+    Muon([matrix], lr=0.1, weight_decay=0.5).step()
+    change = before * (1 - 0.1 * 0.5) - matrix.detach()
+    taller = max(1, shape[0] / shape[1]) ** 0.5
+    assert (torch.linalg.svdvals(change) / 0.1 / taller - 1).abs().max() < 0.4
+    assert torch.allclose(change / 0.1 / taller, left @ right, atol=0.25)
+
+
+def test_a_training_begins_with_the_weights_of_another(tmp_path: Path) -> None:
+    first = TowerTraining(small(2), tmp_path / "first")
+    first.run()
+    second = TowerTraining(small(2, start=tmp_path / "first"), tmp_path / "second")
+    second._load_state()
+    assert second.step == 0
+    weights = second.model.state_dict()
+    assert all(value.equal(weights[name]) for name, value in first.model.state_dict().items())
+    second.run()
+    with pytest.raises(ConfigError, match="other settings"):
+        TowerTraining(small(2), tmp_path / "second").run()
 
 
 def test_losses_equal_the_definition(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ VERSION = "0.7.3"
 SAMPLES = "samples"  # beside the metrics of a task
 # lmms-eval's own class of a family; any other goes to its general one.
 MODELS = {"llava": "llava_hf", "llava_next": "llava_hf", "qwen2_5_vl": "qwen2_5_vl"}
+GENERAL = "huggingface"
+LAUNCH = Path(__file__).with_name("launch.py")
 INSTALL = (
     "Make an environment for it: python -m venv lmms && "
     f"lmms/bin/pip install lmms_eval=={VERSION} decord 'filelock<4'; "
@@ -63,7 +65,7 @@ def model_class(checkpoint: Path) -> str:
             where=str(checkpoint),
             fix="Export it first: diglot export CHECKPOINT --to llava --out FOLDER.",
         ) from error
-    return MODELS.get(family, "huggingface")
+    return MODELS.get(family, GENERAL)
 
 
 def build_command(
@@ -77,9 +79,12 @@ def build_command(
     """The command line of one checkpoint on some tasks."""
     model = settings.model or model_class(checkpoint)
     given = [f"pretrained={checkpoint.resolve()}"]
-    if model == "llava_hf":  # takes a device map beside --device
-        given += [f"dtype={settings.dtype}", f"device_map={settings.device}"]
-    command = [settings.python, "-m", "lmms_eval", "--model", model]
+    if model in ("llava_hf", GENERAL):  # they take a device map beside --device
+        given += [f"device_map={settings.device}"]
+    if model == "llava_hf":
+        given += [f"dtype={settings.dtype}"]
+    runs = [str(LAUNCH), settings.dtype] if model == GENERAL else ["-m", "lmms_eval"]
+    command = [settings.python, *runs, "--model", model]
     command += ["--model_args", ",".join(given), "--tasks", ",".join(tasks)]
     command += ["--batch_size", str(settings.batch_size), "--device", settings.device]
     command += ["--output_path", str(out.resolve()), "--log_samples"]
