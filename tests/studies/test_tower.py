@@ -22,7 +22,7 @@ from diglot.studies.tower.config import (
     TowerTrainingConfig,
 )
 from diglot.studies.tower.loss import LEAST_COVERAGE, Lesson, cell_coverage, tower_losses
-from diglot.studies.tower.muon import Muon
+from diglot.studies.tower.optim import Muon, rate_at
 from diglot.studies.tower.pictures import KnownObject
 from diglot.studies.tower.probe import name_objects, pool_objects, probe_linearly
 from diglot.studies.tower.train import LOG, TowerTraining
@@ -223,13 +223,13 @@ def test_another_setting_is_refused(tmp_path: Path) -> None:
 
 def test_the_rate_rises_and_falls_and_does_not_know_the_end_before() -> None:
     short, long = (small(steps, rise_steps=10, fall=0.3) for steps in (100, 200))
-    rates = [train.rate_at(step, short) for step in range(100)]
+    rates = [rate_at(step, short) for step in range(100)]
     assert rates[:11] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0])
     assert rates[10:71] == [1.0] * 61
     assert rates[71:73] == pytest.approx([29 / 30, 28 / 30])
     assert rates[99] == pytest.approx(1 / 30)
-    assert [train.rate_at(step, long) for step in range(71)] == rates[:71]
-    assert train.rate_at(0, small(1, rise_steps=1, fall=0.0)) > 0
+    assert [rate_at(step, long) for step in range(71)] == rates[:71]
+    assert rate_at(0, small(1, rise_steps=1, fall=0.0)) > 0
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from diglot.files import (
 from diglot.studies.tower.build import TEMPLATES, build_model, build_tokenizer
 from diglot.studies.tower.config import TowerTrainingConfig
 from diglot.studies.tower.loss import BACKGROUND, Lesson, TowerLosses, tower_losses
-from diglot.studies.tower.muon import Muon
+from diglot.studies.tower.optim import make_optimizers, rate_at
 from diglot.studies.tower.pictures import PictureMaker
 from diglot.studies.tower.teacher import principal_targets, teach_photos
 
@@ -53,7 +53,7 @@ class TowerTraining:
             head = nn.Linear(config.shape.width, config.teacher.width)
             self.lesson = Lesson(principal_targets(folder, config.teacher.width), head)
             self.learned["teacher_head"] = head
-        self.optimizers = _make_optimizers(self.learned, config)
+        self.optimizers = make_optimizers(self.learned, config)
         self.names = [*self.maker.names, BACKGROUND]
         self.step = 0
 
@@ -213,38 +213,6 @@ def _image_processor(side_px: int) -> Any:
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     return SiglipImageProcessorPil(size={"height": side_px, "width": side_px})
-
-
-def rate_at(step: int, config: TowerTrainingConfig) -> float:
-    """The share of the peak learning rates at a step: a rise, a plateau, a fall along a line.
-
-    Before the fall it does not depend on the number of steps, so that is free until then.
-    """
-    rise = (step + 1) / config.rise_steps
-    fall = (config.steps - step) / max(1, round(config.fall * config.steps))
-    return min(1.0, rise, fall)
-
-
-def _make_optimizers(
-    model: nn.Module, config: TowerTrainingConfig
-) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices inside the transformers, AdamW for the rest; each with its peak."""
-    inside, decayed, spared = [], [], []
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 2 and (".layers." in name or ".vision_model.head." in name):
-            inside.append(parameter)
-        else:
-            is_matrix = parameter.ndim > 1 and "embedding" not in name and "probe" not in name
-            (decayed if is_matrix else spared).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay, "peak": config.lr},
-        {"params": spared, "weight_decay": 0.0, "peak": config.lr},
-    ]
-    muon = [{"params": inside, "peak": config.matrix_lr}]
-    return (
-        Muon(muon, lr=config.matrix_lr, weight_decay=config.weight_decay),
-        torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98)),
-    )
 
 
 def _read_step(path: Path) -> int:

@@ -1,13 +1,15 @@
-"""Muon: momentum made orthogonal, for the matrices inside a transformer (Jordan et al. 2024).
+"""How the towers' weights move: Muon for the matrices inside the transformers, AdamW for the rest.
 
-Adam moves every weight by about as much; a matrix's gradient is dominated by few directions, and
+Muon makes its momentum orthogonal (Jordan et al. 2024). Adam moves every weight by about as much; a matrix's gradient is dominated by few directions, and
 orthogonal steps move along all of them alike. In float32, as bfloat16 is slow on CPUs.
 https://kellerjordan.github.io/posts/muon
 """
 
-from collections.abc import Iterable
-
 import torch
+from torch import nn
+from torch.optim.optimizer import ParamsT
+
+from diglot.studies.tower.config import TowerTrainingConfig
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of the quintic that is iterated, from the source
 ITERATIONS = 5
@@ -18,7 +20,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[torch.nn.Parameter],
+        params: ParamsT,
         *,
         lr: float,
         momentum: float = 0.95,
@@ -51,3 +53,35 @@ def orthogonalise_matrix(matrix: torch.Tensor) -> torch.Tensor:
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
     return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+def make_optimizers(
+    model: nn.Module, config: TowerTrainingConfig
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the transformers, AdamW for the rest; each with its peak."""
+    inside, decayed, spared = [], [], []
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2 and (".layers." in name or ".vision_model.head." in name):
+            inside.append(parameter)
+        else:
+            is_matrix = parameter.ndim > 1 and "embedding" not in name and "probe" not in name
+            (decayed if is_matrix else spared).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay, "peak": config.lr},
+        {"params": spared, "weight_decay": 0.0, "peak": config.lr},
+    ]
+    muon = [{"params": inside, "peak": config.matrix_lr}]
+    return (
+        Muon(muon, lr=config.matrix_lr, weight_decay=config.weight_decay),
+        torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98)),
+    )
+
+
+def rate_at(step: int, config: TowerTrainingConfig) -> float:
+    """The share of the peak learning rates at a step: a rise, a plateau, a fall along a line.
+
+    Before the fall it does not depend on the number of steps, so that is free until then.
+    """
+    rise = (step + 1) / config.rise_steps
+    fall = (config.steps - step) / max(1, round(config.fall * config.steps))
+    return min(1.0, rise, fall)
