@@ -1,7 +1,8 @@
 """How the towers' weights move: Muon for the matrices inside the transformers, AdamW for the rest.
 
-Muon makes its momentum orthogonal (Jordan et al. 2024). Adam moves every weight by about as much; a matrix's gradient is dominated by few directions, and
-orthogonal steps move along all of them alike. In float32, as bfloat16 is slow on CPUs.
+Muon makes its momentum orthogonal (Jordan et al. 2024). Adam moves every weight by about as much; a
+matrix's gradient is dominated by few directions, and orthogonal steps move along all of them alike.
+In float32, as bfloat16 is slow on CPUs.
 https://kellerjordan.github.io/posts/muon
 """
 
