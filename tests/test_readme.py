@@ -1,4 +1,4 @@
-"""README's commands: all of them parse as printed, the quick ones run in printed order."""
+"""README's commands and the recipes': all parse as printed, README's quick ones run in order."""
 
 import functools
 import importlib
@@ -17,6 +17,7 @@ from tests.cli_runner import run_diglot
 from tests.test_foreign_outputs import INPUTS
 
 README = Path(__file__).parents[1] / "README.md"
+RECIPES = Path(__file__).parents[1] / "src" / "diglot" / "recipes"
 # What a command at its printed size would take minutes for; the last of equal options counts.
 TINY = {
     "scenes": ["--count", "8"],
@@ -47,10 +48,20 @@ def printed_commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("diglot ")]
 
 
+def recipe_commands() -> list[list[str]]:
+    """Those that stand in the comments of recipes; lines that go on are further in."""
+    found = []
+    for path in sorted(RECIPES.rglob("*.yaml")):
+        text = re.sub(r"( \\)?\n#       ", " ", path.read_text())
+        lines = re.findall(r"^#   (diglot .*)$", text, re.MULTILINE)
+        found += [part for line in lines for part in line.split(" && ")]
+    return [shlex.split(part)[1:] for part in found]
+
+
 COMMANDS = printed_commands()
 
 
-@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("args", COMMANDS + recipe_commands(), ids=" ".join)
 def test_a_printed_command_parses(
     args: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
