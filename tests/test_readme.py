@@ -49,7 +49,7 @@ def printed_commands() -> list[list[str]]:
 
 
 def recipe_commands() -> list[list[str]]:
-    """Those that stand in the comments of recipes; lines that go on are further in."""
+    """Those that stand in the comments of recipes; their second lines are further in."""
     found = []
     for path in sorted(RECIPES.rglob("*.yaml")):
         text = re.sub(r"( \\)?\n#       ", " ", path.read_text())
