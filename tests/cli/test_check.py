@@ -38,6 +38,18 @@ def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys)
     assert sorted(reasons) == ["image is missing", "near duplicate of another image"]
 
 
+def test_a_copy_of_other_settings_is_left_alone(faulty: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert run_diglot("check", faulty, "--fix", out, "--drop_duplicates") == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert run_diglot("check", faulty, "--fix", out) == 2
+    assert "other settings" in capsys.readouterr().err
+    write_dataset([make_sample(0)], tmp_path / "mine")
+    assert run_diglot("check", faulty, "--fix", tmp_path / "mine") == 2
+    assert not (tmp_path / "mine" / "rejected.jsonl").exists()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_strict_fails_only_where_something_is_wrong(faulty: Path, tmp_path: Path) -> None:
     assert run_diglot("check", faulty) == 0
     assert run_diglot("check", faulty, "--strict") == 1

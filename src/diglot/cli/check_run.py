@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from transformers import AutoTokenizer
@@ -58,7 +59,8 @@ def run_check(
             workers=workers,
             report=report,
         )
-        fixed = _write_cleaned(data, split, fix, found, report) if fix else None
+        chosen = {"max_pixels": max_pixels, "drop_duplicates": drop_duplicates and duplicate_bits}
+        fixed = _write_cleaned(data, split, fix, found, chosen, report) if fix else None
     _print_result(result, fixed, fix)
     if rejected:
         _write_ids(found.ids, rejected)
@@ -80,33 +82,29 @@ class _DroppedRecords:
 
     def __init__(self, drop_duplicates: bool) -> None:
         self._drop_duplicates = drop_duplicates
-        self.indices: set[int] = set()
+        self.faults: dict[int, list[Fault]] = {}
         self.ids: dict[str, str] = {}
-        self.reasons: list[tuple[str, Fault]] = []
 
     def add(self, index: int, id: str, fault: Fault) -> None:
         """Note one fault."""
         dropped = fault.level == "record" or (self._drop_duplicates and fault.kind == DUPLICATE)
         if dropped:
-            self.indices.add(index)
-            self.reasons.append((id, fault))
+            self.faults.setdefault(index, []).append(fault)
         if fault.level != "note":
             self.ids.setdefault(id or f"record {index}", fault.kind)
 
 
 def _write_cleaned(
-    data: Path, split: str, out: Path, found: _DroppedRecords, report: Report
+    data: Path,
+    split: str,
+    out: Path,
+    found: _DroppedRecords,
+    chosen: dict[str, Any],
+    report: Report,
 ) -> Counter[str]:
-    rejected = Rejected(out / "rejected.jsonl")
-    for id, fault in found.reasons:
-        rejected.add(id, fault.kind, where=fault.where, detail=fault.detail)
+    reject = Rejected(out / "rejected.jsonl").note
     return clean_dataset(
-        data,
-        split,
-        out,
-        drop=found.indices,
-        report=report,
-        reject=lambda id, reason, detail: rejected.add(id, reason, detail=detail),
+        data, split, out, drop=found.faults, settings=chosen, report=report, reject=reject
     )
 
 

@@ -14,7 +14,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.data.check import check_dataset
 from diglot.data.checks.clean import clean_dataset
 from diglot.data.checks.duplicates import find_duplicates
-from diglot.data.checks.fault import LEVELS
+from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.model_limits import Grid, ModelLimits
 from diglot.data.checks.rows import Settings
 from diglot.data.records import open_dataset
@@ -78,6 +78,7 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     (with_region(10, box=[1.0, 2.0]), {"box is missing"}),
     (with_region(11, box=[1.0, 2.0, float("nan"), 4.0]), {"box is not finite"}),
     (with_region(12, box=[5.0, 5.0, 5.0, 30.0]), {"box is empty"}),
+    (with_region(28, box=[2.0, 5.0, 2.0, 9.0]), {"box is empty"}),
     (with_region(13, box=[0.1, 0.1, 0.4, 0.5]), {"box looks normalised"}),
     (with_region(14, box=[20.0, 12.0, 6.0, 8.0]), {"box looks like xywh"}),
     (with_region(15, box=[3.0, 2.0, 6.0, 8.0]), {"box looks like xywh"}),
@@ -95,6 +96,7 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     (conversation(23, ANSWER, ASK), {"turns are out of order"}),
     (conversation(24, ASK, ("assistant", "x", False)), {"nothing to learn"}),
     (conversation(25, ASK, ("robot", "x", True)), {"unknown role", "turns are out of order"}),
+    (conversation(27, ASK, ("user", "Well?", False), ANSWER), {"turns are out of order"}),
     (conversation(26, ("user", "Hm", False), ("assistant", "<image>", True)), {
         "image in a learned turn",
     }),
@@ -143,7 +145,10 @@ def test_processes_find_the_same(checked: Any) -> None:
 
 def test_the_cleaned_copy_is_clean(checked: Any, tmp_path: Path) -> None:
     folder, _, _, notes = checked
-    drop = {index for index, _, fault in notes if fault.level == "record"}
+    drop: dict[int, list[Fault]] = {}
+    for index, _, fault in notes:
+        if fault.level == "record":
+            drop.setdefault(index, []).append(fault)
     counts = clean_dataset(folder, "train", tmp_path / "out", drop=drop)
     assert counts["records left out"] == len(drop)
     assert counts["spans removed: span does not spell its phrase"] == 1
@@ -159,7 +164,7 @@ def test_the_cleaned_copy_is_clean(checked: Any, tmp_path: Path) -> None:
 
 def test_boxes_a_little_outside_are_clipped(tmp_path: Path) -> None:
     folder = save(tmp_path / "in", [with_region(0, box=[20.0, 2.0, 36.0, 8.0], mask=None)])
-    counts = clean_dataset(folder, "train", tmp_path / "out", drop=())
+    counts = clean_dataset(folder, "train", tmp_path / "out", drop={})
     assert counts == {"boxes clipped to the image": 1}
     assert open_dataset(tmp_path / "out")[0].regions[0].box == (20.0, 2.0, 32.0, 8.0)
 
@@ -204,3 +209,23 @@ def test_duplicates_equal_a_slow_search(distance: int) -> None:
                     groups[one] = groups[other] = min(groups[one], groups[other])
     wanted = {n: group for n, group in enumerate(groups) if n != group}
     assert find_duplicates(hashes, distance=distance) == wanted
+
+
+def test_a_picture_resized_or_encoded_again_is_a_near_duplicate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(6):
+        cells = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        made.append(cells.resize((320, 240), Image.Resampling.BICUBIC))
+    copies = [(made[0], "JPEG", 30), (made[0].resize((200, 150)), "PNG", 90), (made[1], "WEBP", 60)]
+    rows = []
+    for number, (picture, kind, quality) in enumerate([(m, "JPEG", 95) for m in made] + copies):
+        buffer = io.BytesIO()
+        picture.save(buffer, kind, quality=quality)
+        size = [picture.height, picture.width]
+        rows.append(row(number, **image(buffer.getvalue()), sizes_hw=[size], regions=[]))
+    notes: list[Any] = []
+    folder = save(tmp_path / "in", rows)
+    check_dataset(folder, settings=Settings(), note=lambda *args: notes.append(args))
+    duplicates = {i: fault.detail for i, _, fault in notes if fault.kind.startswith("near")}
+    assert duplicates == {6: "s0", 7: "s0", 8: "s1"}

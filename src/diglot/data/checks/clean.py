@@ -1,7 +1,7 @@
 """A cleaned copy of a dataset: bad records left out, bad parts of good ones too, each counted."""
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from diglot.core.errors import DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Box
 from diglot.data import shards
+from diglot.data.checks.fault import Fault
 from diglot.data.checks.regions import check_region
 from diglot.data.checks.rows import list_parts, read_part
+from diglot.data.rejected import Rejection, rejection_of
 from diglot.data.schema import from_row
 from diglot.data.writer import DatasetWriter
 
@@ -29,23 +31,35 @@ def clean_dataset(
     split: str,
     out: Path,
     *,
-    drop: Container[int],
+    drop: Mapping[int, Sequence[Fault]],
+    settings: Mapping[str, Any] | None = None,
     report: Report = ignore_progress,
-    reject: Callable[[str, str, str], object] = lambda id, reason, detail: None,
+    reject: Callable[[Rejection], object] = lambda rejection: None,
 ) -> Counter[str]:
     """Write the records whose index is not in `drop` to `out`, repaired; what was done, counted.
+
+    Args:
+        folder: The dataset.
+        split: Which split of it.
+        out: A new folder, or one that a call with the same `settings` began.
+        drop: The faults for which a record is left out, by its index.
+        settings: What `drop` was chosen by: they stand in `dataset.json`.
+        report: Takes the progress.
+        reject: Takes each record that is left out.
 
     Raises ConfigError where `out` holds another dataset.
     """
     counts: Counter[str] = Counter()
     parts = list_parts(shards.shard_paths(folder, split))
     total, index = sum(part.rows for part in parts), 0
-    info = {"command": "check --fix", "source": str(folder)}
+    info = {"command": "check --fix", "source": str(folder), **(settings or {})}
     with DatasetWriter(out, split=split, info=info) as writer:
         for part in parts:
             for row in _read_part(part):
                 if index in drop:
                     counts["records left out"] += 1
+                    for fault in drop[index]:
+                        reject(_rejection_for(row, index, fault))
                 elif not writer.take_former(str(row.get("id"))):
                     _write_row(repair_row(row, counts), writer, counts, reject)
                 index += 1
@@ -61,17 +75,21 @@ def _read_part(part: Any) -> list[dict[str, Any]]:
         return [{}] * part.rows
 
 
+def _rejection_for(row: Mapping[str, Any], index: int, fault: Fault) -> Rejection:
+    return Rejection(str(row.get("id") or f"record {index}"), fault.kind, fault.where, fault.detail)
+
+
 def _write_row(
     row: dict[str, Any],
     writer: DatasetWriter,
     counts: Counter[str],
-    reject: Callable[[str, str, str], object],
+    reject: Callable[[Rejection], object],
 ) -> None:
     try:
         writer.add(from_row(row))
     except DataError as error:
         counts["records left out"] += 1
-        reject(str(row.get("id")), error.what, str(error))
+        reject(rejection_of(str(row.get("id")), error))
 
 
 def repair_row(row: dict[str, Any], counts: Counter[str]) -> dict[str, Any]:

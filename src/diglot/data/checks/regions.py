@@ -69,7 +69,8 @@ def _check_box(box: Any, size: list[int], mask: Rle | None, where: str) -> Fault
         return Fault("box looks normalised", where, str(box))
     as_xywh = x0 + x1 <= width + BOX_SLACK_PX and y0 + y1 <= height + BOX_SLACK_PX and x1 > 0 < y1
     if x0 >= x1 or y0 >= y1:
-        kind = "box looks like xywh" if as_xywh and min(box) >= 0 else "box is empty"
+        turned = (x0 > x1 or y0 > y1) and as_xywh and min(box) >= 0
+        kind = "box looks like xywh" if turned else "box is empty"
         return Fault(kind, where, str(box))
     if mask is not None and as_xywh and _fits_as_xywh(box, mask):
         return Fault("box looks like xywh", where, f"{box}, mask {list(mask_box(mask))}")
