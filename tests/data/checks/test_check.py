@@ -214,7 +214,7 @@ def test_duplicates_equal_a_slow_search(distance: int) -> None:
 def test_a_picture_resized_or_encoded_again_is_a_near_duplicate(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     made = []
-    for number in range(6):
+    for _ in range(6):
         cells = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
         made.append(cells.resize((320, 240), Image.Resampling.BICUBIC))
     copies = [(made[0], "JPEG", 30), (made[0].resize((200, 150)), "PNG", 90), (made[1], "WEBP", 60)]
