@@ -15,11 +15,11 @@ from diglot.files import (
     check_own_folder,
     csv_cell,
     file_sha256,
+    lock_folder,
     read_csv_cell,
     read_lines,
     replace_text,
     replacing_folder,
-    replacing_folder_alone,
     reuse_or_make,
 )
 from tests.damage import WAYS
@@ -39,14 +39,24 @@ def test_a_folder_appears_whole_and_left_overs_go(tmp_path):
 
 
 def test_of_two_writers_of_a_folder_the_second_is_refused(tmp_path):
-    with replacing_folder_alone(tmp_path / "out") as staging:
+    target = tmp_path / "deep" / "out"
+    with lock_folder(target, wait=False), replacing_folder(target) as staging:
         (staging / "a").write_text("one")
         with (
             pytest.raises(ConfigError, match="another process is writing here"),
-            replacing_folder_alone(tmp_path / "out"),
+            lock_folder(target, wait=False),
         ):
             pytest.fail("both write")
-    assert (tmp_path / "out" / "a").read_text() == "one"
+    assert (target / "a").read_text() == "one"
+
+
+def test_a_folder_cannot_be_locked_where_none_can_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ConfigError, match=r"file/deep/out: cannot write: Not a directory"),
+        lock_folder(tmp_path / "file" / "deep" / "out", wait=True),
+    ):
+        pytest.fail("written into a file")
 
 
 def test_killed_between_the_two_renames_the_older_folder_comes_back(tmp_path):

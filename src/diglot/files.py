@@ -277,14 +277,19 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder_alone(target: Path) -> Iterator[Path]:
-    """`replacing_folder` for one process at a time; of two, the second raises ConfigError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        lock_file(target.with_name(f".{target.name}.lock"), wait=False),
-        replacing_folder(target) as staging,
-    ):
-        yield staging
+def lock_folder(target: Path, *, wait: bool) -> Iterator[None]:
+    """Write the folder `target` as the only process; of two, the second waits or is refused.
+
+    Hold it from before what is there is looked at. The lock is a hidden file beside the folder, and
+    stays: of two processes that meet one as it is removed, one would lock the file that is gone and
+    the other a new one, and both would write.
+
+    Raises ConfigError where another process writes and `wait` is False.
+    """
+    with check_writable(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file(target.with_name(f".{target.name}.lock"), wait=wait):
+        yield
 
 
 def remove_left_overs(target: Path) -> None:

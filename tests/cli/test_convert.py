@@ -1,13 +1,16 @@
 """`diglot convert` as a user runs it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from diglot.core.errors import ConfigError
 from diglot.data.records import open_dataset, write_dataset
 from tests.cli_runner import run_diglot
-from tests.data.formats.foreign import make_conversation, make_sample, save_image, save_json
+from tests.data.formats.foreign import make_conversation, make_sample, save_image, save_json, write
 
 
 @pytest.fixture
@@ -83,3 +86,15 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:
     ]:
         assert run_diglot("convert", *command) == 2
         assert words in capsys.readouterr().err
+
+
+def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch) -> None:
+    @contextmanager
+    def lock_later(target: Path, *, wait: bool) -> Iterator[None]:
+        save_json(target / "data.json", [])  # by the one that has just ended
+        yield
+
+    monkeypatch.setattr("diglot.data.convert.lock_folder", lock_later)
+    with pytest.raises(ConfigError, match="holds files that are not of this command"):
+        write("llava_json", [make_sample(0)], tmp_path)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data.json"]

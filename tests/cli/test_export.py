@@ -9,10 +9,11 @@ from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from diglot.cli.main import USER_ERROR
 from diglot.core.preprocess import Preprocess
+from diglot.files import lock_folder
 from diglot.models.checkpoint import save_vlm
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
-from tests.cli_runner import run_diglot
+from tests.cli_runner import refusal_of, run_diglot
 from tests.tiny import tiny_language
 
 
@@ -99,3 +100,14 @@ def test_what_cannot_be_exported_is_one_message(
     assert run_diglot("export", model) == USER_ERROR
     assert "nothing to do" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_of_two_exports_into_one_folder_the_second_is_refused_before_it_loads(
+    tower: Path, tiny_language_folder: str, capsys, monkeypatch
+) -> None:
+    model, out = checkpoint(tower, tiny_language_folder), tower.parent / "out"
+    monkeypatch.setattr("diglot.models.export.flow.load_checkpoint", lambda *args, **kwargs: 1 / 0)
+    with lock_folder(out, wait=False):
+        message = refusal_of(capsys, "export", model, "--to", "aya_vision", "--out", out)
+    assert "another process is writing here" in message
+    assert not out.exists()

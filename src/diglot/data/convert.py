@@ -14,7 +14,7 @@ from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejection
 from diglot.data.row_groups import IdStore
 from diglot.data.writer import DatasetWriter
-from diglot.files import replacing_folder_alone
+from diglot.files import lock_folder, replacing_folder
 
 # What parsing a foreign row may raise; anything else is a mistake of ours.
 BAD_ROW = (
@@ -143,6 +143,16 @@ def write_foreign(
     What the format cannot hold is counted in `done.lost`. Raises ConfigError where there is
     something in the folder.
     """
+    _refuse_occupied(folder)
+    with lock_folder(folder, wait=False):
+        _refuse_occupied(folder)  # another process may just have ended
+        with replacing_folder(folder) as staging, target.write(staging, done.lost) as writer:
+            for sample in samples:
+                if _add_sample(writer, sample, done, reject):
+                    count_lost(sample, target.holds, done.lost)
+
+
+def _refuse_occupied(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             "the folder holds files that are not of this command",
@@ -150,10 +160,6 @@ def write_foreign(
             where=str(folder),
             fix="Name a new one.",
         )
-    with replacing_folder_alone(folder) as staging, target.write(staging, done.lost) as writer:
-        for sample in samples:
-            if _add_sample(writer, sample, done, reject):
-                count_lost(sample, target.holds, done.lost)
 
 
 def _add_sample(

@@ -30,7 +30,7 @@ from diglot.data.config import FeatureDtype
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
 from diglot.data.rejected import Notes, rejection_of
-from diglot.files import lock_file, replacing_folder
+from diglot.files import lock_folder, replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ class FeatureCache:
                 where=str(parent),
                 fix="Train without features, or give another folder.",
             )
-        with lock_file(parent / f".{self.folder.name}.lock", wait=True):
+        with lock_folder(self.folder, wait=True):
             if self._marks_file.exists():  # another run was faster
                 return
             with replacing_folder(self.folder) as staging:

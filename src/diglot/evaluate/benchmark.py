@@ -19,7 +19,7 @@ from diglot.core.types import Picture, Sample
 from diglot.data.images import decode_image, picture_format
 from diglot.evaluate.items import Item, read_item
 from diglot.evaluate.task import ChosenTask
-from diglot.files import check_own_folder, file_sha256, lock_file, replacing_folder
+from diglot.files import check_own_folder, file_sha256, lock_folder, replacing_folder
 
 ABOUT, ITEMS, IMAGES = "benchmark.json", "items.jsonl", "images"
 VERSION = 1  # bumped when the same tasks on the same data make other items
@@ -66,8 +66,7 @@ def make_benchmark(
         "seed": seed,
     }
     check_own_folder(folder, marker=ABOUT)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file(folder.with_name(f".{folder.name}.lock"), wait=True):
+    with lock_folder(folder, wait=True):
         if read_about(folder).get("about") != json.loads(json.dumps(about)):
             with replacing_folder(folder) as staging:
                 _write_benchmark_files(staging, tasks, scenes, about, seed)

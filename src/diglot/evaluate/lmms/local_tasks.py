@@ -17,7 +17,7 @@ from diglot.evaluate.benchmark import IMAGES, Benchmark
 from diglot.evaluate.items import Item
 from diglot.evaluate.lmms import task_functions
 from diglot.evaluate.task import ChosenTask
-from diglot.files import replacing_folder_alone
+from diglot.files import lock_folder, replacing_folder
 
 PREFIX = "diglot_"
 FUNCTIONS = "".join(  # a tag of lmms-eval's, which no plain value of YAML can be
@@ -33,7 +33,7 @@ def write_local_tasks(benchmark: Benchmark, tasks: Sequence[ChosenTask], out: Pa
     """
     names = []
     # data is named by its path, so the folder is written where it stays
-    with replacing_folder_alone(out) as staging:
+    with lock_folder(out, wait=False), replacing_folder(out) as staging:
         for chosen in tasks:
             if "generate" in chosen.task.asked.ways:
                 names.append(_write_task(benchmark, chosen, staging, out.resolve()))

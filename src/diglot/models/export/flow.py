@@ -12,6 +12,7 @@ import torch
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
+from diglot.files import lock_folder
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, check_checkpoint, load_config, load_weights
 from diglot.models.export.adapter import take_lora
@@ -44,7 +45,7 @@ def export_checkpoint(
 
     `dtype` None keeps the language model's; `adapter` leaves LoRA unmerged, in a folder of peft
     beside the base. Raises ConfigError before any weight is read where the
-    container cannot hold it or `out` holds something else.
+    container cannot hold it or `out` holds something else, or another process writes there.
     """
     config = open_config(checkpoint)
     if config.stock and adapter:
@@ -53,25 +54,24 @@ def export_checkpoint(
             where="--adapter",
             fix="Leave it out.",
         )
-    if config.stock:
-        vlm = load_checkpoint(checkpoint, config)
-        write_stock(vlm, config.stock, to, out, revision=config.language.revision, dtype=dtype)
-        return
-    container = load_container(to)
-    design = read_design(config)
-    refuse_misfit(container, design)
+    if config.stock is None:
+        refuse_misfit(load_container(to), read_design(config))
     refuse_occupied(out)
-    vlm = load_checkpoint(checkpoint, config, merge=not adapter)
-    write_export(
-        vlm,
-        design,
-        container,
-        out,
-        checkpoint=checkpoint,
-        dtype=getattr(torch, dtype) if dtype else None,
-        shard_size=shard_size,
-        lora=take_lora(vlm.language) if adapter else None,
-    )
+    with lock_folder(out, wait=False):  # from before the model is loaded, which can take minutes
+        vlm = load_checkpoint(checkpoint, config, merge=not adapter)
+        if config.stock:
+            write_stock(vlm, config.stock, to, out, revision=config.language.revision, dtype=dtype)
+            return
+        write_export(
+            vlm,
+            read_design(config),
+            load_container(to),
+            out,
+            checkpoint=checkpoint,
+            dtype=getattr(torch, dtype) if dtype else None,
+            shard_size=shard_size,
+            lora=take_lora(vlm.language) if adapter else None,
+        )
 
 
 def check_folder(

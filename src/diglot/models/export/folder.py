@@ -13,7 +13,7 @@ from huggingface_hub import save_torch_state_dict
 
 from diglot import __version__
 from diglot.core.errors import ConfigError
-from diglot.files import replacing_folder_alone
+from diglot.files import replacing_folder
 from diglot.models.export.adapter import ADAPTER, TakenLora, write_adapter
 from diglot.models.export.card import model_card
 from diglot.models.export.chat_template import image_template
@@ -52,6 +52,7 @@ def write_export(
 ) -> None:
     """Write the stock folder. `dtype` None keeps the language model's; `lora` goes beside the base.
 
+    Hold `files.lock_folder` where another process could write there.
     Raises ConfigError where the container cannot hold the model, or `out` holds something else.
     """
     refuse_misfit(container, design)
@@ -72,7 +73,7 @@ def write_export(
     origin = Origin(
         container=container.name, checkpoint=str(checkpoint.resolve()), dtype=str(dtype)[6:]
     )
-    with replacing_folder_alone(out) as staging:
+    with replacing_folder(out) as staging:
         save_weights(container, config, state, staging, shard_size)
         generation.save_pretrained(staging)
         processor.save_pretrained(staging)

@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
-from diglot.files import replacing_folder_alone
+from diglot.files import replacing_folder
 from diglot.models.adapters.images import read_images
 from diglot.models.adapters.names import KNOWN
 from diglot.models.adapters.stock import stock_preprocess, stock_state
@@ -43,6 +43,7 @@ def write_stock(
 ) -> None:
     """Write the model that `path` was, with the VLM's weights. `dtype` None keeps the checkpoint's.
 
+    Hold `files.lock_folder` where another process could write there.
     Raises ConfigError where `to` is another container, or `out` holds something else.
     """
     refuse_occupied(out)
@@ -64,7 +65,7 @@ def write_stock(
     # transformers before 5.23 refuses to write them; the checkpoint's own file is copied below
     drop_unused_sampling(model.generation_config)
     origin = Origin(container=to, checkpoint=str(Path(path).resolve()), dtype=str(kept)[6:])
-    with replacing_folder_alone(out) as staging:
+    with replacing_folder(out) as staging:
         model.save_pretrained(staging)
         _copy_small_files(path, revision, staging)
         if config.model_type in ANYRES:
