@@ -6,9 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from diglot.measure.attention_maps import Asker, open_queries, read_map
+from diglot.measure.attention_rows import record_rows
 from diglot.measure.lexicon import open_lexicon
+from diglot.measure.projected import project_samples
 from diglot.measure.scatter import principal_plane, project_plane
-from diglot.measure.token_details import pack_levels, unpack_levels
+from diglot.measure.token_details import Details, pack_levels, token_details, unpack_levels
+from diglot.measure.word_space import open_words
+from diglot.models.config import Frame
+from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 
 def test_levels_run_from_the_lowest_to_the_highest_value() -> None:
@@ -49,3 +55,21 @@ def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", blocked)
+
+
+@pytest.mark.parametrize(("asker", "name"), [("instruction", "Describe"), ("last", "(last token)")])
+def test_maps_of_the_page_are_of_the_chosen_query(asker: Asker, name: str) -> None:
+    vlm = tiny_vlm(image_px=64)
+    samples = [tiny_sample(0, objects=2, size_hw=(64, 64))]
+    (scene,) = project_samples(vlm, samples, lambda s: tiny_views(s, vlm), views_are="pixels")
+    space = open_words(vlm.language, ["dog"])
+    asked: Any = {"asker": asker, "instruction": "Describe this"}
+    details = Details(vlm, space, open_lexicon(["dog"]), Frame(), steps=2, **asked)
+    shown = token_details(scene, details)
+    assert len(shown["pursuit"]["texts"]) == 2
+    (drawn,) = shown["attention"]  # the objects share it
+    assert name in drawn["name"]
+    (query,) = open_queries(vlm, [scene], Frame(), asker, "Describe this")
+    with record_rows(vlm.language):
+        wanted = read_map(vlm, query)[0].weight_LP
+    assert drawn["layers"] == [pack_levels(weight_P) for weight_P in wanted]

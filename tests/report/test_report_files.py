@@ -14,6 +14,8 @@ from diglot.report.schema import read_report
 from diglot.report.static import write_static
 from tests.report.drawn_details import LAYERS
 
+FIGURES = ("cosines", "words", "masks", "pursuit", "attention")  # of a picture
+
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
@@ -37,6 +39,8 @@ def test_numbers_are_those_of_the_report(detailed_data: dict[str, Any], tmp_path
     assert len(rows_of(tmp_path / "attention.csv")) == 2 * 2 * 4 * LAYERS * 49
     assert len(rows_of(tmp_path / "planes.csv")) == 2 * 80
     assert len(rows_of(tmp_path / "masks.csv")) == 2 * 2 * 4
+    cosines = [float(row["cosine"]) for row in rows_of(tmp_path / "cosines.csv")[:49]]
+    assert cosines == detailed_data["examples"][0]["token_maps"]["caption"]["maps"][0]["values"]
     curves = rows_of(tmp_path / "curves.csv")
     assert len(curves) == sum(len(s) for c in detailed_data["curves"] for s in c["series"].values())
 
@@ -55,7 +59,7 @@ def test_every_figure_is_an_svg_and_a_png(detailed_data: dict[str, Any], tmp_pat
     written = write_static(read_report(detailed_data), tmp_path)
     names = {path.stem for path in written}
     assert {"entropy", "planes", "measure_pointing", "curve_1_training_loss"} <= names
-    assert {f"example_1_{kind}" for kind in ("masks", "pursuit", "attention")} <= names
+    assert {f"example_1_{kind}" for kind in FIGURES} <= names
     assert len(written) == 2 * len(names)
     for name in names:
         minidom.parse(str(tmp_path / f"{name}.svg"))  # a control character would be no XML

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from diglot.core.errors import ConfigError
-from diglot.measure.attention_maps import open_queries, read_map
+from diglot.measure.attention_maps import Asker, ObjectMap, open_queries, read_map
 from diglot.measure.attention_rows import record_rows
 from diglot.measure.lexicon import Lexicon
 from diglot.measure.named_objects import find_objects
@@ -27,7 +27,6 @@ from diglot.models.config import Frame
 from diglot.models.vlm import VLM
 
 NEAREST = 5
-STEPS = 5
 DIGITS = 3
 
 
@@ -40,6 +39,9 @@ class Details:
     lexicon: Lexicon
     frame: Frame
     rule: Rule | float = "otsu"  # of the predicted masks, as of Align
+    steps: int = 5  # of matching pursuit
+    asker: Asker = "entity"  # whose attention
+    instruction: str = ""  # behind the image, where no entity asks
 
 
 def token_details(scene: ProjectedSample, details: Details) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _nearest_texts(
 def _pursue_tokens(visual_PD: np.ndarray, details: Details) -> dict[str, Any]:
     """Of every step: the sub-token of each token, if it is a word, its part, and what is left."""
     space, lexicon = details.space, details.lexicon
-    found = matching_pursuit(visual_PD, space.token_VD, steps=STEPS)
+    found = matching_pursuit(visual_PD, space.token_VD, steps=details.steps)
     size_P1 = np.linalg.norm(visual_PD, axis=1, keepdims=True).clip(min=1e-12)
     text_KP = [[space.token_text(int(w)) for w in step] for step in found.word_PK.T]
     return {
@@ -106,21 +108,29 @@ def _choose_masks(scene: ProjectedSample, details: Details) -> list[dict[str, An
 
 
 def _map_attention(scene: ProjectedSample, details: Details) -> list[dict[str, Any]]:
-    """Attention from every phrase to the tokens, by layer; none where the model gives none."""
-    query = open_queries(details.vlm, [scene], details.frame, "entity", "")[0]
+    """Attention from every phrase, or from the instruction, to the tokens by layer.
+
+    None where the model gives none.
+    """
+    asker, instruction = details.asker, details.instruction
+    query = open_queries(details.vlm, [scene], details.frame, asker, instruction)[0]
     try:
         with record_rows(details.vlm.language):
             maps = read_map(details.vlm, query)
     except ConfigError:  # of its attention; the measure says which
         return []
-    return [
-        {
-            "name": of_object.name,
-            "layers": [pack_levels(weight_P) for weight_P in of_object.weight_LP],
-            "highest": [round(float(weight_P.max()), 6) for weight_P in of_object.weight_LP],
-        }
-        for of_object in maps
-    ]
+    if asker == "entity":
+        return [_pack_map(of_object, of_object.name) for of_object in maps]
+    name = instruction if asker == "instruction" else f"{instruction} (last token)"
+    return [_pack_map(of_object, name) for of_object in maps[:1]]  # the objects share it
+
+
+def _pack_map(of_object: ObjectMap, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "layers": [pack_levels(weight_P) for weight_P in of_object.weight_LP],
+        "highest": [round(float(weight_P.max()), 6) for weight_P in of_object.weight_LP],
+    }
 
 
 def pack_levels(value_P: np.ndarray) -> str:

@@ -14,6 +14,7 @@ from diglot.report.token_schema import TokenDetails
 MEASURES = ("key", "title", "unit", "run", "group", "value", "low", "high", "n", "chance")
 CURVES = ("title", "x_label", "y_label", "run", "x", "y")
 MASKS = ("example", "run", "name", "rule", "iou", "tokens")
+COSINES = ("example", "run", "name", "token", "cosine")
 PLANES = ("run", "method", "kind", "x", "y")
 TOKENS = (
     *("example", "run", "token", "x0", "y0", "x1", "y1"),
@@ -28,6 +29,7 @@ def write_numbers(report: Report, data: Mapping[str, Any], folder: Path) -> list
         "measures": (MEASURES, _measure_rows(report)),
         "curves": (CURVES, _curve_rows(report)),
         "planes": (PLANES, _plane_rows(report)),
+        "cosines": (COSINES, _cosine_rows(report)),
         "masks": (MASKS, _mask_rows(report)),
         "tokens": (TOKENS, _token_rows(report)),
         "attention": (ATTENTION, _attention_rows(report)),
@@ -81,6 +83,14 @@ def _plane_rows(report: Report) -> Iterator[tuple[Any, ...]]:
         for kind, points in (("visual token", plane.visual), ("word", plane.words)):
             for x, y in points:
                 yield run, plane.method, kind, x, y
+
+
+def _cosine_rows(report: Report) -> Iterator[tuple[Any, ...]]:
+    for example in report.examples:
+        for run, tokens in example.token_maps.items():
+            for named in tokens.maps:
+                for token, cosine in enumerate(named.values):
+                    yield example.scene.id, run, named.name, token, cosine
 
 
 def _iterate_details(report: Report) -> Iterator[tuple[str, str, TokenDetails]]:

@@ -11,7 +11,8 @@ from diglot.report.embedding import entropy_values
 from diglot.report.figure_file import write_figure
 from diglot.report.palette import RUN_COLOURS
 from diglot.report.schema import Curve, MeasureByRun, Report
-from diglot.report.static_scenes import draw_attention, draw_masks, draw_steps
+from diglot.report.static_maps import draw_cosines, draw_words
+from diglot.report.static_scenes import draw_attention, draw_masks, draw_steps, escape_dollars
 from diglot.report.token_schema import Plane
 
 KINDS = (".svg", ".png")
@@ -45,6 +46,8 @@ def _list_figures(report: Report) -> Iterator[Named]:
         yield "planes", draw_planes(report.planes, report.runs)
     for number, example in enumerate(report.examples, start=1):
         drawings: dict[str, Callable[..., Figure | None]] = {
+            "cosines": draw_cosines,
+            "words": draw_words,
             "masks": draw_masks,
             "pursuit": draw_steps,
             "attention": draw_attention,
@@ -74,9 +77,9 @@ def draw_measure(measure: MeasureByRun, runs: tuple[str, ...]) -> Figure:
         axes.plot(score.value, row, "o", color=run_colour(run, runs))
     if measure.chance is not None:
         axes.axvline(measure.chance, color="black", linestyle=":", linewidth=1)
-    axes.set_yticks(range(len(shown)), [_escape_dollars(run) for run in shown])
-    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=_escape_dollars(measure.unit))
-    axes.set_title(_escape_dollars(measure.title), fontsize=10, loc="left")
+    axes.set_yticks(range(len(shown)), [escape_dollars(run) for run in shown])
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=escape_dollars(measure.unit))
+    axes.set_title(escape_dollars(measure.title), fontsize=10, loc="left")
     return figure
 
 
@@ -86,9 +89,9 @@ def draw_curve(curve: Curve, runs: tuple[str, ...]) -> Figure:
     axes = figure.subplots()
     for run, points in curve.series.items():
         x, y = [p[0] for p in points], [float("nan") if p[1] is None else p[1] for p in points]
-        axes.plot(x, y, color=run_colour(run, runs), label=_escape_dollars(run))
-    axes.set(xlabel=_escape_dollars(curve.x_label), ylabel=_escape_dollars(curve.y_label))
-    axes.set_title(_escape_dollars(curve.title), fontsize=10, loc="left")
+        axes.plot(x, y, color=run_colour(run, runs), label=escape_dollars(run))
+    axes.set(xlabel=escape_dollars(curve.x_label), ylabel=escape_dollars(curve.y_label))
+    axes.set_title(escape_dollars(curve.title), fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -102,7 +105,7 @@ def draw_entropy(report: Report) -> Figure:
         for offset, alpha, value in zip((-0.2, 0.2), (0.4, 0.9), pair, strict=True):
             colour = run_colour(run, report.runs)
             axes.barh(row + offset, value or 0.0, height=0.36, color=colour, alpha=alpha)
-    axes.set_yticks(range(len(values)), [_escape_dollars(run) for run in values])
+    axes.set_yticks(range(len(values)), [escape_dollars(run) for run in values])
     axes.invert_yaxis()
     axes.set_xlabel("nats: before the projector (faint), after it")
     return figure
@@ -115,7 +118,7 @@ def draw_planes(planes: dict[str, Plane], runs: tuple[str, ...]) -> Figure:
     for axes, (run, plane) in zip(row, planes.items(), strict=True):
         _draw_plane(axes, plane, run_colour(run, runs))
         axes.set_title(
-            f"{_escape_dollars(run)}\n{_escape_dollars(plane.method)}", fontsize=8, loc="left"
+            f"{escape_dollars(run)}\n{escape_dollars(plane.method)}", fontsize=8, loc="left"
         )
     return figure
 
@@ -124,8 +127,3 @@ def _draw_plane(axes: Axes, plane: Plane, colour: str) -> None:
     for points, shade in ((plane.words, "0.6"), (plane.visual, colour)):
         axes.scatter([x for x, _ in points], [y for _, y in points], s=6, color=shade)
     axes.set(xticks=(), yticks=(), aspect="equal")
-
-
-def _escape_dollars(text: str) -> str:
-    """Text that matplotlib does not read as a formula."""
-    return text.replace("$", r"\$")

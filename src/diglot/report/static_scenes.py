@@ -17,6 +17,7 @@ from diglot.core.types import SizeHW
 from diglot.report.fields import Box
 from diglot.report.palette import RUN_COLOURS
 from diglot.report.scene_schema import Example, Scene
+from diglot.report.token_maps import WordLabel
 from diglot.report.token_schema import TokenDetails
 from diglot.report.token_views import step_labels
 
@@ -37,14 +38,14 @@ def draw_masks(example: Example, runs: tuple[str, ...]) -> Figure | None:
         return None
     figure, grid = make_grid(len(names), 1 + len(example.details))
     for row, name in zip(grid, names, strict=True):
-        _draw_truth(row[0], example.scene, name)
+        draw_truth(row[0], example.scene, name)
         for axes, (run, details) in zip(row[1:], example.details.items(), strict=True):
-            _show_grey(axes, example.scene)
+            show_grey(axes, example.scene)
             boxes = example.token_maps[run].boxes
             colour = RUN_COLOURS[runs.index(run) % len(RUN_COLOURS)]
             for mask in (m for m in details.masks if m.name == name):
                 fill_cells(axes, [boxes[i] for i in mask.chosen], colour)
-                axes.set_title(f"{_escape_dollars(run)}, IoU {mask.iou:.2f}", fontsize=8)
+                axes.set_title(f"{escape_dollars(run)}, IoU {mask.iou:.2f}", fontsize=8)
     return figure
 
 
@@ -56,8 +57,8 @@ def draw_steps(example: Example, runs: tuple[str, ...]) -> Figure | None:
     figure, grid = make_grid(steps, len(example.details), side_in=2 * SIDE_IN)
     for number, row in enumerate(grid):
         for axes, (run, details) in zip(row, example.details.items(), strict=True):
-            _show_grey(axes, example.scene, faint=True)
-            axes.set_title(f"{_escape_dollars(run)}, step {number + 1}", fontsize=8)
+            show_grey(axes, example.scene, faint=True)
+            axes.set_title(f"{escape_dollars(run)}, step {number + 1}", fontsize=8)
             if number < len(details.pursuit):
                 _write_step(axes, example, run, details, number, 2 * SIDE_IN)
     return figure
@@ -66,14 +67,20 @@ def draw_steps(example: Example, runs: tuple[str, ...]) -> Figure | None:
 def _write_step(
     axes: Axes, example: Example, run: str, details: TokenDetails, number: int, side_in: float
 ) -> None:
-    points = 72 * side_in / max(example.scene.size_hw)  # of a pixel of the picture
-    for label in step_labels(details.pursuit[number], example.token_maps[run].boxes):
+    labels = step_labels(details.pursuit[number], example.token_maps[run].boxes)
+    write_labels(axes, labels, example.scene, side_in)
+
+
+def write_labels(axes: Axes, labels: Sequence[WordLabel], scene: Scene, side_in: float) -> None:
+    """Texts at their tokens, on a panel of so many inches."""
+    points = 72 * side_in / max(scene.size_hw)  # of a pixel of the picture
+    for label in labels:
         ink = "#9a3000" if label.named else "black"
         size = max(label.font_px * points, 0.5)
         axes.text(
             label.x,
             label.y,
-            _escape_dollars(label.text),
+            escape_dollars(label.text),
             size=size,
             color=ink,
             ha="center",
@@ -91,16 +98,16 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
     figure, grid = make_grid(count, 1 + sum(map(len, layers.values())))
     for index, row in enumerate(grid):
         name = next(iter(details.values())).attention[index].name
-        _draw_truth(row[0], example.scene, name, grey=False)
+        draw_truth(row[0], example.scene, name, grey=False)
         columns = iter(row[1:])
         for run, d in details.items():
             for layer in layers[run]:
                 axes = next(columns)
                 levels = d.attention[index].levels[layer]
-                _show_grey(axes, example.scene)
+                show_grey(axes, example.scene)
                 _fill_levels(axes, example.token_maps[run].boxes, levels)
-                _outline_regions(axes, example.scene, name)
-                axes.set_title(f"{_escape_dollars(run)}, layer {layer + 1}", fontsize=8)
+                outline_regions(axes, example.scene, name)
+                axes.set_title(f"{escape_dollars(run)}, layer {layer + 1}", fontsize=8)
     return figure
 
 
@@ -128,14 +135,16 @@ def show_picture(axes: Axes, size_hw: SizeHW, picture: Image.Image, **options: A
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def _show_grey(axes: Axes, scene: Scene, *, faint: bool = False) -> None:
+def show_grey(axes: Axes, scene: Scene, *, faint: bool = False) -> None:
+    """The picture in grey, as the ground of what is drawn over it."""
     grey = open_picture(scene.image).convert("L")
     show_picture(
         axes, scene.size_hw, grey, cmap="gray", vmin=0, vmax=255, alpha=0.3 if faint else 1.0
     )
 
 
-def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> None:
+def draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> None:
+    """The picture with the objects of a name, their masks in white where `grey`."""
     picture = open_picture(scene.image)
     show_picture(axes, scene.size_hw, picture.convert("RGB"))
     if grey:
@@ -145,11 +154,12 @@ def _draw_truth(axes: Axes, scene: Scene, name: str, *, grey: bool = True) -> No
             white_HW4[inside_HW] = (1, 1, 1, 0.75)
             height, width = scene.size_hw
             axes.imshow(white_HW4, extent=(0, width, height, 0))
-    _outline_regions(axes, scene, name)
-    axes.set_title(_escape_dollars(name), fontsize=8)
+    outline_regions(axes, scene, name)
+    axes.set_title(escape_dollars(name), fontsize=8)
 
 
-def _outline_regions(axes: Axes, scene: Scene, name: str) -> None:
+def outline_regions(axes: Axes, scene: Scene, name: str) -> None:
+    """The boxes of the objects of a name."""
     for region in (r for r in scene.regions if name in (r.label, r.phrase)):
         x0, y0, x1, y1 = region.box
         for colour, width in (("black", 2.5), ("white", 1.2)):
@@ -168,5 +178,6 @@ def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
     fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
 
 
-def _escape_dollars(text: str) -> str:
+def escape_dollars(text: str) -> str:
+    """Text that matplotlib does not read as a formula."""
     return text.replace("$", r"\$")

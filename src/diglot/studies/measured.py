@@ -35,7 +35,6 @@ from diglot.measure.scatter import scatter_json
 from diglot.measure.token_details import Details, token_details
 from diglot.measure.token_maps import map_json
 from diglot.measure.word_space import caption_words, open_words
-from diglot.metrics.align import Rule
 from diglot.report.samples import sample_json
 from diglot.train.run_folder import describe_environment
 from diglot.train.trackers import read_metrics
@@ -59,7 +58,7 @@ class Measurement:
     @property
     def key(self) -> str:
         """What a record is found again by."""
-        kept = (f"{self.examples} examples", f"{self.points} points", "details 2")
+        kept = (f"{self.examples} examples", f"{self.points} points", "details 3")
         digests = (*self.scenes.fingerprints, *self.labels, *kept)
         return measure_key(self.model, digests, self.chosen, seed=self.seed)
 
@@ -167,7 +166,8 @@ def _collect_examples(subject: Subject, job: Measurement) -> list[dict[str, Any]
         return []
     words, frame = _subject_words(subject), subject.options.frame
     space, lexicon = open_words(subject.vlm.language, words), open_lexicon(words)
-    details = Details(subject.vlm, space, lexicon, frame, _mask_rule(subject.options))
+    options = _details_options(subject.options)
+    details = Details(subject.vlm, space, lexicon, frame, **options)
     return [
         {
             **sample_json(projected.sample, sample_picture(projected.sample)),
@@ -182,11 +182,15 @@ def _all_finite(subject: Subject) -> bool:
     return all(projected.finite for projected in subject.held_out)
 
 
-def _mask_rule(chosen: MeasureConfig) -> Rule | float:
-    """The threshold of Align, where it is measured."""
-    parts = (part for part in chosen.parts.values() if part.name == "embedding")
-    rule: Rule | float = next((part.config.threshold for part in parts), "otsu")
-    return rule
+def _details_options(chosen: MeasureConfig) -> dict[str, Any]:
+    """What masks, pursuit and attention of the page follow: the settings of their measures."""
+    configs = {part.name: part.config for part in reversed(chosen.parts.values())}
+    options: dict[str, Any] = {}
+    if words := configs.get("embedding"):
+        options |= {"rule": words.threshold, "steps": words.pursuit_steps}
+    if attention := configs.get("attention"):
+        options |= {"asker": attention.query, "instruction": attention.instruction}
+    return options
 
 
 def _join_examples(

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from diglot.files import replace_file
 from diglot.report.palette import RUN_COLOURS
+from diglot.report.static_scenes import escape_dollars
 from diglot.studies.compare.summary import at_every_size
 
 COLUMNS = 3
@@ -71,13 +72,7 @@ def _draw_line(axes: Axes, number: int, row: str, lines: list[Mapping[str, Any]]
         [line["mean"] for line in lines],
         color=colour,
         marker=marker,
-        label=_escape_dollars(row),
+        label=escape_dollars(row),
     )
     low, high = ([line[end] for line in lines] for end in ("min", "max"))
     axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def _escape_dollars(text: str) -> str:
-    """A label as it stands: matplotlib reads $ as mathematics, and hides one that begins with _."""
-    shown = text.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
