@@ -9,6 +9,9 @@ import pytest
 import torch
 from PIL import Image
 from tests.synth.annotators import tiny_models as tiny
+from tests.synth.annotators.tiny_qwen_vl import save_qwen3_vl
+from tests.tiny_folders import save_language
+from transformers import AutoTokenizer
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.synth.annotator import Question
@@ -203,6 +206,41 @@ def test_a_chat_model_answers_a_batch_as_each_alone(chat) -> None:
     together = chat.answer_questions(questions)
     assert together == [chat.answer_questions([question])[0] for question in questions]
     assert all(isinstance(answer, str) for answer in together)
+
+
+def test_a_qwen_vl_answers_a_batch_as_each_alone_and_sees_the_picture(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")  # its processor has a video part
+    path = save_qwen3_vl(tmp_path)
+    settings = transformers_chat.Config(path=str(path), dtype="float32", max_tokens=6)
+    chat = transformers_chat.build(settings)
+    one, other = QUESTIONS
+    same_words = replace(other, prompt=one.prompt)
+    assert not torch.equal(_first_logits(chat, one), _first_logits(chat, same_words))
+    end_answers(chat, QUESTIONS)
+    together = chat.answer_questions(QUESTIONS)
+    assert together == [chat.answer_questions([question])[0] for question in QUESTIONS]
+    assert all(isinstance(answer, str) for answer in together)
+
+
+def _first_logits(chat: transformers_chat.TransformersChat, question: Question) -> torch.Tensor:
+    with torch.inference_mode():
+        return chat._model(**chat._prepare([question])).logits[0, -1]
+
+
+def test_a_plain_language_model_answers_text_alone(tmp_path: Path) -> None:
+    save_language(tmp_path / "language")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "language")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}:"
+    tokenizer.save_pretrained(tmp_path / "language")
+    settings = {"path": str(tmp_path / "language"), "dtype": "float32", "max_tokens": 6}
+    chat = transformers_chat.build(transformers_chat.Config(**settings))
+    questions = [Question(prompt="a dog and a cat"), Question(prompt="one small boat on the sea")]
+    end_answers(chat, questions)
+    together = chat.answer_questions(questions)
+    assert together == [chat.answer_questions([question])[0] for question in questions]
+    assert all(isinstance(answer, str) for answer in together)
+    with pytest.raises(ConfigError, match="reads no pictures"):
+        chat.answer_questions(QUESTIONS)
 
 
 def test_an_answer_that_is_cut_is_rejected_beside_one_that_ends(chat) -> None:
