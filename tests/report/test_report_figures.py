@@ -20,6 +20,8 @@ from diglot.report.palette import (
     ink_on,
     relative_luminance,
 )
+from diglot.report.scene_schema import SceneRegion
+from diglot.report.scenes import place_badge
 from diglot.report.schema import Curve, MeasureByRun, Result, Score
 from diglot.report.significance import mark_significance
 
@@ -174,3 +176,22 @@ def test_heat_rises_in_lightness() -> None:
     lightness = [relative_luminance(colour) for colour in heat_colours()]
     assert lightness == sorted(lightness)
     assert len(set(lightness)) == len(lightness)
+
+
+@pytest.mark.parametrize(
+    ("box", "corner"),
+    [
+        ((100, 100, 400, 300), (100, 100)),  # on the box
+        ((100, 100, 130, 120), (100, 55)),  # above a small one
+        ((100, 10, 130, 30), (100, 30)),  # below one at the top
+        ((990, 980, 1000, 1000), (955, 935)),
+    ],
+)
+def test_the_number_of_a_box_does_not_hide_it(box, corner) -> None:
+    region = SceneRegion(phrase="car", label="car", box=box)
+    badge = place_badge(region, 1, (1000, 1000))
+    assert (badge.x, badge.y) == corner
+    x0, y0, x1, y1 = box
+    covered_x = min(x1, badge.x + badge.width) - max(x0, badge.x)
+    covered_y = min(y1, badge.y + badge.height) - max(y0, badge.y)
+    assert max(covered_x, 0) * max(covered_y, 0) <= 0.2 * (x1 - x0) * (y1 - y0)

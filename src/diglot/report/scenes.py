@@ -8,6 +8,7 @@ from diglot.report.scene_schema import Scene, SceneRegion
 
 # Size of the number on a box, as a share of the image's longer side.
 _BADGE = 0.045
+_HIDDEN = 0.2  # of a box, at most, by its own number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +73,23 @@ def _view_box(region: SceneRegion, index: int, size_hw: tuple[int, int]) -> BoxV
         colour=colour,
         ink=ink_on(colour),
         rect=to_rect(region.box),
-        badge=_place_badge(region, index + 1, size_hw),
+        badge=place_badge(region, index + 1, size_hw),
         region=region,
     )
 
 
-def _place_badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
-    """The number's place: the box's upper left corner, moved inside the image."""
+def place_badge(region: SceneRegion, number: int, size_hw: tuple[int, int]) -> Rect:
+    """The number's place: the box's upper left corner, moved inside the image. A box that it would
+    hide has it above itself, or below where there is no room.
+    """
     height, width = size_hw
     side = _BADGE * max(size_hw)
     long_side = side * (0.55 + 0.45 * len(str(number)))
-    x = min(max(region.box[0], 0.0), max(width - long_side, 0.0))
-    y = min(max(region.box[1], 0.0), max(height - side, 0.0))
+    x0, y0, x1, y1 = region.box
+    if side * long_side > _HIDDEN * (x1 - x0) * (y1 - y0):
+        y0 = y0 - side if y0 >= side else y1
+    x = min(max(x0, 0.0), max(width - long_side, 0.0))
+    y = min(max(y0, 0.0), max(height - side, 0.0))
     return Rect(x=round(x, 2), y=round(y, 2), width=round(long_side, 2), height=round(side, 2))
 
 
