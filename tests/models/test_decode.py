@@ -21,6 +21,7 @@ from diglot.core.layout import Packed, encode, pack
 from diglot.core.segments import Branch, Encoded, Tokens
 from diglot.models.config import Attention
 from diglot.models.decode import choose_attention, decode_packed, set_attention
+from diglot.models.language import find_decoder
 from diglot.models.visual_rules import VisualRule
 from tests.models.tiny_families import SIZES, families, tiny_family
 
@@ -37,13 +38,20 @@ class Bare(nn.Module):
     def input_embeddings(self) -> nn.Embedding:
         return self.model.get_input_embeddings()
 
+    @property
+    def decoder(self) -> Any:
+        return find_decoder(self.model)
+
     def decode(self, embeds_BTD: torch.Tensor, **kwargs: Any) -> Any:
-        return self.model.base_model(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
+        return self.decoder(inputs_embeds=embeds_BTD, use_cache=False, **kwargs)
 
 
 @pytest.mark.parametrize(
     ("family", "expected"),
-    [("llama", "split"), ("stablelm", "sdpa"), ("gemma2", "eager"), ("lfm2", "separate")],
+    [
+        *(("llama", "split"), ("stablelm", "sdpa"), ("gemma2", "eager"), ("lfm2", "separate")),
+        *(("mllama", "split"), ("llama4_text", "separate")),
+    ],
 )
 def test_the_form_that_the_model_honours_is_used_and_named(family, expected, caplog) -> None:
     with caplog.at_level(logging.WARNING):

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 # packed row and a plain forward differently; a wrong mask moves them by half of it and more.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 HALF_TOLERANCE = 0.1
+# Settings by which attention depends on where in a row a token stands.
+BY_ROW = ("attention_chunk_size", "attn_temperature_tuning")
 
 
 def set_attention(language: Language, attention: Attention) -> None:
@@ -139,7 +141,7 @@ def choose_rule(language: Language, rule: VisualRule, wanted: Attention) -> Atte
     form = choose_attention(language, "split" if wanted == "flex" else wanted)
     if form == "separate":
         raise ConfigError(
-            f"{type(language.model.base_model).__name__} with {describe_rule(rule)} runs packed "
+            f"{type(language.decoder).__name__} with {describe_rule(rule)} runs packed "
             "alone, and its decoder does not honour packing",
             where="model.attention",
             fix="Set it to split, or choose another checkpoint.",
@@ -166,7 +168,7 @@ def _check_both_ways(language: Language) -> None:
     causal_D = decode_first(lambda window: additive_mask(packed, dtype, window=window))
     if causal_D.equal(decode_first(lambda window: rule_mask(packed, "prefix", dtype, window))):
         raise ConfigError(
-            f"{type(language.model.base_model).__name__} reads every mask as a causal one",
+            f"{type(language.decoder).__name__} reads every mask as a causal one",
             where="model.language.both_ways",
             fix="Set it to null, or choose another language model.",
         )
@@ -210,11 +212,15 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
 def _forms_from(wanted: Attention, config: Any) -> list[Attention]:
     """The form that was asked for, then the slower ones that lean on less.
 
-    SDPA caps no scores. Where the model does, short documents may be too tame to show it.
+    SDPA caps no scores. Where the model does, short documents may be too tame to show it. Nor do
+    they reach to where Llama 4 cuts a row into chunks and scales scores by the place in the row.
     """
+    text = config.get_text_config()
+    if any(getattr(text, name, None) for name in BY_ROW):
+        return ["separate"]
     order: list[Attention] = ["split", "sdpa", "eager", "separate"]
     forms: list[Attention] = [wanted, *order[order.index(wanted) + 1 if wanted in order else 1 :]]
-    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
+    if getattr(text, "attn_logit_softcapping", None):
         return [form for form in forms if form not in ("split", "sdpa")]
     return forms
 
@@ -275,7 +281,7 @@ def _check_no_ids(
     Gemma 3n leaves its per-layer inputs out where it is given no ids; Gemma 4 finds the ids of
     the vectors, which visual tokens have none of.
     """
-    want = language.model.base_model(input_ids=token_BT, use_cache=False).last_hidden_state
+    want = language.decoder(input_ids=token_BT, use_cache=False).last_hidden_state
     try:
         language.decode(embeds_BTD.roll(1, dims=-1))  # vectors of no word, as visual tokens are
         suffice = _is_near(plain_BTD.float(), want.float(), want.dtype)

@@ -32,7 +32,7 @@ def give_grid_positions(language: Language) -> None:
 
     Raises ConfigError where on plain positions they are not what the decoder had.
     """
-    decoder = language.model.base_model
+    decoder = language.decoder
     plain = getattr(decoder, "rotary_emb", None)
     if isinstance(plain, Qwen2_5_VLRotaryEmbedding):
         return

@@ -4,7 +4,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.smollm2 import language_model_dir
@@ -54,6 +59,11 @@ class Language(nn.Module):
         return (scale * _root_mean_square(self.input_embeddings.weight)).item()
 
     @property
+    def decoder(self) -> Any:
+        """The model without its head: token vectors in, hidden states out."""
+        return find_decoder(self.model)
+
+    @property
     def width(self) -> int:
         """D, channels of a hidden state and of a word embedding."""
         return self.input_embeddings.embedding_dim
@@ -89,7 +99,7 @@ class Language(nn.Module):
     def final_norm(self) -> nn.Module:
         """The norm between the last layer and the head. Raises ConfigError where none is known."""
         for name in FINAL_NORMS:
-            if isinstance(found := getattr(self.model.base_model, name, None), nn.Module):
+            if isinstance(found := getattr(self.decoder, name, None), nn.Module):
                 return found
         raise ConfigError(
             f"no final norm is known in {type(self.model).__name__}",
@@ -115,7 +125,17 @@ class Language(nn.Module):
         if deep:
             kwargs["visual_pos_masks"] = embeds_BTD.new_ones(embeds_BTD.shape[:2], dtype=torch.bool)
             kwargs["deepstack_visual_embeds"] = [level_BTD.flatten(0, 1) for level_BTD in deep]
-        return self.model.base_model(inputs_embeds=own_BTD, **{"use_cache": False, **kwargs})
+        return self.decoder(inputs_embeds=own_BTD, **{"use_cache": False, **kwargs})
+
+
+def find_decoder(model: Any) -> Any:
+    """A causal LM without its head: what it calls so or, where it has nothing under that name (the
+    text models of Llama 4 and Mllama), the one model within.
+    """
+    if model.base_model is not model:
+        return model.base_model
+    inner = [module for module in model.children() if isinstance(module, PreTrainedModel)]
+    return inner[0] if len(inner) == 1 else model
 
 
 def _root_mean_square(values: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ def continue_by_rule(vlm: VLM, packed: Packed, embeds_1TD: torch.Tensor, *, max_
     """
     language, ids = vlm.language, []
     ends = end_tokens(language.model, language.tokenizer)
-    cache = DynamicCache(config=language.model.base_model.config)
+    cache = DynamicCache(config=language.decoder.config)
     inputs = rule_inputs(language, packed, embeds_1TD, vlm.attention)
     position = int(inputs["position_ids"].max())
     while len(ids) < max_tokens:

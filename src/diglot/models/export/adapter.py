@@ -62,7 +62,8 @@ def write_adapter(
 ) -> None:
     """Write the peft folder. `text_at` and `projector_at` are where the stock class has its parts,
     each with a dot behind; `projector` is the projector's weights by the names behind it."""
-    decoder_at = language.model.base_model_prefix + "."
+    modules = language.model.named_modules()
+    decoder_at = next(name for name, module in modules if module is language.decoder) + "."
 
     def stock_name(name: str) -> str:
         inside = name.startswith(decoder_at)

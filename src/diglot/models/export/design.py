@@ -15,6 +15,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.embedded.smollm2 import language_model_dir
 from diglot.models.config import EMBEDDED, VLMConfig
 from diglot.models.encoders.auto import find_family
+from diglot.models.language import find_decoder
 from diglot.models.logits import LogitChange, possible_changes
 from diglot.models.pretrained import read_pretrained
 from diglot.models.visual_rules import VisualRule, read_rule
@@ -126,4 +127,4 @@ def _read_head(text: Any) -> tuple[bool, bool]:
         return False, False
     biased = getattr(model.get_output_embeddings(), "bias", None) is not None
     tied = model.config.get_text_config().tie_word_embeddings
-    return biased, tied and not hasattr(model.base_model, "embed_tokens")
+    return biased, tied and not hasattr(find_decoder(model), "embed_tokens")

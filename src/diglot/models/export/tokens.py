@@ -25,7 +25,7 @@ def add_tokens(tokenizer: PreTrainedTokenizerFast, tokens: list[str]) -> PreTrai
 def language_state(language: Language, rows: int) -> tuple[State, State]:
     """The decoder's weights under their own names, and the head's, with `rows` words at least."""
     model: Any = language.model
-    decoder = {name: value.detach() for name, value in model.base_model.state_dict().items()}
+    decoder = {name: value.detach() for name, value in language.decoder.state_dict().items()}
     head = {name: value.detach() for name, value in language.head_matrix.state_dict().items()}
     words = next(
         n for n, v in decoder.items() if v.data_ptr() == language.input_embeddings.weight.data_ptr()
