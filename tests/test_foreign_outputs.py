@@ -187,6 +187,5 @@ def test_a_file_of_others_is_left_as_it_is(world: Path, capsys, name: str, file:
     status = run_diglot(*command_of(name, FILES[name], world, world / file))
     error = " ".join(capsys.readouterr().err.split())
     assert status == USER_ERROR, error
-    reason = "the file is there and is not of this command|a page is HTML; expected a name"
-    assert re.search(f"{re.escape(str(world / file))}: ({reason})", error), error
+    assert f"{world / file}: the file is there and is not of this command" in error
     assert read_all(world) == before

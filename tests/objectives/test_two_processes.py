@@ -19,6 +19,7 @@ from diglot.models.vlm import VLM
 from diglot.train.mixture import Mixture, build_mixture
 from diglot.train.order import shard_for_rank
 from diglot.train.step import StepResult, train_step
+from diglot.train.updates import Updates
 from tests.objectives.sea_batches import labelled
 from tests.objectives.test_gathered_negatives import by_two
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
@@ -108,11 +109,9 @@ def step(rank: int, processes: int, name: str) -> Answer:
     optimizer = torch.optim.SGD([p for p in vlm.parameters() if p.requires_grad], lr=0.0)
     model, optimizer = accelerator.prepare(vlm, optimizer)
     result: StepResult = train_step(
-        model,
+        Updates(model, optimizer, accelerator),
         passes(encoded, rank, processes, size),
         mixture,
-        optimizer,
-        accelerator,
         weights=mixture.weights_at(0.5),
         clip=0.0,
         dummy=collate_batch([first], row_tokens=96),

@@ -261,10 +261,3 @@ def test_layers_that_processes_run_unevenly_are_refused():
     vlm.attention = "separate"
     with pytest.raises(ConfigError, match="one pass a document"):
         check_units(vlm, units)
-
-
-def test_deepspeed_is_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    config = tiny_stage(tmp_path, tmp_path / "run")
-    with pytest.raises(ConfigError, match="makes its own steps"):
-        launch.make_accelerator(config)

@@ -64,12 +64,16 @@ class Region:
         return start + len(phrase) - len(phrase.lstrip()), start + len(phrase.rstrip())
 
 
+def is_inside_image(box: Box, size_hw: SizeHW, *, slack_px: tuple[float, float]) -> bool:
+    """Whether a box lies in its image, or sticks out by at most so many pixels (x, y)."""
+    (x0, y0, x1, y1), (height, width), (slack_x, slack_y) = box, size_hw, slack_px
+    return x0 >= -slack_x and y0 >= -slack_y and x1 <= width + slack_x and y1 <= height + slack_y
+
+
 def is_nearly_inside(box: Box, size_hw: SizeHW) -> bool:
     """Whether a box sticks out of its image by rounding at most."""
-    x0, y0, x1, y1 = box
-    height, width = size_hw
-    slack_x, slack_y = (max(CLIP_PX, CLIP_SHARE * side) for side in (width, height))
-    return x0 >= -slack_x and y0 >= -slack_y and x1 <= width + slack_x and y1 <= height + slack_y
+    slack_y, slack_x = (max(CLIP_PX, CLIP_SHARE * side) for side in size_hw)
+    return is_inside_image(box, size_hw, slack_px=(slack_x, slack_y))
 
 
 def clip_box(box: Box, size_hw: SizeHW) -> Box:

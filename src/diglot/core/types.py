@@ -13,7 +13,7 @@ import numpy as np
 
 from diglot.core.conversation import Turn, check_turns
 from diglot.core.errors import DataError, check_type, locate_errors
-from diglot.core.region import Box, Region, Rle, SizeHW, Span, check_pair
+from diglot.core.region import Box, Region, Rle, SizeHW, Span, check_pair, is_inside_image
 
 if TYPE_CHECKING:  # help stays fast: records need no torch
     import torch
@@ -212,9 +212,7 @@ def _check_region_in(region: Region, sample: Sample) -> None:
             where="image",
         )
     height, width = size_hw = sample.sizes_hw[region.image]
-    x0, y0, x1, y1 = region.box
-    slack = BOX_SLACK_PX
-    if x0 < -slack or y0 < -slack or x1 > width + slack or y1 > height + slack:
+    if not is_inside_image(region.box, size_hw, slack_px=(BOX_SLACK_PX, BOX_SLACK_PX)):
         raise DataError(
             "box lies outside its image",
             expected=f"xyxy within (0, 0, {width}, {height})",

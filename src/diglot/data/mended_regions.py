@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from diglot.core.region import Box, SizeHW, clip_box, is_nearly_inside
+from diglot.core.region import Box, SizeHW, clip_box, is_inside_image, is_nearly_inside
 from diglot.core.types import BOX_SLACK_PX
 
 # What is noted, the same words wherever regions are read.
@@ -26,7 +26,8 @@ def mend_regions(
         if box is None or size_hw is None:
             mended.append((number, row))  # whatever is wrong here, the checks name it
             continue
-        sticks_out = not _is_inside(box, size_hw) and is_nearly_inside(box, size_hw)
+        is_inside = is_inside_image(box, size_hw, slack_px=(BOX_SLACK_PX, BOX_SLACK_PX))
+        sticks_out = not is_inside and is_nearly_inside(box, size_hw)
         usable = clip_box(box, size_hw) if sticks_out else box
         if _is_flat(usable):
             lost.append(WITHOUT_AREA)
@@ -47,11 +48,6 @@ def _read_box(row: Any) -> Box | None:
 def _size_of(row: Any, sizes_hw: Sequence[SizeHW]) -> SizeHW | None:
     number = row.get("image") or 0 if row else 0
     return sizes_hw[number] if 0 <= number < len(sizes_hw) else None
-
-
-def _is_inside(box: Box, size_hw: SizeHW) -> bool:
-    (x0, y0, x1, y1), (height, width), slack = box, size_hw, BOX_SLACK_PX
-    return x0 >= -slack and y0 >= -slack and x1 <= width + slack and y1 <= height + slack
 
 
 def _is_flat(box: Box) -> bool:

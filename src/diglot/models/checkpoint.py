@@ -17,6 +17,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from diglot.config.parts import as_plain
+from diglot.config.paths import GIVE_CHECKPOINT
 from diglot.config.read import read_dataclass
 from diglot.core.errors import ConfigError
 from diglot.files import explain_missing, replacing_folder
@@ -94,7 +95,7 @@ def load_config(folder: Path) -> VLMConfig:
         raise ConfigError(
             f"no checkpoint here: no {CONFIG}",
             where=str(folder),
-            fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
+            fix=GIVE_CHECKPOINT,
         )
     try:
         fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -140,7 +141,7 @@ def _check_projector(folder: Path) -> None:
         raise ConfigError(
             f"no checkpoint here: {reason}",
             where=str(folder),
-            fix="Give the model folder in a run of `diglot train`, or a stock checkpoint.",
+            fix=GIVE_CHECKPOINT,
         )
 
 

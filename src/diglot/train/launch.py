@@ -4,9 +4,13 @@ from accelerate import Accelerator
 
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.errors import ConfigError
+from diglot.models.vlm import VLM
 from diglot.train.config import StageConfig
+from diglot.train.engine import prepare_engine, uses_engine
+from diglot.train.optim import make_optimizer
 from diglot.train.sharding import read_sharding
 from diglot.train.trackers import check_trackers
+from diglot.train.updates import Updates
 
 
 def make_accelerator(config: StageConfig) -> Accelerator:
@@ -31,6 +35,15 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     # steps are counted by the loop: what `accelerate config` says of them would scale the loss
     accelerator.gradient_accumulation_steps = 1
     return accelerator
+
+
+def make_updates(vlm: VLM, config: StageConfig, accelerator: Accelerator) -> Updates:
+    """The model and its optimizer as the launcher wants them shared."""
+    optimizer = make_optimizer(vlm, config.optim)
+    if uses_engine(accelerator):
+        return prepare_engine(vlm, optimizer, accelerator, config)
+    model, optimizer = accelerator.prepare(vlm, optimizer)
+    return Updates(model, optimizer, accelerator)
 
 
 def _check_joined(processes: int) -> None:

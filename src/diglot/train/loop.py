@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -29,9 +28,9 @@ from diglot.train.doubtful import warn_of_doubts, warn_of_short_rows
 from diglot.train.gradients import GradientWatch
 from diglot.train.integrity import is_finished, mark_finished
 from diglot.train.lanes import make_lanes
-from diglot.train.launch import make_accelerator
+from diglot.train.launch import make_accelerator, make_updates
 from diglot.train.mixture import build_mixture
-from diglot.train.optim import make_optimizer, set_rates
+from diglot.train.optim import set_rates
 from diglot.train.order import make_order
 from diglot.train.probing import Probing
 from diglot.train.run_folder import lock_run, open_run
@@ -43,6 +42,7 @@ from diglot.train.step import StepResult, train_step
 from diglot.train.stop import StopRequest
 from diglot.train.summary import describe_work
 from diglot.train.trackers import Tracker, plain_settings
+from diglot.train.updates import Updates
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,7 @@ def train(
 class _Session:
     """What the steps of this process work with, from its first step to its last."""
 
-    model: torch.nn.Module  # as Accelerate has wrapped it
-    optimizer: Any
+    updates: Updates
     tracker: Tracker
     probing: Probing
     stop: StopRequest
@@ -149,21 +148,20 @@ class _Run:
 
     def finish(self, probe: Probe | None) -> Path:
         """Train to the end and write the checkpoint."""
-        optimizer = make_optimizer(self.vlm, self.config.optim)
         check_sharding(self.accelerator, self.vlm)
         self.blank = self._blank_views()
-        model, optimizer = self.accelerator.prepare(self.vlm, optimizer)
-        start = load_state(self.folder / "state", model, optimizer, self.accelerator)
+        updates = make_updates(self.vlm, self.config, self.accelerator)
+        start = load_state(self.folder / "state", updates)
         log.info("steps %d to %d of %s", start, self.order.steps, self.folder)
         active = self.accelerator.is_main_process
-        watch = GradientWatch(self.vlm, self.learned)
+        watch = GradientWatch(self.vlm, self.learned, updates.gradient_of)
         with (
             self._others() as others,
             Tracker(self.folder, start=start, active=active, others=others) as tracker,
             StopRequest(self.accelerator) as stop,
         ):
             probing = self._probing(probe)
-            self._take_steps(start, _Session(model, optimizer, tracker, probing, stop, watch))
+            self._take_steps(start, _Session(updates, tracker, probing, stop, watch))
             probing.log_cost()
         watch.close()
         return self._write_result()
@@ -228,14 +226,12 @@ class _Run:
         """One update, recorded and reported; its seconds, waiting for its data included."""
         began = time.perf_counter()
         optim = self.config.optim
-        rates = set_rates(session.optimizer, step, self.order.steps, optim)
+        rates = set_rates(session.updates.optimizer, step, self.order.steps, optim)
         step_batches = next(batches)
         result = train_step(
-            session.model,
+            session.updates,
             step_batches,
             self.objective,
-            session.optimizer,
-            self.accelerator,
             weights=self.objective.weights_at(self.order.progress(step)),
             clip=optim.clip,
             dummy=self.dummy,
@@ -260,8 +256,7 @@ class _Run:
         steps, stopped = self.order.steps, session.stop.came()
         if not stopped and done % self.config.checkpoint_every and done != steps:
             return
-        state = self.folder / "state"
-        saved = save_state(state, done, session.model, session.optimizer, self.accelerator)
+        saved = save_state(self.folder / "state", done, session.updates)
         if stopped:
             note = "its state is saved" if saved else "there is nothing to save yet"
             log.warning("stopped after step %d of %d; %s", done, steps, note)

@@ -32,17 +32,7 @@ EFFICIENT = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
 
 def read_sharding() -> None:
-    """Before an Accelerator is made: every process reads whole weights, which the checks need.
-
-    Raises ConfigError for DeepSpeed: its engine makes the optimizer's step inside each backward
-    pass, so a step of several micro-batches would be several steps, without the recipe's clipping.
-    """
-    if _is_on("ACCELERATE_USE_DEEPSPEED"):
-        raise ConfigError(
-            "DeepSpeed makes its own steps, which are not the exact ones of a recipe",
-            where="accelerate config: deepspeed_config",
-            fix="Choose FSDP with fsdp_version: 2, which shards as ZeRO 3 does, or no sharding.",
-        )
+    """Before an Accelerator is made: every process reads whole weights, which the checks need."""
     if _wanted() and _is_on(EFFICIENT):
         log.info("%s.fsdp_cpu_ram_efficient_loading is off: every process reads the model", WHERE)
         os.environ[EFFICIENT] = "false"
@@ -50,8 +40,11 @@ def read_sharding() -> None:
 
 def check_sharding(accelerator: Accelerator, vlm: VLM) -> None:
     """Before the model is wrapped. Raises ConfigError for settings that cannot train this model."""
-    if accelerator.distributed_type is not DistributedType.FSDP:
-        if _wanted():
+    kind = accelerator.distributed_type
+    if kind is not DistributedType.FSDP:
+        if _wanted() or (
+            _is_on("ACCELERATE_USE_DEEPSPEED") and kind is not DistributedType.DEEPSPEED
+        ):
             log.warning("nothing is sharded: Accelerate shards over several devices alone")
         return
     plugin: Any = accelerator.state.fsdp_plugin

@@ -5,67 +5,44 @@ and learning rate are functions of the step, so the step is all there is to reme
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
 
 from diglot.core.errors import ConfigError
 from diglot.core.run_files import SETTINGS
 from diglot.files import read_kept, replacing_folder, write_kept
 from diglot.train.integrity import check_digests, find_digests
+from diglot.train.updates import Updates, WholeState
 
 FORMAT = "diglot training state 2"
 START_OVER = "Delete the folder `state`: the run then starts over."
 STATE, WEIGHTS, OPTIMIZER = "state.json", "weights.safetensors", "optimizer.safetensors"
-# Whole tensors on the CPU, whichever way the run is sharded.
-WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-LOAD = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
 
 
-def save_state(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-) -> bool:
+def save_state(folder: Path, step: int, updates: Updates) -> bool:
     """Write the state after `step` steps, then drop older ones. It appears whole or not at all.
 
     Returns whether there is one: before the first update there is nothing to keep.
     """
-    if not _unwrap_optimizer(optimizer).state:
+    if not updates.has_state:
         return False  # torch would make a state up by an empty step
-    # every process takes part in the gathering; the main one gets the result
-    optimizer_state: Any = get_optimizer_state_dict(
-        model, _unwrap_optimizer(optimizer), options=WHOLE
-    )
-    model_state: Any = get_model_state_dict(model, options=WHOLE)
+    whole, accelerator = updates.read_whole(), updates.accelerator
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return True
-    tensors, groups = _flatten_moments(optimizer_state["state"]), optimizer_state["param_groups"]
-    # the model's state holds a frozen head too where it is tied to the words
-    learn = [name for group in groups for name in group["params"]]
-    weights = {name: model_state[name].contiguous() for name in learn}
+    weights = {name: tensor.contiguous() for name, tensor in whole.weights.items()}
     target = folder / f"step-{step:08d}"
     scaler = accelerator.scaler.state_dict() if accelerator.scaler else None
     with replacing_folder(target) as staging:
         save_file(weights, staging / WEIGHTS)
-        save_file(tensors | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
-        state = {"step": step, "optimizer": groups, "scaler": scaler}
+        moments = _flatten_moments(whole.moments)
+        save_file(moments | {"random": torch.get_rng_state()}, staging / OPTIMIZER)
+        state = {"step": step, "optimizer": whole.groups, "scaler": scaler}
         state |= {"files": find_digests(staging, (WEIGHTS, OPTIMIZER))}
         state |= {"record": find_digests(folder.parent)}
         write_kept(staging / STATE, FORMAT, state)
@@ -75,28 +52,26 @@ def save_state(
     return True
 
 
-def load_state(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
-) -> int:
+def load_state(folder: Path, updates: Updates) -> int:
     """Put the newest state back; returns how many steps are done (0 where there is none).
 
     Raises ConfigError where the newest state is damaged or of other weights, or a file of the run's
     record is not as it was.
     """
-    if newest_state(folder) is None:
+    newest = _newest_folder(folder)
+    if newest is None:
         return 0
-    newest = max(folder.glob("step-*"))
-    state = _read_state(newest)
+    state = _check_state(newest)
+    scaler = updates.accelerator.scaler
     try:
-        weights: Any = load_file(newest / WEIGHTS)
+        weights = load_file(newest / WEIGHTS)
         tensors = load_file(newest / OPTIMIZER)
         torch.set_rng_state(tensors.pop("random"))
-        unknown = set_model_state_dict(model, weights, options=LOAD).unexpected_keys
-        moments: Any = {"state": _nest_moments(tensors), "param_groups": state["optimizer"]}
-        _check_names(moments, weights, unknown, _unwrap_optimizer(optimizer))
-        set_optimizer_state_dict(model, _unwrap_optimizer(optimizer), moments, options=LOAD)
-        if accelerator.scaler and state["scaler"]:
-            accelerator.scaler.load_state_dict(state["scaler"])
+        whole = WholeState(weights, _nest_moments(tensors), state["optimizer"])
+        _check_names(whole, updates.put_weights(weights), updates.size)
+        updates.put_moments(whole)
+        if scaler and state["scaler"]:
+            scaler.load_state_dict(state["scaler"])
         return int(state["step"])
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ConfigError):
@@ -113,22 +88,29 @@ def newest_state(folder: Path) -> int | None:
 
     Raises ConfigError where it, or a file of the run's record, is damaged.
     """
-    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
-    if newest is None:
-        return None
-    state = _read_state(newest)
-    check_digests(newest, state["files"], fix=START_OVER)
-    check_digests(folder.parent, state["record"], fix="Put a copy back, or start over.")
-    return int(state["step"])
+    newest = _newest_folder(folder)
+    return None if newest is None else int(_check_state(newest)["step"])
 
 
 def release_settings(folder: Path) -> None:
     """Let the settings of a run change: its newest state no longer says what they were."""
-    newest = max(folder.glob("step-*"), default=None) if folder.is_dir() else None
+    newest = _newest_folder(folder)
     if newest is not None:
         state = _read_state(newest)
         record = {name: entry for name, entry in state["record"].items() if name != SETTINGS}
         write_kept(newest / STATE, FORMAT, {**state, "record": record})
+
+
+def _newest_folder(folder: Path) -> Path | None:
+    return max(folder.glob("step-*"), default=None) if folder.is_dir() else None
+
+
+def _check_state(newest: Path) -> dict[str, Any]:
+    """What the state says, its files and the run's record found as they were."""
+    state = _read_state(newest)
+    check_digests(newest, state["files"], fix=START_OVER)
+    check_digests(newest.parent.parent, state["record"], fix="Put a copy back, or start over.")
+    return state
 
 
 def _read_state(newest: Path) -> dict[str, Any]:
@@ -142,18 +124,12 @@ def _read_state(newest: Path) -> dict[str, Any]:
     return state
 
 
-def _check_names(
-    moments: dict[str, Any],
-    weights: dict[str, torch.Tensor],
-    unknown: Sequence[str],
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Raises ConfigError unless the state is of just the weights that the optimizer has."""
-    learn = [name for group in moments["param_groups"] for name in group["params"]]
-    lacking = [name for name in learn if name not in weights]
-    kinds = {frozenset(of_one) for of_one in moments["state"].values()}
-    other = set(moments["state"]) - set(learn)
-    size = sum(len(group["params"]) for group in optimizer.param_groups)
+def _check_names(whole: WholeState, unknown: Sequence[str], size: int) -> None:
+    """Raises ConfigError unless the state is of just the `size` weights that the optimizer has."""
+    learn = [name for group in whole.groups for name in group["params"]]
+    lacking = [name for name in learn if name not in whole.weights]
+    kinds = {frozenset(of_one) for of_one in whole.moments.values()}
+    other = set(whole.moments) - set(learn)
     if lacking or unknown or other or len(kinds) > 1 or len(learn) != size:
         raise ConfigError(
             "the saved state is of other weights",
@@ -163,12 +139,7 @@ def _check_names(
         )
 
 
-def _unwrap_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimizer inside Accelerate's wrapper."""
-    return getattr(optimizer, "optimizer", optimizer)
-
-
-def _flatten_moments(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _flatten_moments(state: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """{parameter: {moment: tensor}} as {"moment parameter": tensor}, for safetensors."""
     return {
         f"{moment} {name}": tensor.contiguous()

@@ -1,23 +1,23 @@
 """One optimizer step: exact means over all micro-batches and processes, then clip and update."""
 
-import contextlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from diglot.core.batch import Batch
 from diglot.core.errors import DiglotError
 from diglot.core.objective import Gather
 from diglot.train.mixture import Mixture
-from diglot.train.sharding import is_sharded, touch_everything
+from diglot.train.sharding import touch_everything
+from diglot.train.updates import Autocast, Updates
 
 
 class NonFiniteLossError(DiglotError):
@@ -36,11 +36,9 @@ class StepResult:
 
 
 def train_step(
-    model: nn.Module,
+    updates: Updates,
     batches: Sequence[Batch | None],
     objective: Mixture,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
     *,
     weights: Mapping[str, float],
     clip: float,
@@ -54,34 +52,36 @@ def train_step(
     make as many passes, so `dummy` is passed in its place with weight 0; a pass of text alone gets
     the views `blank`, which no document reads. Raises NonFiniteLossError.
     """
-    passes = _complete_passes(batches, objective, accelerator, dummy, blank)
+    accelerator = updates.accelerator
+    passes = _complete_passes(batches, objective, updates, dummy, blank)
     counts = _global_counts(passes, objective, accelerator)
+    updates.begin()
+    if not any(counts.values()):  # in no process: nothing to learn from
+        return StepResult(0.0, {}, counts, 0.0)
     sums = torch.zeros(len(batches), len(objective.terms), dtype=torch.float64)
     logs: list[Mapping[str, float]] = []
-    optimizer.zero_grad(set_to_none=True)
     last = len(batches) - 1
     for index, batch in enumerate(passes):
-        sync = contextlib.nullcontext() if index == last else accelerator.no_sync(model)
-        with sync:
+        with updates.in_pass(is_last=index == last):
             if batch is None:
                 continue
             known = counts if batches[index] is not None else {}
-            term_sums, term_logs = _add_gradient(
-                model, batch, objective, accelerator, known, weights
+            loss, term_sums, term_logs = updates.compute(
+                partial(_sum_losses, batch, objective, updates, known, weights)
             )
+            # data parallelism averages gradients over processes; the mean is already over all
+            updates.backward(loss * accelerator.num_processes, is_last=index == last)
             if known:
                 sums[index] = term_sums
                 logs.append(term_logs)
     total = _over_processes(sums.sum(0), accelerator)
     means = _mean_losses(total, objective, counts)
     loss = sum(weights[term] * value for term, value in means.items())
-    norm = _grad_norm(model, accelerator, clip)
+    norm = updates.clip(clip)
     # a loss scaler (fp16) gives infinite gradients now and then: it skips the update
     if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
         raise _not_finite(loss, norm, batches, sums)
-    if any(counts.values()):
-        _fill_gradients(model)
-        optimizer.step()
+    updates.apply()
     all_logs = [one for part in _make_gather(accelerator)(logs) for one in part]
     return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
 
@@ -89,25 +89,16 @@ def train_step(
 def _complete_passes(
     batches: Sequence[Batch | None],
     objective: Mixture,
-    accelerator: Accelerator,
+    updates: Updates,
     dummy: Batch | None,
     blank: tuple[torch.Tensor, ...],
 ) -> list[Batch | None]:
     """The micro-batches as they are passed, with what the objective takes from other processes."""
-    several = accelerator.num_processes > 1
-    passes = [_without_targets(dummy) if batch is None and several else batch for batch in batches]
-    passes = [batch and objective.select(batch, _make_gather(accelerator)) for batch in passes]
+    spare = _without_targets(dummy) if updates.needs_all else None
+    passes = [spare if batch is None else batch for batch in batches]
+    gather = _make_gather(updates.accelerator)
+    passes = [batch and objective.select(batch, gather) for batch in passes]
     return [replace(b, views=blank) if b and not b.views else b for b in passes]
-
-
-def _fill_gradients(model: nn.Module) -> None:
-    """A gradient of 0 where nothing gave one, as several processes have it.
-
-    Without one AdamW would leave a part's moments as they are in a step without images.
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad and parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
 
 
 def _without_targets(batch: Batch | None) -> Batch | None:
@@ -170,25 +161,26 @@ def _over_processes(value: torch.Tensor, accelerator: Accelerator) -> torch.Tens
     return reduced.cpu()
 
 
-def _add_gradient(
-    model: nn.Module,
+def _sum_losses(
     batch: Batch,
     objective: Mixture,
-    accelerator: Accelerator,
+    updates: Updates,
     counts: Mapping[str, float],
     weights: Mapping[str, float],
-) -> tuple[torch.Tensor, Mapping[str, float]]:
-    """Add one micro-batch's gradient; its summed loss per term, float64 on the CPU, and its logs.
+    model: nn.Module,
+    autocast: Autocast,
+) -> tuple[torch.Tensor, torch.Tensor, Mapping[str, float]]:
+    """A micro-batch's part of the step's loss, its summed loss per term (float64, CPU), its logs.
 
     A term that `counts` does not know takes part with weight 0.
     """
     sums = torch.zeros(len(objective.terms), dtype=torch.float64)
-    batch = batch.to(accelerator.device)
-    # Accelerate wraps a model's forward in autocast unless FSDP2 shards it
-    with accelerator.autocast() if is_sharded(model) else contextlib.nullcontext():
+    device = updates.accelerator.device
+    batch = batch.to(device)
+    with autocast():
         out = model(batch, objective.reads)
     terms = objective.loss(out, batch)
-    loss = torch.zeros((), device=accelerator.device)
+    loss = torch.zeros((), device=device)
     for index, term in enumerate(objective.terms):
         value = terms.sums.get(term)
         if value is not None:
@@ -196,12 +188,9 @@ def _add_gradient(
             weight = weights[term] / _term_divisor(objective, term, count) if count else 0.0
             sums[index] = value.item()
             loss = loss + weight * value
-    if accelerator.num_processes > 1:  # all that learns must get a gradient on every process
+    if updates.needs_all:
         loss = loss + touch_everything(model, out).to(loss.device)
-    if loss.requires_grad:
-        # data parallelism averages gradients over processes; the mean is already over all of them
-        accelerator.backward(loss * accelerator.num_processes)
-    return sums, terms.logs
+    return loss, sums, terms.logs
 
 
 def _term_divisor(objective: Mixture, term: str, count: float) -> float:
@@ -217,11 +206,3 @@ def _mean_losses(
         for i, term in enumerate(objective.terms)
         if counts[term]
     }
-
-
-def _grad_norm(model: nn.Module, accelerator: Accelerator, clip: float) -> float:
-    learn = [p for p in model.parameters() if p.requires_grad]
-    norm = accelerator.clip_grad_norm_(learn, clip if clip > 0 else float("inf"))
-    if isinstance(norm, DTensor):
-        norm = norm.full_tensor()
-    return float(norm) if norm is not None else 0.0

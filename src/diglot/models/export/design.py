@@ -3,7 +3,7 @@
 No weights are read, so a recipe can be compared with every container before step 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,8 @@ class Design:
     """Whether the language model scales or caps its logits, which no stock container does."""
     rule: VisualRule = VisualRule()  # noqa: RUF009  frozen
     """What it does with visual tokens beside reading them like words."""
-    bos: str | None = None
-    """Its tokenizer's BOS; None where it has none, or could not be read."""
+    read_bos: Callable[[], str | None] = lambda: None
+    """Its tokenizer's BOS; None where it has none, or cannot be read."""
     unread: tuple[str, ...] = ()
 
     @property
@@ -81,7 +81,7 @@ def read_design(config: VLMConfig) -> Design:
         ties_unknown=ties_unknown,
         changes_logits=text is not None and _changes_logits(text),
         rule=read_rule(config.language),
-        bos=None if text is None else _read_bos(path, config.language.revision),
+        read_bos=lambda: None if text is None else _read_bos(path, config.language.revision),
         unread=tuple(unread),
     )
 

@@ -81,9 +81,12 @@ class PaliGemma(Container):
 
 def _bos_misfits(design: Design) -> list[str]:
     end = marks_of(design).end
-    if end and (end == design.bos or design.text is None):  # whose BOS is not known
+    if end and design.text is None:  # whose BOS is not known
         return []
-    return [f"preprocess.marks.end {end!r}: behind an image it writes the BOS, {design.bos!r}"]
+    bos = design.read_bos()
+    if end and end == bos:
+        return []
+    return [f"preprocess.marks.end {end!r}: behind an image it writes the BOS, {bos!r}"]
 
 
 def _projector_misfits(design: Design) -> list[str]:
