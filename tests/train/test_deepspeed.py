@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO 1 and 2 on two CPU processes (gloo): the losses and weights of one process.
+"""DeepSpeed's ZeRO 1 on two CPU processes (gloo): the losses and weights of one process.
 
 Accelerate uses DeepSpeed on GPUs alone; here its own plugin and `prepare` do the same on the CPU.
 """
@@ -48,7 +48,7 @@ class EngineOnCPU(Accelerator):
         self.native_amp = False  # as Accelerate has it under DeepSpeed
 
 
-def by_engine(stage: int = 2, *, steps: int | None = None) -> Callable[[], None]:
+def by_engine(stage: int = 1, *, steps: int | None = None) -> Callable[[], None]:
     """The start of a process: variables of `accelerate launch`; it may die after `steps`."""
 
     def prepare() -> None:
@@ -86,7 +86,7 @@ def test_whatever_learns_in_steps_of_several_passes(world, tmp_path, stage, lear
 def test_every_objective(world, tmp_path, objectives):
     pytest.importorskip("deepspeed", reason=NEEDED)
     settings = {"max_samples": 11, "micro_batch": 1, "trainable": EVERYTHING, "optim": CALM}
-    trains_as_one(world, tmp_path, 2, ("projector", "language"), settings | objectives)
+    trains_as_one(world, tmp_path, 1, ("projector", "language"), settings | objectives)
 
 
 @pytest.mark.slow
@@ -100,17 +100,16 @@ def test_a_process_with_text_alone(world, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [1, 2])
-def test_a_killed_run_resumes_by_two_and_by_one(world, tmp_path, stage):
+def test_a_killed_run_resumes_by_two_and_by_one(world, tmp_path):
     pytest.importorskip("deepspeed", reason=NEEDED)
     settings = {"max_samples": 16, "checkpoint_every": 1, "trainable": EVERYTHING, "optim": CALM}
     train(tiny_stage(world, tmp_path / "one", **settings))
-    killed = by_engine(stage, steps=2)
+    killed = by_engine(steps=2)
     outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), killed)
     assert {error for _, error in outcomes.values()} == {"KeyError 'killed'"}
     assert len(steps(tmp_path / "two")) == 2
     shutil.copytree(tmp_path / "two", tmp_path / "alone")
-    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), by_engine(stage))
+    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), by_engine())
     assert outcomes == {0: (2, ""), 1: (0, "")}
     train(tiny_stage(world, tmp_path / "alone", **settings))
     for name in ("two", "alone"):
@@ -159,8 +158,9 @@ def test_what_a_recipe_cannot_have_is_refused(tmp_path, asked, settings, message
         _check_settings(asked, tiny_stage(tmp_path, tmp_path / "run", **settings))
 
 
-def test_the_recipe_says_what_is_clipped_and_counted(tmp_path):
+def test_the_recipe_says_what_is_clipped_and_counted(tmp_path, caplog):
     settings = {"gradient_clipping": 9.0, "train_batch_size": 64, "bf16": {"enabled": True}}
+    settings |= {"zero_optimization": {"stage": 2, "overlap_comm": True}}
     config = tiny_stage(tmp_path, tmp_path / "run", micro_batch=2)
     _adopt_recipe(settings, config)
     assert settings["gradient_clipping"] == config.optim.clip
@@ -168,3 +168,5 @@ def test_the_recipe_says_what_is_clipped_and_counted(tmp_path):
     assert settings["train_micro_batch_size_per_gpu"] == 2
     assert not settings["bf16"]["enabled"]
     assert "train_batch_size" not in settings
+    assert settings["zero_optimization"] == {"stage": 1, "overlap_comm": False}
+    assert "ZeRO 1 in place of ZeRO 2" in caplog.text

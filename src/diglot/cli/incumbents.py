@@ -85,7 +85,7 @@ WRITTEN = {
     "resume": "the same command again resumes a run",
     "do_train": "`diglot train` trains; leave it out",
     "resume_from_checkpoint": "the same command again resumes a run",
-    "deepspeed": "choose DeepSpeed (ZeRO 1 or 2) or FSDP 2 in `accelerate config`",
+    "deepspeed": "choose DeepSpeed (ZeRO 1) or FSDP 2 in `accelerate config`",
     "report_to": "write --trackers [wandb]; TensorBoard files lie in the run folder",
 }
 

@@ -1,12 +1,16 @@
-"""DeepSpeed from the user's own `accelerate config`: ZeRO 1 and 2, by its engine.
+"""DeepSpeed from the user's own `accelerate config`: ZeRO 1, by its engine.
 
-Each process keeps the optimizer's state (under ZeRO 2 the gradients too) of its share of the
-weights; the weights themselves are whole everywhere, so whatever reads them reads them as without
-DeepSpeed. The engine makes the backward passes, the clipping and the step. Accelerate would let it
-step behind every backward pass; here it steps once, behind the last micro-batch.
+Each process keeps the optimizer's state of its share of the weights; weights and gradients are
+whole everywhere, so whatever reads them reads them as without DeepSpeed. The engine makes the
+backward passes, the clipping and the step. Accelerate would let it step behind every backward pass;
+here it steps once, behind the last micro-batch.
+
+ZeRO 2 sums gradients over processes in the order in which they are ready. That is another order
+where a process has text alone or another objective: it would add up gradients of different weights.
 """
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -20,6 +24,8 @@ from diglot.core.errors import ConfigError
 from diglot.models.vlm import VLM
 from diglot.train.config import StageConfig
 from diglot.train.updates import Autocast, Compute, R, Updates, WholeState
+
+log = logging.getLogger(__name__)
 
 WHERE = "accelerate config: deepspeed_config"
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
@@ -178,7 +184,7 @@ def _check_settings(settings: Mapping[str, Any], config: StageConfig) -> None:
     if stage not in (1, 2):
         other = "FSDP with fsdp_version: 2, which shards as ZeRO 3 does"
         raise ConfigError(
-            "of DeepSpeed's ways of sharing, ZeRO 1 and 2 are known here",
+            "of DeepSpeed's ways of sharing, ZeRO 1 is known here",
             got=f"stage {stage}",
             where=f"{WHERE}.zero_stage",
             fix=f"Choose {other}." if stage else "Choose MULTI_GPU, which shares nothing either.",
@@ -210,6 +216,14 @@ def _adopt_recipe(settings: dict[str, Any], config: StageConfig) -> None:
         "gradient_accumulation_steps": 1,  # a loss is divided by the items of the whole step
         "train_micro_batch_size_per_gpu": config.micro_batch,
     }
+    sharing = settings["zero_optimization"]
+    if sharing["stage"] == 2:
+        log.warning(
+            "ZeRO 1 in place of ZeRO 2, which adds up gradients in the order in which they are "
+            "ready, another one where processes have other documents: gradients stay whole"
+        )
+    # gradients are summed at the step's end, in the order of the weights
+    sharing |= {"stage": 1, "overlap_comm": False}
 
 
 def _make_autocast(accelerator: Accelerator, precision: str) -> Autocast:
