@@ -94,8 +94,8 @@ def _complete_passes(
     blank: tuple[torch.Tensor, ...],
 ) -> list[Batch | None]:
     """The micro-batches as they are passed, with what the objective takes from other processes."""
-    spare = _without_targets(dummy) if updates.needs_all else None
-    passes = [spare if batch is None else batch for batch in batches]
+    blank_batch = _without_targets(dummy) if updates.needs_all else None
+    passes = [blank_batch if batch is None else batch for batch in batches]
     gather = _make_gather(updates.accelerator)
     passes = [batch and objective.select(batch, gather) for batch in passes]
     return [replace(b, views=blank) if b and not b.views else b for b in passes]
