@@ -3,8 +3,10 @@
 # on the embedded models, in about an hour on two CPU cores.
 #   bash examples/two_pretrainings.sh runs/sequence
 # With LMMS_PYTHON=build/lmms/bin/python (make lmms) lmms-eval asks the stock folders a local task
-# too; FastVlm, the container of the embedded models, needs torchvision there. Other recipes, sizes
-# and containers: the variables below.
+# too; FastVlm, the container of EfficientNet-Lite0, needs torchvision there. Other recipes, sizes
+# and containers: the variables below. On stock classes alone, with no torchvision:
+#   CAPTION=embedded/caption_tower MMCS=embedded/code_switch_tower SFT=embedded/sft_tower \
+#     CONTAINER=aya_vision bash examples/two_pretrainings.sh runs/sequence
 set -eu
 out=${1:-runs/sequence}
 : "${CAPTION:=embedded/caption_stock}" "${MMCS:=embedded/code_switch_stock}" "${SFT:=embedded/sft}"

@@ -35,6 +35,7 @@ NOT_RUN = (
     "select plan",
     "CHECKPOINT",
     "--check",
+    "--harness lmms",
     "photo.jpg",
 )
 

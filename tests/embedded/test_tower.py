@@ -1,21 +1,27 @@
 """The tower in the package: found wherever a checkpoint is named, said so where it is not there."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig
+from PIL import Image
+from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.embedded import tower
+from diglot.files import file_sha256
 from diglot.models.encoders import auto, siglip
 from diglot.models.encoders._tower import tower_revision
 from diglot.models.export.card import _find_licence
 from diglot.models.pretrained import read_pretrained
+from diglot.studies.tower.pictures import to_pixels
 from diglot.synth.patch_labels.towers import load_towers
+from diglot.synth.scenes.embedded import embedded_pools, find_emoji
 from tests.synth.patch_labels.pairs import save_pair
 
 PATH = tower.EMBEDDED_TOWER
+RIGHT_DRAWINGS = 33  # of 41
 
 
 @pytest.fixture
@@ -24,6 +30,39 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = save_pair(tmp_path, "siglip")
     monkeypatch.setattr(tower, "FOLDER", made)
     return made
+
+
+def test_the_package_s_own_fits_its_card_and_stock_classes() -> None:
+    """As a wheel holds it: every file, at most 12 MB, weights as the card says."""
+    files = sorted(tower.FOLDER.iterdir())
+    assert sum(path.stat().st_size for path in files) <= 12e6
+    declared = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]
+    assert f"embedded/{tower.FOLDER.name}/*" in declared["package-data"]["diglot"]
+    card = (tower.FOLDER / "README.md").read_text("utf-8")
+    assert file_sha256(tower.FOLDER / "model.safetensors") in card
+    model, report = AutoModel.from_pretrained(tower.FOLDER, output_loading_info=True)
+    assert not report["missing_keys"] | report["unexpected_keys"]
+    assert type(model).__name__ == "SiglipModel"
+    assert model.vision_model.embeddings.num_positions == 14 * 14
+    processor = AutoProcessor.from_pretrained(tower.FOLDER)
+    assert len(processor.tokenizer) == model.config.text_config.vocab_size <= 4000
+
+
+@pytest.mark.embedded
+def test_the_package_s_own_knows_its_drawings() -> None:
+    """Each of 41 drawings alone on grey: its own name is nearest among all of them."""
+    towers = load_towers("siglip", PATH)
+    drawings = sorted(find_emoji())
+    pool = embedded_pools()[1]
+    words = towers.words(drawings)
+    right = 0
+    for index, name in enumerate(drawings):
+        picture = Image.new("RGB", (448, 448), (128, 128, 128))
+        drawn = pool.render(f"all/{name}", 128)
+        picture.paste(drawn, (160, 160), mask=drawn)
+        patches = towers.patches(to_pixels([picture]))[0, 5:9, 5:9].flatten(0, 1)
+        right += int((words @ patches.mean(0)).argmax()) == index
+    assert right >= RIGHT_DRAWINGS
 
 
 def test_another_path_is_left_alone() -> None:

@@ -1,6 +1,7 @@
 """Every recipe bundled with diglot resolves, every ablation over its bases; none loads a model."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -103,7 +104,7 @@ def test_the_recipes_of_each_objective_do_what_their_names_promise():
     for name in ("embedded/patch_aligned", "full/llava15_7b_patch_aligned"):
         assert set(members(name)) == {"caption", "patch_aligned"}
         assert members(name)["patch_aligned"]["weight"] == RISING
-    for name in ("embedded/sea", "full/llava15_7b_sea"):
+    for name in ("embedded/sea", "embedded/sea_tower", "full/llava15_7b_sea"):
         assert set(members(name)) == {"caption", "token_contrastive"}
         config = members(name)["token_contrastive"]
         assert (config["labels_kept"], config["window"], config["logit_scale_init"]) == (10, 2, 0.0)
@@ -138,13 +139,22 @@ def test_a_row_of_an_ablation(overlay, base, objective, fields):
 
 def test_recipes_that_are_compared_differ_in_the_objective_alone():
     ours = ("objective", "plus", "mix", "labels")
-    embedded = [name for name in EMBEDDED if not name.endswith(("_stock", "sft"))]
+    embedded = [name for name in EMBEDDED if not name.endswith(("_stock", "sft", "_tower"))]
     for names, free in ((embedded, ()), ([n for n in FULL if "llava15" in n], ("micro_batch",))):
         assert len(names) >= 4
         first, *others = (
             {k: v for k, v in vars(stage(n)).items() if k not in (*ours, *free)} for n in names
         )
         assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("name", ["caption", "code_switch", "sea"])
+def test_a_recipe_on_the_tower_has_another_encoder_alone(name):
+    tower, cnn = stage(f"embedded/{name}_tower"), stage(f"embedded/{name}")
+    assert (tower.model.encoder["path"], tower.model.encoder.name) == ("embedded_tower", "siglip")
+    assert replace(tower, model=cnn.model) == cnn
+    assert replace(tower.model, encoder=cnn.model.encoder) == cnn.model
+    assert stage("embedded/sft_tower").model == tower.model
 
 
 @pytest.mark.parametrize(
@@ -248,6 +258,10 @@ CONTAINERS = {
     "embedded/code_switch_stock": ["fast_vlm"],
     "embedded/sft": ["fast_vlm"],
     "embedded/caption": [],
+    "embedded/caption_tower": ["aya_vision"],
+    "embedded/code_switch_tower": ["aya_vision"],
+    "embedded/sea_tower": ["aya_vision"],
+    "embedded/sft_tower": ["aya_vision"],
     "full/llava15_7b_caption": ["llava"],
     "full/llava15_7b_sea": ["llava"],
     "full/mmcs_qwen25_3b": [],
