@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
-from diglot.cli.unread import Unread
+from diglot.cli.unread import TEXT_UNREAD, Unread
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import InCheckpoint, InData, OutFile, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
@@ -32,6 +32,7 @@ UNREAD = (
         beside="--kind words or charts",
         holds=lambda values: values["kind"] != "objects",
     ),
+    *TEXT_UNREAD,
 )
 
 

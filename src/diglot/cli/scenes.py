@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
-from diglot.cli.unread import Unread
+from diglot.cli.unread import TEXT_UNREAD, Unread
 from diglot.cli.verb import parse_arguments
 from diglot.config.paths import InFolder, OutJson
 from diglot.config.ranges import ClosedUnitInterval, PositiveInt, Seed
@@ -37,6 +37,7 @@ UNREAD = (
         beside="--pictures",
         holds=lambda values: values["pictures"] is not None,
     ),
+    *TEXT_UNREAD,
 )
 
 

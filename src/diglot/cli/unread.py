@@ -21,6 +21,21 @@ class Unread:
     """Whether that was chosen, by the values of all options."""
 
 
+# Of the settings of words and charts, those of one alone.
+TEXT_UNREAD = (
+    Unread(
+        options=("text.texts",),
+        beside="--kind charts",
+        holds=lambda values: values["kind"] == "charts",
+    ),
+    Unread(
+        options=("text.values",),
+        beside="--kind words",
+        holds=lambda values: values["kind"] == "words",
+    ),
+)
+
+
 def refuse_unread(
     rules: Sequence[Unread], values: Mapping[str, Any], args: Sequence[str], parser: ArgumentParser
 ) -> None:
