@@ -23,7 +23,10 @@ pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("DIGLOT_KILLS", "2"))
 LONGEST_S = 900
 # Seconds of training stand in them among the scores, which are in results.json too.
-WITH_TIMES = ("study/results.csv", "study/report.html", "demo/report.html", "demo/report.json")
+WITH_TIMES = (
+    *("study/results.csv", "study/report.html", "demo/report.html", "demo/report.json"),
+    *("study/recipe/results.csv", "study/recipe/report.html"),
+)
 WHOLE = "the folder holds files that are not of this command"  # another format's, finished
 
 

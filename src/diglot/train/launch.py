@@ -1,6 +1,7 @@
 """The processes and devices of a run, as its launcher and its settings have them."""
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.errors import ConfigError
@@ -21,6 +22,7 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     """
     check_trackers(config.trackers)
     read_sharding()
+    _forget_precision(config.precision)
     try:
         accelerator = Accelerator(
             cpu=joins_on_cpu(),
@@ -28,9 +30,10 @@ def make_accelerator(config: StageConfig) -> Accelerator:
             log_with=[*config.trackers] or None,
             project_dir=config.out,
         )
-    except ValueError as error:  # the machine cannot, or this process has begun with another
+    except ValueError as error:  # the machine cannot
         reason = " ".join(str(error).split())
         raise ConfigError(reason, got=config.precision, where="precision") from error
+    _check_half(accelerator)
     _check_joined(accelerator.num_processes)
     # steps are counted by the loop: what `accelerate config` says of them would scale the loss
     accelerator.gradient_accumulation_steps = 1
@@ -44,6 +47,26 @@ def make_updates(vlm: VLM, config: StageConfig, accelerator: Accelerator) -> Upd
         return prepare_engine(vlm, optimizer, accelerator, config)
     model, optimizer = accelerator.prepare(vlm, optimizer)
     return Updates(model, optimizer, accelerator)
+
+
+def _forget_precision(precision: str) -> None:
+    """Let this process begin with another precision than its last run's, as rows of a comparison
+    do. Accelerate keeps one for the process and has no open way to choose another.
+    """
+    kept = AcceleratorState._shared_state.get("_mixed_precision", precision)
+    if kept != precision:
+        AcceleratorState._reset_state()
+
+
+def _check_half(accelerator: Accelerator) -> None:
+    """Raises ConfigError where Accelerate would compute in float32 without a word."""
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ConfigError(
+            "a CPU does not train in float16",
+            expected="no or bf16",
+            got="fp16",
+            where="precision",
+        )
 
 
 def _check_joined(processes: int) -> None:
