@@ -64,6 +64,7 @@ def _check_half(accelerator: Accelerator) -> None:
         raise ConfigError(
             "a CPU does not train in float16",
             expected="no or bf16",
+            fix="Set precision: bf16, or leave it out.",
             got="fp16",
             where="precision",
         )
