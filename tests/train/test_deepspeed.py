@@ -6,10 +6,12 @@ Accelerate uses DeepSpeed on GPUs alone; here its own plugin and `prepare` do th
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from accelerate import Accelerator
 from accelerate.utils import DeepSpeedPlugin, DistributedType
 
@@ -138,6 +140,22 @@ def test_what_two_wrote_opens_and_goes_out(world, tmp_path):
     assert outcomes[0][1] == ""
     assert load_vlm(tmp_path / "two" / "kept" / "step-00000001")
     assert run_diglot("export", "--list", tmp_path / "two" / "model") == 0
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="deepspeed is installed")
+def test_deepspeed_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="DeepSpeed is not installed"):
+        launch.make_accelerator(tiny_stage(tmp_path, tmp_path / "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="of machines without a GPU")
+def test_without_gpus_nothing_is_shared_and_that_is_said(world, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("deepspeed", reason=NEEDED)
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    assert train(tiny_stage(world, tmp_path / "run", max_samples=8)).is_dir()
+    assert "nothing is sharded" in caplog.text
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {

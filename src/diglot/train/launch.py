@@ -9,7 +9,7 @@ from diglot.models.vlm import VLM
 from diglot.train.config import StageConfig
 from diglot.train.engine import prepare_engine, uses_engine
 from diglot.train.optim import make_optimizer
-from diglot.train.sharding import read_sharding
+from diglot.train.sharding import read_sharding, waits_for_gpus
 from diglot.train.trackers import check_trackers
 from diglot.train.updates import Updates
 
@@ -25,11 +25,17 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     _forget_precision(config.precision)
     try:
         accelerator = Accelerator(
-            cpu=joins_on_cpu(),
+            cpu=joins_on_cpu() or waits_for_gpus(),
             mixed_precision=config.precision,
             log_with=[*config.trackers] or None,
             project_dir=config.out,
         )
+    except ImportError as error:  # what `accelerate config` asks for is not installed
+        raise ConfigError(
+            " ".join(str(error).split()),
+            where="accelerate config",
+            fix="Install it, or choose another way to share there.",
+        ) from error
     except ValueError as error:  # the machine cannot
         reason = " ".join(str(error).split())
         raise ConfigError(reason, got=config.precision, where="precision") from error

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 WHERE = "accelerate config: fsdp_config"
 EFFICIENT = "FSDP_CPU_RAM_EFFICIENT_LOADING"
+DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
 
 
 def read_sharding() -> None:
@@ -38,13 +39,16 @@ def read_sharding() -> None:
         os.environ[EFFICIENT] = "false"
 
 
+def waits_for_gpus() -> bool:
+    """Whether DeepSpeed would wait for devices that are not there: then it must be left out."""
+    return _is_on(DEEPSPEED) and not torch.accelerator.is_available()
+
+
 def check_sharding(accelerator: Accelerator, vlm: VLM) -> None:
     """Before the model is wrapped. Raises ConfigError for settings that cannot train this model."""
     kind = accelerator.distributed_type
     if kind is not DistributedType.FSDP:
-        if _wanted() or (
-            _is_on("ACCELERATE_USE_DEEPSPEED") and kind is not DistributedType.DEEPSPEED
-        ):
+        if _wanted() or (_is_on(DEEPSPEED) and kind is not DistributedType.DEEPSPEED):
             log.warning("nothing is sharded: Accelerate shards over several devices alone")
         return
     plugin: Any = accelerator.state.fsdp_plugin
