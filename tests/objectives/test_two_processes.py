@@ -33,6 +33,7 @@ IMAGE = {"name": "reconstruction", "weight": 0.1}
 # objective, plus, mix; documents of a pass in one process
 STAGES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], int]] = {
     "caption": ("caption", {}, {}, 2),
+    "code_switch, one mean": ({"name": "code_switch", "reduction": "joint"}, {}, {}, 2),
     "caption, summed": ({"name": "caption", "reduction": "sum"}, {}, {}, 2),
     "code_switch": ("code_switch", {}, {}, 2),
     "patch_aligned": ("patch_aligned", {}, {}, 2),

@@ -19,6 +19,7 @@ def run(world, out, **changes):
         {"name": "caption"},
         {"name": "code_switch", "entity_weight": 0.5},
         {"name": "code_switch", "reduction": "sum"},
+        {"name": "code_switch", "reduction": "joint", "entity_weight": 0.5},
     ],
 )
 def test_micro_batches_of_any_size_give_the_same_step(world, tmp_path, objective):
@@ -48,3 +49,17 @@ def test_sum_and_mean_differ_by_the_count(world, tmp_path):
     assert summed[0]["grad_norm"] == pytest.approx(
         mean[0]["grad_norm"] * mean[0]["items/text"], rel=1e-5
     )
+
+
+def test_one_mean_weighs_the_tokens_of_both_terms_alike(world, tmp_path):
+    def first(reduction):
+        objective = {"name": "code_switch", "reduction": reduction}
+        return run(world, tmp_path / reduction, objective=objective)[0][0]
+
+    mean, summed, joint = first("mean"), first("sum"), first("joint")
+    texts, entities = mean["items/text"], mean["items/entity"]
+    assert texts != entities
+    expected = (texts * mean["loss/text"] + entities * mean["loss/entity"]) / (texts + entities)
+    assert joint["loss"] == pytest.approx(expected, rel=1e-6)
+    assert joint["loss"] == pytest.approx(joint["loss/text"] + joint["loss/entity"], rel=1e-9)
+    assert joint["grad_norm"] == pytest.approx(summed["grad_norm"] / (texts + entities), rel=1e-5)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # core loads no model library
     from transformers import PreTrainedTokenizerFast
 
 Reduction = Literal["mean", "sum"]
+TermReduction = Literal["mean", "sum", "joint"]  # joint: one mean over all terms' items
 RecordKind = Literal["caption", "conversation"]
 KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 # Collects an object of every process; of one process alone, a list of its own.
@@ -46,7 +47,7 @@ class Objective(Protocol):
 
     terms: tuple[str, ...]  # names of its loss terms
     weights: Mapping[str, float]  # the weight of each term in the objective
-    reduction: Reduction  # of each term, over the supervised items of the optimizer step
+    reduction: TermReduction  # of each term, over the supervised items of the optimizer step
     reads: frozenset[Reads]  # what it needs of the model
 
     def prepare(

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.geometry import TokenGrid, ViewKind
-from diglot.core.objective import Prepared, Reduction, count_learned, token_loss
+from diglot.core.objective import Prepared, TermReduction, count_learned, token_loss
 from diglot.core.segments import Branch, Image, Patches, Segment, Sequence, Tokens
 from diglot.core.spans import drop_overlaps, token_slice
 from diglot.core.types import LossTerms, Region, Sample, Span
@@ -54,8 +54,10 @@ class Config:
     """Keep at most so many objects, those with the best scores; null = all."""
     replace_probability: float = 1.0
     """Probability with which each entity is switched."""
-    reduction: Reduction = "mean"
-    """Of each term: mean over its supervised tokens of the optimizer step, or their sum."""
+    reduction: TermReduction = "mean"
+    """Of each term: mean over its supervised tokens of the optimizer step, or their sum; "joint":
+    its sum over both terms' tokens, so that a token of either weighs as much (Eq. 5 as one mean).
+    """
     frame: Frame = field(default_factory=Frame)
     """The text around image and caption."""
     template: str | None = None

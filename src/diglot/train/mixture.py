@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from diglot.core.batch import Batch, ForwardOutput, Reads
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
-from diglot.core.objective import KINDS, Gather, Objective, Prepared, RecordKind, Reduction
+from diglot.core.objective import KINDS, Gather, Objective, Prepared, RecordKind
 from diglot.core.segments import Segment
 from diglot.core.types import LossTerms, Sample
 from diglot.models.language import Language
@@ -53,9 +53,6 @@ class Mixture:
         self.reads: frozenset[Reads] = frozenset().union(*(m.objective.reads for m in members))
         self.shares = tuple(m.share for m in members if m.stream)  # of the streams from 1 on
         self.takes = tuple(self._takes(stream) for stream in range(1 + len(self.shares)))
-        self.reductions: dict[str, Reduction] = {
-            name: m.objective.reduction for m in members for name in m.names.values()
-        }
         heads = {m.where.replace(".", "_"): getattr(m.objective, "heads", None) for m in members}
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
 
@@ -82,6 +79,16 @@ class Mixture:
             )
         for template in set(given.values()):
             language.use_template(template)
+
+    def divisors(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """What the summed loss of every term is divided by, given its items in the step."""
+        found: dict[str, float] = {}
+        for member in self.members:
+            own = {name: counts.get(name, 0.0) for name in member.names.values()}
+            joint = dict.fromkeys(own, sum(own.values()))
+            plain = dict.fromkeys(own, 1.0)
+            found |= {"mean": own, "joint": joint, "sum": plain}[member.objective.reduction]
+        return found
 
     def weights_at(self, progress: float) -> dict[str, float]:
         """The weight of every term when `progress` in [0, 1] of the run is done."""

@@ -179,13 +179,12 @@ def _sum_losses(
     batch = batch.to(device)
     with autocast():
         out = model(batch, objective.reads)
-    terms = objective.loss(out, batch)
+    terms, divisors = objective.loss(out, batch), objective.divisors(counts)
     loss = torch.zeros((), device=device)
     for index, term in enumerate(objective.terms):
         value = terms.sums.get(term)
         if value is not None:
-            count = counts.get(term, 0.0)
-            weight = weights[term] / _term_divisor(objective, term, count) if count else 0.0
+            weight = weights[term] / divisors[term] if counts.get(term) else 0.0
             sums[index] = value.item()
             loss = loss + weight * value
     if updates.needs_all:
@@ -193,16 +192,13 @@ def _sum_losses(
     return loss, sums, terms.logs
 
 
-def _term_divisor(objective: Mixture, term: str, count: float) -> float:
-    return count if objective.reductions[term] == "mean" else 1.0
-
-
 def _mean_losses(
     sums: torch.Tensor, objective: Mixture, counts: Mapping[str, float]
 ) -> dict[str, float]:
     """Each term's loss over the step; a term that nothing supervised is left out."""
+    divisors = objective.divisors(counts)
     return {
-        term: sums[i].item() / _term_divisor(objective, term, counts[term])
+        term: sums[i].item() / divisors[term]
         for i, term in enumerate(objective.terms)
         if counts[term]
     }
