@@ -50,11 +50,14 @@ class EngineOnCPU(Accelerator):
         self.native_amp = False  # as Accelerate has it under DeepSpeed
 
 
-def by_engine(stage: int = 1, *, steps: int | None = None) -> Callable[[], None]:
+def by_engine(
+    stage: int = 1, *, offload: str = "none", steps: int | None = None
+) -> Callable[[], None]:
     """The start of a process: variables of `accelerate launch`; it may die after `steps`."""
 
     def prepare() -> None:
         os.environ |= {"ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage), "DS_ACCELERATOR": "cpu"}
+        os.environ["ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE"] = offload
         launch.Accelerator = EngineOnCPU
         if steps is not None:
             loop.train_step = dying_step(steps)
@@ -102,16 +105,19 @@ def test_a_process_with_text_alone(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_by_two_and_by_one(world, tmp_path):
+@pytest.mark.parametrize("offload", ["none", "cpu"])
+def test_a_killed_run_resumes_by_two_and_by_one(world, tmp_path, offload):
     pytest.importorskip("deepspeed", reason=NEEDED)
     settings = {"max_samples": 16, "checkpoint_every": 1, "trainable": EVERYTHING, "optim": CALM}
     train(tiny_stage(world, tmp_path / "one", **settings))
-    killed = by_engine(steps=2)
+    killed = by_engine(steps=2, offload=offload)
     outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), killed)
     assert {error for _, error in outcomes.values()} == {"KeyError 'killed'"}
     assert len(steps(tmp_path / "two")) == 2
     shutil.copytree(tmp_path / "two", tmp_path / "alone")
-    outcomes = train_by_two(tiny_stage(world, tmp_path / "two", **settings), by_engine())
+    outcomes = train_by_two(
+        tiny_stage(world, tmp_path / "two", **settings), by_engine(offload=offload)
+    )
     assert outcomes == {0: (2, ""), 1: (0, "")}
     train(tiny_stage(world, tmp_path / "alone", **settings))
     for name in ("two", "alone"):

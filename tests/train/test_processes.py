@@ -21,7 +21,7 @@ from tests.objectives.test_instruct import conversation
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, rejected, rows, steps, weights, write_rows
 
-TIMEOUT_S = 60
+TIMEOUT_S = 300
 
 
 def one_of_two(

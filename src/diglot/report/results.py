@@ -123,7 +123,8 @@ def _summarise_records(records: Sequence[MeasureFile]) -> str:
     count = len({run for r in records for run in r.runs})
     measured = [r for r in records if r.measures]
     if not measured:
-        return f"{count} training runs: their losses and probes by step."
+        runs = "training run: its" if count == 1 else "training runs: their"
+        return f"{count} {runs} losses and probes by step."
     parts = [f"{count} checkpoints, measured on {measured[0].data}."]
     records = measured
     if any(r.fingerprints != records[0].fingerprints for r in records):

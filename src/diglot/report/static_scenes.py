@@ -179,5 +179,6 @@ def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
 
 
 def escape_dollars(text: str) -> str:
-    """Text that matplotlib does not read as a formula."""
-    return text.replace("$", r"\$")
+    """A text as it stands: matplotlib reads $ as mathematics, and hides one that begins with _."""
+    shown = text.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown

@@ -56,11 +56,13 @@ class EngineUpdates(Updates):
         engine: Any,
         optimizer: Any,
         accelerator: Accelerator,
-        names: Sequence[Sequence[str]],
+        groups: Sequence[dict[str, Any]],
     ) -> None:
-        """`names` are those of the weights in each of the optimizer's groups."""
+        """`groups` are the recipe's optimizer's, their "params" names: the engine may use another
+        Adam, of other settings, and a state is to fit any run.
+        """
         super().__init__(engine.module.vlm, optimizer, accelerator)
-        self.engine, self.names = engine, names
+        self.engine, self.groups = engine, groups
         self._utils: Any = import_module("deepspeed.utils")  # a package of the user's
         self.weights = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
@@ -102,8 +104,8 @@ class EngineUpdates(Updates):
 
     def _link_moments(self) -> None:
         """Let each weight find its moments: the engine does so behind its first group's step."""
-        for group, names in zip(self.optimizer.param_groups, self.names, strict=True):
-            weights, (flat,) = [self.weights[name] for name in names], group["params"]
+        for shared, group in zip(self.optimizer.param_groups, self.groups, strict=True):
+            weights, (flat,) = [self.weights[name] for name in group["params"]], shared["params"]
             self._utils.lazy_init_hp_params_optimizer_state(weights, flat, self.optimizer.state)
 
     def _moment(self, weight: nn.Parameter, key: str) -> torch.Tensor:
@@ -123,8 +125,7 @@ class EngineUpdates(Updates):
             weights[name] = _on_cpu(self._utils.safe_get_full_fp32_param(weight))
             moments[name] = {key: _on_cpu(self._moment(weight, key)) for key in MOMENTS}
             moments[name]["step"] = torch.tensor(taken)
-        groups = zip(self.optimizer.param_groups, self.names, strict=True)
-        return WholeState(weights, moments, [{**group, "params": [*n]} for group, n in groups])
+        return WholeState(weights, moments, self.groups)
 
     def put_weights(self, weights: Mapping[str, torch.Tensor]) -> Sequence[str]:
         """Put back the weights that learn; the names that are of none."""
@@ -145,7 +146,8 @@ class EngineUpdates(Updates):
                 self._utils.safe_set_full_optimizer_state(weight, value, key)
         taken = max(float(moments["step"]) for moments in whole.moments.values())
         for state in self.optimizer.state.values():
-            state["step"].fill_(taken)
+            was = state["step"]  # a number in DeepSpeed's own Adam, which offloads
+            state["step"] = torch.full_like(was, taken) if torch.is_tensor(was) else int(taken)
 
     def _make_moments(self) -> None:
         """Let the optimizer make its state, by a step of rate 0 on a gradient of 0."""
@@ -170,13 +172,16 @@ def prepare_engine(
     _check_settings(settings, config)
     _adopt_recipe(settings, config)
     name_of = {id(parameter): name for name, parameter in vlm.named_parameters()}
-    names = [[name_of[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+    groups = [
+        {**group, "params": [name_of[id(weight)] for weight in group["params"]]}
+        for group in optimizer.param_groups
+    ]
     module = LossModule(vlm, _make_autocast(accelerator, config.precision))
     try:
         engine, wrapped = accelerator.prepare(module, optimizer)
     except (ValueError, ImportError) as error:
         raise ConfigError(" ".join(str(error).split()), where=WHERE) from error
-    return EngineUpdates(engine, wrapped, accelerator, names)
+    return EngineUpdates(engine, wrapped, accelerator, groups)
 
 
 def _check_settings(settings: Mapping[str, Any], config: StageConfig) -> None:
