@@ -11,7 +11,7 @@ where a process has text alone or another objective: it would add up gradients o
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -87,20 +87,22 @@ class EngineUpdates(Updates):
         self.engine.set_gradient_accumulation_boundary(is_last)
         self.engine.backward(loss)
 
-    def clip(self, clip: float) -> float:
-        """Clip, as the engine was set up to, and update: the engine does both at once."""
-        self.engine.step()
-        return float(self.engine.get_global_grad_norm())
+    def finish(self, clip: float, check: Callable[[float], None]) -> float:
+        """Clips as the engine was set up to, and updates: it does both before `check`."""
+        self._step()
+        norm = float(self.engine.get_global_grad_norm())
+        check(norm)
+        return norm
 
-    def apply(self) -> None:
-        """It is done."""
+    def _step(self) -> None:
+        is_first = not self.has_state
+        self.engine.step()
+        if is_first:
+            self._link_moments()
 
     def gradient_of(self, weight: nn.Parameter) -> torch.Tensor | None:
         """The mean of its gradients so far: behind a step the engine holds none."""
-        if not self.has_state:
-            return None
-        self._link_moments()
-        return self._moment(weight, MOMENTS[0])
+        return self._moment(weight, MOMENTS[0]) if self.has_state else None
 
     def _link_moments(self) -> None:
         """Let each weight find its moments: the engine does so behind its first group's step."""
@@ -119,7 +121,6 @@ class EngineUpdates(Updates):
     def read_whole(self) -> WholeState:
         """Every process takes part and gets the result."""
         taken = float(next(iter(self.optimizer.state.values()))["step"])  # of all groups
-        self._link_moments()
         weights, moments = {}, {}
         for name, weight in self.weights.items():
             weights[name] = _on_cpu(self._utils.safe_get_full_fp32_param(weight))
@@ -156,8 +157,7 @@ class EngineUpdates(Updates):
         sums = (weight.sum() for weight in self.weights.values())
         nothing = self.compute(lambda model, autocast: 0.0 * torch.stack([*sums]).sum())
         self.backward(nothing, is_last=True)
-        self.engine.step()
-        self._link_moments()
+        self._step()
 
 
 def prepare_engine(

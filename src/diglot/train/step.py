@@ -77,11 +77,13 @@ def train_step(
     total = _over_processes(sums.sum(0), accelerator)
     means = _mean_losses(total, objective, counts)
     loss = sum(weights[term] * value for term, value in means.items())
-    norm = updates.clip(clip)
-    # a loss scaler (fp16) gives infinite gradients now and then: it skips the update
-    if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
-        raise _not_finite(loss, norm, batches, sums)
-    updates.apply()
+
+    def check(norm: float) -> None:
+        # a loss scaler (fp16) gives infinite gradients now and then: it skips the update
+        if not math.isfinite(loss) or not (math.isfinite(norm) or accelerator.scaler):
+            raise _not_finite(loss, norm, batches, sums)
+
+    norm = updates.finish(clip, check)
     all_logs = [one for part in _make_gather(accelerator)(logs) for one in part]
     return StepResult(loss, means, counts, norm, _mean_logs(all_logs))
 

@@ -67,15 +67,24 @@ class Updates:
         if loss.requires_grad:
             self.accelerator.backward(loss)
 
-    def clip(self, clip: float) -> float:
-        """Scale the gradient to a norm of at most `clip` (0 = as it is); its norm before."""
+    def finish(self, clip: float, check: Callable[[float], None]) -> float:
+        """Scale the gradient to a norm of at most `clip` (0 = as it is) and update the weights.
+
+        Returns its norm before, which `check` is given and may raise for.
+        """
+        norm = self._clip(clip)
+        check(norm)
+        self._apply()
+        return norm
+
+    def _clip(self, clip: float) -> float:
         learn = [p for p in self.model.parameters() if p.requires_grad]
         norm = self.accelerator.clip_grad_norm_(learn, clip if clip > 0 else float("inf"))
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
         return float(norm) if norm is not None else 0.0
 
-    def apply(self) -> None:
+    def _apply(self) -> None:
         """Update the weights; a part that nothing gave a gradient has one of 0.
 
         As several processes have it. Without one AdamW would leave a part's moments as they are
