@@ -34,6 +34,44 @@ def test_the_text_is_mmlus():
     )
 
 
+def test_the_text_before_a_choice_is_that_of_mmlu_continuation():
+    first, second = (read_choices_of(row | {"subject": "abstract_algebra"}) for row in ROWS[:2])
+    assert write_question(second, [first], compare="texts") == (
+        "The following are questions (with answers) about abstract algebra.\n\n"
+        "Question: What is 0 and 0?\nAnswer: 0\n\nQuestion: What is 1 and 1?\nAnswer:"
+    )
+
+
+@pytest.mark.parametrize("length", ["sum", "mean"])
+def test_the_choices_themselves_are_compared(tmp_path: Path, length: str):
+    save_world(tmp_path, samples=2)
+    run = save_checkpoint(tmp_path, tmp_path / "run", 0)
+    path, out = tmp_path / "q.json", tmp_path / "results.json"
+    path.write_text(json.dumps(ROWS))
+    asked = {"path": str(path), "compare": "texts", "length": length}
+    args = ["--tasks", "multiple_choice", "--out", str(tmp_path / "e"), "--json", str(out)]
+    assert (
+        run_diglot("evaluate", run, *args, "--options", json.dumps({"multiple_choice": asked})) == 0
+    )
+    vlm, right = open_checkpoint(run / "model"), 0
+    for choice in read_choices(path):
+        scores = [score_text(vlm.language, choice, text, length) for text in choice.choices]
+        right += scores.index(max(scores)) == int(choice.answer)
+    (measure,) = json.loads(out.read_text())["measures"]
+    assert measure["results"]["run"]["value"] == pytest.approx(right / len(ROWS))
+
+
+def score_text(language, choice, text: str, length: str) -> float:
+    """By one plain forward."""
+    ids = [language.tokenizer.bos_token_id]
+    ids += language.tokenizer(write_question(choice, compare="texts"))["input_ids"]
+    own = language.tokenizer(f" {text}")["input_ids"]
+    with torch.no_grad():
+        log = language.model(torch.tensor([[*ids, *own]])).logits[0].log_softmax(-1)
+    score = sum(float(log[len(ids) - 1 + i, t]) for i, t in enumerate(own))
+    return score / len(own) if length == "mean" else score
+
+
 def read_choices_of(row):
     from diglot.evaluate.tasks.multiple_choice import ChoiceQuestion
 
@@ -67,6 +105,12 @@ def test_a_broken_question_is_named(tmp_path: Path, row, message):
     with pytest.raises(DataError, match=message) as error:
         read_choices(path)
     assert "question 2" in str(error.value)
+
+
+def test_the_questions_of_the_experiments_can_be_asked():
+    questions = read_choices(Path("experiments/language_questions.json"))
+    assert len(questions) > 150
+    assert all(len(set(q.choices)) == 4 for q in questions)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

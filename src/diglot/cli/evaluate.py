@@ -93,9 +93,9 @@ def evaluate(
         tasks: Tasks and groups with commas between. offline stands for referring, presence,
             counting, colour, position, region_naming and description; words and charts for those
             that pages of words and charts answer, reading and chart_values too. multiple_choice
-            (from a file as MMLU's), captioning (METEOR, ROUGE-L, CIDEr, SPICE), stanford_dogs and
-            capsbench (from the data sets' own files) are further ones, a task of your own is named
-            by its dotted path. grounding, perception, general and captions, or a task of these by
+            (from a file as MMLU's; small models by compare: texts), captioning (METEOR, ROUGE-L,
+            CIDEr, SPICE), stanford_dogs and capsbench (from the data sets' own files) are further
+            ones, a task of your own is named by its dotted path. grounding, perception, general and captions, or a task of these by
             its name in lmms-eval, are run by lmms-eval on a checkpoint of stock transformers.
         options: Settings by task: {counting: {limit: 50, ways: [generate]}}.
         data: A dataset of scenes whose regions name all that they show; composed where left out.

@@ -1,8 +1,10 @@
-"""Questions with lettered choices from a local file, without pictures: what language is retained.
+"""Questions with a few choices from a local file, without pictures: what language is retained.
 
 Source: MMLU (Hendrycks et al. 2021, arXiv 2009.03300) as lm-evaluation-harness asks it: the
 subject's description, solved examples, the question with its choices, and "Answer:", behind which
 the letters' likelihoods are compared. SEA Fig. 3a measures it before, during and after fine-tuning.
+Small language models do not follow letters: they are asked as that harness's mmlu_continuation
+asks, without the choices, whose own likelihoods are compared.
 """
 
 import csv
@@ -10,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +23,12 @@ from diglot.evaluate.task import AskConfig, Task, Way
 
 LETTERS = "ABCDEFGHIJ"
 MOST_BYTES = 512 * 2**20
-ABOUT = "The following are multiple choice questions (with answers)"
+ABOUT = {
+    "letters": "The following are multiple choice questions (with answers)",
+    "texts": "The following are questions (with answers)",
+}
+
+Compared = Literal["letters", "texts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,9 @@ class Config(AskConfig):
     """The file with the questions: .csv, .json or .jsonl."""
     examples: str = ""
     """A file of solved questions, of the same format."""
+    compare: Compared = "letters"
+    """letters: the choices stand in the question, and A, B, C, D are compared, as in MMLU; texts:
+    they do not, and the choices themselves are compared, as in mmlu_continuation."""
     shots: int = 0
     """So many examples, of the question's subject, stand before a question."""
     ways: tuple[Way, ...] = ("likelihood",)
@@ -72,11 +82,12 @@ class ChoiceQuestion(BaseModel):
 
 
 def build(config: Config) -> Task:
-    """Accuracy by the likelihood of the letters."""
+    """Accuracy by the likelihood of the letters, or of the choices themselves."""
+    asked = "mmlu" if config.compare == "letters" else "mmlu_continuation"
     return Task(
         title="Multiple choice",
-        what="Which of the lettered choices is right? Asked as plain text, as "
-        f"lm-evaluation-harness asks MMLU, with {config.shots} solved examples; no picture.",
+        what="Which of the choices is right? Asked as plain text, as lm-evaluation-harness asks "
+        f"{asked}, with {config.shots} solved examples; no picture.",
         make=lambda scenes, generator: _make_items(config),
         scorer="score_choice",
         asked=config,
@@ -90,29 +101,47 @@ def _make_items(config: Config) -> Iterator[Item]:
     examples = read_choices(Path(config.examples)) if config.shots else []
     for number, choice in enumerate(read_choices(Path(config.path))):
         solved = [e for e in examples if e.subject == choice.subject][: config.shots]
-        letters = LETTERS[: len(choice.choices)]
+        right = _name_answer(choice, config.compare)
+        candidates = {
+            "letters": LETTERS[: len(choice.choices)],
+            "texts": [text.strip() for text in choice.choices],
+        }[config.compare]
         yield Item(
             id=str(number),
             task="",
-            question=write_question(choice, solved),
-            answer=choice.letter,
+            question=write_question(choice, solved, compare=config.compare),
+            answer=right,
             group=choice.subject,
-            candidates=tuple(letters),
-            right=tuple(letter == choice.letter for letter in letters),
+            candidates=tuple(candidates),
+            right=tuple(candidate == right for candidate in candidates),
             plain=True,
         )
 
 
-def write_question(choice: ChoiceQuestion, solved: Sequence[ChoiceQuestion] = ()) -> str:
-    """The whole text before the letter."""
+def write_question(
+    choice: ChoiceQuestion,
+    solved: Sequence[ChoiceQuestion] = (),
+    *,
+    compare: Compared = "letters",
+) -> str:
+    """The whole text before the letter, or before the choice."""
     subject = f" about {' '.join(choice.subject.split('_'))}" if choice.subject else ""
-    blocks = [f"{_format_choice(example)} {example.letter}" for example in solved]
-    return "\n\n".join([f"{ABOUT}{subject}.", *blocks, _format_choice(choice)])
+    blocks = [f"{_format_choice(e, compare)} {_name_answer(e, compare)}" for e in solved]
+    return "\n\n".join([f"{ABOUT[compare]}{subject}.", *blocks, _format_choice(choice, compare)])
 
 
-def _format_choice(choice: ChoiceQuestion) -> str:
+def _format_choice(choice: ChoiceQuestion, compare: Compared) -> str:
+    question = choice.question.strip()
+    if compare == "texts":
+        return f"Question: {question}\nAnswer:"
     lines = [f"{a}. {text}" for a, text in zip(LETTERS, choice.choices, strict=False)]
-    return "\n".join([choice.question.strip(), *lines, "Answer:"])
+    return "\n".join([question, *lines, "Answer:"])
+
+
+def _name_answer(choice: ChoiceQuestion, compare: Compared) -> str:
+    if compare == "letters":
+        return choice.letter
+    return choice.choices[LETTERS.index(choice.letter)].strip()
 
 
 def read_choices(path: Path) -> list[ChoiceQuestion]:
