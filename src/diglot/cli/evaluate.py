@@ -95,8 +95,9 @@ def evaluate(
             that pages of words and charts answer, reading and chart_values too. multiple_choice
             (from a file as MMLU's; small models by compare: texts), captioning (METEOR, ROUGE-L,
             CIDEr, SPICE), stanford_dogs and capsbench (from the data sets' own files) are further
-            ones, a task of your own is named by its dotted path. grounding, perception, general and captions, or a task of these by
-            its name in lmms-eval, are run by lmms-eval on a checkpoint of stock transformers.
+            ones, a task of your own is named by its dotted path. grounding, perception, general
+            and captions, or a task of these by its name in lmms-eval, are run by lmms-eval on a
+            checkpoint of stock transformers.
         options: Settings by task: {counting: {limit: 50, ways: [generate]}}.
         data: A dataset of scenes whose regions name all that they show; composed where left out.
         split: Of the data, or of the scenes to compose: test, or test_names and test_combinations
