@@ -272,7 +272,6 @@ CONTAINERS = {
 def test_a_recipe_fits_the_container_that_it_names(name, monkeypatch):
     """By its settings alone: the checkpoints' own configs are not here."""
     monkeypatch.setattr("diglot.models.export.design._read_config", lambda *args: None)
-    monkeypatch.setattr("diglot.models.export.design.language_model_dir", lambda: "none")
     assert fitting(name) == CONTAINERS[name]
     named = (FOLDER / f"{name}.yaml").read_text("utf-8").partition("Container: ")[2]
     for container in CONTAINERS[name]:

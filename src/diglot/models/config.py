@@ -14,7 +14,6 @@ from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
 from diglot.files import refuse_missing_folder
 
-EMBEDDED = "embedded"  # the path that stands for the model diglot carries
 Attention = Literal["split", "sdpa", "flex", "eager", "separate"]
 
 
@@ -50,7 +49,7 @@ class Frame:
 class LanguageConfig:
     """A language model by its checkpoint."""
 
-    path: str = EMBEDDED
+    path: str = "embedded"
     """A local folder or a hub id; "embedded" is SmolLM2-135M-Instruct."""
     revision: str | None = None
     """Git revision of a hub id."""

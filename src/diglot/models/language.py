@@ -12,8 +12,7 @@ from transformers import (
 )
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.smollm2 import language_model_dir
-from diglot.models.config import EMBEDDED, LanguageConfig
+from diglot.models.config import LanguageConfig
 from diglot.models.logits import ChangedHead, LogitChange, possible_changes
 from diglot.models.pretrained import load_pretrained, read_pretrained
 from diglot.models.visual_rules import VisualRule, describe_rule
@@ -144,9 +143,8 @@ def _root_mean_square(values: torch.Tensor) -> torch.Tensor:
 
 def load_language(config: LanguageConfig) -> Language:
     """The model and its tokenizer. Raises ConfigError where the path holds none."""
-    path = str(language_model_dir()) if config.path == EMBEDDED else config.path
     where = "language.path"
-    tokenizer = read_pretrained(AutoTokenizer, path, where=where, revision=config.revision)
+    tokenizer = read_pretrained(AutoTokenizer, config.path, where=where, revision=config.revision)
     if not tokenizer.is_fast:
         raise ConfigError(
             "the tokenizer gives no character offsets",
@@ -155,7 +153,7 @@ def load_language(config: LanguageConfig) -> Language:
         )
     model = load_pretrained(
         AutoModelForCausalLM,
-        path,
+        config.path,
         where=where,
         revision=config.revision,
         dtype=getattr(torch, config.dtype),

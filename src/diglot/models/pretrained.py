@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.tower import find_checkpoint
+from diglot.embedded.checkpoints import find_checkpoint
 from diglot.files import refuse_missing_folder
 
 
@@ -28,6 +28,7 @@ def load_pretrained(auto: Any, path: str, *, where: str, needed: str = "", **opt
     Only weights whose names start with `needed` must be there. Raises ConfigError naming `where`,
     also for weights that are whole numbers, of other sizes than the model's, or not finite.
     """
+    path = find_checkpoint(path)
     options |= {"use_safetensors": True, "output_loading_info": True}
     options |= {"ignore_mismatched_sizes": True}  # its own error does not say which
     model, report = read_pretrained(auto, path, where=where, **options)
@@ -86,7 +87,6 @@ def _check_stored_weights(folder: Path, where: str) -> None:
 def read_pretrained(auto: Any, path: str, *, where: str, **options: Any) -> Any:
     """What `auto.from_pretrained` makes of `path`: a config, a tokenizer, a processor.
 
-    "embedded_tower" is the image-text pair in the package.
     Raises ConfigError naming `where` for a checkpoint that is missing, broken, or needs own code.
     """
     path = find_checkpoint(path)

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 from diglot.config.ranges import ImagePx
 from diglot.core.errors import ConfigError
-from diglot.embedded.tower import find_checkpoint
+from diglot.embedded.checkpoints import find_checkpoint
 from diglot.models.encoder import RGB, Resample
 from diglot.models.pretrained import load_pretrained, read_pretrained
 

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
-from diglot.embedded.tower import find_checkpoint
+from diglot.embedded.checkpoints import find_checkpoint
 from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
 from diglot.models.encoders._tower import HALF, Tower, TowerConfig
 from diglot.models.pretrained import read_pretrained

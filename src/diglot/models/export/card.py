@@ -7,7 +7,7 @@ from typing import Any
 
 from diglot.core.run_files import METRICS, SETTINGS
 from diglot.embedded.catalog import ASSETS
-from diglot.embedded.tower import find_checkpoint
+from diglot.embedded.checkpoints import find_checkpoint
 from diglot.models.export.container import Container
 
 CARD = """\
@@ -96,9 +96,9 @@ def _list_licences(parts: dict[str, Any]) -> list[str]:
 
 
 def _find_licence(path: str) -> str:
-    embedded = {"embedded": "smollm2", "efficientnet_lite0": "efficientnet_lite0"}.get(path)
+    name = "smollm2" if path == "embedded" else path
     for asset in ASSETS:
-        if asset.name in (embedded, path):
+        if asset.name == name:
             return asset.licence
     card = Path(find_checkpoint(path)) / "README.md"
     if card.is_file() and (found := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):

@@ -12,8 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
-from diglot.embedded.smollm2 import language_model_dir
-from diglot.models.config import EMBEDDED, VLMConfig
+from diglot.models.config import VLMConfig
 from diglot.models.encoders.auto import find_family
 from diglot.models.language import find_decoder
 from diglot.models.logits import LogitChange, possible_changes
@@ -67,9 +66,8 @@ def read_design(config: VLMConfig) -> Design:
         if encoder["name"] == "auto" and tower is not None:
             encoder = {**encoder, "name": find_family(tower, encoder["path"])}
         tower = getattr(tower, "vision_config", tower)
-    path = config.language.path
-    path = str(language_model_dir()) if path == EMBEDDED else path
-    text = _read_config(path, config.language.revision, "language.path", unread)
+    path, revision = config.language.path, config.language.revision
+    text = _read_config(path, revision, "language.path", unread)
     head_bias, ties_unknown = (False, False) if text is None else _read_head(text)
     return Design(
         encoder=encoder,
@@ -81,7 +79,7 @@ def read_design(config: VLMConfig) -> Design:
         ties_unknown=ties_unknown,
         changes_logits=text is not None and _changes_logits(text),
         rule=read_rule(config.language),
-        read_bos=lambda: None if text is None else _read_bos(path, config.language.revision),
+        read_bos=lambda: None if text is None else _read_bos(path, revision),
         unread=tuple(unread),
     )
 
