@@ -89,7 +89,7 @@ def is_finished(folder: Path) -> bool:
     recorded = _read_finished(folder)
     if recorded is None or not (folder / "model").is_dir():
         return False
-    check_record(folder)
+    _check_record(folder, recorded)
     model = {name: entry for name, entry in recorded.items() if name.startswith("model/")}
     return all(_begins_as(folder / name, entry) for name, entry in model.items())
 
@@ -98,7 +98,10 @@ def check_record(folder: Path) -> None:
     """Raises ConfigError naming a file of a finished run's record, or of a model that it kept on
     its way, that was changed since.
     """
-    recorded = _read_finished(folder) or {}
+    _check_record(folder, _read_finished(folder) or {})
+
+
+def _check_record(folder: Path, recorded: Mapping[str, Any]) -> None:
     record = {name: entry for name, entry in recorded.items() if not name.startswith("model/")}
     check_digests(folder, record, fix="Put a copy back, or delete the run's folder to start over.")
 

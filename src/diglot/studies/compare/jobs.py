@@ -59,7 +59,7 @@ class Job:
     def measures(self) -> Measures | None:
         """What was measured, by key (`Measure.to_json`); None where it is not done."""
         out = Path(self.last.out)
-        if has_damaged_mark(self.folder) or has_damaged_mark(out):
+        if any(map(has_damaged_mark, {self.folder, out})):
             return None
         before = kept_measures(self.folder, self.fingerprints, self.measure)
         after = kept_measures(out, self.fingerprints, self.measure) if self.second else None
