@@ -206,8 +206,8 @@ def _write_request(
     ours: Sequence[PictureLogits],
     computed_in: str,
 ) -> None:
-    tokenizer, container = vlm.language.tokenizer, _container_of(folder)
-    written = _image_text(folder, tokenizer)
+    tokenizer = vlm.language.tokenizer
+    container, written = _read_container(folder, tokenizer)
     start = "".join(tokenizer.convert_ids_to_tokens(list(_open_prompt(tokenizer))))
     fields = {
         "folder": str(folder.resolve()),
@@ -226,22 +226,15 @@ def _write_request(
         save_file(inputs, request / f"inputs.{number}.safetensors")
 
 
-def _container_of(folder: Path) -> Container:
-    """The container that the folder was written as, or one that takes pixels in the same way."""
-    name = _container_name(folder)
-    return load_container((name in KNOWN and KNOWN[name].pixels_like) or name)
-
-
-def _image_text(folder: Path, tokenizer: Any) -> str:
-    """An image in a prompt."""
-    name = _container_name(folder)
-    if name in KNOWN and KNOWN[name].pixels_like:
-        return read_image_text(tokenizer).written
-    return load_container(name).image_text
-
-
-def _container_name(folder: Path) -> str:
-    return json.loads((folder / ORIGIN).read_text("utf-8"))["container"]
+def _read_container(folder: Path, tokenizer: Any) -> tuple[Container, str]:
+    """The container that the folder was written as, or one that takes pixels in the same way; and
+    how an image is written in a prompt.
+    """
+    name = json.loads((folder / ORIGIN).read_text("utf-8"))["container"]
+    if name in KNOWN and (like := KNOWN[name].pixels_like):
+        return load_container(like), read_image_text(tokenizer).written
+    container = load_container(name)
+    return container, container.image_text
 
 
 def run_isolated(request: Path) -> None:
