@@ -41,15 +41,14 @@ IDEFICS = StockNames(
     factor="scale_factor",
     reads_last=True,
 )
-QWEN3 = StockNames(
+QWEN2_5 = StockNames(
     tower="visual",
     projector="visual.merger",
-    deep="visual.deepstack_merger_list",
     factor="spatial_merge_size",
     reads_last=True,
     rule=VisualRule(grid_positions=True),
-    pixels_like="qwen2_5_vl",
 )
+QWEN3 = replace(QWEN2_5, deep="visual.deepstack_merger_list", pixels_like="qwen2_5_vl")
 KNOWN = {
     "llava": StockNames(),
     "llava_next": StockNames(),
@@ -68,13 +67,7 @@ KNOWN = {
         rule=VisualRule(both_ways="image"),
         pixels_like="llava",
     ),
-    "qwen2_5_vl": StockNames(
-        tower="visual",
-        projector="visual.merger",
-        factor="spatial_merge_size",
-        reads_last=True,
-        rule=VisualRule(grid_positions=True),
-    ),
+    "qwen2_5_vl": QWEN2_5,
     "qwen3_vl": QWEN3,
     "qwen3_vl_moe": QWEN3,
     "fast_vlm": StockNames(reads_last=True),
