@@ -2,6 +2,8 @@
 
 import math
 import statistics
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +25,12 @@ from diglot.report.palette import (
 from diglot.report.scene_schema import SceneRegion
 from diglot.report.scenes import place_badge
 from diglot.report.schema import Curve, MeasureByRun, Result, Score
-from diglot.report.significance import mark_significance
+from diglot.report.significance import (
+    FEWEST_ITEMS,
+    find_best_run,
+    is_at_chance,
+    tell_apart,
+)
 
 REAL = st.floats(-1e12, 1e12)
 
@@ -65,21 +72,25 @@ def test_ticks_as_text(value: float, text: str) -> None:
     assert format_tick(value) == text
 
 
-def score(value: float | None, spread: float = 0.04) -> Score:
+def score(value: float | None, spread: float | None = 0.04, n: int = 100) -> Score:
     if value is None:
         return Score(value=None, low=None, high=None, n=0)
-    return Score(value=value, low=value - spread, high=value + spread, n=10)
+    if spread is None:
+        return Score(value=value, low=None, high=None, n=n)
+    return Score(value=value, low=value - spread, high=value + spread, n=n)
 
 
-def measure(values: dict[str, float | None], *, higher: bool = True) -> MeasureByRun:
+def measure(
+    values: dict[str, float | None], *, higher: bool = True, title: str = "t", **of_score: Any
+) -> MeasureByRun:
     return MeasureByRun(
         key="k",
-        title="t",
+        title=title,
         what="",
         unit="accuracy",
         chance=0.25,
         higher_is_better=higher,
-        results={run: Result(**vars(score(v)), groups={}) for run, v in values.items()},
+        results={r: Result(**vars(score(v, **of_score)), groups={}) for r, v in values.items()},
     )
 
 
@@ -99,24 +110,42 @@ def test_axis_leaves_the_unit_interval_where_values_do() -> None:
 
 def test_best_follows_the_direction() -> None:
     values: dict[str, float | None] = {"a": 0.4, "b": 0.8, "c": None}
-    assert [v.best for v in mark_significance(measure(values)).values()] == [False, True]
-    assert [v.best for v in mark_significance(measure(values, higher=False)).values()] == [
-        True,
-        False,
+    assert find_best_run(measure(values)) == "b"
+    assert find_best_run(measure(values, higher=False)) == "a"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(lambda: measure({"a": 0.4, "b": 0.4}), id="a tie"),
+        pytest.param(lambda: measure({"a": 0.4}), id="alone"),
+        pytest.param(lambda: measure({"a": 0.5, "b": 0.55}), id="intervals meet"),
+        pytest.param(lambda: measure({"a": 0.2, "b": 0.5, "c": 0.55}), id="they meet a third"),
+        pytest.param(lambda: measure({"a": 0.4, "b": 0.8}, n=FEWEST_ITEMS - 1), id="few items"),
+        pytest.param(lambda: measure({"a": 0.4, "b": 0.8}, spread=None), id="no intervals"),
+    ],
+)
+def test_there_is_no_best_where_it_is_not_clear(asked: Callable[[], MeasureByRun]) -> None:
+    assert find_best_run(asked()) is None
+
+
+def test_a_page_tells_what_got_worse_too() -> None:
+    runs = {"a": 0.5, "b": 0.8}
+    measures = [
+        measure(runs, title="up"),
+        measure(runs, title="down", higher=False),
+        measure({"a": 0.5, "b": 0.52}, title="alike"),
+        measure({"a": 0.5, "b": None}, title="not measured"),
     ]
+    (told,) = tell_apart(measures, ("a", "b"))
+    assert (told.run, told.other) == ("b", "a")
+    assert (told.better, told.worse, told.alike) == (("up",), ("down",), 1)
 
 
-def test_no_best_in_a_tie_or_alone() -> None:
-    assert not any(v.best for v in mark_significance(measure({"a": 0.4, "b": 0.4})).values())
-    assert not any(v.best for v in mark_significance(measure({"a": 0.4})).values())
-
-
-def test_overlapping_intervals_and_chance_are_noted() -> None:
-    marks = mark_significance(measure({"a": 0.26, "b": 0.33}))
-    assert marks["b"].overlaps
-    assert not marks["b"].at_chance
-    assert marks["a"].at_chance
-    assert not mark_significance(measure({"a": 0.26, "b": 0.9}))["b"].overlaps
+def test_chance_within_an_interval_is_noted() -> None:
+    assert is_at_chance(score(0.26), 0.25)
+    assert not is_at_chance(score(0.33), 0.25)
+    assert not is_at_chance(score(0.26), None)
 
 
 POINTS = st.lists(st.tuples(REAL, st.none() | REAL | st.just(math.inf)), max_size=60)

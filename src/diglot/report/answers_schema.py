@@ -5,7 +5,16 @@ from typing import Any
 
 from pydantic import AliasPath, Field, ValidationInfo, field_validator
 
-from diglot.report.fields import Finite, ImageUri, Number, Record, Text, check_length, read_record
+from diglot.report.fields import (
+    Count,
+    Finite,
+    ImageUri,
+    Number,
+    Record,
+    Text,
+    check_length,
+    read_record,
+)
 from diglot.report.schema import MeasureByRun, RunNames
 
 
@@ -53,6 +62,7 @@ class PairTest(Record):
     value: Finite = Field(validation_alias=AliasPath("difference", "value"))
     low: Number = Field(validation_alias=AliasPath("difference", "low"))
     high: Number = Field(validation_alias=AliasPath("difference", "high"))
+    n: Count = Field(validation_alias=AliasPath("difference", "n"))
     p: Finite
 
 

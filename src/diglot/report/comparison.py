@@ -10,7 +10,7 @@ from diglot.report.axes import format_value
 from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import render_page, write_page
 from diglot.report.schema import MeasureByRun, Result, Score
-from diglot.report.significance import mark_significance
+from diglot.report.significance import find_best_run, tell_apart
 from diglot.report.size_chart import size_chart
 
 
@@ -22,7 +22,7 @@ class SizedMeasure:
     scores: Mapping[str, Mapping[int, Score]]
     """Row -> samples -> mean over seeds; low and high = worst and best seed; n = seeds."""
     half_width: float | None  # of the 95% interval that held-out items leave a single run
-    items: int | None = None  # held-out items of a single run
+    items: tuple[int, int] = (0, 0)  # held-out items of a single run: fewest, most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,7 @@ def render_comparison(comparison: Comparison) -> str:
     """The page as text."""
     rows, base = tuple(comparison.rows), comparison.baseline
     most = _most_samples(comparison)
+    measures = [_view_measure(m, rows, most) for m in comparison.measures]
     return render_page(
         "comparison.html.j2",
         {
@@ -106,7 +107,10 @@ def render_comparison(comparison: Comparison) -> str:
             "rows": rows,
             "index": {row: index for index, row in enumerate(rows)},
             "most": most,
-            "measures": [_view_measure(m, rows, most) for m in comparison.measures],
+            "measures": measures,
+            "told": tell_apart(
+                [view["measure"] for view in measures], order_by_baseline(rows, base)
+            ),
             "failed": _find_failed(comparison),
             "untrained": [
                 row for row, (_, given) in comparison.rows.items() if "pretrain" in given
@@ -119,6 +123,7 @@ def render_comparison(comparison: Comparison) -> str:
             "hopeless": _find_hopeless_rows(comparison),
             "score_text": score_text,
             "spread_text": spread_text,
+            "items_text": items_text,
             "near_chance": near_chance,
             "ratio_text": ratio_text,
             "samples_text": samples_text,
@@ -168,17 +173,34 @@ def _most_samples(comparison: Comparison) -> int:
 
 def _view_measure(sized: SizedMeasure, rows: tuple[str, ...], most: int) -> dict[str, Any]:
     at_most = {row: by_size[most] for row, by_size in sized.scores.items() if most in by_size}
-    results = {row: Result(**vars(score), groups={}) for row, score in at_most.items()}
+    results = {row: _widen_score(score, sized) for row, score in at_most.items()}
     measure = sized.measure.model_copy(update={"results": results})
     several = len({size for by_size in sized.scores.values() for size in by_size}) > 1
     axis, chance = measure_axis(measure), measure.chance
     return {
         "measure": measure,
         "sized": sized,
-        "significance": mark_significance(measure),
+        "best": find_best_run(measure),
         "lines": size_chart(sized.scores, rows, chance=chance) if several else None,
         "intervals": draw_intervals(axis, at_most, rows, chance=chance),
     }
+
+
+def _widen_score(score: Score, sized: SizedMeasure) -> Result:
+    """From the lowest seed to the highest, and beyond them by what held-out items leave a run.
+
+    One seed has no interval: how far seeds lie apart is not known.
+    """
+    low, high = score.low, score.high
+    if low is not None and high is not None:
+        width = sized.half_width or 0.0
+        low, high = low - width, high + width
+    return Result(value=score.value, low=low, high=high, n=sized.items[0], groups={})
+
+
+def order_by_baseline(rows: Sequence[str], baseline: str) -> list[str]:
+    """The baseline, which the others are compared with, and then they."""
+    return [baseline, *(row for row in rows if row != baseline)]
 
 
 def near_chance(sized: SizedMeasure, score: Score | None) -> bool:
@@ -207,10 +229,16 @@ def score_text(value: float) -> str:
 
 
 def spread_text(score: Score, seeds: int) -> str:
-    """The seeds of a mean: "0.28 to 0.36", "1 of 2 seeds"; nothing where one is all there are."""
+    """The seeds of a mean: "0.28 to 0.36, 2 seeds", "1 of 2 seeds"."""
     ends = "" if score.low is None or score.high is None else _format_ends(score.low, score.high)
-    some = f"{score.n} of {seeds} seeds" if score.n < seeds else ""
-    return ", ".join(part for part in (ends, some) if part)
+    some = f"{score.n} of {seeds}" if score.n < seeds else f"{seeds}"
+    return ", ".join(part for part in (ends, f"{some} seed{'' if seeds == 1 else 's'}") if part)
+
+
+def items_text(sized: SizedMeasure) -> str:
+    """The held-out items of a run: "90", or "88 to 90" where some were left out of one."""
+    low, high = sized.items
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _format_ends(low: float, high: float) -> str:

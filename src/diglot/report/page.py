@@ -11,7 +11,7 @@ from diglot.report.render import read_script, render_page, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, MeasureByRun, Report, read_report
 from diglot.report.score_summary import view_summary
-from diglot.report.significance import mark_significance
+from diglot.report.significance import is_at_chance, tell_apart
 from diglot.report.token_maps import view_token_map
 from diglot.report.token_views import script_data, view_details
 
@@ -35,6 +35,8 @@ def render_report(report: Report) -> str:
         {
             "report": report,
             "measures": [_view_measure(m, report.runs) for m in report.measures],
+            "told": tell_apart(report.measures, report.runs),
+            "index": {run: number for number, run in enumerate(report.runs)},
             "curves": [line_chart(c, report.runs) for c in report.curves],
             "entropy": entropy_bars(report),
             "planes": [view_plane(p, report.runs.index(run)) for run, p in report.planes.items()],
@@ -51,7 +53,7 @@ def _view_measure(measure: MeasureByRun, runs: tuple[str, ...]) -> dict[str, Any
     scores = {run: result.score for run, result in measure.results.items()}
     return {
         "measure": measure,
-        "significance": mark_significance(measure),
+        "at_chance": {run for run, score in scores.items() if is_at_chance(score, measure.chance)},
         "chart": draw_intervals(axis, scores, runs, chance=measure.chance),
         "groups": [_view_group(measure, name, axis, runs) for name in _group_names(measure)],
     }

@@ -16,6 +16,7 @@ from diglot.report.axes import format_value
 from diglot.report.interval_chart import interval_text
 from diglot.report.palette import RUN_COLOURS, RUN_DASHES, RUN_SHAPES, heat_colours
 from diglot.report.plain_text import escape_unshown
+from diglot.report.significance import FEWEST_ITEMS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,6 +52,7 @@ def _make_environment() -> Environment:
         heat_colours=heat_colours(),
         number=format_value,
         interval=interval_text,
+        fewest_items=FEWEST_ITEMS,
     )
     return environment
 

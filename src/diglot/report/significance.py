@@ -1,71 +1,81 @@
-"""What a row of the results table says: which run is best, and which is no better than chance."""
+"""What scores say beside one another: which run is clearly better, and which no better than chance.
+
+"Best", "better" and "worse" are said only where both scores have intervals that do not meet, over
+enough items. Intervals that meet rule nothing out: runs that answer the same items may differ
+reliably all the same, which is for a paired test to say.
+"""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from diglot.report.schema import MeasureByRun, Score
 
+FEWEST_ITEMS = 20  # of fewer an interval says too little
+
 
 @dataclass(frozen=True, kw_only=True)
-class Significance:
-    """What to write beside one run's score."""
+class ToldApart:
+    """On which measures (by title) a run is clearly better or worse than the page's first."""
 
-    best: bool  # strictly better than every other run
-    overlaps: bool  # best, yet its interval meets another run's
-    at_chance: bool  # the interval holds the chance level
+    run: str
+    other: str
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    alike: int  # measures on which the two are not told apart
+
+    @classmethod
+    def of_signs(cls, run: str, other: str, signs: Mapping[str, int]) -> Self:
+        """From title -> 1 (clearly better), -1 (clearly worse) or 0."""
+        better = tuple(title for title, sign in signs.items() if sign == 1)
+        worse = tuple(title for title, sign in signs.items() if sign == -1)
+        alike = len(signs) - len(better) - len(worse)
+        return cls(run=run, other=other, better=better, worse=worse, alike=alike)
 
 
-def mark_significance(measure: MeasureByRun) -> dict[str, Significance]:
-    """The marks of every run with a value, by run name.
+def tell_apart(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> list[ToldApart]:
+    """Every further run against the first, over the measures that both have."""
+    return [_tell_by_intervals(measures, run, runs[0]) for run in runs[1:]]
 
-    Overlap of two intervals is shown, not tested: runs measured on the same items may differ
-    reliably although their intervals meet.
-    """
-    scores = {
-        run: result.score
-        for run, result in measure.results.items()
-        if result.score.value is not None
+
+def _tell_by_intervals(measures: Sequence[MeasureByRun], run: str, other: str) -> ToldApart:
+    signs = {
+        measure.title: compare_scores(results[run].score, results[other].score, higher=higher)
+        for measure in measures
+        if (higher := measure.higher_is_better) is not None
+        and {run, other} <= (results := _known_results(measure)).keys()
     }
-    higher = measure.higher_is_better
-    best = None if higher is None else _find_best_run(scores, higher=higher)
-    return {
-        run: Significance(
-            best=run == best,
-            overlaps=run == best and _overlaps_another(run, scores),
-            at_chance=_holds_chance(score, measure.chance),
-        )
-        for run, score in scores.items()
-    }
+    return ToldApart.of_signs(run, other, signs)
 
 
-def _find_best_run(scores: dict[str, Score], *, higher: bool) -> str | None:
-    """The run that beats all others; None for a tie or a single run."""
-    if len(scores) < 2:
+def _known_results(measure: MeasureByRun) -> dict[str, Score]:
+    return {r: result.score for r, result in measure.results.items() if result.value is not None}
+
+
+def find_best_run(measure: MeasureByRun) -> str | None:
+    """The run that is clearly better than every other; None where there is none."""
+    scores, higher = _known_results(measure), measure.higher_is_better
+    if higher is None or len(scores) < 2:
         return None
-    values = {run: score.value or 0.0 for run, score in scores.items()}
-    best = max(values.values()) if higher else min(values.values())
-    winners = [run for run, value in values.items() if value == best]
-    return winners[0] if len(winners) == 1 else None
+    return next((run for run in scores if _is_best(run, scores, higher=higher)), None)
 
 
-def _overlaps_another(run: str, scores: dict[str, Score]) -> bool:
-    return any(
-        _intervals_overlap(scores[run], other) for name, other in scores.items() if name != run
-    )
+def _is_best(run: str, scores: Mapping[str, Score], *, higher: bool) -> bool:
+    others = (score for name, score in scores.items() if name != run)
+    return all(compare_scores(scores[run], other, higher=higher) == 1 for other in others)
 
 
-def _intervals_overlap(one: Score, other: Score) -> bool:
-    (low_1, high_1), (low_2, high_2) = _interval_ends(one), _interval_ends(other)
-    return low_1 <= high_2 and low_2 <= high_1
+def compare_scores(one: Score, other: Score, *, higher: bool) -> int:
+    """1: the first is clearly better; -1: worse; 0: not told apart."""
+    if None in (one.low, one.high, other.low, other.high) or min(one.n, other.n) < FEWEST_ITEMS:
+        return 0
+    above, below = one.low > other.high, one.high < other.low  # type: ignore[operator]
+    return (above - below) * (1 if higher else -1)
 
 
-def _interval_ends(score: Score) -> tuple[float, float]:
-    """The ends of a score's interval; its value where it has none."""
-    low, high = (score.value if end is None else end for end in (score.low, score.high))
-    return low or 0.0, high or 0.0
-
-
-def _holds_chance(score: Score, chance: float | None) -> bool:
+def is_at_chance(score: Score, chance: float | None) -> bool:
+    """Whether the interval holds the chance level."""
     if chance is None or score.low is None or score.high is None or math.isinf(score.low):
         return False
     return score.low <= chance <= score.high

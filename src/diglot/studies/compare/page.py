@@ -79,10 +79,11 @@ def _sized_measure(results: Results, key: str) -> SizedMeasure:
     )
 
 
-def _count_items(results: Results, key: str) -> int | None:
-    """Held-out items of a run; the most, where some were left out of one."""
-    counts = [job["scores"][key]["n"] for job in results["jobs"] if key in job["scores"]]
-    return max(counts, default=None)
+def _count_items(results: Results, key: str) -> tuple[int, int]:
+    """Held-out items of a run with a score: the fewest and the most."""
+    scores = [job["scores"][key] for job in results["jobs"] if key in job["scores"]]
+    counts = [score["n"] for score in scores if score["value"] is not None]
+    return min(counts, default=0), max(counts, default=0)
 
 
 def _row_score(entry: Mapping[str, Any]) -> Score:
