@@ -41,7 +41,7 @@ def tell_apart(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> list[To
 
 def _tell_by_intervals(measures: Sequence[MeasureByRun], run: str, other: str) -> ToldApart:
     signs = {
-        measure.title: compare_scores(results[run].score, results[other].score, higher=higher)
+        measure.title: compare_scores(results[run], results[other], higher=higher)
         for measure in measures
         if (higher := measure.higher_is_better) is not None
         and {run, other} <= (results := _known_results(measure)).keys()
