@@ -32,7 +32,7 @@ def test_measures_can_be_read(open_page: Opener, report_data: dict[str, Any]) ->
         assert row.get_by_text(f"{value:.2f}", exact=True).is_visible()
         assert row.locator("svg[role=img]").bounding_box()["width"] > 200
     assert page.locator("[data-measure=iou]").get_by_text("not measured").is_visible()
-    assert page.locator(".told").get_by_text("worse on Caption likelihood").is_visible()
+    assert page.locator(".differences").get_by_text("worse on Caption likelihood").is_visible()
 
 
 def test_the_answer_fits_one_screen(open_page: Opener, report_data: dict[str, Any]) -> None:

@@ -28,8 +28,8 @@ from diglot.report.schema import Curve, MeasureByRun, Result, Score
 from diglot.report.significance import (
     FEWEST_ITEMS,
     find_best_run,
+    find_differences,
     is_at_chance,
-    tell_apart,
 )
 
 REAL = st.floats(-1e12, 1e12)
@@ -129,7 +129,7 @@ def test_there_is_no_best_where_it_is_not_clear(asked: Callable[[], MeasureByRun
     assert find_best_run(asked()) is None
 
 
-def test_a_page_tells_what_got_worse_too() -> None:
+def test_a_page_says_what_got_worse_too() -> None:
     runs = {"a": 0.5, "b": 0.8}
     measures = [
         measure(runs, title="up"),
@@ -137,9 +137,9 @@ def test_a_page_tells_what_got_worse_too() -> None:
         measure({"a": 0.5, "b": 0.52}, title="alike"),
         measure({"a": 0.5, "b": None}, title="not measured"),
     ]
-    (told,) = tell_apart(measures, ("a", "b"))
-    assert (told.run, told.other) == ("b", "a")
-    assert (told.better, told.worse, told.alike) == (("up",), ("down",), 1)
+    (found,) = find_differences(measures, ("a", "b"))
+    assert (found.run, found.other) == ("b", "a")
+    assert (found.better, found.worse, found.alike) == (("up",), ("down",), 1)
 
 
 def test_chance_within_an_interval_is_noted() -> None:

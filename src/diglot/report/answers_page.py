@@ -11,7 +11,7 @@ from diglot.report.answers_schema import AnsweredQuestion, AnswersPage, read_ans
 from diglot.report.render import render_page, write_page
 from diglot.report.schema import Score
 from diglot.report.score_summary import view_summary
-from diglot.report.significance import ToldApart, compare_scores
+from diglot.report.significance import Differences, compare_scores
 
 MOST_PAIRED = 4  # of more runs only neighbours are paired: checkpoints of a run in order
 RIGHT = 0.5  # a score of at least this counts as right
@@ -55,7 +55,7 @@ def render_answers_page(page: AnswersPage) -> str:
         "answers.html.j2",
         {
             "page": page,
-            "told": [_tell_by_tests(page, run, page.runs[0]) for run in page.runs[1:]],
+            "differences": [_compare_by_tests(page, run, page.runs[0]) for run in page.runs[1:]],
             "index": {run: number for number, run in enumerate(page.runs)},
             "filters": list(zip(filters, counts, strict=True)),
             "tasks": tasks,
@@ -65,7 +65,7 @@ def render_answers_page(page: AnswersPage) -> str:
     )
 
 
-def _tell_by_tests(page: AnswersPage, run: str, other: str) -> ToldApart:
+def _compare_by_tests(page: AnswersPage, run: str, other: str) -> Differences:
     """By the tests of the two on the same items, on which metrics the one is better or worse."""
     heads = {measure.key: measure for measure in page.measures}
     none = Score(value=0.0, low=0.0, high=0.0, n=sys.maxsize)
@@ -76,7 +76,7 @@ def _tell_by_tests(page: AnswersPage, run: str, other: str) -> ToldApart:
             difference = Score(value=pair.value, low=pair.low, high=pair.high, n=pair.n)
             sign = compare_scores(difference, none, higher=higher)
             signs[heads[pair.key].title] = sign if pair.first == run else -sign
-    return ToldApart.of_signs(run, other, signs)
+    return Differences.of_signs(run, other, signs)
 
 
 def list_filters(runs: tuple[str, ...]) -> list[Filter]:

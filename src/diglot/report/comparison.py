@@ -10,7 +10,7 @@ from diglot.report.axes import format_value
 from diglot.report.interval_chart import draw_intervals, measure_axis
 from diglot.report.render import render_page, write_page
 from diglot.report.schema import MeasureByRun, Result, Score
-from diglot.report.significance import find_best_run, tell_apart
+from diglot.report.significance import find_best_run, find_differences
 from diglot.report.size_chart import size_chart
 
 
@@ -108,7 +108,7 @@ def render_comparison(comparison: Comparison) -> str:
             "index": {row: index for index, row in enumerate(rows)},
             "most": most,
             "measures": measures,
-            "told": tell_apart(
+            "differences": find_differences(
                 [view["measure"] for view in measures], order_by_baseline(rows, base)
             ),
             "failed": _find_failed(comparison),

@@ -11,7 +11,7 @@ from diglot.report.render import read_script, render_page, write_page
 from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, MeasureByRun, Report, read_report
 from diglot.report.score_summary import view_summary
-from diglot.report.significance import is_at_chance, tell_apart
+from diglot.report.significance import find_differences, is_at_chance
 from diglot.report.token_maps import view_token_map
 from diglot.report.token_views import script_data, view_details
 
@@ -35,7 +35,7 @@ def render_report(report: Report) -> str:
         {
             "report": report,
             "measures": [_view_measure(m, report.runs) for m in report.measures],
-            "told": tell_apart(report.measures, report.runs),
+            "differences": find_differences(report.measures, report.runs),
             "index": {run: number for number, run in enumerate(report.runs)},
             "curves": [line_chart(c, report.runs) for c in report.curves],
             "entropy": entropy_bars(report),

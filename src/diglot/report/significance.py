@@ -16,14 +16,14 @@ FEWEST_ITEMS = 20  # of fewer an interval says too little
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldApart:
+class Differences:
     """On which measures (by title) a run is clearly better or worse than the page's first."""
 
     run: str
     other: str
     better: tuple[str, ...]
     worse: tuple[str, ...]
-    alike: int  # measures on which the two are not told apart
+    alike: int  # measures on which the two do not clearly differ
 
     @classmethod
     def of_signs(cls, run: str, other: str, signs: Mapping[str, int]) -> Self:
@@ -34,19 +34,19 @@ class ToldApart:
         return cls(run=run, other=other, better=better, worse=worse, alike=alike)
 
 
-def tell_apart(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> list[ToldApart]:
+def find_differences(measures: Sequence[MeasureByRun], runs: Sequence[str]) -> list[Differences]:
     """Every further run against the first, over the measures that both have."""
-    return [_tell_by_intervals(measures, run, runs[0]) for run in runs[1:]]
+    return [_compare_intervals(measures, run, runs[0]) for run in runs[1:]]
 
 
-def _tell_by_intervals(measures: Sequence[MeasureByRun], run: str, other: str) -> ToldApart:
+def _compare_intervals(measures: Sequence[MeasureByRun], run: str, other: str) -> Differences:
     signs = {
         measure.title: compare_scores(results[run], results[other], higher=higher)
         for measure in measures
         if (higher := measure.higher_is_better) is not None
         and {run, other} <= (results := _known_results(measure)).keys()
     }
-    return ToldApart.of_signs(run, other, signs)
+    return Differences.of_signs(run, other, signs)
 
 
 def _known_results(measure: MeasureByRun) -> dict[str, Score]:
@@ -67,7 +67,7 @@ def _is_best(run: str, scores: Mapping[str, Score], *, higher: bool) -> bool:
 
 
 def compare_scores(one: Score, other: Score, *, higher: bool) -> int:
-    """1: the first is clearly better; -1: worse; 0: not told apart."""
+    """1: the first is clearly better; -1: worse; 0: no clear difference."""
     if None in (one.low, one.high, other.low, other.high) or min(one.n, other.n) < FEWEST_ITEMS:
         return 0
     above, below = one.low > other.high, one.high < other.low  # type: ignore[operator]

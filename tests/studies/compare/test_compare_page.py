@@ -217,7 +217,7 @@ def test_no_row_is_best_of_one_seed_or_where_seeds_come_near(second):
     )
     page = Page(payload)
     assert "best" not in page.cells["results", "patch_aligned", "pointing"]
-    assert "patch_aligned against caption : not told apart on 3 of 3 measures." in page.text
+    assert "patch_aligned against caption : no clear difference on 3 of 3 measures." in page.text
 
 
 def test_the_page_begins_with_what_got_better_and_what_got_worse():
@@ -225,7 +225,7 @@ def test_the_page_begins_with_what_got_better_and_what_got_worse():
     page = Page(made_up(rows=2, score=lambda key, row, *job: values[key][row]))
     assert (
         "patch_aligned against caption : better on Pointing by cosine ; worse on "
-        "Held-out caption loss ; not told apart on 1 of 3 measures." in page.text
+        "Held-out caption loss ; no clear difference on 1 of 3 measures." in page.text
     )
 
 
