@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from diglot.core.errors import ConfigError
 from diglot.embedded import tower
+from diglot.embedded.checkpoints import find_checkpoint
 from diglot.files import file_sha256
 from diglot.models.encoders import auto, siglip
 from diglot.models.encoders._tower import tower_revision
@@ -20,7 +21,7 @@ from diglot.synth.patch_labels.towers import load_towers
 from diglot.synth.scenes.embedded import embedded_pools, find_emoji
 from tests.synth.patch_labels.pairs import save_pair
 
-PATH = tower.EMBEDDED_TOWER
+PATH = "embedded_tower"
 RIGHT_DRAWINGS = 33  # of 41
 
 
@@ -66,9 +67,7 @@ def test_the_package_s_own_knows_its_drawings() -> None:
 
 
 def test_another_path_is_left_alone() -> None:
-    assert tower.find_checkpoint("google/siglip-base-patch16-224") == (
-        "google/siglip-base-patch16-224"
-    )
+    assert find_checkpoint("google/siglip-base-patch16-224") == ("google/siglip-base-patch16-224")
 
 
 def test_its_name_opens_it_wherever_a_checkpoint_is_named(folder: Path) -> None:
