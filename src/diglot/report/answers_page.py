@@ -1,6 +1,5 @@
 """Every question of an evaluation with its picture and all answers, as one self-contained page."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -68,12 +67,12 @@ def render_answers_page(page: AnswersPage) -> str:
 def _compare_by_tests(page: AnswersPage, run: str, other: str) -> Differences:
     """By the tests of the two on the same items, on which metrics the one is better or worse."""
     heads = {measure.key: measure for measure in page.measures}
-    none = Score(value=0.0, low=0.0, high=0.0, n=sys.maxsize)
     signs = dict[str, int]()
     for pair in page.pairs:
         higher = heads[pair.key].higher_is_better if pair.key in heads else None
         if higher is not None and {pair.first, pair.second} == {run, other}:
             difference = Score(value=pair.value, low=pair.low, high=pair.high, n=pair.n)
+            none = Score(value=0.0, low=0.0, high=0.0, n=pair.n)
             sign = compare_scores(difference, none, higher=higher)
             signs[heads[pair.key].title] = sign if pair.first == run else -sign
     return Differences.of_signs(run, other, signs)

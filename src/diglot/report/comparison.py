@@ -109,7 +109,7 @@ def render_comparison(comparison: Comparison) -> str:
             "most": most,
             "measures": measures,
             "differences": find_differences(
-                [view["measure"] for view in measures], order_by_baseline(rows, base)
+                [view["measure"] for view in measures], _order_by_baseline(rows, base)
             ),
             "failed": _find_failed(comparison),
             "untrained": [
@@ -198,7 +198,7 @@ def _widen_score(score: Score, sized: SizedMeasure) -> Result:
     return Result(value=score.value, low=low, high=high, n=sized.items[0], groups={})
 
 
-def order_by_baseline(rows: Sequence[str], baseline: str) -> list[str]:
+def _order_by_baseline(rows: Sequence[str], baseline: str) -> list[str]:
     """The baseline, which the others are compared with, and then they."""
     return [baseline, *(row for row in rows if row != baseline)]
 
