@@ -48,23 +48,34 @@ SUITES = {
 }
 
 
+# What also runs on a GPU, in half precision or on a larger language model.
+ANYWHERE = ("code_switch", "objectives")
+
+
 def main() -> None:
     """Run the suites and print their tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("suites", nargs="*", help=", ".join(SUITES), default=[])
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--layers", type=int, default=6, help="layers of the LLM that are used")
+    for option, known in (("device", None), ("precision", ["no", "bf16"]), ("attention", None)):
+        default = getattr(machine.ON_CPU, option)
+        parser.add_argument(f"--{option}", default=default, choices=known, help=", ".join(ANYWHERE))
+    parser.add_argument("--width", type=int, help="a random LLM as wide, 4096 as 7B models are")
     args = parser.parse_args()
-    unknown = set(args.suites) - set(SUITES)
-    if unknown:
-        parser.error(f"no suite {sorted(unknown)[0]!r}; there are {', '.join(SUITES)}")
+    setting = machine.Setting(args.device, args.precision, args.attention, args.width)
+    names = args.suites or list(SUITES)
+    known = SUITES if setting == machine.ON_CPU else ANYWHERE
+    if unknown := sorted(set(names) - set(known)):
+        parser.error(f"no suite {unknown[0]!r} of these options; there are {', '.join(known)}")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     console = Console()
-    limit = machine.gemm_flops()
-    console.print(f"float32 GEMM rate of this machine: {limit / 1e9:.0f} GFLOP/s")
-    figures = {"environment": describe_environment(), "gemm_flops": limit}
-    for name in args.suites or SUITES:
-        figures[name] = SUITES[name](console, layers=args.layers, gemm_flops=limit)
+    limit = machine.gemm_flops(setting)
+    console.print(f"GEMM rate, {setting.device}, {setting.dtype}: {limit / 1e9:,.0f} GFLOP/s")
+    figures = {"environment": describe_environment(), "setting": vars(setting), "gemm_flops": limit}
+    for name in names:
+        options = {"setting": setting} if name in ANYWHERE else {}
+        figures[name] = SUITES[name](console, layers=args.layers, gemm_flops=limit, **options)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
 

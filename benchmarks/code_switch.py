@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import interleaved
+from benchmarks.machine import ON_CPU, Setting, interleaved
 from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, model, samples
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Branch, Encoded, Sequence, Tokens
@@ -25,15 +25,20 @@ NAIVE = "naive (each alone)"
 ROW_TOKENS = 16384  # all in one row: no padding, and split attention keeps documents apart
 
 
-def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
+def run(
+    console: Console, *, layers: int, gemm_flops: float, setting: Setting = ON_CPU
+) -> dict[str, Any]:
     """Time all forms on both shapes; prints a table each."""
-    return {shape.name: _shape(console, shape, layers, gemm_flops) for shape in (EMBEDDED, PAPER)}
+    shapes = (EMBEDDED, PAPER)
+    return {shape.name: _shape(console, shape, layers, gemm_flops, setting) for shape in shapes}
 
 
-def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> dict[str, Any]:
-    vlm = model(shape, layers=layers)
+def _shape(
+    console: Console, shape: Shape, layers: int, gemm_flops: float, setting: Setting
+) -> dict[str, Any]:
+    vlm = model(shape, layers=layers, setting=setting)
     prepared = [_sequences(vlm, sample) for sample in samples(shape)]
-    views = [features(vlm, sample) for sample in samples(shape)]
+    views = [[v.to(setting.device) for v in features(vlm, sample)] for sample in samples(shape)]
     forms = {
         "caption": [[p["caption"]] for p in prepared],
         "trunk without branches": [[_without_branches(p["mmcs"])] for p in prepared],
@@ -48,7 +53,7 @@ def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> di
         for name, sequences in forms.items()
     }
     works = {
-        name: (lambda d=documents, naive=name == NAIVE: _step(vlm, d, views, naive=naive))
+        name: (lambda d=documents, naive=name == NAIVE: _step(vlm, d, views, setting, naive=naive))
         for name, documents in packed_rows.items()
     }
     times = interleaved(works)
@@ -82,10 +87,23 @@ def _entity_documents(sequence: Sequence) -> list[Sequence]:
 
 
 def _step(
-    vlm: VLM, documents: list[list[Encoded]], views: list[list[torch.Tensor]], *, naive: bool
+    vlm: VLM,
+    documents: list[list[Encoded]],
+    views: list[list[torch.Tensor]],
+    setting: Setting,
+    *,
+    naive: bool,
 ) -> None:
     """Forward and backward of a batch: packed, or for the naive form one document at a time."""
     vlm.projector.zero_grad(set_to_none=True)
+    with setting.autocast():
+        loss = _loss(vlm, documents, views, naive=naive)
+    loss.backward()
+
+
+def _loss(
+    vlm: VLM, documents: list[list[Encoded]], views: list[list[torch.Tensor]], *, naive: bool
+) -> torch.Tensor:
     visual = vlm.project([view for of_sample in views for view in of_sample])
     counts = [of_sample[0].visual_count for of_sample in documents]
     if naive:
@@ -95,18 +113,16 @@ def _step(
             for of_sample, tokens in zip(documents, own, strict=True)
             for document in of_sample
         ]
-        loss = torch.stack(nll).sum()
-    else:
-        packed = pack([d for of_sample in documents for d in of_sample], row_tokens=ROW_TOKENS)
-        loss = -vlm.log_probs(packed, visual).sum()
-    loss.backward()
+        return torch.stack(nll).sum()
+    packed = pack([d for of_sample in documents for d in of_sample], row_tokens=ROW_TOKENS)
+    return -vlm.log_probs(packed.to(visual.device), visual).sum()
 
 
 def _plain_log_probs(vlm: VLM, document: Encoded, visual: torch.Tensor) -> torch.Tensor:
     """A causal forward as anybody would write it: no mask, so the fastest attention there is."""
-    embeds = vlm.embed(pack([document], row_tokens=1), visual)
-    hidden = vlm.language.decode(embeds).last_hidden_state.flatten(0, 1)
-    return target_log_probs(hidden, document.query_S, document.target_S, vlm.language.head)
+    packed = pack([document], row_tokens=1).to(visual.device)
+    hidden = vlm.language.decode(vlm.embed(packed, visual)).last_hidden_state.flatten(0, 1)
+    return target_log_probs(hidden, packed.query_S, packed.target_S, vlm.language.head)
 
 
 def _print_figures(

@@ -6,10 +6,39 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a benchmark computes, in what, and on which language model."""
+
+    device: str = "cpu"
+    precision: str = "no"  # or bf16, by autocast
+    attention: Any = "split"
+    width: int | None = None  # of a language model of random weights in SmolLM2's place
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What matrix products are computed in."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+    def autocast(self) -> Any:
+        """The context of a forward pass."""
+        return torch.autocast(self.device, self.dtype, enabled=self.precision == "bf16")
+
+
+ON_CPU = Setting()
+
+
+def await_device() -> None:
+    """Wait until a GPU has done what it was given; without one, at once."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def seconds(work: Callable[[], Any], *, repeats: int = 3, warmup: int = 1) -> float:
@@ -18,8 +47,10 @@ def seconds(work: Callable[[], Any], *, repeats: int = 3, warmup: int = 1) -> fl
         work()
     spent = []
     for _ in range(repeats):
+        await_device()
         began = time.perf_counter()
         work()
+        await_device()
         spent.append(time.perf_counter() - began)
     return statistics.median(spent)
 
@@ -39,8 +70,10 @@ def interleaved_clocks(
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
+            await_device()
             began = time.process_time(), time.perf_counter()
             work()
+            await_device()
             ended = time.process_time(), time.perf_counter()
             spent[name].append((ended[0] - began[0], ended[1] - began[1]))
     return {
@@ -52,9 +85,10 @@ def interleaved_clocks(
     }
 
 
-def gemm_flops(size: int = 1536) -> float:
-    """Floating-point operations a second of a square float32 matrix product."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
+def gemm_flops(setting: Setting = ON_CPU) -> float:
+    """Floating-point operations a second of a square matrix product in the setting's precision."""
+    size = 1536 if setting.device == "cpu" else 8192
+    a, b = torch.randn(2, size, size, device=setting.device, dtype=setting.dtype)
     return 2 * size**3 / seconds(lambda: a @ b, repeats=7, warmup=2)
 
 

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import interleaved, seconds
+from benchmarks.machine import ON_CPU, Setting, interleaved, seconds
 from benchmarks.shapes import EMBEDDED, PAPER, WORDS, Shape, features, model, samples
 from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput
@@ -67,24 +67,29 @@ class Work:
     prepare_s: float  # seconds to prepare a sample, in all its turns
 
 
-def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
+def run(
+    console: Console, *, layers: int, gemm_flops: float, setting: Setting = ON_CPU
+) -> dict[str, Any]:
     """Time all stages on both shapes; prints a table each."""
-    return {shape.name: _shape(console, shape, layers, gemm_flops) for shape in (EMBEDDED, PAPER)}
+    shapes = (EMBEDDED, PAPER)
+    return {shape.name: _shape(console, shape, layers, gemm_flops, setting) for shape in shapes}
 
 
-def _shape(console: Console, shape: Shape, layers: int, gemm_flops: float) -> dict[str, Any]:
-    vlm = model(shape, layers=layers)
+def _shape(
+    console: Console, shape: Shape, layers: int, gemm_flops: float, setting: Setting
+) -> dict[str, Any]:
+    vlm = model(shape, layers=layers, setting=setting)
     rng = random.Random(0)
     made = [annotate_sample(sample, rng) for sample in samples(shape)]
     works = {name: prepare_work(vlm, stage.build(), made) for name, stage in STAGES.items()}
     steps = interleaved(
-        {name: (lambda w=work: run_step(vlm, w)) for name, work in works.items()},
+        {name: (lambda w=work: run_step(vlm, w, setting)) for name, work in works.items()},
         repeats=REPEATS[shape.name],
     )
     weights = sum(p.numel() for p in vlm.language.model.model.layers.parameters())
     figures = {}
     for name, work in works.items():
-        spent, added = steps[name], seconds(_added(vlm, work), repeats=15)
+        spent, added = steps[name], seconds(_added(vlm, work, setting), repeats=15)
         figures[name] = {
             "tokens": work.tokens,
             "step_s": spent,
@@ -145,18 +150,21 @@ def prepare_work(vlm: VLM, mixture: Mixture, made: list[Sample]) -> Work:
         for sample, prepared in prepare()
     ]
     batch = collate_batch(encoded_samples, row_tokens=ROW_TOKENS)
+    batch = batch.to(vlm.language.input_embeddings.weight.device)
     tokens = sum(len(one.encoded) for one in encoded_samples)
     return Work(mixture, batch, tokens, seconds(prepare) / len(made))
 
 
-def run_step(vlm: VLM, work: Work) -> None:
+def run_step(vlm: VLM, work: Work, setting: Setting = ON_CPU) -> None:
     """Forward and backward of a batch, with the choices that are made with all of it in sight."""
     vlm.projector.zero_grad(set_to_none=True)
     batch = work.mixture.select(work.batch, lambda value: [value])
-    _loss(work.mixture, vlm(batch, work.mixture.reads), batch).backward()
+    with setting.autocast():
+        out = vlm(batch, work.mixture.reads)
+    _loss(work.mixture, out, batch).backward()
 
 
-def _added(vlm: VLM, work: Work) -> Callable[[], None]:
+def _added(vlm: VLM, work: Work, setting: Setting) -> Callable[[], None]:
     """The same of the objectives under `plus` alone, from the visual tokens on."""
     added = [i for i, member in enumerate(work.mixture.members) if member.turn is None]
     mixture = Mixture([work.mixture.members[i] for i in added])
@@ -165,7 +173,7 @@ def _added(vlm: VLM, work: Work) -> Callable[[], None]:
         targets=tuple(tuple(of_all[i] for i in added) for of_all in work.batch.targets),
         counts={term: n for term, n in work.batch.counts.items() if term in mixture.terms},
     )
-    with torch.no_grad():
+    with torch.no_grad(), setting.autocast():
         out = vlm(batch, frozenset({"visual", "words"}))
     out.visual_ND.requires_grad_()
 

@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.machine import ON_CPU, Setting
 from diglot.core.preprocess import Preprocess
 from diglot.core.types import Region, Sample
-from diglot.models.language import LanguageConfig, load_language
+from diglot.embedded.smollm2 import language_model_dir
+from diglot.models.language import Language, LanguageConfig, load_language
 from diglot.models.projectors import mlp
 from diglot.models.vlm import VLM
 
@@ -69,13 +72,32 @@ class FixedFeatures(nn.Module):
         self.image_px, self.patch_px = shape.image_px, shape.patch_px
 
 
-def model(shape: Shape, *, layers: int) -> VLM:
+def llama_config(*, layers: int, width: int | None = None, **changes: Any) -> LlamaConfig:
+    """SmolLM2's, or one of its vocabulary in Llama 2's proportions, `width` wide."""
+    config = LlamaConfig.from_pretrained(language_model_dir(), trust_remote_code=False)
+    if width is not None:
+        heads = width // 128
+        changes |= {"hidden_size": width, "intermediate_size": 43 * width // 16, "head_dim": 128}
+        changes |= {"num_attention_heads": heads, "num_key_value_heads": heads}
+    config.update({"num_hidden_layers": layers, **changes})
+    return config
+
+
+def _language(layers: int, setting: Setting) -> Language:
+    language: Any = load_language(LanguageConfig())
+    if setting.width is None:
+        language.model.model.layers = language.model.model.layers[:layers]
+        language.model.config.num_hidden_layers = layers
+        return language
+    with torch.device(setting.device):
+        wide = LlamaForCausalLM(llama_config(layers=layers, width=setting.width))
+    return Language(wide, language.tokenizer)
+
+
+def model(shape: Shape, *, layers: int, setting: Setting = ON_CPU) -> VLM:
     """The first `layers` layers of SmolLM2-135M, frozen, behind a projector that learns."""
     torch.manual_seed(0)
-    language: Any = load_language(LanguageConfig())
-    language.model.model.layers = language.model.model.layers[:layers]
-    language.model.config.num_hidden_layers = layers
-    language.requires_grad_(False).eval()
+    language = _language(layers, setting).requires_grad_(False).eval()
     projector = mlp.build(
         mlp.Config(unshuffle=2, hidden=576),
         encoder_width=FixedFeatures.width,
@@ -83,7 +105,8 @@ def model(shape: Shape, *, layers: int) -> VLM:
         embeddings_rms=0.12,
     )
     preprocess = Preprocess(mode=shape.views, image_px=shape.image_px)  # type: ignore[arg-type]
-    return VLM(FixedFeatures(shape), projector, language, preprocess)
+    vlm = VLM(FixedFeatures(shape), projector, language, preprocess, setting.attention)
+    return vlm.to(setting.device)
 
 
 def samples(shape: Shape, *, seed: int = 0) -> list[Sample]:

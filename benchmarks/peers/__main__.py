@@ -11,12 +11,14 @@ import importlib.util
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import Setting, gemm_flops
 from benchmarks.peers.gate import MIB
 from benchmarks.peers.rows import save_rows
 from benchmarks.peers.stage import TASKS, Stage, make_stage
@@ -34,6 +36,7 @@ def main() -> None:
     names = [n for n in args.trainers if n not in NEEDS or importlib.util.find_spec(NEEDS[n])]
     for name in set(args.trainers) - set(names):
         print(f"{name}: left out, {NEEDS[name]} is not installed (make peers installs it)")
+    limit = gemm_flops(Setting(args.device, args.precision))
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(
             folder=folder,
@@ -43,15 +46,20 @@ def main() -> None:
             steps=args.rounds + 1,
             precision=args.precision,
             threads=args.threads,
+            device=args.device,
+            attention=args.attention,
+            width=args.width,
+            samples=args.samples,
         )
         weights = make_stage(stage)
         save_rows(stage)
         trainers = [start_trainer(name, stage) for name in names]
         take_turns(trainers, stage.steps)
     apart = _check_losses(trainers, LOSS_TOLERANCE[stage.precision])
-    _print_table(trainers, weights, stage, apart)
+    figures = _figures(trainers, weights, stage, apart, limit)
+    _print_table(figures, stage)
     if args.json:
-        args.json.write_text(json.dumps(_figures(trainers, weights, stage, apart), indent=2) + "\n")
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +69,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vocabulary", type=int, default=49216, help="151936 is Qwen's")
     parser.add_argument("--rounds", type=int, default=5, help="steps that count")
     parser.add_argument("--precision", choices=list(LOSS_TOLERANCE), default="no")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--attention", default="split", help="of ours")
+    parser.add_argument("--width", type=int, help="of the LLM, 4096 as 7B models are; SmolLM2: 576")
+    parser.add_argument("--samples", type=int, help="of a step; 4, or 8 conversations")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--trainers", nargs="+", choices=TRAINERS, default=list(TRAINERS))
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -77,48 +89,57 @@ def _check_losses(trainers: list[Trainer], tolerance: float) -> float:
     return apart
 
 
-def _print_table(trainers: list[Trainer], weights: int, stage: Stage, apart: float) -> None:
-    title = f"{stage.task}, {stage.layers} layers, vocabulary {stage.vocabulary:,}"
-    title += f", precision {stage.precision}"
-    table = Table(title=f"{title}, {stage.threads} threads; losses within {apart:.0e}")
-    for column in ("trainer", "wall s", "CPU s", "MiB above weights", "/ ours: wall", "CPU", "MiB"):
+def _print_table(made: dict[str, Any], stage: Stage) -> None:
+    title = f"{stage.task}, {stage.layers} layers, width {stage.width or 576}, vocabulary "
+    title += f"{stage.vocabulary:,}, {stage.batch} samples, {stage.device}, precision "
+    title += f"{stage.precision}, {stage.threads} threads; losses within {made['losses_apart']:.0e}"
+    table = Table(title=title, padding=0)
+    columns = ("trainer", "wall s", "CPU s", "MiB above weights", "/ ours: wall", "CPU", "MiB")
+    for column in (*columns, "TFLOP", "of GEMM rate"):
         table.add_column(column, justify="left" if column == "trainer" else "right")
-    for figures in _figures(trainers, weights, stage, apart)["trainers"].values():
-        numbers = [f"{figures[k]:.2f}" for k in ("wall_s", "cpu_s")] + [f"{figures['mib']:.0f}"]
+    for figures in made["trainers"].values():
+        numbers = [f"{figures[k]:.3f}" for k in ("wall_s", "cpu_s")] + [f"{figures['mib']:.0f}"]
         ratios = [f"{figures[k]:.2f}" for k in ("wall_ratio", "cpu_ratio", "mib_ratio")]
-        table.add_row(figures["name"], *numbers, *ratios)
+        shares = [f"{figures['first_tflop']:.2f}", f"{figures['gemm_share']:.0%}"]
+        table.add_row(figures["name"], *numbers, *ratios, *shares)
     Console().print(table)
 
 
-def _figures(trainers: list[Trainer], weights: int, stage: Stage, apart: float) -> dict[str, Any]:
-    costs = {
-        t.name: {
-            "name": t.name,
-            "wall_s": t.median(lambda step: step.wall_s),
-            "cpu_s": t.median(lambda step: step.cpu_s),
-            "mib": (t.peak_bytes - weights) / MIB,
-            "steps": [vars(step) for step in t.steps],
-        }
-        for t in trainers
-    }
+def _figures(
+    trainers: list[Trainer], weights: int, stage: Stage, apart: float, limit: float
+) -> dict[str, Any]:
+    costs = {t.name: _cost(t, weights, limit) for t in trainers}
     first: Any = next(iter(costs.values()))
     for cost in costs.values():
         for key in ("wall", "cpu", "mib"):
             unit = "mib" if key == "mib" else f"{key}_s"
             cost[f"{key}_ratio"] = cost[unit] / first[unit]
-    shape = {
-        "task": stage.task,
-        "layers": stage.layers,
-        "vocabulary": stage.vocabulary,
-        "threads": stage.threads,
-    }
+    shape = {k: v for k, v in asdict(stage).items() if k != "folder"}
     return {
         "environment": describe_environment(),
         **shape,
-        "precision": stage.precision,
+        "samples": stage.batch,
         "losses_apart": apart,
         "weights_mib": weights / MIB,
+        "gemm_flops": limit,
         "trainers": costs,
+    }
+
+
+def _cost(trainer: Trainer, weights: int, limit: float) -> dict[str, Any]:
+    """Medians, and the operations of the first step over what the machine does in a median one.
+
+    Steps differ in length by a few percent, so the share does too.
+    """
+    wall_s = trainer.median(lambda step: step.wall_s)
+    return {
+        "name": trainer.name,
+        "wall_s": wall_s,
+        "cpu_s": trainer.median(lambda step: step.cpu_s),
+        "mib": (trainer.peak_bytes - weights) / MIB,
+        "first_tflop": trainer.first_flops / 1e12,
+        "gemm_share": trainer.first_flops / wall_s / limit,
+        "steps": [vars(step) for step in trainer.steps],
     }
 
 

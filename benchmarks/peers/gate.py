@@ -5,6 +5,12 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.machine import await_device
 
 MIB = 1 << 20
 
@@ -20,32 +26,49 @@ class Step:
 
 @dataclass
 class Gate:
-    """A trainer's side: it stops here before its first step and after each one."""
+    """A trainer's side: it stops here before its first step and after each one.
+
+    Of the first step, which counts for no time, operations are counted.
+    """
 
     connection: Connection
     steps: int
+    device: str = "cpu"
     began: tuple[float, float] = field(default=(0.0, 0.0), init=False)
     base_bytes: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
+    counter: Any = field(default=None, init=False)
 
     def before_model(self) -> None:
         """The libraries are loaded, the model is not."""
-        self.base_bytes = _resident_bytes("VmRSS")
+        self.base_bytes = _resident_bytes("VmRSS") if self.device == "cpu" else 0
 
     def before_steps(self) -> None:
         """The model is loaded: forget the peak of loading, and wait for the first turn."""
-        Path("/proc/self/clear_refs").write_text("5")
+        if self.device == "cpu":
+            Path("/proc/self/clear_refs").write_text("5")
+        else:
+            torch.cuda.reset_peak_memory_stats()
         self._wait("ready")
+        self.counter = FlopCounterMode(display=False)
+        self.counter.__enter__()
 
     def after_step(self, loss: float) -> None:
         """Say what the step cost and wait for the next turn; after the last one, the memory."""
+        await_device()
         wall, cpu = self.began
         spent = Step(loss, time.perf_counter() - wall, time.process_time() - cpu)
         self.done += 1
+        if self.done == 1:
+            self.counter.__exit__(None, None, None)
         if self.done < self.steps:
             return self._wait(spent)
         self.connection.send(spent)
-        self.connection.send(_resident_bytes("VmHWM") - self.base_bytes)
+        self.connection.send((self._peak_bytes() - self.base_bytes, self.counter.get_total_flops()))
+
+    def _peak_bytes(self) -> int:
+        on_cpu = self.device == "cpu"
+        return _resident_bytes("VmHWM") if on_cpu else torch.cuda.max_memory_allocated()
 
     def _wait(self, message: object) -> None:
         self.connection.send(message)

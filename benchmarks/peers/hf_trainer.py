@@ -56,7 +56,7 @@ def settings(stage: Stage, folder: str) -> dict[str, Any]:
         "save_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,
-        "use_cpu": True,
+        "use_cpu": stage.device == "cpu",
         "bf16": stage.precision == "bf16",
     }
 

@@ -49,15 +49,15 @@ def run(stage: Stage, gate: Gate) -> None:
     """Train the stage, a step a turn."""
     rows = load_rows(stage)
     gate.before_model()
-    model = PlainVLM(load_model(stage)).train()
+    model = PlainVLM(load_model(stage)).train().to(stage.device)
     learn = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learn, lr=stage.lr, weight_decay=0.0)
     loader = torch.utils.data.DataLoader(rows, batch_size=stage.batch, collate_fn=pad_batch)  # type: ignore[arg-type]
-    half = torch.autocast("cpu", torch.bfloat16) if stage.precision == "bf16" else None
+    half = torch.autocast(stage.device, torch.bfloat16) if stage.precision == "bf16" else None
     gate.before_steps()
     for batch in loader:
         with half or contextlib.nullcontext():
-            loss = model(batch)
+            loss = model({name: value.to(stage.device) for name, value in batch.items()})
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learn, 1.0)
         optimizer.step()

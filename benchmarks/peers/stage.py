@@ -19,13 +19,12 @@ from PIL import Image
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
-    LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
 )
 
-from benchmarks.shapes import WORDS
+from benchmarks.shapes import WORDS, llama_config
 from diglot.core.conversation import Turn
 from diglot.core.types import Sample
 from diglot.data.config import DataSource
@@ -49,6 +48,10 @@ class Stage:
     steps: int = 6
     precision: str = "no"
     threads: int = 1
+    device: str = "cpu"
+    attention: Any = "split"  # of ours
+    width: int | None = None  # of the LLM, if not SmolLM2's
+    samples: int | None = None  # of a step, if not few
 
     @property
     def model(self) -> str:
@@ -58,7 +61,7 @@ class Stage:
     @property
     def batch(self) -> int:
         """Samples of a step."""
-        return 4 if self.task == "caption" else 8
+        return self.samples or (4 if self.task == "caption" else 8)
 
     @property
     def lr(self) -> float:
@@ -72,7 +75,7 @@ class Stage:
             out=out,
             objective=ObjectivePart("caption" if self.task == "caption" else "instruct"),
             trainable=Trainable(language=self.task == "sft"),
-            model=VLMConfig(stock=self.model),
+            model=VLMConfig(stock=self.model, attention=self.attention),
             optim=OptimConfig(lr=self.lr, schedule="constant", warmup=0.0, clip=1.0),
             global_batch=self.batch,
             micro_batch=self.batch,
@@ -105,8 +108,7 @@ def _save_model(stage: Stage) -> Any:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(language_model_dir(), trust_remote_code=False)
     tokenizer.add_tokens(["<image>"], special_tokens=True)
-    text = LlamaConfig.from_pretrained(language_model_dir(), trust_remote_code=False)
-    text.num_hidden_layers, text.vocab_size = stage.layers, stage.vocabulary
+    text = llama_config(layers=stage.layers, width=stage.width, vocab_size=stage.vocabulary)
     vision = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12}
     vision |= {"num_attention_heads": 6, "image_size": SIDE_PX, "patch_size": PATCH_PX}
     config = LlavaConfig(
@@ -115,7 +117,8 @@ def _save_model(stage: Stage) -> Any:
         image_token_index=len(tokenizer) - 1,
         tie_word_embeddings=True,
     )
-    model = LlavaForConditionalGeneration(config)
+    with torch.device(stage.device):
+        model = LlavaForConditionalGeneration(config)
     model.save_pretrained(stage.model)
     square = {"height": SIDE_PX, "width": SIDE_PX}
     LlavaProcessor(

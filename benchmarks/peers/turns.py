@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Trainer:
     connection: Connection
     steps: list[Step] = field(default_factory=list)
     peak_bytes: int = 0
+    first_flops: int = 0  # of its first step
 
     def median(self, cost: Callable[[Step], float]) -> float:
         """Over all steps but the first."""
@@ -49,15 +51,19 @@ def take_turns(trainers: list[Trainer], steps: int) -> None:
             trainer.connection.send("go")
             trainer.steps.append(_receive(trainer))
     for trainer in trainers:
-        trainer.peak_bytes = _receive(trainer)
+        trainer.peak_bytes, trainer.first_flops = _receive(trainer)
         trainer.process.join()
 
 
 def _run_trainer(name: str, stage: Stage, connection: Connection) -> None:
+    if stage.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(stage.threads)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    importlib.import_module(f"benchmarks.peers.{name}").run(stage, Gate(connection, stage.steps))
+    importlib.import_module(f"benchmarks.peers.{name}").run(
+        stage, Gate(connection, stage.steps, stage.device)
+    )
 
 
 def _receive(trainer: Trainer) -> Any:

@@ -83,6 +83,12 @@ def test_output_starts_as_loud_as_the_words() -> None:
         assert default.square().mean().sqrt() != pytest.approx(embeddings_rms, rel=0.5)
 
 
+def test_it_may_start_larger_than_the_words():
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(1))
+    plain, large = (build(start_scale=scale) for scale in (1.0, 4.0))
+    torch.testing.assert_close(large.map_merged(x), 4 * plain.map_merged(x))
+
+
 def test_the_start_is_the_global_generators_alone() -> None:
     assert build().fc1.weight.equal(build().fc1.weight)
 

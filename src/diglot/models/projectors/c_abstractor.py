@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from diglot.config.ranges import PositiveFloat
 from diglot.core.errors import ConfigError
 from diglot.core.merging import AveragePool
 from diglot.models.channel_norm import ChannelNorm
@@ -34,6 +35,8 @@ class Config:
     match_words: bool = True
     """Start at the root mean square of the language model's word embeddings; false keeps the
     layers' default start."""
+    start_scale: PositiveFloat = 1.0
+    """With match_words, start at so many times the words' root mean square."""
 
     def __post_init__(self) -> None:
         for name in ("input_side", "output_side", "hidden", "depth"):
@@ -116,5 +119,5 @@ def build(
     if config.match_words:
         probe = probe_features(1, config.input_side, config.input_side, encoder_width)
         last: Any = projector.readout.fc2
-        match_words(last, lambda: projector(probe), embeddings_rms)
+        match_words(last, lambda: projector(probe), config.start_scale * embeddings_rms)
     return projector

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from diglot.config.ranges import NonNegativeInt, PositiveInt
+from diglot.config.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from diglot.core.errors import ConfigError
 from diglot.core.merging import Unshuffle
 from diglot.models.encoder import unshuffle_cells
@@ -28,6 +28,8 @@ class Config:
     match_words: bool = True
     """Scale the output's start to the root mean square of the word embeddings; false keeps the
     layers' default start."""
+    start_scale: PositiveFloat = 1.0
+    """With match_words, start at so many times the words' root mean square."""
     separators: NonNegativeInt = 0
     """Learned vectors that stand between visual tokens: 1 for anyres (LLaVA-NeXT's newline)."""
 
@@ -85,5 +87,6 @@ def build(config: Config, *, encoder_width: int, llm_width: int, embeddings_rms:
         projector.separators.data.mul_(embeddings_rms)
     if config.match_words:
         probe = probe_features(64, projector.fc1.in_features)
-        match_words(projector.fc2, lambda: projector.map_merged(probe), embeddings_rms)
+        rms = config.start_scale * embeddings_rms
+        match_words(projector.fc2, lambda: projector.map_merged(probe), rms)
     return projector

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from diglot.config.ranges import PositiveInt
+from diglot.config.ranges import PositiveFloat, PositiveInt
 from diglot.core.merging import Unshuffle
 from diglot.models.encoder import unshuffle_cells
 from diglot.models.projectors._start import match_words, probe_features
@@ -26,6 +26,8 @@ class Config:
     match_words: bool = True
     """Scale the output's start to the root mean square of the word embeddings; false keeps the
     layers' default start."""
+    start_scale: PositiveFloat = 1.0
+    """With match_words, start at so many times the words' root mean square."""
 
 
 class PatchMerger(nn.Module):
@@ -60,5 +62,6 @@ def build(
     projector = PatchMerger(config.unshuffle, encoder_width=encoder_width, llm_width=llm_width)
     if config.match_words:
         probe = probe_features(64, projector.fc1.in_features)
-        match_words(projector.fc2, lambda: projector.map_merged(probe), embeddings_rms)
+        rms = config.start_scale * embeddings_rms
+        match_words(projector.fc2, lambda: projector.map_merged(probe), rms)
     return projector
