@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.machine import ON_CPU, Setting
 from diglot.core.preprocess import Preprocess
@@ -84,14 +84,15 @@ def llama_config(*, layers: int, width: int | None = None, **changes: Any) -> Ll
 
 
 def _language(layers: int, setting: Setting) -> Language:
-    language: Any = load_language(LanguageConfig())
     if setting.width is None:
+        language: Any = load_language(LanguageConfig())
         language.model.model.layers = language.model.model.layers[:layers]
         language.model.config.num_hidden_layers = layers
         return language
+    tokenizer: Any = AutoTokenizer.from_pretrained(language_model_dir(), trust_remote_code=False)
     with torch.device(setting.device):
         wide = LlamaForCausalLM(llama_config(layers=layers, width=setting.width))
-    return Language(wide, language.tokenizer)
+    return Language(wide, tokenizer)
 
 
 def model(shape: Shape, *, layers: int, setting: Setting = ON_CPU) -> VLM:
