@@ -34,6 +34,7 @@ class Gate:
     connection: Connection
     steps: int
     device: str = "cpu"
+    counts: bool = True
     began: tuple[float, float] = field(default=(0.0, 0.0), init=False)
     base_bytes: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
@@ -51,7 +52,8 @@ class Gate:
             torch.cuda.reset_peak_memory_stats()
         self._wait("ready")
         self.counter = FlopCounterMode(display=False)
-        self.counter.__enter__()
+        if self.counts:
+            self.counter.__enter__()
 
     def after_step(self, loss: float) -> None:
         """Say what the step cost and wait for the next turn; after the last one, the memory."""
@@ -59,7 +61,7 @@ class Gate:
         wall, cpu = self.began
         spent = Step(loss, time.perf_counter() - wall, time.process_time() - cpu)
         self.done += 1
-        if self.done == 1:
+        if self.done == 1 and self.counts:
             self.counter.__exit__(None, None, None)
         if self.done < self.steps:
             return self._wait(spent)

@@ -54,6 +54,11 @@ class Stage:
     samples: int | None = None  # of a step, if not few
 
     @property
+    def counts(self) -> bool:
+        """Whether operations are counted: torch cannot where heads share keys on a GPU."""
+        return self.device == "cpu" or self.width is not None
+
+    @property
     def model(self) -> str:
         """The stock model's folder."""
         return f"{self.folder}/llava"

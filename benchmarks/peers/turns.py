@@ -62,7 +62,7 @@ def _run_trainer(name: str, stage: Stage, connection: Connection) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     importlib.import_module(f"benchmarks.peers.{name}").run(
-        stage, Gate(connection, stage.steps, stage.device)
+        stage, Gate(connection, stage.steps, stage.device, stage.counts)
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -19,6 +20,10 @@ from transformers.masking_utils import sdpa_mask
 from diglot.core.layout import Packed
 
 NAME = "diglot_split"
+
+# cuDNN's kernels, which an H100 takes first, are planned anew for every length: 12 ms a document,
+# layer and pass. These take any length at once.
+ANY_LENGTH = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,18 @@ def split_attention(
     """Attention of packed documents, (B, T, heads, width). Without `pieces` it is plain SDPA."""
     if pieces is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    with sdpa_kernel(ANY_LENGTH):
+        return _attend_rows(module, query, key, value, pieces, kwargs), None
+
+
+def _attend_rows(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    pieces: list[list[PackedPiece]],
+    kwargs: dict[str, Any],
+) -> torch.Tensor:
     rows = []
     for row, documents in enumerate(pieces):
         q, k, v = (x[row : row + 1] for x in (query, key, value))
@@ -128,7 +145,7 @@ def split_attention(
         ]
         padding = query.shape[2] - sum(part.shape[1] for part in parts)
         rows.append(torch.nn.functional.pad(torch.cat(parts, dim=1), (0, 0, 0, 0, 0, padding)))
-    return torch.cat(rows), None
+    return torch.cat(rows)
 
 
 def _attend_pieces(
