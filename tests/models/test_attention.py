@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from diglot.core.layout import Packed, encode, pack
+from diglot.models import attention
 from diglot.models.attention import pieces_of
+from diglot.models.decode import choose_attention
+from diglot.models.language import Language
 from diglot.models.vlm import VLM
 from diglot.objectives import code_switch
 from tests.tiny import tiny_sample, tiny_vlm
@@ -71,10 +75,42 @@ def test_the_model_still_runs_as_transformers_runs_it():
     torch.testing.assert_close(ours[padding > 0], stock[padding > 0])
 
 
+def test_packed_documents_take_no_kernel_that_is_planned_for_a_length(monkeypatch):
+    allowed, plain = [], attention.sdpa_attention_forward
+
+    def watched(*args, **kwargs):
+        allowed.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(attention, "sdpa_attention_forward", watched)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    vlm = tiny_vlm()
+    vlm.log_probs(*packed_samples(vlm, 200))
+    vlm.language.decode(torch.zeros(1, 3, 32))
+    assert len(allowed) > 2
+    assert not any(allowed)
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
+def test_flex_gives_way_where_heads_are_too_narrow_for_its_kernels(caplog):
+    assert choose_attention(tiny_vlm().language, "flex") == "split"
+    assert "flex needs heads of 16 channels and more, these have 8; split is used" in caplog.text
+
+
+def wide_vlm() -> VLM:
+    """Heads of 16 channels, the least that FlexAttention takes."""
+    vlm = tiny_vlm()
+    config = LlamaConfig(
+        **{**vlm.language.model.config.to_dict(), "hidden_size": 64, "head_dim": 16}
+    )
+    language = Language(LlamaForCausalLM(config), vlm.language.tokenizer)
+    return VLM(vlm.encoder, vlm.projector, language, vlm.preprocess).eval()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_flex_equals_split_on_cuda():
-    vlm = tiny_vlm().cuda()
+    vlm = wide_vlm().cuda()
     packed, visual = packed_samples(vlm, 512)
     moved = Packed(
         **{k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in vars(packed).items()}

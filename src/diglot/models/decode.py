@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # packed row and a plain forward differently; a wrong mask moves them by half of it and more.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 HALF_TOLERANCE = 0.1
+FLEX_HEAD_WIDTH = 16  # the least that FlexAttention's kernels take
 # Settings by which attention depends on where in a row a token stands.
 BY_ROW = ("attention_chunk_size", "attn_temperature_tuning")
 
@@ -187,6 +188,8 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     weight_VD = language.input_embeddings.weight
     packed = probe_documents(len(weight_VD)).to(weight_VD.device)
     embeds_BTD = language.input_embeddings(packed.token_BT)
+    if wanted == "flex":
+        wanted = _refuse_narrow_heads(language.model.config)
     was_training, form = language.model.training, wanted
     language.model.eval()
     try:
@@ -207,6 +210,20 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
             form,
         )
     return form
+
+
+def _refuse_narrow_heads(config: Any) -> Attention:
+    """flex, or split where its kernels would end the first step."""
+    text = config.get_text_config()
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    if width >= FLEX_HEAD_WIDTH:
+        return "flex"
+    log.warning(
+        "attention: flex needs heads of %d channels and more, these have %d; split is used",
+        FLEX_HEAD_WIDTH,
+        width,
+    )
+    return "split"
 
 
 def _forms_from(wanted: Attention, config: Any) -> list[Attention]:
