@@ -7,7 +7,7 @@ from diglot.report.palette import HEAT_LEVELS
 from diglot.report.scene_schema import NameMap, TokenMap
 from diglot.report.scenes import SceneView, view_scene
 from diglot.report.schema import read_report
-from diglot.report.token_maps import view_token_map
+from diglot.report.token_maps import find_scale, view_token_map
 
 QUARTERS = ((0.0, 0.0, 2.0, 2.0), (2.0, 0.0, 4.0, 2.0), (0.0, 2.0, 2.0, 4.0), (2.0, 2.0, 4.0, 4.0))
 
@@ -27,6 +27,18 @@ def test_levels_run_from_the_lowest_to_the_highest(report_data: dict[str, Any]) 
     assert [heat.level for heat in drawn.heat] == [0, 5, HEAT_LEVELS - 1]
     assert drawn.heat[-1].path == "M2 0h2v2h-2z"
     assert (drawn.low, drawn.high, drawn.peak, drawn.hit) == ("0.00", "1.00", (3.0, 1.0), True)
+
+
+def test_runs_side_by_side_share_one_scale(report_data: dict[str, Any]) -> None:
+    faint, strong = (one_map(0.0, v, 0.0, 0.0, box=(2.0, 0.0, 4.0, 2.0)) for v in (0.1, 1.0))
+    scale = find_scale([faint, strong])
+    assert scale == (0.0, 1.0)
+    levels = [
+        [h.level for h in view_token_map(tokens, scene(report_data), 0, scale).maps[0].heat]
+        for tokens in (faint, strong)
+    ]
+    assert levels == [[0, 1], [0, HEAT_LEVELS - 1]]
+    assert find_scale([one_map(None, math.inf, None, None, box=(0.0, 0.0, 1.0, 1.0))]) is None
 
 
 def test_a_peak_elsewhere_is_no_hit(report_data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from diglot.report.fields import Box, Count, Finite, ImageUri, Record, Side, Text, read_record
 from diglot.report.palette import entity_colour, ink_on
 from diglot.report.render import render_page, write_page
-from diglot.report.token_maps import Heat, draw_heat
+from diglot.report.token_maps import Heat, Scale, draw_heat
 
 Point = tuple[Finite, Finite]
 
@@ -69,6 +69,12 @@ class CorrespondencePage(Record):
             for name, own in zip(self.encoders, by_encoder, strict=True)
         ]
 
+    def scale_of(self, encoder: int) -> Scale:
+        """The lowest and the highest cosine under an encoder, over all that is shown of it."""
+        found = [p for pair in self.pairs for point in pair.points for p in point.found]
+        own = [p.values for p in found if p.encoder == encoder]
+        return min(map(min, own)), max(map(max, own))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionView:
@@ -121,10 +127,9 @@ def _view_point(page: CorrespondencePage, number: int, point: ShownPoint) -> Poi
 
 
 def _view_prediction(page: CorrespondencePage, found: Prediction) -> PredictionView:
-    low, high = min(found.values), max(found.values)
     return PredictionView(
         name=page.encoders[found.encoder],
         prediction=found,
-        heat=draw_heat(found.values, found.boxes, low, high),
+        heat=draw_heat(found.values, found.boxes, page.scale_of(found.encoder)),
         right=found.error < page.alpha,
     )

@@ -12,7 +12,7 @@ from diglot.report.scenes import view_scene
 from diglot.report.schema import Example, MeasureByRun, Report, read_report
 from diglot.report.score_summary import view_summary
 from diglot.report.significance import find_differences, is_at_chance
-from diglot.report.token_maps import view_token_map
+from diglot.report.token_maps import find_scale, view_token_map
 from diglot.report.token_views import script_data, view_details
 
 
@@ -73,12 +73,12 @@ def _view_group(
 
 
 def _view_example(example: Example, runs: tuple[str, ...]) -> dict[str, Any]:
-    view = view_scene(example.scene)
+    view, scale = view_scene(example.scene), find_scale(example.token_maps.values())
     return {
         "view": view,
         "details": view_details(example, view, runs),
         "tokens": [
-            view_token_map(tokens, view, runs.index(run))
+            view_token_map(tokens, view, runs.index(run), scale)
             for run, tokens in example.token_maps.items()
         ],
     }

@@ -18,32 +18,35 @@ from diglot.report.static_scenes import (
     show_grey,
     write_labels,
 )
-from diglot.report.token_maps import view_token_map
+from diglot.report.token_maps import Scale, find_scale, view_token_map
 
 
 def draw_cosines(example: Example, runs: tuple[str, ...]) -> Figure | None:
-    """A row a name: the picture, then each run's cosines, from the lowest to the highest."""
+    """A row a name: the picture, then each run's cosines, all of them on one scale."""
     names = dict.fromkeys(m.name for tokens in example.token_maps.values() for m in tokens.maps)
     if not names:
         return None
     figure, grid = make_grid(len(names), 1 + len(example.token_maps))
+    scale = find_scale(example.token_maps.values())
     for row, name in zip(grid, names, strict=True):
         draw_truth(row[0], example.scene, name, grey=False)
         for axes, (run, tokens) in zip(row[1:], example.token_maps.items(), strict=True):
             show_grey(axes, example.scene)
             axes.set_title(escape_dollars(run), fontsize=8)
             for of_name in [m for m in tokens.maps if m.name == name][:1]:
-                _fill_cosines(axes, tokens.boxes, of_name)
+                _fill_cosines(axes, tokens.boxes, of_name, scale)
             outline_regions(axes, example.scene, name)
     return figure
 
 
-def _fill_cosines(axes: Axes, boxes: tuple[Box, ...], of_name: NameMap) -> None:
+def _fill_cosines(
+    axes: Axes, boxes: tuple[Box, ...], of_name: NameMap, scale: Scale | None
+) -> None:
     known = [(b, v) for b, v in zip(boxes, of_name.values, strict=True) if v is not None]
-    if not known:
+    if not known or scale is None:
         return
-    value_P = np.array([value for _, value in known])
-    share_P = (value_P - value_P.min()) / max(float(np.ptp(value_P)), 1e-12)
+    low, high = scale
+    share_P = (np.array([value for _, value in known]) - low) / max(high - low, 1e-12)
     fill_cells(axes, [box for box, _ in known], colormaps["inferno"](share_P))
 
 

@@ -21,6 +21,7 @@ from diglot.report.correspondence_page import (
 from diglot.report.figure_file import write_figure
 from diglot.report.static import KINDS, file_name
 from diglot.report.static_scenes import fill_cells, make_grid, open_picture, show_picture
+from diglot.report.token_maps import Scale
 
 
 def write_pair_figures(data: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -40,7 +41,7 @@ def draw_pair(page: CorrespondencePage, pair: ShownPair) -> Figure:
     for row, point in zip(grid, pair.points, strict=True):
         _draw_source(row[0], pair.source, point)
         for axes, found in zip(row[1:], point.found, strict=True):
-            _draw_found(axes, pair, point, found)
+            _draw_found(axes, pair, point, found, page.scale_of(found.encoder))
             state = "right" if found.error < page.alpha else f"{found.error:.2f} away"
             name = page.encoders[found.encoder].replace("$", r"\$")
             axes.set_title(f"{name}, {state}", fontsize=7)
@@ -53,11 +54,13 @@ def _draw_source(axes: Axes, picture: Picture, point: ShownPoint) -> None:
     axes.set_title("source", fontsize=8)
 
 
-def _draw_found(axes: Axes, pair: ShownPair, point: ShownPoint, found: Prediction) -> None:
+def _draw_found(
+    axes: Axes, pair: ShownPair, point: ShownPoint, found: Prediction, scale: Scale
+) -> None:
     grey = open_picture(pair.target.image).convert("L")
     show_picture(axes, pair.target.size_hw, grey, cmap="gray", vmin=0, vmax=255)
-    value_P = np.array(found.values)
-    span = float(np.ptp(value_P)) or 1.0
-    fill_cells(axes, found.boxes, colormaps["inferno"]((value_P - value_P.min()) / span))
+    low, high = scale
+    share_P = (np.array(found.values) - low) / max(high - low, 1e-12)
+    fill_cells(axes, found.boxes, colormaps["inferno"](share_P))
     axes.add_patch(Circle(point.true, pair.radius, fill=False, edgecolor="white", linewidth=1.5))
     axes.plot(*found.predicted, "x", color="white", markersize=7, markeredgewidth=1.8)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +11,8 @@ from diglot.report.fields import Box
 from diglot.report.palette import HEAT_LEVELS
 from diglot.report.scene_schema import NameMap, TokenMap
 from diglot.report.scenes import BoxView, Rect, SceneView, to_rect
+
+Scale = tuple[float, float]  # the values at the ends of the colours
 
 # A token this much larger than the median one belongs to a coarser view (a thumbnail).
 _COARSE = 1.9
@@ -62,12 +64,23 @@ class TokenMapView:
     coarse: int  # tokens of a coarser view, left out of the words
 
 
-def view_token_map(tokens: TokenMap, view: SceneView, run: int) -> TokenMapView:
-    """Ready to draw over `view`, for the report's `run`-th run."""
-    fine = find_fine_tokens(tokens.boxes)
+def find_scale(token_maps: Iterable[TokenMap]) -> Scale | None:
+    """The lowest and the highest cosine of all these maps, None where nothing was measured."""
+    values = [v for tokens in token_maps for m in tokens.maps for v in _finite(m.values)]
+    return (min(values), max(values)) if values else None
+
+
+def view_token_map(
+    tokens: TokenMap, view: SceneView, run: int, scale: Scale | None = None
+) -> TokenMapView:
+    """Ready to draw over `view`, for the report's `run`-th run.
+
+    `scale` is what all maps side by side share, from `find_scale`; None takes this run's own.
+    """
+    fine, scale = find_fine_tokens(tokens.boxes), scale or find_scale([tokens])
     return TokenMapView(
         run=run,
-        maps=tuple(_view_name(m, tokens.boxes, view) for m in tokens.maps),
+        maps=tuple(_view_name(m, tokens.boxes, view, scale) for m in tokens.maps),
         words=tuple(_label_nearest(tokens, i, _name_words(view)) for i in fine)
         if tokens.words
         else (),
@@ -75,7 +88,13 @@ def view_token_map(tokens: TokenMap, view: SceneView, run: int) -> TokenMapView:
     )
 
 
-def _view_name(name_map: NameMap, boxes: Sequence[Box], view: SceneView) -> NameMapView:
+def _finite(values: Sequence[float | None]) -> list[float]:
+    return [v for v in values if v is not None and math.isfinite(v)]
+
+
+def _view_name(
+    name_map: NameMap, boxes: Sequence[Box], view: SceneView, scale: Scale | None
+) -> NameMapView:
     values = [v if v is not None and math.isfinite(v) else None for v in name_map.values]
     known = [(value, index) for index, value in enumerate(values) if value is not None]
     low, high = (min(known)[0], max(known)[0]) if known else (None, None)
@@ -85,7 +104,7 @@ def _view_name(name_map: NameMap, boxes: Sequence[Box], view: SceneView) -> Name
         name=name_map.name,
         entity=_find_entity(name_map, view),
         truth=to_rect(name_map.box),
-        heat=draw_heat(values, boxes, low, high),
+        heat=draw_heat(values, boxes, scale),
         low=format_value(low),
         high=format_value(high),
         peak=peak,
@@ -103,11 +122,12 @@ def _find_entity(name_map: NameMap, view: SceneView) -> BoxView | None:
 
 
 def draw_heat(
-    values: Sequence[float | None], boxes: Sequence[Box], low: float | None, high: float | None
+    values: Sequence[float | None], boxes: Sequence[Box], scale: Scale | None
 ) -> tuple[Heat, ...]:
-    """Tokens by level between the map's own lowest and highest value; a flat map is all low."""
-    if low is None or high is None:
+    """Tokens by level between the ends of the scale; all low where these are equal."""
+    if scale is None:
         return ()
+    low, high = scale
     paths: dict[int, list[str]] = defaultdict(list)
     for value, box in zip(values, boxes, strict=True):
         if value is not None:

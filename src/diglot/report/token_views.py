@@ -183,7 +183,7 @@ def _layer_map(run: int, index: int, drawn: AttentionMap, boxes: Sequence[Box]) 
     layers = len(drawn.levels)
     layer = math.ceil(layers / 2)
     levels = [float(level) for level in drawn.levels[layer - 1]] if layers else []
-    heat = draw_heat(levels, boxes, 0.0, 255.0)
+    heat = draw_heat(levels, boxes, (0.0, 255.0))
     return LayerMap(run=run, index=index, heat=heat, layer=layer, layers=layers)
 
 
