@@ -18,9 +18,9 @@ def demo(
     """Train one projector by image caption and one by code-switching, and compare what they see.
 
     Composes scenes of known objects, trains both from the same start on the same scenes, measures
-    both on held-out scenes, and writes report.html and results.json. A short third run of a shape
-    that a stock class holds goes into `export`, which stock transformers loads. A demo that was
-    stopped resumes when the same command is given again.
+    both on held-out scenes, and writes report.html and results.json. The code-switched model goes
+    into `export`, which stock transformers loads. A demo that was stopped resumes when the same
+    command is given again.
 
     Examples:
         diglot demo

@@ -44,11 +44,10 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
 
 
 def _print_stock(console: Console, stock: StockFolder) -> None:
-    lines = [f"export    {stock.folder}  (a short run as FastVlm, for stock transformers)"]
-    lines.append(f"check     {stock.check}")
-    if stock.misfit:
-        lines.append(f"          the runs above fit no stock class; {stock.misfit}")
-    for line in lines:
+    lines = [
+        f"export    {stock.folder}  (the code-switched run as AyaVision, of stock transformers)"
+    ]
+    for line in [*lines, f"check     {stock.check}"]:
         console.print(line, soft_wrap=True)
 
 
@@ -88,4 +87,4 @@ def _measures_table(measures: Mapping[str, Measures]) -> Table:
 def _format_result(result: Mapping[str, Any]) -> str:
     if result["value"] is None:
         return "not measured"
-    return f"{result['value']:.2f} \\[{result['low']:.2f}, {result['high']:.2f}]"
+    return f"{result['value']:.2f} [{result['low']:.2f}, {result['high']:.2f}]"

@@ -15,6 +15,7 @@ from diglot.files import write_json
 from diglot.measure.checkpoint import Scenes
 from diglot.measure.config import MeasureConfig
 from diglot.models.checkpoint import CONFIG, save_vlm
+from diglot.models.config import EncoderPart
 from diglot.models.vlm import build_vlm
 from diglot.report.page import write_report
 from diglot.report.results import MeasureFile, join_results
@@ -30,6 +31,8 @@ from diglot.train.loop import train
 PROJECTORS = ("random", "caption", "patch_aligned")
 # beta rises from 0 to 5 over the run (Patch-aligned Eq. 7 and section 5.1)
 PATCH_ALIGNED = {"patch_aligned": {"weight": {"schedule": "linear", "start": 0, "end": 5}}}
+# Not the demo's: a tower that was taught these scenes' names would show less of what is learned.
+ENCODER = EncoderPart("efficientnet_lite0", {"image_px": 448})
 MEASURES = MeasureConfig(
     measures={"embedding": {"pursuit_scenes": 4}, "attention": {"scenes": 8}, "caption_nll": {}}
 )
@@ -67,8 +70,9 @@ class ProjectorStudy:
     def stage(self, name: str) -> StageConfig:
         """The settings of one projector's run; they differ in the objective alone."""
         stage = demo_stage("caption", self.size, self.out, seed=self.seed)
+        model = replace(stage.model, encoder=ENCODER)
         plus = PATCH_ALIGNED if name == "patch_aligned" else {}
-        return replace(stage, out=str(self.out / name), plus=plus, probe_every=0)
+        return replace(stage, model=model, out=str(self.out / name), plus=plus, probe_every=0)
 
     def _scenes(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)

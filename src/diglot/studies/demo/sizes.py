@@ -10,6 +10,8 @@ from diglot.models.config import EncoderPart, ProjectorPart, VLMConfig
 from diglot.train.config import ObjectivePart, OptimConfig, StageConfig
 
 RUNS = ("caption", "code_switch")
+# As embedded/code_switch_tower: what AyaVision holds as it is.
+TOWER = {"path": "embedded_tower", "image_px": 448, "layer": -1}
 PROJECTOR = {"hidden": 1024, "activation": "quick_gelu", "unshuffle": 2, "input_norm": True}
 
 
@@ -22,8 +24,6 @@ class DemoSize:
     probe_every: int  # optimizer steps
     probe_samples: int
     examples: int  # scenes shown in the report
-    image_px: int  # side of a view
-    stock_scenes: int  # of the short run that a stock class holds
     measure: MeasureConfig
 
 
@@ -34,8 +34,6 @@ SIZES = {
         probe_every=16,
         probe_samples=8,
         examples=4,
-        image_px=448,
-        stock_scenes=64,
         measure=MeasureConfig(),
     ),
     "tiny": DemoSize(
@@ -44,8 +42,6 @@ SIZES = {
         probe_every=2,
         probe_samples=2,
         examples=2,
-        image_px=256,
-        stock_scenes=4,
         measure=MeasureConfig(
             measures={
                 "regions": {"scenes": 8},
@@ -73,7 +69,7 @@ def demo_stage(run: str, size: DemoSize, out: Path, *, seed: int) -> StageConfig
         data=str(out / "scenes"),
         out=str(out / run),
         model=VLMConfig(
-            encoder=EncoderPart("efficientnet_lite0", {"image_px": size.image_px}),
+            encoder=EncoderPart("siglip", TOWER),
             projector=ProjectorPart("mlp", PROJECTOR),
         ),
         optim=OptimConfig(lr=1e-3, warmup=0.05, clip=1.0),
