@@ -3,14 +3,15 @@
 # on the embedded models, in about an hour on two CPU cores.
 #   bash examples/two_pretrainings.sh runs/sequence
 # With LMMS_PYTHON=build/lmms/bin/python (make lmms) lmms-eval asks the stock folders a local task
-# too; FastVlm, the container of EfficientNet-Lite0, needs torchvision there. Other recipes, sizes
-# and containers: the variables below. On stock classes alone, with no torchvision:
-#   CAPTION=embedded/caption_tower MMCS=embedded/code_switch_tower SFT=embedded/sft_tower \
-#     CONTAINER=aya_vision bash examples/two_pretrainings.sh runs/sequence
+# too. Other recipes, sizes and containers: the variables below. On EfficientNet-Lite0, whose
+# container FastVlm needs timm and torchvision:
+#   CAPTION=embedded/caption_stock MMCS=embedded/code_switch_stock SFT=embedded/sft \
+#     CONTAINER=fast_vlm bash examples/two_pretrainings.sh runs/sequence
 set -eu
 out=${1:-runs/sequence}
-: "${CAPTION:=embedded/caption_stock}" "${MMCS:=embedded/code_switch_stock}" "${SFT:=embedded/sft}"
-: "${CONTAINER:=fast_vlm}" "${SCENES:=256}" "${QUESTIONS:=256}" "${ASKED:=64}" "${LMMS_PYTHON:=}"
+: "${CAPTION:=embedded/caption_tower}" "${MMCS:=embedded/code_switch_tower}"
+: "${SFT:=embedded/sft_tower}" "${CONTAINER:=aya_vision}"
+: "${SCENES:=256}" "${QUESTIONS:=256}" "${ASKED:=64}" "${LMMS_PYTHON:=}"
 
 diglot scenes "$out/scenes" --count "$SCENES"
 diglot scenes "$out/questions" --instruct --count "$QUESTIONS"
