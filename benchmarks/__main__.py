@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
@@ -28,6 +29,7 @@ from benchmarks import (
     synth,
     synth_cost,
 )
+from diglot.models.config import Attention
 from diglot.train.run_folder import describe_environment
 
 SUITES = {
@@ -58,9 +60,11 @@ def main() -> None:
     parser.add_argument("suites", nargs="*", help=", ".join(SUITES), default=[])
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--layers", type=int, default=6, help="layers of the LLM that are used")
-    for option, known in (("device", None), ("precision", ["no", "bf16"]), ("attention", None)):
-        default = getattr(machine.ON_CPU, option)
-        parser.add_argument(f"--{option}", default=default, choices=known, help=", ".join(ANYWHERE))
+    on, where = machine.ON_CPU, ", ".join(ANYWHERE)
+    check = machine.check_device
+    parser.add_argument("--device", type=check, default=on.device, help=f"cpu or cuda: {where}")
+    parser.add_argument("--precision", choices=["no", "bf16"], default=on.precision, help=where)
+    parser.add_argument("--attention", choices=get_args(Attention), default="split", help=where)
     parser.add_argument("--width", type=int, help="a random LLM as wide, 4096 as 7B models are")
     args = parser.parse_args()
     setting = machine.Setting(args.device, args.precision, args.attention, args.width)

@@ -5,6 +5,7 @@ import ctypes
 import resource
 import statistics
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,13 @@ class Setting:
 
 
 ON_CPU = Setting()
+
+
+def check_device(device: str) -> str:
+    """The device's name. Raises ArgumentTypeError where it is not here."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ArgumentTypeError(f"no GPU that torch {torch.__version__} can use is here; give cpu")
+    return device
 
 
 def await_device() -> None:

@@ -13,16 +13,17 @@ import os
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import Setting, gemm_flops
+from benchmarks.machine import Setting, check_device, gemm_flops
 from benchmarks.peers.gate import MIB
 from benchmarks.peers.rows import save_rows
 from benchmarks.peers.stage import TASKS, Stage, make_stage
 from benchmarks.peers.turns import Trainer, start_trainer, take_turns
+from diglot.models.config import Attention
 from diglot.train.run_folder import describe_environment
 
 TRAINERS = ("ours", "hf_trainer", "trl_trainer", "plain_loop")
@@ -69,8 +70,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vocabulary", type=int, default=49216, help="151936 is Qwen's")
     parser.add_argument("--rounds", type=int, default=5, help="steps that count")
     parser.add_argument("--precision", choices=list(LOSS_TOLERANCE), default="no")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--attention", default="split", help="of ours")
+    parser.add_argument("--device", type=check_device, default="cpu", help="cpu or cuda")
+    parser.add_argument("--attention", choices=get_args(Attention), default="split", help="of ours")
     parser.add_argument("--width", type=int, help="of the LLM, 4096 as 7B models are; SmolLM2: 576")
     parser.add_argument("--samples", type=int, help="of a step; 4, or 8 conversations")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
