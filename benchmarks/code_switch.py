@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import ON_CPU, Setting, interleaved
-from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, model, samples
+from benchmarks.shapes import Shape, features, models, samples
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Branch, Encoded, Sequence, Tokens
 from diglot.models.logprobs import target_log_probs
@@ -29,14 +29,15 @@ def run(
     console: Console, *, layers: int, gemm_flops: float, setting: Setting = ON_CPU
 ) -> dict[str, Any]:
     """Time all forms on both shapes; prints a table each."""
-    shapes = (EMBEDDED, PAPER)
-    return {shape.name: _shape(console, shape, layers, gemm_flops, setting) for shape in shapes}
+    return {
+        shape.name: _time_shape(console, shape, vlm, gemm_flops, setting)
+        for shape, vlm in models(layers, setting)
+    }
 
 
-def _shape(
-    console: Console, shape: Shape, layers: int, gemm_flops: float, setting: Setting
+def _time_shape(
+    console: Console, shape: Shape, vlm: VLM, gemm_flops: float, setting: Setting
 ) -> dict[str, Any]:
-    vlm = model(shape, layers=layers, setting=setting)
     prepared = [_sequences(vlm, sample) for sample in samples(shape)]
     views = [[v.to(setting.device) for v in features(vlm, sample)] for sample in samples(shape)]
     forms = {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import interleaved
-from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, model, samples
+from benchmarks.shapes import EMBEDDED, PAPER, Shape, features, models, samples
 from diglot.core.layout import encode, expand_lines, pack
 from diglot.core.segments import Tokens
 from diglot.core.types import Sample
@@ -33,14 +33,13 @@ def run(console: Console, *, layers: int, gemm_flops: float) -> dict[str, Any]:
     """Seconds of one picture's questions in each way, for both shapes."""
     table = Table("shape", "questions", "candidates", "way", "seconds", "times one pass")
     figures = {}
-    for shape in (EMBEDDED, PAPER):
-        figures[shape.name] = _measure(shape, layers, table)
+    for shape, vlm in models(layers):
+        figures[shape.name] = _measure(shape, vlm, table)
     console.print(table)
     return figures
 
 
-def _measure(shape: Shape, layers: int, table: Table) -> dict[str, Any]:
-    vlm = model(shape, layers=layers)
+def _measure(shape: Shape, vlm: VLM, table: Table) -> dict[str, Any]:
     tree = _tree(vlm, samples(shape))
     scorer = TreeScorer(vlm)
     ways = {
@@ -78,8 +77,8 @@ def _tree(vlm: VLM, scenes: list[Sample]) -> Tree:
         )
         for i, p in zip(items, prompts, strict=True)
     ]
-    visual_PD = vlm.project(features(vlm, scenes[0])).detach()
-    picture = ProjectedPicture(vlm.token_grid(scenes[0].size_hw), visual_PD)
+    inputs_PD = vlm.project(features(vlm, scenes[0])).detach()
+    picture = ProjectedPicture(vlm.token_grid(scenes[0].size_hw), inputs_PD)
     return Tree(prompts[0].before, tuple(asked[:QUESTIONS]), picture)
 
 
@@ -95,7 +94,7 @@ def score_naively(vlm: VLM, tree: Tree) -> list[np.ndarray]:
             sequence = expand_lines(segments, [tree.projected.grid])
             document = encode(sequence, visual_counts=[len(tree.projected.grid)], terms=())
             packed = pack([document], row_tokens=1)
-            hidden_TD = vlm.decode(packed, tree.projected.visual_PD).last_hidden_state[0]
+            hidden_TD = vlm.decode(packed, tree.projected.inputs_PD).last_hidden_state[0]
             query_S = torch.arange(len(hidden_TD) - len(ids), len(hidden_TD))
             head = vlm.language.head
             scores.append(

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import ON_CPU, Setting, interleaved, seconds
-from benchmarks.shapes import EMBEDDED, PAPER, WORDS, Shape, features, model, samples
+from benchmarks.shapes import EMBEDDED, PAPER, WORDS, Shape, features, models, samples
 from diglot.core import masks
 from diglot.core.batch import Batch, ForwardOutput
 from diglot.core.preprocess import Preprocess
@@ -71,14 +71,15 @@ def run(
     console: Console, *, layers: int, gemm_flops: float, setting: Setting = ON_CPU
 ) -> dict[str, Any]:
     """Time all stages on both shapes; prints a table each."""
-    shapes = (EMBEDDED, PAPER)
-    return {shape.name: _shape(console, shape, layers, gemm_flops, setting) for shape in shapes}
+    return {
+        shape.name: _time_shape(console, shape, vlm, gemm_flops, setting)
+        for shape, vlm in models(layers, setting)
+    }
 
 
-def _shape(
-    console: Console, shape: Shape, layers: int, gemm_flops: float, setting: Setting
+def _time_shape(
+    console: Console, shape: Shape, vlm: VLM, gemm_flops: float, setting: Setting
 ) -> dict[str, Any]:
-    vlm = model(shape, layers=layers, setting=setting)
     rng = random.Random(0)
     made = [annotate_sample(sample, rng) for sample in samples(shape)]
     works = {name: prepare_work(vlm, stage.build(), made) for name, stage in STAGES.items()}

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,12 @@ def model(shape: Shape, *, layers: int, setting: Setting = ON_CPU) -> VLM:
     preprocess = Preprocess(mode=shape.views, image_px=shape.image_px)  # type: ignore[arg-type]
     vlm = VLM(FixedFeatures(shape), projector, language, preprocess, setting.attention)
     return vlm.to(setting.device)
+
+
+def models(layers: int, setting: Setting = ON_CPU) -> Iterator[tuple[Shape, VLM]]:
+    """Both shapes, each with its model."""
+    for shape in (EMBEDDED, PAPER):
+        yield shape, model(shape, layers=layers, setting=setting)
 
 
 def samples(shape: Shape, *, seed: int = 0) -> list[Sample]:

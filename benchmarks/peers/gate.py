@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import await_device
+from benchmarks.peers.stage import Stage
 
 MIB = 1 << 20
 
@@ -32,9 +33,7 @@ class Gate:
     """
 
     connection: Connection
-    steps: int
-    device: str = "cpu"
-    counts: bool = True
+    stage: Stage
     began: tuple[float, float] = field(default=(0.0, 0.0), init=False)
     base_bytes: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
@@ -42,17 +41,17 @@ class Gate:
 
     def before_model(self) -> None:
         """The libraries are loaded, the model is not."""
-        self.base_bytes = _resident_bytes("VmRSS") if self.device == "cpu" else 0
+        self.base_bytes = _resident_bytes("VmRSS") if self.stage.device == "cpu" else 0
 
     def before_steps(self) -> None:
         """The model is loaded: forget the peak of loading, and wait for the first turn."""
-        if self.device == "cpu":
+        if self.stage.device == "cpu":
             Path("/proc/self/clear_refs").write_text("5")
         else:
             torch.cuda.reset_peak_memory_stats()
         self._wait("ready")
         self.counter = FlopCounterMode(display=False)
-        if self.counts:
+        if self.stage.counts:
             self.counter.__enter__()
 
     def after_step(self, loss: float) -> None:
@@ -61,15 +60,15 @@ class Gate:
         wall, cpu = self.began
         spent = Step(loss, time.perf_counter() - wall, time.process_time() - cpu)
         self.done += 1
-        if self.done == 1 and self.counts:
+        if self.done == 1 and self.stage.counts:
             self.counter.__exit__(None, None, None)
-        if self.done < self.steps:
+        if self.done < self.stage.steps:
             return self._wait(spent)
         self.connection.send(spent)
         self.connection.send((self._peak_bytes() - self.base_bytes, self.counter.get_total_flops()))
 
     def _peak_bytes(self) -> int:
-        on_cpu = self.device == "cpu"
+        on_cpu = self.stage.device == "cpu"
         return _resident_bytes("VmHWM") if on_cpu else torch.cuda.max_memory_allocated()
 
     def _wait(self, message: object) -> None:

@@ -61,9 +61,7 @@ def _run_trainer(name: str, stage: Stage, connection: Connection) -> None:
     torch.set_num_threads(stage.threads)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    importlib.import_module(f"benchmarks.peers.{name}").run(
-        stage, Gate(connection, stage.steps, stage.device, stage.counts)
-    )
+    importlib.import_module(f"benchmarks.peers.{name}").run(stage, Gate(connection, stage))
 
 
 def _receive(trainer: Trainer) -> Any:

@@ -44,11 +44,9 @@ def run_demo(size: str, study: str, out: Path, seed: int, json: Path | None) -> 
 
 
 def _print_stock(console: Console, stock: StockFolder) -> None:
-    lines = [
-        f"export    {stock.folder}  (the code-switched run as AyaVision, of stock transformers)"
-    ]
-    for line in [*lines, f"check     {stock.check}"]:
-        console.print(line, soft_wrap=True)
+    made_from = "the code-switched run as AyaVision, of stock transformers"
+    console.print(f"export    {stock.folder}  ({made_from})", soft_wrap=True)
+    console.print(f"check     {stock.check}", soft_wrap=True)
 
 
 def _run_projectors(

@@ -189,7 +189,7 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     packed = probe_documents(len(weight_VD)).to(weight_VD.device)
     embeds_BTD = language.input_embeddings(packed.token_BT)
     if wanted == "flex":
-        wanted = _refuse_narrow_heads(language.model.config)
+        wanted = _flex_or_split(language.head_width)
     was_training, form = language.model.training, wanted
     language.model.eval()
     try:
@@ -212,10 +212,8 @@ def choose_attention(language: Language, wanted: Attention) -> Attention:
     return form
 
 
-def _refuse_narrow_heads(config: Any) -> Attention:
+def _flex_or_split(width: int) -> Attention:
     """flex, or split where its kernels would end the first step."""
-    text = config.get_text_config()
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     if width >= FLEX_HEAD_WIDTH:
         return "flex"
     log.warning(

@@ -51,10 +51,9 @@ def give_grid_positions(language: Language) -> None:
 def _make_rotary(language: Language) -> Any:
     config = copy.deepcopy(language.model.config)
     rope = getattr(config, "rope_parameters", None) or {}
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if rope.get("rope_type") != "default" or "partial_rotary_factor" in rope:
         return None
-    config.rope_parameters = grid_rope(rope, width)
+    config.rope_parameters = grid_rope(rope, language.head_width)
     return Qwen2_5_VLRotaryEmbedding(config).to(language.input_embeddings.weight.device)
 
 

@@ -68,6 +68,13 @@ class Language(nn.Module):
         return self.input_embeddings.embedding_dim
 
     @property
+    def head_width(self) -> int:
+        """Channels of one head of attention."""
+        config = self.model.config.get_text_config()
+        own = getattr(config, "head_dim", None)
+        return own or config.hidden_size // config.num_attention_heads
+
+    @property
     def max_length(self) -> int:
         """The most tokens of one document.
 

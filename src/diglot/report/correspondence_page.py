@@ -1,5 +1,6 @@
 """Correspondences of several encoders as one self-contained HTML page (Law Fig. 6 to 8)."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,12 @@ class CorrespondencePage(Record):
             for name, own in zip(self.encoders, by_encoder, strict=True)
         ]
 
-    def scale_of(self, encoder: int) -> Scale:
-        """The lowest and the highest cosine under an encoder, over all that is shown of it."""
-        found = [p for pair in self.pairs for point in pair.points for p in point.found]
-        own = [p.values for p in found if p.encoder == encoder]
-        return min(map(min, own)), max(map(max, own))
+    def find_scales(self) -> dict[int, Scale]:
+        """By encoder the lowest and the highest cosine, over all that is shown of it."""
+        ranges = defaultdict[int, list[float]](list)
+        for found in (p for pair in self.pairs for point in pair.points for p in point.found):
+            ranges[found.encoder] += (min(found.values), max(found.values))
+        return {encoder: (min(ends), max(ends)) for encoder, ends in ranges.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,27 +111,33 @@ def write_correspondence_page(data: Mapping[str, Any], out: Path) -> Path:
     written.
     """
     page = read_correspondence_page(data)
+    scales = page.find_scales()
     pairs = [
-        (pair, [_view_point(page, n, p) for n, p in enumerate(pair.points)]) for pair in page.pairs
+        (pair, [_view_point(page, scales, n, p) for n, p in enumerate(pair.points)])
+        for pair in page.pairs
     ]
     return write_page(render_page("correspondence.html.j2", {"page": page, "pairs": pairs}), out)
 
 
-def _view_point(page: CorrespondencePage, number: int, point: ShownPoint) -> PointView:
+def _view_point(
+    page: CorrespondencePage, scales: Mapping[int, Scale], number: int, point: ShownPoint
+) -> PointView:
     colour = entity_colour(number)
     return PointView(
         number=number + 1,
         colour=colour,
         ink=ink_on(colour),
         point=point,
-        found=tuple(_view_prediction(page, p) for p in point.found),
+        found=tuple(_view_prediction(page, scales[p.encoder], p) for p in point.found),
     )
 
 
-def _view_prediction(page: CorrespondencePage, found: Prediction) -> PredictionView:
+def _view_prediction(
+    page: CorrespondencePage, scale: Scale, found: Prediction
+) -> PredictionView:
     return PredictionView(
         name=page.encoders[found.encoder],
         prediction=found,
-        heat=draw_heat(found.values, found.boxes, page.scale_of(found.encoder)),
+        heat=draw_heat(found.values, found.boxes, scale),
         right=found.error < page.alpha,
     )

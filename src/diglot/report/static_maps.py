@@ -1,7 +1,5 @@
 """The figures of what visual tokens mean, for files: cosine with each name, nearest words."""
 
-import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,7 +10,7 @@ from diglot.report.static_scenes import (
     SIDE_IN,
     draw_truth,
     escape_dollars,
-    fill_cells,
+    fill_heat,
     make_grid,
     outline_regions,
     show_grey,
@@ -45,9 +43,7 @@ def _fill_cosines(
     known = [(b, v) for b, v in zip(boxes, of_name.values, strict=True) if v is not None]
     if not known or scale is None:
         return
-    low, high = scale
-    share_P = (np.array([value for _, value in known]) - low) / max(high - low, 1e-12)
-    fill_cells(axes, [box for box, _ in known], colormaps["inferno"](share_P))
+    fill_heat(axes, [box for box, _ in known], [value for _, value in known], scale)
 
 
 def draw_words(example: Example, runs: tuple[str, ...]) -> Figure | None:

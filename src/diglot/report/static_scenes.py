@@ -17,13 +17,14 @@ from diglot.core.types import SizeHW
 from diglot.report.fields import Box
 from diglot.report.palette import RUN_COLOURS
 from diglot.report.scene_schema import Example, Scene
-from diglot.report.token_maps import WordLabel
+from diglot.report.token_maps import Scale, WordLabel
 from diglot.report.token_schema import TokenDetails
 from diglot.report.token_views import step_labels
 
 SIDE_IN = 2.2
 TITLE_IN = 0.25
 SHOWN_LAYERS = 3  # the first, the middle and the last
+BYTES: Scale = (0, 255)  # of levels of attention
 
 
 def open_picture(uri: str) -> Image.Image:
@@ -105,7 +106,7 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
                 axes = next(columns)
                 levels = d.attention[index].levels[layer]
                 show_grey(axes, example.scene)
-                _fill_levels(axes, example.token_maps[run].boxes, levels)
+                fill_heat(axes, example.token_maps[run].boxes, list(levels), BYTES)
                 outline_regions(axes, example.scene, name)
                 axes.set_title(f"{escape_dollars(run)}, layer {layer + 1}", fontsize=8)
     return figure
@@ -174,8 +175,11 @@ def fill_cells(axes: Axes, boxes: Sequence[Box], colours: Any) -> None:
     axes.add_collection(PolyCollection(corners, facecolors=colours, alpha=0.7, linewidths=0))
 
 
-def _fill_levels(axes: Axes, boxes: Sequence[Box], levels: bytes) -> None:
-    fill_cells(axes, boxes, colormaps["inferno"](np.frombuffer(levels, np.uint8) / 255))
+def fill_heat(axes: Axes, boxes: Sequence[Box], values: Sequence[float], scale: Scale) -> None:
+    """Cells coloured by where their values lie between the scale's ends."""
+    low, high = scale
+    share_P = (np.array(values) - low) / max(high - low, 1e-12)
+    fill_cells(axes, boxes, colormaps["inferno"](share_P))
 
 
 def escape_dollars(text: str) -> str:

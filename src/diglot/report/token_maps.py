@@ -66,7 +66,8 @@ class TokenMapView:
 
 def find_scale(token_maps: Iterable[TokenMap]) -> Scale | None:
     """The lowest and the highest cosine of all these maps, None where nothing was measured."""
-    values = [v for tokens in token_maps for m in tokens.maps for v in _finite(m.values)]
+    kept = [v for tokens in token_maps for m in tokens.maps for v in _keep_finite(m.values)]
+    values = [v for v in kept if v is not None]
     return (min(values), max(values)) if values else None
 
 
@@ -88,14 +89,14 @@ def view_token_map(
     )
 
 
-def _finite(values: Sequence[float | None]) -> list[float]:
-    return [v for v in values if v is not None and math.isfinite(v)]
+def _keep_finite(values: Sequence[float | None]) -> list[float | None]:
+    return [v if v is not None and math.isfinite(v) else None for v in values]
 
 
 def _view_name(
     name_map: NameMap, boxes: Sequence[Box], view: SceneView, scale: Scale | None
 ) -> NameMapView:
-    values = [v if v is not None and math.isfinite(v) else None for v in name_map.values]
+    values = _keep_finite(name_map.values)
     known = [(value, index) for index, value in enumerate(values) if value is not None]
     low, high = (min(known)[0], max(known)[0]) if known else (None, None)
     peak = _box_centre(boxes[max(known)[1]]) if known else None

@@ -17,8 +17,6 @@ class StockFolder:
     """What was written, and what is known of it."""
 
     folder: Path
-    loads: bool
-    """Whether the stock class was loaded from it here and gave the checkpoint's logits."""
     check: str
     """What the check found, or why it could not be made."""
 
@@ -29,16 +27,16 @@ def write_stock_folder(demo: Demo) -> StockFolder:
     with demo.timed("stock export"):
         if not (folder / ORIGIN).exists():
             export_checkpoint(demo.out / EXPORTED / "model", CONTAINER, folder)
-        loads, check = _check(folder)
-    return StockFolder(folder, loads, check)
+        check = _check(folder)
+    return StockFolder(folder, check)
 
 
-def _check(folder: Path) -> tuple[bool, str]:
+def _check(folder: Path) -> str:
     try:
         result = check_folder(folder)
     except ConfigError as error:  # another release of transformers may lack the class
-        return False, f"not loaded here: {error}"
+        return f"not loaded here: {error}"
     if not result.passed:
-        return False, "it does something else than its checkpoint"
+        return "it does something else than its checkpoint"
     difference = result.largest_difference
-    return True, f"{LOADS} gives the checkpoint's logits, largest difference {difference:.1e}"
+    return f"{LOADS} gives the checkpoint's logits, largest difference {difference:.1e}"
