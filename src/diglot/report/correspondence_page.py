@@ -132,9 +132,7 @@ def _view_point(
     )
 
 
-def _view_prediction(
-    page: CorrespondencePage, scale: Scale, found: Prediction
-) -> PredictionView:
+def _view_prediction(page: CorrespondencePage, scale: Scale, found: Prediction) -> PredictionView:
     return PredictionView(
         name=page.encoders[found.encoder],
         prediction=found,
