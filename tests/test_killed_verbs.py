@@ -1,13 +1,16 @@
 """Every verb killed at random moments: the same command then ends with an unbroken run's files.
 
-DIGLOT_KILLS is how many kills each command gets. Times are left out of the comparison, as in
-tests/test_damaged_verbs.py, and so are TensorBoard's files and logs.
+DIGLOT_KILLS is how many kills each command gets, in chains: killed, started again where it was,
+killed again, up to CHAIN times, and only then run to its end and compared. So a kill costs half a
+run and not one and a half, and what is resumed is killed too. Times are left out of the
+comparison, as in tests/test_damaged_verbs.py, and so are TensorBoard's files and logs.
 """
 
 import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,6 +24,8 @@ from tests.verb_table import CASES, VerbCase, command_words, save_verb_world
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("DIGLOT_KILLS", "2"))
+CHAIN = 20
+AGAIN_S = 10  # a command that is started again is killed by then: long ones get many kills too
 LONGEST_S = 900
 # Seconds of training stand in them among the scores, which are in results.json too.
 WITH_TIMES = (
@@ -53,6 +58,26 @@ def _run_logged(words: list[str], log: Path) -> None:
         os._exit(status)
 
 
+def kill_at(words: list[str], log: Path, moment_s: float) -> bool:
+    """Whether the command was still at work at the moment it was killed."""
+    process = start(words, log)
+    process.join(moment_s)
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def kill_in_turn(
+    words: list[str], log: Path, took_s: float, most: int, rng: random.Random
+) -> list[float]:
+    """Moments of a chain of kills: anywhere in a run, then soon after each new start."""
+    moments, latest_s = list[float](), took_s
+    while len(moments) < most and kill_at(words, log, moment_s := rng.uniform(0, latest_s)):
+        moments.append(round(moment_s, 2))
+        latest_s = min(took_s, AGAIN_S)
+    return moments
+
+
 def finish(words: list[str], log: Path) -> float:
     """Run the command to its end; seconds it took."""
     began, process = time.perf_counter(), start(words, log)
@@ -81,19 +106,17 @@ def test_a_killed_command_ends_as_an_unbroken_one(
     shutil.rmtree(out)
     out.mkdir()
     took_s, expected = finish(words, log), written_files(out)
-    for number in range(KILLS):
+    killed = 0
+    while killed < KILLS:
         shutil.rmtree(out)
         out.mkdir()
-        moment_s = rng.uniform(0, took_s)
-        process = start(words, log)
-        process.join(moment_s)
-        process.kill()
-        process.join()
+        moments = kill_in_turn(words, log, took_s, min(CHAIN, KILLS - killed), rng)
+        killed += len(moments)
         there = sorted(written_files(out, hidden=True))
         finish(words, log)
         found = written_files(out)
         names = {**expected, **found}
         other = [n for n in names if found.get(n) != expected.get(n) and n not in WITH_TIMES]
-        case_was = f"kill {number} after {moment_s:.2f} of {took_s:.2f} s, then there: {there}"
+        case_was = f"kill {killed} after {moments} of {took_s:.2f} s, then there: {there}"
         assert not other, f"{other}: {case_was}"
         assert not left_overs(out) + left_overs(world), case_was
