@@ -14,6 +14,7 @@ from diglot.measure.scatter import principal_plane, project_plane
 from diglot.measure.token_details import Details, pack_levels, token_details, unpack_levels
 from diglot.measure.word_space import open_words
 from diglot.models.config import Frame
+from diglot.report.token_schema import AttentionMap
 from tests.tiny import tiny_sample, tiny_views, tiny_vlm
 
 
@@ -73,3 +74,9 @@ def test_maps_of_the_page_are_of_the_chosen_query(asker: Asker, name: str) -> No
     with record_rows(vlm.language):
         wanted = read_map(vlm, query)[0].weight_LP
     assert drawn["layers"] == [pack_levels(weight_P) for weight_P in wanted]
+    ends = np.stack([drawn["lowest"], drawn["highest"]])
+    np.testing.assert_allclose(ends, [wanted.min(axis=1), wanted.max(axis=1)], rtol=1e-3)
+    shown = AttentionMap.model_validate(drawn)
+    np.testing.assert_allclose(shown.values(0), wanted[0], atol=ends[1, 0] / 500)
+    old = AttentionMap.model_validate({**drawn, "lowest": None})  # of before it was kept
+    assert (min(old.values(0)), max(old.values(0))) == (0, ends[1, 0])

@@ -51,9 +51,10 @@ def make_details(token_map: dict[str, Any], rng: random.Random) -> dict[str, Any
             {
                 "name": one["name"],
                 "layers": [levels(one["values"], layer) for layer in range(LAYERS)],
-                "highest": [0.1] * LAYERS,
+                "lowest": [0.02] * LAYERS,
+                "highest": [0.1 + 0.1 * number] * LAYERS,
             }
-            for one in token_map["maps"]
+            for number, one in enumerate(token_map["maps"])
         ],
     }
 

@@ -36,7 +36,10 @@ def test_numbers_are_those_of_the_report(detailed_data: dict[str, Any], tmp_path
     assert len(tokens) == 2 * 2 * 49
     assert tokens[0]["word"] == "'=1+1"
     assert tokens[49 + 3]["pursuit"] == "step1x3 + step2x3 + step3x3"
-    assert len(rows_of(tmp_path / "attention.csv")) == 2 * 2 * 4 * LAYERS * 49
+    attention = rows_of(tmp_path / "attention.csv")
+    assert len(attention) == 2 * 2 * 4 * LAYERS * 49
+    weights = [float(row["weight"]) for row in attention[LAYERS * 49 : (LAYERS + 1) * 49]]
+    assert (min(weights), max(weights)) == (0.02, 0.2)  # of the second name
     assert len(rows_of(tmp_path / "planes.csv")) == 2 * 80
     assert len(rows_of(tmp_path / "masks.csv")) == 2 * 2 * 4
     cosines = [float(row["cosine"]) for row in rows_of(tmp_path / "cosines.csv")[:49]]

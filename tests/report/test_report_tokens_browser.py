@@ -83,6 +83,26 @@ def test_the_layer_slider_changes_every_map(
     assert label.endswith(f"layer {LAYERS // 2}")
 
 
+def test_attention_maps_share_a_scale_at_every_layer(
+    open_page: Opener, detailed_data: dict[str, Any]
+) -> None:
+    """Only where the highest weight of all maps is are the cells of the brightest level."""
+    for name, highest in [("caption", 0.1), ("code_switch", 0.4)]:
+        for drawn in detailed_data["examples"][0]["token_details"][name]["attention"]:
+            drawn["highest"] = [highest] * LAYERS
+    page = open_page(detailed_data)
+    scene = page.locator("article.scene >> nth=0")
+    for layer in (LAYERS // 2, LAYERS):
+        if layer == LAYERS:
+            scene.locator("[data-slider=layer]").fill(str(layer))
+        for run, brightest, written in [(0, 2, "0.02 to 0.10"), (1, 11, "0.02 to 0.40")]:
+            found = scene.locator(f"svg[data-map][data-run='{run}'] .heat path")
+            levels = found.evaluate_all("all => all.map(e => +e.getAttribute('class').slice(5))")
+            assert max(levels) == brightest  # (0.1 - 0.02) / (0.4 - 0.02) of 11 levels
+            captions = scene.locator(f"figure:has(svg[data-map][data-run='{run}']) .ends")
+            assert set(captions.all_inner_texts()) == {written}
+
+
 def test_the_step_slider_shows_the_words_of_that_step(
     open_page: Opener, detailed_data: dict[str, Any]
 ) -> None:

@@ -129,8 +129,14 @@ def _pack_map(of_object: ObjectMap, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "layers": [pack_levels(weight_P) for weight_P in of_object.weight_LP],
-        "highest": [round(float(weight_P.max()), 6) for weight_P in of_object.weight_LP],
+        # what the levels stand for, so that maps side by side can share a scale
+        "lowest": [_four_digits(weight_P.min()) for weight_P in of_object.weight_LP],
+        "highest": [_four_digits(weight_P.max()) for weight_P in of_object.weight_LP],
     }
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def pack_levels(value_P: np.ndarray) -> str:

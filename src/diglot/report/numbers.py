@@ -20,7 +20,7 @@ TOKENS = (
     *("example", "run", "token", "x0", "y0", "x1", "y1"),
     *("word", "word_cosine", "subtoken", "subtoken_cosine", "pursuit", "left"),
 )
-ATTENTION = ("example", "run", "name", "layer", "token", "level", "highest")
+ATTENTION = ("example", "run", "name", "layer", "token", "weight")
 
 
 def write_numbers(report: Report, data: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -141,7 +141,6 @@ def _pursued_texts(details: TokenDetails, index: int) -> tuple[Any, ...]:
 def _attention_rows(report: Report) -> Iterator[tuple[Any, ...]]:
     for scene, run, details in _iterate_details(report):
         for one in details.attention:
-            pairs = zip(one.levels, one.highest, strict=True)
-            for layer, (levels, highest) in enumerate(pairs, start=1):
-                for token, level in enumerate(levels):
-                    yield scene, run, one.name, layer, token, level, highest
+            for layer in range(len(one.levels)):
+                for token, weight in enumerate(one.values(layer)):
+                    yield scene, run, one.name, layer + 1, token, f"{weight:.4g}"

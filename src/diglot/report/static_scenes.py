@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,11 @@ from diglot.report.palette import RUN_COLOURS
 from diglot.report.scene_schema import Example, Scene
 from diglot.report.token_maps import Scale, WordLabel
 from diglot.report.token_schema import TokenDetails
-from diglot.report.token_views import step_labels
+from diglot.report.token_views import find_attention_scale, step_labels
 
 SIDE_IN = 2.2
 TITLE_IN = 0.25
 SHOWN_LAYERS = 3  # the first, the middle and the last
-BYTES: Scale = (0, 255)  # of levels of attention
 
 
 def open_picture(uri: str) -> Image.Image:
@@ -90,26 +90,46 @@ def write_labels(axes: Axes, labels: Sequence[WordLabel], scene: Scene, side_in:
 
 
 def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
-    """A row a name: the picture, then every run at three layers (MMCS Fig. 6)."""
+    """A row a name: the picture, then every run at three layers (MMCS Fig. 6), one scale each."""
     details = {run: d for run, d in example.details.items() if d.attention}
     if not details:
         return None
     count = min(len(d.attention) for d in details.values())
     layers = {run: _shown_layers(len(d.attention[0].levels)) for run, d in details.items()}
+    scales = _scale_layers(details, layers)
     figure, grid = make_grid(count, 1 + sum(map(len, layers.values())))
     for index, row in enumerate(grid):
         name = next(iter(details.values())).attention[index].name
         draw_truth(row[0], example.scene, name, grey=False)
         columns = iter(row[1:])
         for run, d in details.items():
-            for layer in layers[run]:
+            for layer, scale in zip(layers[run], scales, strict=False):
                 axes = next(columns)
-                levels = d.attention[index].levels[layer]
                 show_grey(axes, example.scene)
-                fill_heat(axes, example.token_maps[run].boxes, list(levels), BYTES)
+                values = d.attention[index].values(layer)
+                fill_heat(axes, example.token_maps[run].boxes, values, scale)
                 outline_regions(axes, example.scene, name)
                 axes.set_title(f"{escape_dollars(run)}, layer {layer + 1}", fontsize=8)
     return figure
+
+
+def _scale_layers(
+    details: Mapping[str, TokenDetails], layers: Mapping[str, list[int]]
+) -> list[Scale]:
+    """What all maps share at the first layers of the runs, at the middle and at the last ones."""
+    columns = zip_longest(*layers.values())
+    return [
+        find_attention_scale(
+            [
+                (m, layer)
+                for d, layer in zip(details.values(), column, strict=True)
+                for m in d.attention
+                if layer is not None
+            ]
+        )
+        or (0.0, 0.0)
+        for column in columns
+    ]
 
 
 def _shown_layers(layers: int) -> list[int]:

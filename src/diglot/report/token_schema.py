@@ -54,13 +54,26 @@ def _split_steps(columns: Any) -> Any:
 
 
 class AttentionMap(Record):
-    """Attention of one object's phrase to P tokens: a level in [0, 255] by layer, and its peak."""
+    """Attention of one object's phrase to P tokens by layer: levels of 0 (lowest) to 255 (highest).
+
+    Results of before `lowest` was kept have none; attention's own floor, 0, stands in for it.
+    """
 
     name: Text
     levels: tuple[Annotated[bytes, BeforeValidator(_read_levels)], ...] = Field(
         validation_alias="layers"
     )
     highest: tuple[Finite, ...]
+    lowest: tuple[Finite, ...] = ()
+
+    def values(self, layer: int) -> list[float]:
+        """The weight of every token at a layer, counted from 0."""
+        low, high = self.ends(layer)
+        return [low + level / 255 * (high - low) for level in self.levels[layer]]
+
+    def ends(self, layer: int) -> tuple[float, float]:
+        """The lowest and the highest weight at a layer, counted from 0."""
+        return self.lowest[layer] if self.lowest else 0.0, self.highest[layer]
 
 
 class TokenDetails(Record):
@@ -85,6 +98,8 @@ def check_details(details: TokenDetails, tokens: int, place: str) -> None:
     for number, attention in enumerate(details.attention):
         layers = len(attention.levels)
         check_length(attention.highest, layers, f"{place}.attention[{number}].highest")
+        if attention.lowest:
+            check_length(attention.lowest, layers, f"{place}.attention[{number}].lowest")
 
 
 def _lists_by_token(details: TokenDetails) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from diglot.report.scene_schema import Example
 from diglot.report.scenes import BoxView, SceneView
 from diglot.report.token_maps import (
     Heat,
+    Scale,
     WordLabel,
     draw_heat,
     find_fine_tokens,
@@ -59,7 +60,7 @@ class LayerMap:
     index: int  # among the run's maps
     heat: tuple[Heat, ...]
     layer: int  # counted from 1
-    layers: int
+    ends: str  # its own lowest and highest weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class DetailsView:
     attention: tuple[AttentionRow, ...]
     most_steps: int
     most_layers: int
+    shown_layer: int  # counted from 1; a run of fewer layers shows its last
 
 
 def view_details(example: Example, view: SceneView, runs: tuple[str, ...]) -> DetailsView | None:
@@ -91,15 +93,16 @@ def view_details(example: Example, view: SceneView, runs: tuple[str, ...]) -> De
         runs.index(run): (d, example.token_maps[run].boxes) for run, d in _order_details(example)
     }
     steps = tuple(_first_step(run, d, boxes) for run, (d, boxes) in by_run.items() if d.pursuit)
-    attention = _attention_rows(by_run, view)
-    layers = [drawn.layers for row in attention for drawn in row.maps]
+    most_layers = max((len(m.levels) for d, _ in by_run.values() for m in d.attention), default=0)
+    shown_layer = math.ceil(most_layers / 2)
     return DetailsView(
         rule=next(iter(example.details.values())).rule,
         masks=_mask_rows(by_run, view),
         steps=steps,
-        attention=attention,
+        attention=_attention_rows(by_run, view, shown_layer),
         most_steps=max((s.steps for s in steps), default=0),
-        most_layers=max(layers, default=0),
+        most_layers=most_layers,
+        shown_layer=shown_layer,
     )
 
 
@@ -163,9 +166,11 @@ def font_shares(parts: Sequence[float]) -> list[float]:
     return [SMALLEST_FONT + (1 - SMALLEST_FONT) * (part - low) / (high - low) for part in parts]
 
 
-def _attention_rows(by_run: Detailed, view: SceneView) -> tuple[AttentionRow, ...]:
+def _attention_rows(by_run: Detailed, view: SceneView, layer: int) -> tuple[AttentionRow, ...]:
     """A row an object, in the order of the first run that has maps."""
     counts = [len(details.attention) for details, _ in by_run.values()]
+    found = [m for details, _ in by_run.values() for m in details.attention if m.levels]
+    scale = find_attention_scale([(m, min(layer, len(m.levels)) - 1) for m in found])
     rows = []
     for index in range(max(counts, default=0)):
         maps = {
@@ -174,17 +179,35 @@ def _attention_rows(by_run: Detailed, view: SceneView) -> tuple[AttentionRow, ..
             if index < len(d.attention)
         }
         name = next(iter(maps.values()))[0].name
-        drawn = tuple(_layer_map(run, index, m, boxes) for run, (m, boxes) in maps.items())
+        drawn = tuple(
+            _layer_map(run, index, m, min(layer, len(m.levels)), boxes, scale)
+            for run, (m, boxes) in maps.items()
+        )
         rows.append(AttentionRow(name=name, entities=_find_entities(name, view), maps=drawn))
     return tuple(rows)
 
 
-def _layer_map(run: int, index: int, drawn: AttentionMap, boxes: Sequence[Box]) -> LayerMap:
-    layers = len(drawn.levels)
-    layer = math.ceil(layers / 2)
-    levels = [float(level) for level in drawn.levels[layer - 1]] if layers else []
-    heat = draw_heat(levels, boxes, (0.0, 255.0))
-    return LayerMap(run=run, index=index, heat=heat, layer=layer, layers=layers)
+def find_attention_scale(shown: Sequence[tuple[AttentionMap, int]]) -> Scale | None:
+    """The lowest and the highest weight of all maps, each at its layer; None where none is."""
+    ends = [drawn.ends(layer) for drawn, layer in shown]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def _layer_map(
+    run: int,
+    index: int,
+    drawn: AttentionMap,
+    layer: int,
+    boxes: Sequence[Box],
+    scale: Scale | None,
+) -> LayerMap:
+    heat = draw_heat(drawn.values(layer - 1), boxes, scale) if layer else ()
+    ends = _write_ends(drawn, layer - 1) if layer else ""
+    return LayerMap(run=run, index=index, heat=heat, layer=layer, ends=ends)
+
+
+def _write_ends(drawn: AttentionMap, layer: int) -> str:
+    return " to ".join(format_value(end) for end in drawn.ends(layer))
 
 
 def script_data(examples: Sequence[Example], runs: tuple[str, ...]) -> dict[str, Any]:
@@ -221,7 +244,11 @@ def _plain_details(details: TokenDetails, boxes: Sequence[Box]) -> dict[str, Any
             for s in details.pursuit
         ],
         "attention": [
-            {"layers": [list(levels) for levels in m.levels], "highest": m.highest}
+            {
+                "layers": [list(levels) for levels in m.levels],
+                "ends": [m.ends(layer) for layer in range(len(m.levels))],
+                "written": [_write_ends(m, layer) for layer in range(len(m.levels))],
+            }
             for m in details.attention
         ],
     }

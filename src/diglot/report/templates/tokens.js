@@ -19,14 +19,23 @@
   const outline = ([x0, y0, x1, y1]) => `M${x0} ${y0}h${x1 - x0}v${y1 - y0}h${x0 - x1}z`;
   const make = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
 
-  // Attention of one layer: the tokens of every level are one path.
-  const drawLayer = (svg, layer) => {
-    const details = detailsOf(svg), layers = details.attention[svg.dataset.map].layers;
-    const levels = layers[Math.min(layer, layers.length) - 1];
+  // Attention of one layer, all maps of a picture on one scale: the tokens of every level are one path.
+  const drawLayers = (svgs, layer) => {
+    const ends = svgs.map((svg) => atLayer(svg, layer).ends);
+    const low = Math.min(...ends.map((e) => e[0])), span = Math.max(...ends.map((e) => e[1])) - low;
+    for (const svg of svgs) drawLayer(svg, layer, (value) => span > 0 ? (value - low) / span : 0);
+  };
+  const atLayer = (svg, layer) => {
+    const map = detailsOf(svg).attention[svg.dataset.map], at = Math.min(layer, map.layers.length) - 1;
+    return { levels: map.layers[at], ends: map.ends[at], written: map.written[at] };
+  };
+  const drawLayer = (svg, layer, shareOf) => {
+    const details = detailsOf(svg), { levels, ends: [low, high], written } = atLayer(svg, layer);
     const paths = Array(LEVELS).fill("");
     levels.forEach((level, token) => {
-      paths[Math.round(level / 255 * (LEVELS - 1))] += outline(details.boxes[token]);
+      paths[Math.round(shareOf(low + level / 255 * (high - low)) * (LEVELS - 1))] += outline(details.boxes[token]);
     });
+    svg.parentElement.querySelector(".ends").textContent = written;
     svg.querySelector(".heat").replaceChildren(...paths.flatMap((path, level) => {
       if (!path) return [];
       const drawn = make("path");
@@ -54,12 +63,13 @@
     });
   };
 
-  const draw = { layer: [drawLayer, "svg[data-map]"], step: [drawStep, "svg[data-steps]"] };
+  const drawSteps = (svgs, step) => { for (const svg of svgs) drawStep(svg, step); };
+  const draw = { layer: [drawLayers, "svg[data-map]"], step: [drawSteps, "svg[data-steps]"] };
   for (const input of document.querySelectorAll("[data-slider]")) {
-    const [drawOne, selector] = draw[input.dataset.slider];
+    const [drawAll, selector] = draw[input.dataset.slider];
     input.addEventListener("input", () => {
       input.closest("label").querySelector("output").textContent = input.value;
-      for (const svg of input.closest("article").querySelectorAll(selector)) drawOne(svg, Number(input.value));
+      drawAll([...input.closest("article").querySelectorAll(selector)], Number(input.value));
     });
   }
 
