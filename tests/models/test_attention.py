@@ -5,10 +5,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from diglot.core.layout import Packed, encode, pack
+from diglot.measure.attention_rows import record_rows
 from diglot.models import attention
 from diglot.models.attention import pieces_of
 from diglot.models.decode import choose_attention
 from diglot.models.language import Language
+from diglot.models.trainable import checkpoint_layers
 from diglot.models.vlm import VLM
 from diglot.objectives import code_switch
 from tests.tiny import tiny_sample, tiny_vlm
@@ -75,21 +77,44 @@ def test_the_model_still_runs_as_transformers_runs_it():
     torch.testing.assert_close(ours[padding > 0], stock[padding > 0])
 
 
-def test_packed_documents_take_no_kernel_that_is_planned_for_a_length(monkeypatch):
-    allowed, plain = [], attention.sdpa_attention_forward
+@pytest.fixture
+def cudnn_allowed(monkeypatch):
+    """Whether cuDNN was allowed, of each call of torch's SDPA."""
+    allowed, plain = [], torch.nn.functional.scaled_dot_product_attention
 
     def watched(*args, **kwargs):
         allowed.append(torch.backends.cuda.cudnn_sdp_enabled())
         return plain(*args, **kwargs)
 
-    monkeypatch.setattr(attention, "sdpa_attention_forward", watched)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", watched)
     before = torch.backends.cuda.cudnn_sdp_enabled()
-    vlm = tiny_vlm()
-    vlm.log_probs(*packed_samples(vlm, 200))
-    vlm.language.decode(torch.zeros(1, 3, 32))
-    assert len(allowed) > 2
-    assert not any(allowed)
+    yield allowed
     assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
+@pytest.mark.parametrize("form", ["split", "sdpa"])
+@pytest.mark.parametrize("again", [False, True], ids=["kept", "computed again"])
+def test_no_form_takes_kernels_that_are_planned_for_a_length(form, again, cudnn_allowed):
+    """Nor does a layer that is computed again in the backward pass, nor a plain forward."""
+    vlm = VLM(*_parts(tiny_vlm()), form)
+    if again:
+        checkpoint_layers(vlm)
+    packed, visual = packed_samples(vlm, 200)
+    cudnn_allowed.clear()  # before a form was chosen, the head was asked on a few tokens
+    vlm.log_probs(packed, visual.requires_grad_()).sum().backward()
+    vlm.language.decode(torch.zeros(1, 3, 32))
+    assert len(cudnn_allowed) > (4 if again else 2)
+    assert not any(cudnn_allowed)
+
+
+def test_attention_that_is_recorded_takes_none_either(cudnn_allowed):
+    vlm = tiny_vlm()
+    cudnn_allowed.clear()
+    with record_rows(vlm.language):
+        vlm.language.decode(torch.zeros(1, 3, 32))
+    assert len(cudnn_allowed) == 2
+    assert not any(cudnn_allowed)
 
 
 def test_flex_gives_way_where_heads_are_too_narrow_for_its_kernels(caplog):

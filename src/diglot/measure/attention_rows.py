@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from diglot.core.errors import ConfigError
 from diglot.core.layout import Packed
+from diglot.models.attention import split_attention
 from diglot.models.decode import rule_inputs, sliding_window
 from diglot.models.language import Language
 from diglot.models.visual_rules import position_inputs
@@ -49,14 +49,14 @@ def attend_and_record(
     the document is causal.
     """
     if wanted is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return split_attention(module, query, key, value, attention_mask, **kwargs)
     _check_known(kwargs)
     whole = attention_mask is not None and attention_mask.shape[-1] == key.shape[2]
     mask = attention_mask if whole else None
     scores = RowScores(query, key, mask, kwargs.get("scaling"), kwargs.get("softcap"))
     wanted.weight_QT.append(scores.weigh(wanted.query_Q).mean(dim=0))
     if scores.softcap is None:
-        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)[0], None
+        return split_attention(module, query, key, value, mask, **kwargs)
     # SDPA caps no scores: all rows of this one layer
     every_T = torch.arange(query.shape[2], device=query.device)
     heads_HTd = scores.weigh(every_T).to(value.dtype) @ _share_heads(value, query)

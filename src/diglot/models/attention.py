@@ -21,8 +21,8 @@ from diglot.core.layout import Packed
 
 NAME = "diglot_split"
 
-# A document has any length, and cuDNN's kernels, which an H100 takes first, are planned anew for
-# each one: 12 to 16 ms a document, layer and pass. These are not.
+# A document or a row has any length, and cuDNN's kernels, which an H100 takes first, are planned
+# anew for each one: 12 to 16 ms a layer and pass. These are not.
 ANY_LENGTH = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -122,7 +122,10 @@ def split_attention(
     pieces: list[list[PackedPiece]] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of packed documents, (B, T, heads, width). Without `pieces` it is plain SDPA."""
+    """Attention of packed documents, (B, T, heads, width). Without `pieces` it is plain SDPA.
+
+    Every form that calls SDPA comes through here, so that the choice of kernels is one.
+    """
     with sdpa_kernel(ANY_LENGTH):  # here, where a layer that is computed again comes by too
         if pieces is None:
             return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)

@@ -39,10 +39,12 @@ BY_ROW = ("attention_chunk_size", "attn_temperature_tuning")
 
 
 def set_attention(language: Language, attention: Attention) -> None:
-    """Make the LLM's layers compute attention in this form."""
-    if attention == "split":
-        register_attention()
-    names = {"split": NAME, "flex": "flex_attention", "separate": "eager"}
+    """Make the LLM's layers compute attention in this form.
+
+    A dense mask goes the way of `split` without its pieces: SDPA, by kernels for any length.
+    """
+    register_attention()
+    names = {"split": NAME, "sdpa": NAME, "flex": "flex_attention", "separate": "eager"}
     language.model.set_attn_implementation(names.get(attention, attention))
 
 
