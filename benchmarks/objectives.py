@@ -25,6 +25,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, Region, Sample
 from diglot.data.collate import collate_batch, encode_sample
 from diglot.models.vlm import VLM
+from diglot.train.config import ObjectivePart
 from diglot.train.mixture import Mixture, build_mixture
 
 ROW_TOKENS = 16384
@@ -43,7 +44,7 @@ class Stage:
 
     def build(self) -> Mixture:
         """What the training loop would build of it."""
-        return build_mixture(self.objective, self.plus, self.mix)
+        return build_mixture(ObjectivePart.read(self.objective), self.plus, self.mix)
 
 
 PATCH_ALIGNED = {"patch_aligned": {"weight": 0.5}}
@@ -167,7 +168,7 @@ def run_step(vlm: VLM, work: Work, setting: Setting = ON_CPU) -> None:
 
 def _added(vlm: VLM, work: Work, setting: Setting) -> Callable[[], None]:
     """The same of the objectives under `plus` alone, from the visual tokens on."""
-    added = [i for i, member in enumerate(work.mixture.members) if member.turn is None]
+    added = [i for i, member in enumerate(work.mixture.members) if member.stream is None]
     mixture = Mixture([work.mixture.members[i] for i in added])
     batch = replace(
         work.batch,

@@ -72,7 +72,7 @@ def _profile_step(vlm: VLM, work: Work) -> dict[str, Any]:
         run_step(vlm, work)
     spent: Counter[str] = Counter()
     others: Counter[str] = Counter()
-    for event in profiler.events():
+    for event in profiler.events() or ():
         share = _share_of(event)
         spent[share] += event.self_cpu_time_total
         if share == "other":

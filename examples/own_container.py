@@ -43,13 +43,14 @@ class VipLlava(Llava):
         ]
 
     def make_config(self, vlm: VLM, design: Design, image_token_id: int) -> Any:
+        projector: Any = vlm.projector
         return VipLlavaConfig(
             vision_config=copy.deepcopy(vlm.encoder.tower.config),
             text_config=copy.deepcopy(vlm.language.model.config),
             image_token_index=image_token_id,
             image_seq_length=(vlm.preprocess.image_px // vlm.encoder.patch_px) ** 2,
             projector_hidden_act=str(design.activation),
-            projector_layernorm_eps=vlm.projector.norm.eps,
+            projector_layernorm_eps=projector.norm.eps,
             vision_feature_layer=hidden_layer(design),
             tie_word_embeddings=vlm.language.model.config.tie_word_embeddings,
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ def save_rows(stage: Stage) -> None:
     vlm = build_vlm(config.model)
     order = make_order(config, make_lanes(data, objective.shares, objective.takes))
     samples = PreparedSamples(data, vlm.processor, objective, config.seed)
-    image_token = vlm.language.tokenizer.convert_tokens_to_ids("<image>")
+    image_token: Any = vlm.language.tokenizer.convert_tokens_to_ids("<image>")
     made = [
         _row(samples[key], image_token) for step in range(stage.steps) for key in order.step(step)
     ]
