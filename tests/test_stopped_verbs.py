@@ -1,4 +1,4 @@
-"""Every quick verb under Ctrl-C, on a full disk, beside itself, and in a folder named like markup.
+"""Every quick verb under Ctrl-C and SIGTERM, on a full disk, beside itself, and in odd folders.
 
 What ends is one message; the same command then ends with the files of an unbroken run.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.cli.main import INTERRUPTED, USER_ERROR
+from diglot.cli.main import USER_ERROR
+from diglot.cli.stopping import INTERRUPTED, TERMINATED
 from tests.cli_runner import run_diglot
 from tests.test_damaged_verbs import written_files
 from tests.test_killed_verbs import WITH_TIMES, finish, left_overs
@@ -90,7 +91,7 @@ def assert_ends_whole(words: list[str], out: Path, log: Path, expected: dict[str
 
 
 @each_verb
-def test_ctrl_c(world: Path, tmp_path: Path, case: VerbCase) -> None:
+def test_ctrl_c_and_sigterm(world: Path, tmp_path: Path, case: VerbCase) -> None:
     out, log, rng = tmp_path / "out", tmp_path / "log.txt", random.Random(case.words)
     words = command_words(case, world, out)
     took_s, expected = whole_run(words, out, log)
@@ -98,13 +99,13 @@ def test_ctrl_c(world: Path, tmp_path: Path, case: VerbCase) -> None:
     def listen() -> None:  # a shell's background jobs ignore it
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    for _ in range(2):
+    for number in (signal.SIGINT, signal.SIGTERM):
         process = start(words, log, listen, do_nothing)
         process.join(rng.uniform(0.1, took_s))
         if process.is_alive():
-            os.kill(process.pid or 0, signal.SIGINT)
+            os.kill(process.pid or 0, number)
         process.join(LONGEST_S)
-        assert process.exitcode in (0, INTERRUPTED), log.read_text()[-2000:]
+        assert process.exitcode in (0, INTERRUPTED, TERMINATED), log.read_text()[-2000:]
         assert_one_message(log)
         assert_ends_whole(words, out, log, expected)
         empty_folder(out)

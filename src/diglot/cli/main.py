@@ -16,6 +16,7 @@ from rich.text import Text
 
 from diglot import __version__
 from diglot.cli.console import open_console
+from diglot.cli.stopping import INTERRUPTED, TERMINATED, unwind_on_sigterm
 from diglot.cli.unread import refuse_unread
 from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files, refuse_misplaced
@@ -41,7 +42,7 @@ VERBS = {
     "view": "a dataset or a run as a page",
     "select": "choose a vision encoder without fine-tuning each",
 }
-INTERRUPTED, USER_ERROR = 130, 2
+USER_ERROR = 2
 # What the system refuses because of a path or a disk that the user gave.
 _USERS_ERRORS = {
     *(errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EPERM),
@@ -71,14 +72,14 @@ def _run_verb(verb: str, args: list[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         _log_to_stderr()
-        call_verb(verb, args)
+        with unwind_on_sigterm():
+            call_verb(verb, args)
     except DiglotError as error:
         return _print_error(str(error))
-    except SystemExit as end:  # --help, --print_config
-        return int(end.code or 0)
+    except SystemExit as end:  # also of --help, --print_config
+        return _say_stopped(TERMINATED) if end.code == TERMINATED else int(end.code or 0)
     except KeyboardInterrupt:
-        print("\nStopped. The same command resumes.", file=sys.stderr)
-        return INTERRUPTED
+        return _say_stopped(INTERRUPTED)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -93,6 +94,11 @@ def _run_verb(verb: str, args: list[str]) -> int:
         where = getattr(cause, "filename", None) or "while writing"
         return _print_error(f"{os.strerror(number)}: {where}{_FIXES.get(number, '')}")
     return 0
+
+
+def _say_stopped(status: int) -> int:
+    print("\nStopped. The same command resumes.", file=sys.stderr)
+    return status
 
 
 def _is_out_of_memory(error: Exception) -> bool:
