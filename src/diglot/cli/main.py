@@ -77,9 +77,9 @@ def _run_verb(verb: str, args: list[str]) -> int:
     except DiglotError as error:
         return _print_error(str(error))
     except SystemExit as end:  # also of --help, --print_config
-        return _say_stopped(TERMINATED) if end.code == TERMINATED else int(end.code or 0)
+        return _print_stopped(TERMINATED) if end.code == TERMINATED else int(end.code or 0)
     except KeyboardInterrupt:
-        return _say_stopped(INTERRUPTED)
+        return _print_stopped(INTERRUPTED)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -96,7 +96,7 @@ def _run_verb(verb: str, args: list[str]) -> int:
     return 0
 
 
-def _say_stopped(status: int) -> int:
+def _print_stopped(status: int) -> int:
     print("\nStopped. The same command resumes.", file=sys.stderr)
     return status
 
