@@ -45,6 +45,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "bomb.yaml").write_text(BOMB)
     (world / "text.txt").write_text("hello")
     (world / "bad.json").write_text("{not json")
+    (world / "list.json").write_text("[]")
+    (world / "other.json").write_text("{}")
+    (world / "law.csv").write_text("setting,A,r\na,1,2\nb,2,3\n")
+    (world / "broken").symlink_to("nothere")
     (world / "notes.png").write_bytes(b"no picture")
     Image.new("RGB", (64, 48), "red").save(world / "a.png")
     (world / "photos").mkdir()
@@ -277,6 +281,35 @@ MISTAKES = [
         "compare W/data --config compare/objectives --out W/cmp --samples [0]",
         r"samples: .*got \[0\]",
     ),
+    # a file where a folder goes, a kind of file that is not written, a link that leads nowhere
+    ("features W/data --like [W/recipe.yaml] --folder W/text.txt", r"W/text\.txt: no folder can"),
+    ("label W/data --labeller regions --out W/text.txt", r"W/text\.txt is a file.*another folder"),
+    ("scenes W/text.txt/x --count 2", r"W/text\.txt/x: no folder .*W/text\.txt is a file"),
+    ("measure W/model --data W/data --json W/m.json --features W/text.txt", r"no folder can be"),
+    ("check W/data --fix W/text.txt", r"W/text\.txt: no folder can be made here: .*is a file"),
+    ("select paper --runs 1 --out W/text.txt", r"W/text\.txt: no folder can be made here"),
+    ("demo --out W/text.txt", r"W/text\.txt: no folder can be made here"),
+    (SYNTH.replace("W/y", "W/text.txt"), r"W/text\.txt: no folder can be made here"),
+    ("features W/data --like [W/recipe.yaml] --folder W/broken", r"link to nothere, which leads"),
+    ("check W/broken", r"W/broken: .*a link to nothere, which leads nowhere"),
+    (
+        "evaluate W/model --data W/data --out W/e --curve W/c.docx",
+        r"W/c\.docx: unknown figure format; expected \.png, \.svg or \.pdf; got \.docx",
+    ),
+    ("select fit W/law.csv --results r --columns A --plot W/x.docx", r"unknown figure format"),
+    ("chat W/model W/a.png --point dog --map W/m.jpg", r"W/m\.jpg: the picture is PNG"),
+    # nothing named, nothing found
+    ("features W/data --like [] --folder W/f", r"--like: no recipe is named; expected --like"),
+    ("chat W/model W/a.png --point ' '", r"--point: no words to point at; expected a name"),
+    ("view W/data --phrase zebra --out W/p.html", r"--phrase: no region has 'zebra'.*--scan"),
+    # files of another kind
+    ("select fit W/empty --results r --columns A", r"W/empty: .*a folder; expected a CSV file"),
+    (
+        "select fit W/a.png --results r --columns A",
+        r"W/a\.png: .*not text in UTF-8; expected a CSV",
+    ),
+    ("view W/list.json --out W/p.html", r"W/list\.json: not a result of .*: no JSON object"),
+    ("view W/other.json --out W/p.html", r"W/other\.json: not a result of .*has no field 'format'"),
     ("select fitt", r"no sub-verb 'fitt' \(did you mean 'fit'\?\)"),
     ("select", r"no sub-verb; expected one of paper, fit"),
     ("trian", r"no verb 'trian' \(did you mean 'train'\?\)"),

@@ -57,6 +57,9 @@ def explain_missing(path: Path) -> str:
         return "a web address, not a path here; download it first, or give a model's hub id"
     if path.exists():
         return "a folder, not a file" if path.is_dir() else "a file, not a folder"
+    with contextlib.suppress(OSError):
+        if path.is_symlink() and not path.exists():
+            return f"a link to {os.readlink(path)}, which leads nowhere"
     parent = next((above for above in path.absolute().parents if above.is_dir()), Path("/"))
     wanted = path.absolute().relative_to(parent).parts[0]
     with contextlib.suppress(OSError):
@@ -111,12 +114,29 @@ def check_writable_file(path: Path) -> None:
         raise ConfigError(f"no file can be written here: {reason}", where=str(path))
 
 
+def check_writable_folder(path: Path) -> None:
+    """Raises ConfigError for a path where no folder can be made: found before long work."""
+    above = next(p for p in (path.absolute(), *path.absolute().parents) if os.path.lexists(p))
+    reason = None
+    if not above.exists():
+        reason = explain_missing(above)
+    elif not above.is_dir():
+        reason = f"{above} is a file"
+    elif not os.access(above, os.W_OK):
+        reason = f"{above} may not be written to"
+    if reason:
+        fix = "Name another folder."
+        raise ConfigError(f"no folder can be made here: {reason}", where=str(path), fix=fix)
+
+
 @contextlib.contextmanager
 def check_writable(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a ConfigError that names `path`."""
     try:
         yield
     except OSError as error:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            check_writable_folder(path)  # says which file is in the way
         raise ConfigError(f"cannot write: {error.strerror or error}", where=str(path)) from error
 
 

@@ -1,6 +1,6 @@
 """`diglot chat`: ask a checkpoint about a picture, and see which tokens lie near some words."""
 
-from diglot.config.paths import InCheckpoint, InPath, OutFile, OutJson
+from diglot.config.paths import InCheckpoint, InPath, OutJson, OutPng
 from diglot.config.ranges import PositiveInt
 
 
@@ -10,7 +10,7 @@ def chat(
     *,
     question: str | None = None,
     point: str | None = None,
-    map: OutFile | None = None,
+    map: OutPng | None = None,
     max_tokens: PositiveInt = 64,
     json: OutJson | None = None,
 ) -> None:

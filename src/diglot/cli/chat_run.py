@@ -43,6 +43,8 @@ def run_chat(
     """Ask a checkpoint, of `diglot train` or a stock one, about a picture."""
     if map and not point:
         raise ConfigError("there is no map without --point", where="--map")
+    if point is not None and not point.strip():
+        raise ConfigError("no words to point at", expected="a name, as dog", where="--point")
     picture = open_picture(image)
     if question is not None and not question.strip():
         raise ConfigError(

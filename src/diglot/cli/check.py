@@ -1,11 +1,9 @@
 """`diglot check`: what of a dataset training would trip on."""
 
-from pathlib import Path
-
 from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
-from diglot.config.paths import InData, OutFile, OutJson
+from diglot.config.paths import InData, OutFile, OutFolder, OutJson
 from diglot.config.ranges import PositiveInt, Workers
 from diglot.data.checks.model_limits import Grid
 from diglot.data.images import MAX_PIXELS
@@ -38,7 +36,7 @@ def check(
     duplicate_bits: int = 3,
     max_pixels: PositiveInt = MAX_PIXELS,
     rejected: OutFile | None = None,
-    fix: Path | None = None,
+    fix: OutFolder | None = None,
     drop_duplicates: bool = False,
     strict: bool = False,
     workers: Workers | None = None,

@@ -1,19 +1,18 @@
 """`diglot convert`: a dataset from another format to ours, from ours to another, or across."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import InFolder, InPath, OutJson
+from diglot.config.paths import InFolder, InPath, OutFolder, OutJson
 from diglot.data.format import OURS, FormatPart
 
 
 def convert(
     source: InPath,
     *,
-    out: Path,
+    out: OutFolder,
     source_format: str = OURS,
     to: str = OURS,
     images: InFolder | None = None,

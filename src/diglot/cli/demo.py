@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from diglot.config.paths import OutJson
+from diglot.config.paths import OutFolder, OutJson
 from diglot.config.ranges import Seed
 
 
@@ -11,7 +11,7 @@ def demo(
     *,
     size: Literal["full", "tiny"] = "full",
     study: Literal["objectives", "projectors"] = "objectives",
-    out: Path = Path("runs/demo"),
+    out: OutFolder = Path("runs/demo"),
     seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:

@@ -1,13 +1,12 @@
 """`diglot evaluate`: whole checkpoints on tasks, with intervals, tests and every answer."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import TEXT_UNREAD, Unread
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import InCheckpoint, InData, OutFile, OutJson
+from diglot.config.paths import InCheckpoint, InData, OutFigure, OutFile, OutFolder, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
@@ -51,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def evaluate(
     checkpoints: list[InCheckpoint],
     *,
-    out: Path,
+    out: OutFolder,
     tasks: str = "offline",
     options: dict[str, Any] | None = None,
     data: InData | None = None,
@@ -66,7 +65,7 @@ def evaluate(
     harness: Literal["diglot", "lmms"] = "diglot",
     lmms: LmmsSettings = _LMMS,
     into: OutFile | None = None,
-    curve: OutFile | None = None,
+    curve: OutFigure | None = None,
     pictures: NonNegativeInt = 64,
     seed: Seed = 0,
     json: OutJson | None = None,

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import Unread
 from diglot.config.parts import known_parts
-from diglot.config.paths import InCheckpoint, InPath, OutJson
+from diglot.config.paths import InCheckpoint, InPath, OutFolder, OutJson
 
 HERE = "out"  # --check without a folder: the one just written
 UNREAD = (
@@ -27,7 +27,7 @@ def export(
     checkpoint: InCheckpoint | None,
     *,
     to: str | None,
-    out: Path | None,
+    out: OutFolder | None,
     adapter: bool,
     dtype: str | None,
     shard_size: str,

@@ -1,8 +1,6 @@
 """`diglot features`: a frozen encoder's features of a dataset, made before any training."""
 
-from pathlib import Path
-
-from diglot.config.paths import InData, OutJson
+from diglot.config.paths import InData, OutFolder, OutJson
 from diglot.config.ranges import Workers
 from diglot.data.config import FeatureDtype
 from diglot.synth.config import EngineName
@@ -12,7 +10,7 @@ def features(
     data: InData,
     *,
     like: list[str],
-    folder: Path | None = None,
+    folder: OutFolder | None = None,
     dtype: FeatureDtype | None = None,
     split: str = "train",
     engine: EngineName = "local",

@@ -27,6 +27,8 @@ def run_features(
     json: Path | None,
 ) -> None:
     """Fill the cache, with progress on stderr, and show what it holds."""
+    if not like:
+        raise ConfigError("no recipe is named", expected="--like '[RECIPE]'", where="--like")
     stage = stage_of_recipes(like, option="--like")
     config = choose_cache(stage, folder, dtype)
     dataset = open_dataset(data, split)

@@ -1,13 +1,12 @@
 """`diglot label`: words for every patch of every image of a dataset."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import InData, OutJson
+from diglot.config.paths import InData, OutFolder, OutJson
 from diglot.config.ranges import Workers
 from diglot.config.recipes import merge_recipes
 from diglot.synth.config import EngineName
@@ -20,7 +19,7 @@ OLDER = ("words", "path", "revision", "keep", "sign", "centre", "patch", "templa
 def label(
     data: InData,
     *,
-    out: Path,
+    out: OutFolder,
     labeller: LabellerPart,
     split: str = "train",
     like: list[str] | None = None,

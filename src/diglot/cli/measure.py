@@ -1,13 +1,12 @@
 """`diglot measure`: every measure of alignment that a checkpoint can give, on one dataset."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import InCheckpoint, InData, OutJson
+from diglot.config.paths import InCheckpoint, InData, OutFolder, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.measure.config import MeasureConfig, MeasurePart, every_measure, merge_measures
 
@@ -25,7 +24,7 @@ def measure(
     label: str | None = None,
     measure: MeasureConfig = _MEASURE,
     random_projector: bool = False,
-    features: Path | None = None,
+    features: OutFolder | None = None,
     examples: NonNegativeInt = 4,
     points: NonNegativeInt = 200,
     seed: Seed = 0,

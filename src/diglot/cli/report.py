@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from diglot.config.paths import InPath, OutPage
+from diglot.config.paths import InPath, OutFolder, OutPage
 from diglot.files import claim_folder
 from diglot.report.numbers import write_numbers
 from diglot.report.page import write_report
@@ -27,7 +27,7 @@ def report(
     *,
     out: OutPage,
     title: str = "Alignment of checkpoints",
-    files: Path | None = None,
+    files: OutFolder | None = None,
 ) -> None:
     """Make one HTML page, which needs no network, of results of `diglot measure`.
 

@@ -1,14 +1,13 @@
 """`diglot scenes`: compose a dataset of scenes with exact labels."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import TEXT_UNREAD, Unread
 from diglot.cli.verb import parse_arguments
-from diglot.config.paths import InFolder, OutJson
+from diglot.config.paths import InFolder, OutFolder, OutJson
 from diglot.config.ranges import ClosedUnitInterval, PositiveInt, Seed
 from diglot.synth.scenes.config import ScenesConfig
 from diglot.synth.scenes.conversations import VARIED_SCENES, QuestionsConfig
@@ -42,7 +41,7 @@ UNREAD = (
 
 
 def scenes(
-    out: Path,
+    out: OutFolder,
     *,
     count: PositiveInt = 256,
     split: str = "train",

@@ -1,9 +1,8 @@
 """`diglot select a-score`: how well encoders' projected features predict captions."""
 
-from pathlib import Path
 from typing import Literal
 
-from diglot.config.paths import InData, InFolder, OutJson
+from diglot.config.paths import InData, InFolder, OutFolder, OutJson
 from diglot.config.ranges import PositiveInt, Seed
 
 
@@ -11,7 +10,7 @@ def a_score(
     *,
     data: InData,
     settings: str,
-    out: Path,
+    out: OutFolder,
     split: str = "test",
     recipe: str | None = None,
     train_split: str = "train",
@@ -19,7 +18,7 @@ def a_score(
     average: Literal["images", "tokens"] = "images",
     end: bool = False,
     pairs: InFolder | None = None,
-    features: Path | None = None,
+    features: OutFolder | None = None,
     seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from diglot.config.paths import InPath, OutFile, OutJson
+from diglot.config.paths import InPath, OutFigure, OutFolder, OutJson
 from diglot.config.ranges import NonNegativeFloat, PositiveInt, Seed
 
 
 def paper(
     *,
-    out: Path = Path("runs/select"),
+    out: OutFolder = Path("runs/select"),
     runs: PositiveInt = 1000,
     seed: Seed = 0,
     choose: bool = False,
@@ -45,7 +45,7 @@ def fit(
     results: str,
     columns: str | tuple[str, ...] = ("A", "C"),
     degree: PositiveInt = 2,
-    plot: OutFile | None = None,
+    plot: OutFigure | None = None,
     json: OutJson | None = None,
 ) -> None:
     """Fit results as a polynomial of scores, beside the baselines, with leave-one-out R².

@@ -1,8 +1,6 @@
 """`diglot select ocr-pairs`: pairs of rendered text and charts, for a C score of text."""
 
-from pathlib import Path
-
-from diglot.config.paths import InFolder
+from diglot.config.paths import InFolder, OutFolder
 from diglot.config.ranges import PositiveInt, Seed
 from diglot.synth.text_pairs.config import OcrPairsConfig
 
@@ -10,7 +8,7 @@ _DEFAULTS = OcrPairsConfig()
 
 
 def ocr_pairs(
-    out: Path,
+    out: OutFolder,
     *,
     count: PositiveInt = 2000,
     seed: Seed = 0,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import InFolder, OutJson
+from diglot.config.paths import InFolder, OutFolder, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.data.spair import Split
 from diglot.measure.correspondence.config import (
@@ -28,7 +28,7 @@ def c_score(
     window: NonNegativeInt = WINDOW_CELLS,
     split: Split = "test",
     first: PositiveInt | None = None,
-    features: Path = Path("runs/select/features"),
+    features: OutFolder = Path("runs/select/features"),
     seed: Seed = 0,
     json: OutJson | None = None,
 ) -> None:
@@ -79,7 +79,7 @@ def c_score(
 
 
 def scene_pairs(
-    out: Path,
+    out: OutFolder,
     *,
     count: PositiveInt = 300,
     seed: Seed = 0,

@@ -1,8 +1,6 @@
 """`diglot select study`: do A and C predict what the settings reach after equal training?"""
 
-from pathlib import Path
-
-from diglot.config.paths import InData, InFolder, OutJson
+from diglot.config.paths import InData, InFolder, OutFolder, OutJson
 from diglot.config.ranges import PositiveInt, Seed
 from diglot.measure.config import MeasureConfig
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
@@ -14,7 +12,7 @@ _SIZE, _MEASURE = StudySizes(), cheap_measures()
 
 def study(
     *,
-    out: Path,
+    out: OutFolder,
     settings: str = "select/embedded_settings",
     recipe: str = "embedded/caption",
     result_recipe: str = "embedded/code_switch",

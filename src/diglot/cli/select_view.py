@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from diglot.config.paths import InFolder, OutPage
+from diglot.config.paths import InFolder, OutFolder, OutPage
 from diglot.config.ranges import PositiveFloat, PositiveInt, Seed
 from diglot.data.spair import Split
 
@@ -13,14 +13,14 @@ def view(
     *,
     encoder: list[str | dict[str, Any]],
     out: OutPage | None = None,
-    files: Path | None = None,
+    files: OutFolder | None = None,
     count: PositiveInt = 4,
     points: PositiveInt = 2,
     alpha: PositiveFloat = 0.1,
     upsample: PositiveInt = 1,
     split: Split = "test",
     category: str | None = None,
-    features: Path = Path("runs/select/features"),
+    features: OutFolder = Path("runs/select/features"),
     seed: Seed = 0,
 ) -> None:
     """Make one HTML page, which needs no network, of where encoders find points of pairs.

@@ -8,14 +8,14 @@ from jsonargparse import ArgumentParser
 from diglot.cli.options import read_settings
 from diglot.config.part_help import add_part_help
 from diglot.config.parts import known_parts
-from diglot.config.paths import InPath, OutFile
+from diglot.config.paths import InPath, OutFile, OutFolder
 from diglot.synth.config import AnnotatorPart, StepPart, SynthConfig, merge_recipe
 
 
 def synth(
     images: InPath,
     *,
-    out: Path,
+    out: OutFolder,
     split: str = "train",
     options: dict[str, Any] | None = None,
     json: Path | None = None,

@@ -64,6 +64,12 @@ def run_view(
     default = source / f"{split}.html" if source.is_dir() else source.with_suffix(".html")
     if only is None:
         drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
+        if phrase is not None and not drawn:
+            raise ConfigError(
+                f"no region has {phrase!r} in its phrase or label",
+                where="--phrase",
+                fix=f"Look among more than {scan} samples by --scan, or for another phrase.",
+            )
     else:
         drawn = [_find_index(samples, only)]
     if tokens is not None:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from jsonargparse.typing import register_type
 
 from diglot.core.errors import ConfigError
-from diglot.files import check_readable_folder, check_writable_file, explain_missing
+from diglot.files import (
+    check_readable_folder,
+    check_writable_file,
+    check_writable_folder,
+    explain_missing,
+)
 
 # Files of models, datasets, labels, pairs, runs and comparisons, which no other output replaces.
 PARTS = {
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     OutFile: TypeAlias = Path
     OutJson: TypeAlias = Path
     OutPage: TypeAlias = Path
+    OutFigure: TypeAlias = Path
+    OutPng: TypeAlias = Path
+    OutFolder: TypeAlias = Path
     InPath: TypeAlias = Path
     InFolder: TypeAlias = Path
     InData: TypeAlias = Path
@@ -62,7 +70,9 @@ else:
         kinds: ClassVar = frozenset(
             {".json", ".jsonl", ".html", ".csv", ".tsv", ".txt", ".png", ".svg", ".pdf", ""}
         )
-        """Suffixes of files that may be replaced; a new file may have any."""
+        """Suffixes of files that may be replaced; a new file may have any, but for `only`."""
+        only: ClassVar = None
+        """What is wrong with another suffix, and what is expected."""
 
     class OutJson(OutFile):
         """The same for JSON."""
@@ -73,16 +83,37 @@ else:
         """The same for a page."""
 
         kinds: ClassVar = frozenset({".html", ".htm", ""})
+        only: ClassVar = "a page is HTML", "a name that ends in .html"
+
+    class OutFigure(OutFile):
+        """The same for a figure, whose format is that of its name."""
+
+        kinds: ClassVar = frozenset({".png", ".svg", ".pdf"})
+        only: ClassVar = "unknown figure format", ".png, .svg or .pdf"
+
+    class OutPng(OutFile):
+        """The same for a picture that is PNG alone."""
+
+        kinds: ClassVar = frozenset({".png"})
+        only: ClassVar = "the picture is PNG", "a name that ends in .png"
+
+    class OutFolder(type(Path())):
+        """A folder that a verb writes: that it can be made is known at the start."""
 
 
 def _read_out_file(text: str | Path, kind: Any) -> Path:
     path = kind(Path(text).expanduser())
     check_writable_file(path)
     _check_own_file(path, kind.kinds)
-    if ".htm" in kind.kinds and path.suffix.lower() not in kind.kinds:
-        raise ConfigError(
-            "a page is HTML", expected="a name that ends in .html", got=path.suffix, where=str(path)
-        )
+    if kind.only and path.suffix.lower() not in kind.kinds:
+        wrong, expected = kind.only
+        raise ConfigError(wrong, expected=expected, got=path.suffix or path.name, where=str(path))
+    return path
+
+
+def _read_out_folder(text: str | Path) -> Path:
+    path = OutFolder(Path(text).expanduser())
+    check_writable_folder(path)
     return path
 
 
@@ -115,5 +146,6 @@ def _read_in_folder(text: str | Path, kind: Any) -> Path:
 register_type(InPath, deserializer=partial(_read_in_path, kind=InPath))
 for _kind in (InFolder, InData, InCheckpoint):
     register_type(_kind, deserializer=partial(_read_in_folder, kind=_kind))
-for _kind in (OutFile, OutJson, OutPage):
+register_type(OutFolder, deserializer=_read_out_folder)
+for _kind in (OutFile, OutJson, OutPage, OutFigure, OutPng):
     register_type(_kind, deserializer=partial(_read_out_file, kind=_kind))

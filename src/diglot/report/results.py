@@ -54,9 +54,10 @@ def read_result(path: Path) -> MeasureFile:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"not a result of `diglot measure`: {field}: {first['msg']}", where=str(path)
-        ) from error
+        reason = f"field {field!r}: {first['msg']}" if field else "no JSON object"
+        if first["type"] == "missing":
+            reason = f"it has no field {field!r}"
+        raise DataError(f"not a result of `diglot measure`: {reason}", where=str(path)) from error
     except ValueError as error:
         if isinstance(error, DataError):
             raise

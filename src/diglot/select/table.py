@@ -107,7 +107,12 @@ def read_table(path: Path) -> ScoreTable:
             lines = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
             rows = [[read_csv_cell(cell) for cell in line] for line in lines]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the table: {error}", where=str(path)) from error
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise DataError(
+            f"cannot read the table: {'a folder' if path.is_dir() else reason}",
+            expected="a CSV file: a header and one line a setting",
+            where=str(path),
+        ) from error
     if len(rows) < 2:
         raise DataError(
             "the table has no settings", expected="a header and one line each", where=str(path)
