@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.run_files import METRICS, SETTINGS
+from diglot.embedded.cache import asset_folder
 from diglot.embedded.catalog import ASSETS
 from diglot.embedded.checkpoints import find_checkpoint
 from diglot.models.export.container import Container
@@ -96,11 +97,11 @@ def _list_licences(parts: dict[str, Any]) -> list[str]:
 
 
 def _find_licence(path: str) -> str:
-    name = "smollm2" if path == "embedded" else path
+    folder = Path(find_checkpoint(path))
     for asset in ASSETS:
-        if asset.name == name:
+        if asset.name == path or asset_folder(asset) == folder:
             return asset.licence
-    card = Path(find_checkpoint(path)) / "README.md"
+    card = folder / "README.md"
     if card.is_file() and (found := re.search(r"^license: *(.+)$", card.read_text("utf-8"), re.M)):
         return found[1].strip()
     return "see its own model card"
