@@ -38,7 +38,7 @@ def _layout_rates() -> dict[str, float]:
         (s, (vlm.token_grid(s.size_hw),), vlm.language.tokenizer, torch.Generator()) for s in made
     ]
     sequences = [objective.prepare(*a).sequence for a in arguments]
-    visual = len(arguments[0][1])
+    visual = len(arguments[0][1][0])
     encoded = [encode(s or (), visual_counts=[visual], terms=objective.terms) for s in sequences]
     return {
         "samples prepared (paper shape)": len(made)
