@@ -84,6 +84,14 @@ def test_what_makes_results_hard_to_compare_is_on_the_page() -> None:
         joined(record("a"), record("a"))
 
 
+def test_results_without_a_measure_in_common_need_no_care() -> None:
+    other = {"measures": [entry("counting", "a", 0.5)], "fingerprints": ["g"], "seed": 1}
+    summary = joined(record("a"), record("a", data="photos, test", **other))["summary"]
+    assert "photos, test." in summary
+    assert "compare with care" not in summary
+    assert "different settings" not in summary
+
+
 def test_examples_of_the_same_sample_are_joined() -> None:
     shown = {"id": "s1", "token_maps": {"a": 1}}
     other = {"id": "s1", "token_maps": {"b": 2}}

@@ -1,6 +1,7 @@
 """Results of `diglot measure` side by side: any number of checkpoints on one page."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,14 +127,22 @@ def _summarise_records(records: Sequence[MeasureFile]) -> str:
     if not measured:
         runs = "training run: its" if count == 1 else "training runs: their"
         return f"{count} {runs} losses and probes by step."
-    parts = [f"{count} checkpoints, measured on {measured[0].data}."]
-    records = measured
-    if any(r.fingerprints != records[0].fingerprints for r in records):
-        named = ", ".join(f"{r.runs[0]}: {r.data}" for r in records)
+    where = " and ".join(dict.fromkeys(record.data for record in measured))
+    parts = [f"{count} checkpoints, measured on {where}."]
+    beside = _find_side_by_side(measured)
+    if any(r.fingerprints != beside[0].fingerprints for r in beside):
+        named = ", ".join(f"{r.runs[0]}: {r.data}" for r in beside)
         parts.append(f"They were measured on different data ({named}): compare with care.")
-    if any(r.settings != records[0].settings or r.seed != records[0].seed for r in records):
+    if any(r.settings != beside[0].settings or r.seed != beside[0].seed for r in beside):
         parts.append("Their measures had different settings or seeds: see the results' files.")
     return " ".join(parts)
+
+
+def _find_side_by_side(records: Sequence[MeasureFile]) -> list[MeasureFile]:
+    """Those with a measure that another of them has too: figures of the others meet none."""
+    keys = [{str(entry.get("key")) for entry in record.measures} for record in records]
+    shared = Counter(key for own in keys for key in own)
+    return [r for r, own in zip(records, keys, strict=True) if any(shared[k] > 1 for k in own)]
 
 
 def _collect_settings(records: Sequence[MeasureFile]) -> dict[str, str]:
