@@ -69,6 +69,7 @@ FILES = {
     "select c-score --json": "",
 }
 NEEDED = {  # of the verbs whose --json alone is tried
+    "chat": "W/model W/photos/0.jpg",
     "fetch": "--list",
     "features": "W/data --like '[W/recipe.yaml]' --folder W/new/cache",
     "measure": "W/model --data W/data",
