@@ -53,7 +53,9 @@ def test_of_two_writers_of_a_folder_the_second_is_refused(tmp_path):
 def test_a_folder_cannot_be_locked_where_none_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(ConfigError, match=r"file/deep/out: cannot write: Not a directory"),
+        pytest.raises(
+            ConfigError, match=r"file/deep/out: no folder can be made here: .*/file is a file"
+        ),
         lock_folder(tmp_path / "file" / "deep" / "out", wait=True),
     ):
         pytest.fail("written into a file")

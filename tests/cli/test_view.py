@@ -178,8 +178,8 @@ def test_only_samples_with_a_phrase(dataset: Path, tmp_path: Path) -> None:
     page = (tmp_path / "p.html").read_text("utf-8")
     assert len(shown_ids(page)) == 3
     assert "with &#39;Ball&#39;" in page
-    view(dataset, out=tmp_path / "p.html", phrase="tower")
-    assert "No sample to show" in (tmp_path / "p.html").read_text("utf-8")
+    with pytest.raises(ConfigError, match="no region has 'tower'"):
+        view(dataset, out=tmp_path / "p.html", phrase="tower")
 
 
 def test_conversations_with_several_images(tmp_path: Path) -> None:

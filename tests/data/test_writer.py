@@ -188,7 +188,7 @@ def test_a_users_readme_stays(tmp_path):
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigError, match="cannot write"):
+    with pytest.raises(ConfigError, match="file is a file"):
         write_dataset([sample(0)], tmp_path / "file")
 
 

@@ -252,7 +252,14 @@ MISTAKES = {
     "upsample: must be above 0": ["--pairs", "pairs", "--upsample", "0"],
     "no part 'clap'": ["--pairs", "pairs", "--encoder", "clap"],
     "unknown field 'size'": ["--pairs", "pairs", "--encoder", f"{{name: {MODULE}, size: 3}}"],
-    "Not a directory": ["--pairs", "pairs", "--encoder", MODULE, "--features", "pairs/pairs.json"],
+    "pairs.json is a file": [
+        "--pairs",
+        "pairs",
+        "--encoder",
+        MODULE,
+        "--features",
+        "pairs/pairs.json",
+    ],
 }
 
 
