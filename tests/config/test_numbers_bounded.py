@@ -116,7 +116,7 @@ def test_a_field_beyond_reason_is_refused(kind: type) -> None:
 ARGUMENTS = {
     **NEEDED,
     "train": "--config embedded/caption --data W/data --out W/new",
-    "measure": f"{NEEDED['measure']} --json W/m.json",
+    "measure": f"{NEEDED['measure']} --json W/new.json",
 }
 
 

@@ -5,7 +5,6 @@ recipes lie over earlier ones, and options over all recipes wherever they stand,
 options are merged first, as plain data, and jsonargparse reads the result, once.
 """
 
-import difflib
 from argparse import Action
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from diglot.cli.incumbents import incumbent_hint
+from diglot.config.parts import suggest_name
 from diglot.config.read import instantiate, option_names
 from diglot.config.recipes import parse_value, read_recipe
 from diglot.core.errors import ConfigError
@@ -87,13 +87,15 @@ def merge_options(
         if not word.startswith("--") or not (
             is_open or _takes_option(known, name) or name in unnamed
         ):
-            raise ConfigError(_unknown_argument(word, parser))
+            raise ConfigError(_explain_unknown("argument", word.partition("=")[0], parser))
         if not equals:
             value = _take_value(words, name, flag=action is not None and action.nargs == "?")
         if name in unnamed:
             unnamed.remove(name)
         if name == "config":
-            settings = merge(settings, recipe(value))
+            read = recipe(value)
+            _check_fields(read, parser, known, open_under, where=value)
+            settings = merge(settings, read)
         else:
             options.append((name, parse_value(value, where=f"--{name}") if is_open else value))
     for name, value in options:
@@ -132,13 +134,32 @@ def _takes_option(known: Mapping[str, Action], name: str) -> bool:
     return above in known and not fields
 
 
-def _unknown_argument(word: str, parser: ArgumentParser) -> str:
-    name = word.partition("=")[0]
+def _check_fields(
+    settings: Mapping[str, Any],
+    parser: ArgumentParser,
+    known: Mapping[str, Action],
+    open_under: tuple[str, ...],
+    *,
+    where: str,
+    above: str = "",
+) -> None:
+    """Raises ConfigError naming the recipe that sets a field which the verb does not have."""
+    for key, value in settings.items():
+        name = f"{above}{key}"
+        if name in open_under:
+            continue
+        has_fields = any(option.startswith(f"{name}.") for option in known)
+        if not has_fields and not _takes_option(known, name):
+            raise ConfigError(_explain_unknown("field", name, parser), where=where)
+        if has_fields and isinstance(value, Mapping):
+            _check_fields(value, parser, known, open_under, where=where, above=f"{name}.")
+
+
+def _explain_unknown(kind: str, name: str, parser: ArgumentParser) -> str:
     # a name of others may stand under one of our sections: optim.learning_rate
     if hint := incumbent_hint(name.lstrip("-")) or incumbent_hint(name.rpartition(".")[2]):
-        return f"unknown argument {name!r}: {hint}"
-    close = difflib.get_close_matches(name.lstrip("-"), option_names(parser), n=1)
-    return f"unknown argument {name!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+        return f"unknown {kind} {name!r}: {hint}"
+    return f"unknown {kind} {name!r}" + suggest_name(name.lstrip("-"), option_names(parser))
 
 
 def nested(name: str, value: Any) -> dict[str, Any]:

@@ -103,11 +103,11 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
         draw_truth(row[0], example.scene, name, grey=False)
         columns = iter(row[1:])
         for run, d in details.items():
-            for layer, scale in zip(layers[run], scales, strict=False):
+            for layer in layers[run]:
                 axes = next(columns)
                 show_grey(axes, example.scene)
                 values = d.attention[index].values(layer)
-                fill_heat(axes, example.token_maps[run].boxes, values, scale)
+                fill_heat(axes, example.token_maps[run].boxes, values, scales[run, layer])
                 outline_regions(axes, example.scene, name)
                 axes.set_title(f"{escape_dollars(run)}, layer {layer + 1}", fontsize=8)
     return figure
@@ -115,21 +115,14 @@ def draw_attention(example: Example, runs: tuple[str, ...]) -> Figure | None:
 
 def _scale_layers(
     details: Mapping[str, TokenDetails], layers: Mapping[str, list[int]]
-) -> list[Scale]:
-    """What all maps share at the first layers of the runs, at the middle and at the last ones."""
-    columns = zip_longest(*layers.values())
-    return [
-        find_attention_scale(
-            [
-                (m, layer)
-                for d, layer in zip(details.values(), column, strict=True)
-                for m in d.attention
-                if layer is not None
-            ]
-        )
-        or (0.0, 0.0)
-        for column in columns
-    ]
+) -> dict[tuple[str, int], Scale]:
+    """By run and layer: the first layers of all runs share a scale, so do the middle and last."""
+    scales = dict[tuple[str, int], Scale]()
+    for column in zip_longest(*layers.values()):
+        shown = [(run, n) for run, n in zip(layers, column, strict=True) if n is not None]
+        maps = [(drawn, n) for run, n in shown for drawn in details[run].attention]
+        scales |= dict.fromkeys(shown, find_attention_scale(maps) or (0.0, 0.0))
+    return scales
 
 
 def _shown_layers(layers: int) -> list[int]:
