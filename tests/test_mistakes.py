@@ -43,6 +43,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "list.yaml").write_text("- a\n- b\n")
     (world / "twice.yaml").write_text("optim: {lr: 1e-3}\nepochs: 1\noptim: {lr: 2e-3}\n")
     (world / "bomb.yaml").write_text(BOMB)
+    (world / "lrr.yaml").write_text("optim: {lrr: 1e-3}\n")
+    (world / "rate.yaml").write_text("learning_rate: 1e-3\n")
+    (world / "loop").symlink_to("loop")
     (world / "text.txt").write_text("hello")
     (world / "bad.json").write_text("{not json")
     (world / "list.json").write_text("[]")
@@ -124,8 +127,11 @@ MISTAKES = [
     (TRAIN + "--out W/run", r"W/run: the folder holds files .*thesis\.tex.*another folder"),
     (TRAIN + "--out W/data", r"W/data: the folder holds files that are not of this command"),
     (TRAIN + "--out W/model", r"W/model: the folder holds files that are not of this command"),
-    (TRAIN + "--out W/text.txt", r"out: cannot make the run's folder"),
-    (TRAIN + "--out W/text.txt/x", r"out: cannot make the run's folder"),
+    (TRAIN + "--out W/text.txt", r"W/text\.txt: no folder can be made here: W/text\.txt is a file"),
+    (
+        TRAIN + "--out W/text.txt/x",
+        r"W/text\.txt/x: no folder can be made .*W/text\.txt is a file",
+    ),
     ("scenes W/run --count 2", r"W/run: the folder holds files .*thesis\.tex"),
     ("demo --out W/data", r"W/data: the folder holds files that are not of this command"),
     ("label W/data --out W/data --labeller regions", r"W/data.*no labels.*another folder"),
@@ -196,6 +202,14 @@ MISTAKES = [
     # recipes
     ("train --config no_recipe", r"--config: no recipe 'no_recipe'.*embedded/caption"),
     ("train --config W/list.yaml", r"W/list\.yaml: not a recipe.*field: value"),
+    (TRAIN + "--config compare/survives_sft", r"compare/survives_sft: unknown field 'title'"),
+    (
+        "train --config W/lrr.yaml",
+        r"W/lrr\.yaml: unknown field 'optim\.lrr' \(did you mean 'optim\.lr",
+    ),
+    ("train --config W/rate.yaml", r"W/rate\.yaml: unknown field 'learning_rate': .*optim\.lr"),
+    (TRAIN + "--out W/loop", r"W/loop: no folder can be made here: a link to loop"),
+    (TRAIN + "--out W/caf\udce9", r"not text in UTF-8: W/caf\\xe9\. Rename"),
     ("train --config W/twice.yaml", r"W/twice\.yaml: the field 'optim' \(line 3\) is there twice"),
     ("train --config W/bomb.yaml", r"W/bomb\.yaml: more than 100,000 values"),
     ("train --config W/notes.png", r"W/notes\.png: not a recipe"),

@@ -150,7 +150,11 @@ def replace_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_dead_files(path.parent)
     prefix = f".{path.name}.{_digest_host()}-{os.getpid()}-"
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # the temporary file's name says nothing to a reader
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -452,6 +456,11 @@ def _plain_json(content: Any) -> Any:
 
 def _kept_digest(about: Any, content: Any) -> str:
     return hashlib.sha256(json.dumps([about, content], sort_keys=True).encode()).hexdigest()
+
+
+def readable_name(name: str) -> str:
+    """A file's name as text: bytes of it that are no UTF-8 are written out, as in caf\\xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def csv_cell(value: Any) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from diglot.cli.evaluate_run import name_checkpoints
+from diglot.core.errors import ConfigError
 from diglot.evaluate.answers import Answers
 from diglot.evaluate.benchmark import open_benchmark
 from diglot.report.results import join_results, read_result
@@ -231,3 +233,13 @@ def test_mistakes_are_one_line(world, more, message, capsys):
     args += ["--out", str(world / "bad"), "--tasks", "counting"]
     assert run_diglot(*args, *more) == 2
     assert message in capsys.readouterr().err
+
+
+def test_checkpoints_in_folders_alike_take_the_name_of_the_folder_above() -> None:
+    apart = [Path("runs/a/sft/model"), Path("runs/b")]
+    assert name_checkpoints(apart, None) == ["sft", "b"]
+    alike = [Path("runs/a/sft/model"), Path("runs/b/sft")]
+    assert name_checkpoints(alike, None) == ["a-sft", "b-sft"]
+    assert name_checkpoints(alike, "A, B") == ["A", "B"]
+    with pytest.raises(ConfigError, match=r"names of their own.*a-sft, a-sft"):
+        name_checkpoints([Path("runs/a/sft/model"), Path("runs/a/sft")], None)

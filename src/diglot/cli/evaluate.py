@@ -106,7 +106,8 @@ def evaluate(
         scene: How scenes are composed.
         kind: What composed scenes show: objects, or pages of words or charts.
         text: How pages of words and charts are composed.
-        labels: Names of the checkpoints in tables, with commas between; their folders' if left out.
+        labels: Names of the checkpoints in tables, with commas between; their folders' if left out
+            (of folders alike with the one above: a-sft, b-sft).
         kept: Also the models that each run kept on its way (`diglot train --keep_every 50`), as
             NAME-STEP: scores over training, on the page and by --curve.
         ask: How questions are put.

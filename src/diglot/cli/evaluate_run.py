@@ -127,10 +127,17 @@ def _run_lmms(
 
 
 def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
-    """One name for each checkpoint, all different. Raises ConfigError."""
-    names = [_name_checkpoint(path.resolve()) for path in checkpoints]
+    """One name for each checkpoint, all different. Raises ConfigError.
+
+    Without `labels` a name is that of the folder, of two alike with that of the folder above.
+    """
+    resolved = [path.resolve() for path in checkpoints]
+    folders = [path.parent if path.name == "model" else path for path in resolved]
+    names = [folder.name for folder in folders]
     if labels is not None:
         names = [name.strip() for name in labels.split(",")]
+    elif len(set(names)) < len(names):
+        names = [f"{folder.parent.name}-{folder.name}" for folder in folders]
     if len(names) != len(checkpoints) or len(set(names)) < len(names) or not all(names):
         raise ConfigError(
             "checkpoints need names of their own",
@@ -141,10 +148,6 @@ def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[st
     if any("/" in name or name.startswith(".") for name in names):
         raise ConfigError("a name is a folder's name too", got=", ".join(names), where="--labels")
     return names
-
-
-def _name_checkpoint(path: Path) -> str:
-    return path.parent.name if path.name == "model" else path.name
 
 
 def _collect_record(

@@ -21,6 +21,7 @@ from diglot.cli.unread import refuse_unread
 from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files, refuse_misplaced
 from diglot.core.errors import DiglotError
+from diglot.files import readable_name
 
 VERBS = {
     "demo": "from real images to two aligned projectors and a report, in minutes",
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] in ("-V", "--version"):
         print(f"diglot {__version__}")
         return 0
+    if wrong := next((word for word in args if word != readable_name(word)), None):
+        return _print_error(f"not text in UTF-8: {readable_name(wrong)}. Rename what it names.")
     if args[0] not in VERBS:
         return _print_error(f"no verb {args[0]!r}{_suggest_verb(args[0])}; see `diglot --help`")
     return _run_verb(args[0], args[1:])

@@ -214,10 +214,18 @@ def row_digest(row: dict[str, Any], index: int) -> int:
     Raises DataError naming the sample whose strings cannot be written as UTF-8.
     """
     images = [hashlib.sha256(image["bytes"]).hexdigest() for image in row["images"]]
-    content = {**row, "images": images, "index": index}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"not text ({error.reason})", where=f"sample {row['id']!r}") from error
+    encoded = _encode_content({**row, "images": images, "index": index})
     return int.from_bytes(hashlib.sha256(encoded).digest(), "big")
+
+
+def check_text(row: dict[str, Any]) -> dict[str, Any]:
+    """The row. Raises DataError naming the sample whose strings cannot be written as UTF-8."""
+    _encode_content({**row, "images": []})
+    return row
+
+
+def _encode_content(content: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"not text ({error.reason})", where=f"sample {content['id']!r}") from error

@@ -28,7 +28,13 @@ from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
 from diglot.core.run_files import ENVIRONMENT, FINISHED, LENGTHENED, METRICS, RUN_ALONE, SETTINGS
-from diglot.files import check_own_folder, lock_file, remove_left_overs, replace_text
+from diglot.files import (
+    check_own_folder,
+    check_writable_folder,
+    lock_file,
+    remove_left_overs,
+    replace_text,
+)
 from diglot.train.config import StageConfig, resolve_stage, stage_config
 from diglot.train.longer import find_lengthening, lengthen_run
 
@@ -88,6 +94,7 @@ def _make_folder(out: str | Path) -> Path:
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        check_writable_folder(Path(out))  # says what is in the way
         raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
     return Path(out)
 

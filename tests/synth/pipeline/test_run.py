@@ -83,6 +83,38 @@ def test_a_bad_image_costs_itself_alone_and_says_why(tmp_path: Path) -> None:
     assert again["steps"] == funnel["steps"]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_names_and_captions_that_are_no_utf8_cost_no_other_picture(
+    tmp_path: Path, packed: bool
+) -> None:
+    pictures = tmp_path / "pictures"
+    toy.write_pictures(pictures, 4)
+    for old, new in (("0001", b"caf\xe9"), ("0002", b"caf\xe8")):
+        for suffix in (".png", ".txt"):
+            os.rename(
+                pictures / f"{old}{suffix}", os.fsencode(pictures) + b"/" + new + suffix.encode()
+            )
+    (pictures / "0003.txt").unlink()
+    (pictures / "0003.json").write_text(r'{"caption": "a red dog \ud800"}')
+    if packed:
+        pictures = _pack(pictures, tmp_path / "tars")
+    run(pictures, tmp_path / "out")
+    start, end = ("all/", "") if packed else ("", ".png")
+    assert sorted(open_dataset(tmp_path / "out").ids) == [
+        f"{start}{name}{end}" for name in ("0000", r"caf\xe8", r"caf\xe9")
+    ]
+    assert list(rejected(tmp_path / "out")) == [f"{start}0003{end}"]
+    assert "not text" in rejected(tmp_path / "out")[f"{start}0003{end}"]
+
+
+def _pack(pictures: Path, folder: Path) -> Path:
+    folder.mkdir()
+    with tarfile.open(folder / "all.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for path in sorted(pictures.iterdir()):
+            archive.add(path, arcname=path.name)
+    return folder
+
+
 def test_lost_regions_are_kept_with_step_and_reason(pictures: Path, tmp_path: Path) -> None:
     steps = {**toy.QUICK_STEPS, "sure": {"step": "filters", "min_score": 0.99}}
     run(pictures, tmp_path / "out", steps=steps)

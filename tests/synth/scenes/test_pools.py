@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -67,6 +69,14 @@ def test_a_broken_drawing_is_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=rf"bad\.svg: .*{message}"):
         SvgPool("drawings", {"bad": path}).render("all/bad", 50)
+
+
+def test_a_folder_whose_name_is_no_utf8_names_its_kind_in_text(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9_cup"
+    os.mkdir(folder)
+    for number in range(2):
+        Image.new("RGB", (40, 30), "red").save(os.fsdecode(folder + b"/%d.png" % number))
+    assert FolderPool(tmp_path).names == (r"caf\xe9 cup",)
 
 
 def test_own_pictures_are_named_by_folder_or_file(tmp_path):

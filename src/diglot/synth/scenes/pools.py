@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.images import SUFFIXES, decode_rgba, image_size
+from diglot.files import readable_name
 from diglot.synth.scenes.drawings import check_drawing
 
 Side = Literal["train", "test"]
@@ -172,7 +173,7 @@ def _named_pictures(root: Path) -> dict[str, list[Path]]:
         if path.suffix.lower() in SUFFIXES and path.is_file():
             inside = path.relative_to(root)
             word = inside.parts[0] if len(inside.parts) > 1 else path.stem
-            kind = " ".join(word.replace("_", " ").replace("-", " ").split())
+            kind = " ".join(readable_name(word).replace("_", " ").replace("-", " ").split())
             if kind:
                 found.setdefault(kind, []).append(path)
     return found

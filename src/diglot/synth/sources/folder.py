@@ -9,13 +9,14 @@ from typing import Any
 from diglot.core.errors import DataError
 from diglot.core.types import Lineage, Sample
 from diglot.data.images import SUFFIXES, image_size, resolve_inside
+from diglot.files import readable_name
 from diglot.synth.step import Dropped
 
 MAX_CAPTION_BYTES = 1_000_000
 
 
 class FolderSource:
-    """Pictures below `root`, subfolders too, by name. An id is a picture's path below the root."""
+    """Pictures below `root`, subfolders too, by name. An id is a path below the root."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -30,15 +31,16 @@ class FolderSource:
 
     def read_item(self, item: str) -> Sample | Dropped:
         """The picture with its caption, "" where none lies beside it."""
+        id = readable_name(item)
         try:
             path = resolve_inside(self._root, item)
-            size_hw = image_size(path, where=item)
+            size_hw = image_size(path, where=id)
             caption = read_caption(path)
         except DataError as error:
-            return Dropped.from_error(item, error)
+            return Dropped.from_error(id, error)
         lineage = (Lineage(step="caption", model="given", revision="beside the image"),)
         return Sample.captioned(
-            id=item,
+            id=id,
             image=path,
             size_hw=size_hw,
             caption=caption,
