@@ -17,7 +17,7 @@ from typing import IO, Any
 
 MAX_HEADER_BYTES = 2**20
 MAX_SHARED_FIELDS = 1000
-NAMES = {"encoding": "utf-8", "errors": "backslashreplace"}  # a name of other bytes is text too
+OTHER_BYTES = "backslashreplace"  # a name that is no UTF-8 is text all the same
 COMPRESSED: Mapping[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -33,7 +33,9 @@ def stream_tar(path: Path) -> Iterator["BoundedTar"]:
     """
     with _open_content(path) as file:
         try:
-            with BoundedTar.open(path.name, "r|", file, **NAMES) as archive:
+            with BoundedTar.open(
+                path.name, "r|", file, encoding="utf-8", errors=OTHER_BYTES
+            ) as archive:
                 yield archive
         except (zlib.error, lzma.LZMAError, EOFError) as error:
             raise tarfile.ReadError(str(error)) from error
@@ -45,7 +47,10 @@ def open_plain_tar(path: Path) -> Iterator["BoundedTar"]:
 
     Raises OSError and tarfile.TarError, also from the block, where it cannot be read.
     """
-    with open(path, "rb") as file, BoundedTar.open(path.name, "r:", file, **NAMES) as archive:
+    with (
+        open(path, "rb") as file,
+        BoundedTar.open(path.name, "r:", file, encoding="utf-8", errors=OTHER_BYTES) as archive,
+    ):
         yield archive
 
 
