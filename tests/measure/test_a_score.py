@@ -316,7 +316,7 @@ def test_one_that_fails_stops_no_other(files, monkeypatch, capsys) -> None:
     assert scores["last"] == {"error": "RuntimeError: out of memory"}
     assert scores["early"]["value"] < 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 of 2 settings have no score; got last" in said
+    assert "1 of 2 settings have no score (last); the first: RuntimeError: out of memory" in said
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,9 @@ def _check_all_scored(outcomes: Sequence[Outcome], c_scores: Mapping[str, Any] |
     unscored = [o.label for o in outcomes if c_scores is not None and o.label not in c_scores]
     failed = [o.label for o in outcomes if o.error or o.label in unscored]
     if failed:
+        reason = next((f"; the first: {o.error}" for o in outcomes if o.error), "")
         raise DataError(
-            f"{len(failed)} of {len(outcomes)} settings have no score", got=", ".join(failed)
+            f"{len(failed)} of {len(outcomes)} settings have no score ({', '.join(failed)}){reason}"
         )
 
 

@@ -57,7 +57,11 @@ def run_study(
         write_json(json, record)
     lacking = [row["setting"] for row in record["settings"] if None in row.values()]
     if lacking:
-        raise DataError("some settings lack a score or a result", got=", ".join(lacking))
+        reason = "".join(f"; the first: {reason}" for reason in record["failed"][:1])
+        raise DataError(
+            f"some settings lack a score or a result ({', '.join(lacking)}){reason}",
+            fix="The same command tries them again.",
+        )
 
 
 def _choose_data(out: Path, size: StudySizes, data: Path | None, pairs: Path | None) -> StudyData:

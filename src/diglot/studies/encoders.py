@@ -69,7 +69,9 @@ class EncoderStudy:
             name: self._train_settings(name, recipe, tried, report)
             for name, recipe in recipes.items()
         }
-        a_scores = self._a_scores(tried, report)
+        a_scores, failed = self._a_scores(tried, report)
+        jobs = [job for study in done.values() for job in study["jobs"]]
+        failed = [f"{j['row']}: {j['reason']}" for j in jobs if j["state"] == "failed"] + failed
         c_scores = self._c_scores(tried, report)
         columns = {
             f"{name}.{key}": {
@@ -86,7 +88,8 @@ class EncoderStudy:
             for key, head in study["measures"].items()
             if head["higher_is_better"] is not None
         }
-        return self._write_record(rows, higher, {s.label for s in tried if _never_trained(s)})
+        untrained = {s.label for s in tried if _never_trained(s)}
+        return self._write_record(rows, higher, untrained, failed)
 
     @property
     def _recipe_names(self) -> dict[str, str]:
@@ -148,8 +151,8 @@ class EncoderStudy:
 
     def _a_scores(
         self, tried: Sequence[Setting], report: Report
-    ) -> dict[str, list[dict[str, Any]]]:
-        """A of every checkpoint that is there, by label, one a seed."""
+    ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+        """A of every checkpoint that is there, by label, one a seed; and why others have none."""
         runs = {
             f"{setting.label}-{seed}": (setting.label, checkpoint)
             for setting in tried
@@ -175,10 +178,11 @@ class EncoderStudy:
             seed=config.seed,
         )
         found: dict[str, list[dict[str, Any]]] = {}
-        for outcome in score_settings(checkpoints, captions, language, config, report):
+        outcomes = score_settings(checkpoints, captions, language, config, report)
+        for outcome in outcomes:
             if outcome.score:
                 found.setdefault(runs[outcome.label][0], []).append(outcome.score)
-        return found
+        return found, [f"{o.label}: {o.error}" for o in outcomes if o.error]
 
     def _checkpoint_folder(self, setting: Setting, seed: int) -> Path:
         folder = self.out / Path(self.recipe).stem / "runs" / setting.label
@@ -198,7 +202,11 @@ class EncoderStudy:
         return score_encoders(tried, pairs, out=out, features=self._features_folder, report=report)
 
     def _write_record(
-        self, rows: list[dict[str, Any]], higher: Mapping[str, bool], never_trained: set[str]
+        self,
+        rows: list[dict[str, Any]],
+        higher: Mapping[str, bool],
+        never_trained: set[str],
+        failed: list[str],
     ) -> dict[str, Any]:
         replace_text(self.out / "scores.csv", as_csv(rows))
         table = read_table(self.out / "scores.csv")
@@ -214,6 +222,7 @@ class EncoderStudy:
             "settings": rows,
             "refused": refused_settings(self.settings),
             "predictions": found,
+            "failed": failed,
         }
         write_json(self.out / "study.json", record)
         return record
