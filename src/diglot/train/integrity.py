@@ -111,11 +111,6 @@ def is_marked(folder: Path) -> bool:
     return _read_finished(folder) is not None
 
 
-def has_damaged_mark(folder: Path) -> bool:
-    """Whether a run's mark of its end is there and says nothing any more."""
-    return (folder / FINISHED).exists() and _read_finished(folder) is None
-
-
 def _read_finished(folder: Path) -> dict[str, Any] | None:
     try:
         mark = json.loads((folder / FINISHED).read_bytes())

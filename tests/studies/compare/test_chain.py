@@ -131,6 +131,19 @@ def test_an_ended_chain_is_not_done_again_and_a_cut_one_is_finished(
     assert again.write()["table"] == results["table"]
 
 
+def test_a_mark_of_the_end_that_is_gone_is_made_again(
+    chained: Any, compare_world: Path, chain_data: Path
+) -> None:
+    study, _ = chained
+    for job in study.jobs:
+        stages = [job.folder] * job.pretrain + [Path(job.last.out)]
+        for mark in [folder / "finished.json" for folder in stages]:
+            whole = mark.read_bytes()
+            mark.unlink()
+            assert run_again(chain_study(compare_world, chain_data, study.out), job.folder) == ""
+            assert mark.read_bytes() == whole
+
+
 def test_every_row_is_fine_tuned_on_the_same_with_what_it_adds(
     compare_world: Path, chain_data: Path, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.rows import StudyRow
 from diglot.train.config import StageConfig
 from diglot.train.datasets import RunDataset
-from diglot.train.integrity import check_record, has_damaged_mark
+from diglot.train.integrity import check_record, is_marked
 from diglot.train.run_folder import open_run
 from diglot.train.trackers import read_metrics
 
@@ -59,7 +59,8 @@ class Job:
     def measures(self) -> Measures | None:
         """What was measured, by key (`Measure.to_json`); None where it is not done."""
         out = Path(self.last.out)
-        if any(map(has_damaged_mark, {self.folder, out})):
+        trained = [self.folder] * self.pretrain + [out] * bool(self.second)
+        if not all(map(is_marked, trained)):
             return None
         before = kept_measures(self.folder, self.fingerprints, self.measure)
         after = kept_measures(out, self.fingerprints, self.measure) if self.second else None
