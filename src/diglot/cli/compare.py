@@ -16,7 +16,7 @@ from diglot.cli.progress import show_progress
 from diglot.config.part_help import add_part_help
 from diglot.config.paths import OutJson
 from diglot.config.recipes import read_recipe
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError, DataError, first_reason
 from diglot.files import claim_folder, replace_text
 from diglot.measure.config import MeasurePart
 from diglot.studies.compare.config import CompareConfig
@@ -56,7 +56,7 @@ def compare(**settings: Any) -> None:
     if failed and not report_only:
         first = failed[0]
         raise DataError(
-            f"{len(failed)} of {len(results['jobs'])} runs failed; the first: {first['reason']}",
+            f"{len(failed)} of {len(results['jobs'])} runs failed{first_reason([first['reason']])}",
             where=f"{first['row']}, {first['samples']} samples, seed {first['seed']}",
             fix="The same command tries them again.",
         )

@@ -71,7 +71,7 @@ def merge_options(
     open_under: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Recipes and options as one nested mapping; typed fields keep their words as text."""
-    known = {name: action for action in parser._actions for name in _option_names(action)}
+    known = _known_options(parser)
     settings: Any = {}
     options: list[tuple[str, Any]] = []
     unnamed = _positional_options(parser)
@@ -94,7 +94,7 @@ def merge_options(
             unnamed.remove(name)
         if name == "config":
             read = recipe(value)
-            _check_fields(read, parser, known, open_under, where=value)
+            _check_fields(read, parser, open_under, where=value)
             settings = merge(settings, read)
         else:
             options.append((name, parse_value(value, where=f"--{name}") if is_open else value))
@@ -121,6 +121,10 @@ def _take_value(words: list[str], name: str, *, flag: bool) -> str:
     raise ConfigError(f"--{name} needs a value")
 
 
+def _known_options(parser: ArgumentParser) -> dict[str, Action]:
+    return {name: action for action in parser._actions for name in _option_names(action)}
+
+
 def _option_names(action: Action) -> list[str]:
     return [name.removeprefix("--") for name in action.option_strings]
 
@@ -137,13 +141,13 @@ def _takes_option(known: Mapping[str, Action], name: str) -> bool:
 def _check_fields(
     settings: Mapping[str, Any],
     parser: ArgumentParser,
-    known: Mapping[str, Action],
     open_under: tuple[str, ...],
     *,
     where: str,
     above: str = "",
 ) -> None:
     """Raises ConfigError naming the recipe that sets a field which the verb does not have."""
+    known = _known_options(parser)
     for key, value in settings.items():
         name = f"{above}{key}"
         if name in open_under:
@@ -152,7 +156,7 @@ def _check_fields(
         if not has_fields and not _takes_option(known, name):
             raise ConfigError(_explain_unknown("field", name, parser), where=where)
         if has_fields and isinstance(value, Mapping):
-            _check_fields(value, parser, known, open_under, where=where, above=f"{name}.")
+            _check_fields(value, parser, open_under, where=where, above=f"{name}.")
 
 
 def _explain_unknown(kind: str, name: str, parser: ArgumentParser) -> str:

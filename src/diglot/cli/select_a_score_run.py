@@ -9,7 +9,7 @@ from rich.table import Table
 
 from diglot.cli.console import open_console, print_warning
 from diglot.cli.progress import show_progress
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import ConfigError, DataError, first_reason
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
 from diglot.data.rejected import Rejected
@@ -86,7 +86,7 @@ def _check_all_scored(outcomes: Sequence[Outcome], c_scores: Mapping[str, Any] |
     unscored = [o.label for o in outcomes if c_scores is not None and o.label not in c_scores]
     failed = [o.label for o in outcomes if o.error or o.label in unscored]
     if failed:
-        reason = next((f"; the first: {o.error}" for o in outcomes if o.error), "")
+        reason = first_reason(o.error for o in outcomes)
         raise DataError(
             f"{len(failed)} of {len(outcomes)} settings have no score ({', '.join(failed)}){reason}"
         )

@@ -9,7 +9,7 @@ from rich.table import Table
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.cli.select_a_score_run import show_refused
-from diglot.core.errors import DataError
+from diglot.core.errors import DataError, first_reason
 from diglot.files import claim_folder, write_json
 from diglot.measure.config import MeasureConfig
 from diglot.select.predictions import FITS
@@ -57,9 +57,9 @@ def run_study(
         write_json(json, record)
     lacking = [row["setting"] for row in record["settings"] if None in row.values()]
     if lacking:
-        reason = "".join(f"; the first: {reason}" for reason in record["failed"][:1])
         raise DataError(
-            f"some settings lack a score or a result ({', '.join(lacking)}){reason}",
+            f"some settings lack a score or a result ({', '.join(lacking)})"
+            f"{first_reason(record['failed'])}",
             fix="The same command tries them again.",
         )
 

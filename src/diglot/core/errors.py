@@ -1,7 +1,7 @@
 """The two ways a user can be wrong: in the settings, or in the data."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class DiglotError(ValueError):
@@ -43,6 +43,11 @@ def check_type(value: object, kind: type | tuple[type, ...], expected: str, *, w
             got=f"{type(value).__name__} {value!r:.80}",
             where=where,
         )
+
+
+def first_reason(reasons: Iterable[str | None]) -> str:
+    """The end of a message about several failures: "; the first: REASON", "" where none has one."""
+    return next((f"; the first: {reason}" for reason in reasons if reason), "")
 
 
 @contextlib.contextmanager

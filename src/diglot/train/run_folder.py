@@ -30,7 +30,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.run_files import ENVIRONMENT, FINISHED, LENGTHENED, METRICS, RUN_ALONE, SETTINGS
 from diglot.files import (
     check_own_folder,
-    check_writable_folder,
+    check_writable,
     lock_file,
     remove_left_overs,
     replace_text,
@@ -91,11 +91,8 @@ def lock_run(folder: Path, *, active: bool) -> Iterator[None]:
 
 
 def _make_folder(out: str | Path) -> Path:
-    try:
+    with check_writable(Path(out)):
         Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        check_writable_folder(Path(out))  # says what is in the way
-        raise ConfigError(f"cannot make the run's folder ({error})", where="out") from error
     return Path(out)
 
 
