@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 from jsonargparse import ArgumentParser
 
 from diglot.cli.options import merge_options
 from diglot.cli.train import add_arguments, read_arguments
+from diglot.cli.verb import parse_arguments, verb_parser
 from diglot.config.recipes import bundled_recipes, find_recipe
 from diglot.core.errors import ConfigError
 from diglot.train.config import PARTS, merge_stage
@@ -213,3 +216,16 @@ def test_merging_leaves_what_it_is_given_alone():
     below, above = {"optim": {"lr": 1}}, {"optim": {"warmup": 2}}
     assert merge_stage(below, above) == {"optim": {"lr": 1, "warmup": 2}}
     assert (below, above) == ({"optim": {"lr": 1}}, {"optim": {"warmup": 2}})
+
+
+def test_settings_of_a_part_may_be_named_one_by_one() -> None:
+    def evaluate(options: dict[str, Any] | None = None) -> None:
+        """Evaluate."""
+
+    parser = verb_parser("evaluate", evaluate)
+    parser.add_function_arguments(evaluate, as_group=False)
+    words = ["--options.presence.limit", "400", "--options.presence.ways", "[generate]"]
+    expected = {"presence": {"limit": 400, "ways": ["generate"]}}
+    assert parse_arguments(parser, words) == {"options": expected}
+    assert parse_arguments(parser, words[:2]) == {"options": {"presence": {"limit": 400}}}
+    assert parse_arguments(parser, []) == {"options": None}

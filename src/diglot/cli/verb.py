@@ -6,8 +6,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from diglot.cli.options import nested
 from diglot.config.help_format import KeepLines
 from diglot.config.read import build_values
+from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 
 
@@ -25,7 +27,16 @@ def verb_parser(verb: str, function: Callable[..., None]) -> ArgumentParser:
 def parse_arguments(parser: ArgumentParser, args: list[str]) -> dict[str, Any]:
     """The values of all options, configs built. Raises ConfigError for arguments that are wrong."""
     args = _unname_positionals(parser, args)
-    return build_values(parser, lambda: parser.parse_args(args))
+    values = build_values(parser, lambda: parser.parse_args(args))
+    return {k: _nest_names(v) if isinstance(v, dict) else v for k, v in values.items()}
+
+
+def _nest_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """{"presence.limit": 50}, as jsonargparse reads --options.presence.limit 50, by level."""
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        result = merge_recipes(result, nested(str(name), value), parts={})
+    return result
 
 
 def _unname_positionals(parser: ArgumentParser, args: list[str]) -> list[str]:
