@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.cli.train_run import _make_run_probe
+from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data.config import DataSource, FeaturesConfig
@@ -264,6 +265,7 @@ def test_probes_of_several_datasets_are_named_as_of_the_first(mixed, tmp_path, c
         ([{"path": "a"}, {"path": "a", "weight": 2}], {}, "data: a dataset is given twice"),
         ([{"path": "a"}], {"labels": "l"}, "which of the datasets are these labels of"),
         ([{"path": "a", "weight": 0}], {}, "weight"),
+        (["a", "a"], {}, "data: a dataset is given twice"),
         ([{"path": "a", "wieght": 2}], {}, "wieght"),
         ([{"weight": 2}], {}, "path"),
     ],
@@ -282,6 +284,15 @@ def test_data_on_the_command_line_is_a_folder_or_a_list(capsys):
         shown = yaml.safe_load(capsys.readouterr().out)["data"]
         found = shown if isinstance(shown, str) else [(d["path"], d["weight"]) for d in shown]
         assert found == expected
+
+
+def test_folders_in_a_list_are_datasets() -> None:
+    config = stage_config({"data": ["a", {"path": "b", "weight": 2}], "out": "o"})
+    assert [(s.path, s.weight, s.split) for s in config.sources] == [
+        ("a", 1.0, "train"),
+        ("b", 2.0, "train"),
+    ]
+    assert config.data == stage_config({**as_plain(config), "out": "o"}).data
 
 
 def test_a_stage_names_its_datasets():

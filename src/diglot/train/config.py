@@ -118,9 +118,9 @@ class OptimConfig:
 class StageConfig:
     """One run of training."""
 
-    data: list[DataSource] | str
-    """Dataset folder, or several datasets: a list of path, weight, split and labels, of which only
-    the path is needed. Captioned images and conversations may be mixed."""
+    data: list[DataSource | str] | str
+    """Dataset folder, or several: a list of folders, or of path, weight, split and labels, of
+    which only the path is needed. Captioned images and conversations may be mixed."""
     out: str
     """Run folder."""
     split: str = "train"
@@ -226,7 +226,15 @@ class StageConfig:
         """The datasets of `data`, each with its split and labels."""
         if isinstance(self.data, str):
             return (DataSource(path=self.data, split=self.split, labels=self.labels),)
-        return tuple(replace(s, split=s.split or self.split) for s in self.data)
+        return tuple(replace(s, split=s.split or self.split) for s in map(_read_source, self.data))
+
+
+def _read_source(source: DataSource | Mapping[str, Any] | str) -> DataSource:
+    if isinstance(source, str):
+        return DataSource(path=source)
+    return (
+        read_dataclass(DataSource, source, where="data") if isinstance(source, Mapping) else source
+    )
 
 
 def _check_data(config: StageConfig) -> None:
@@ -236,12 +244,8 @@ def _check_data(config: StageConfig) -> None:
     """
     if isinstance(config.data, str):
         return
-    data = [
-        read_dataclass(DataSource, source, where="data") if isinstance(source, Mapping) else source
-        for source in config.data
-    ]
-    object.__setattr__(config, "data", data)
-    if not data:
+    object.__setattr__(config, "data", [_read_source(source) for source in config.data])
+    if not config.data:
         raise ConfigError("no dataset", expected="a folder, or a list of them", where="data")
     if config.labels:
         raise ConfigError(
