@@ -57,6 +57,19 @@ def test_from_a_dataset_to_another_format_and_back(tmp_path: Path, capsys) -> No
     assert list(open_dataset(back)) == samples
 
 
+def test_settings_that_found_nothing_do_not_bind_the_folder(coco: Path, tmp_path: Path) -> None:
+    out, wrong = tmp_path / "out", tmp_path / "wrong"
+    wrong.mkdir()
+    command = ["convert", str(coco), "--from", "coco", "--out", str(out), "--images"]
+    assert run_diglot(*command, str(wrong)) == 2
+    assert len((out / "rejected.jsonl").read_text().splitlines()) == 4
+    assert run_diglot(*command, str(tmp_path / "val")) == 0
+    assert len(open_dataset(out)) == 3
+    assert len((out / "rejected.jsonl").read_text().splitlines()) == 1  # the one that is gone
+    assert run_diglot(*command, str(wrong)) == 2  # now they do
+    assert len(open_dataset(out)) == 3
+
+
 def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:
     write_dataset([make_sample(0), make_conversation(1)], tmp_path / "data")
     out = tmp_path / "coco"

@@ -18,6 +18,7 @@ from diglot.data.convert import (
 )
 from diglot.data.format import OURS, FormatPart
 from diglot.data.rejected import Rejected, Rejection
+from diglot.data.shards import read_manifest
 from diglot.files import check_readable_folder, explain_missing, write_json
 
 _EVERY = 50
@@ -42,6 +43,8 @@ def run_convert(
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()
+    if to == OURS and read_manifest(out)["splits"].get(split, {}).get("samples") == 0:
+        _rejected_path(out, to).unlink(missing_ok=True)  # of a call that found nothing to keep
     rejected = Rejected(_rejected_path(out, to))
 
     def reject(made: Rejection) -> None:

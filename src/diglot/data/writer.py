@@ -150,7 +150,7 @@ class DatasetWriter:
                 fix="Choose another folder.",
             )
         check_own_folder(self.folder, marker=shards.MANIFEST, beside=_BESIDE)
-        if entry is not None:
+        if entry is not None and entry.get("samples") != 0:  # where nothing is, nothing binds
             _check_same(
                 entry, self._info, self._shard_samples, where=str(self.folder / shards.MANIFEST)
             )
