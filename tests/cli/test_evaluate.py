@@ -241,5 +241,7 @@ def test_checkpoints_in_folders_alike_take_the_name_of_the_folder_above() -> Non
     alike = [Path("runs/a/sft/model"), Path("runs/b/sft")]
     assert name_checkpoints(alike, None) == ["a-sft", "b-sft"]
     assert name_checkpoints(alike, "A, B") == ["A", "B"]
-    with pytest.raises(ConfigError, match=r"names of their own.*a-sft, a-sft"):
+    of_study = [Path("runs/caption/256-0/sft/model"), Path("runs/mmcs/256-0/sft/model")]
+    assert name_checkpoints(of_study, None) == ["caption-256-0-sft", "mmcs-256-0-sft"]
+    with pytest.raises(ConfigError, match=r"names of their own.*sft, sft"):
         name_checkpoints([Path("runs/a/sft/model"), Path("runs/a/sft")], None)

@@ -129,15 +129,12 @@ def _run_lmms(
 def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
     """One name for each checkpoint, all different. Raises ConfigError.
 
-    Without `labels` a name is that of the folder, of two alike with that of the folder above.
+    Without `labels` a name is that of the folder, with as many above it as tell all apart.
     """
-    resolved = [path.resolve() for path in checkpoints]
-    folders = [path.parent if path.name == "model" else path for path in resolved]
-    names = [folder.name for folder in folders]
     if labels is not None:
         names = [name.strip() for name in labels.split(",")]
-    elif len(set(names)) < len(names):
-        names = [f"{folder.parent.name}-{folder.name}" for folder in folders]
+    else:
+        names = _name_folders([path.resolve() for path in checkpoints])
     if len(names) != len(checkpoints) or len(set(names)) < len(names) or not all(names):
         raise ConfigError(
             "checkpoints need names of their own",
@@ -148,6 +145,14 @@ def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[st
     if any("/" in name or name.startswith(".") for name in names):
         raise ConfigError("a name is a folder's name too", got=", ".join(names), where="--labels")
     return names
+
+
+def _name_folders(paths: Sequence[Path]) -> list[str]:
+    folders = [path.parent if path.name == "model" else path for path in paths]
+    depth, different = 1, len(set(folders))
+    while len({folder.parts[-depth:] for folder in folders}) < different:
+        depth += 1
+    return ["-".join(folder.parts[-depth:]) for folder in folders]
 
 
 def _collect_record(

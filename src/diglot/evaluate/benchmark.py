@@ -158,7 +158,8 @@ def make_items(chosen: ChosenTask, scenes: Sequence[Sample], *, seed: int) -> It
         raise DataError(
             "nothing to ask: no scene has what the task is about",
             where=f"task {chosen.key!r}",
-            fix="Leave it out, or compose scenes with colours, sizes and repeats "
+            fix="Leave it out (scenes of words and charts have groups of their own: --tasks words, "
+            "--tasks charts), or compose scenes with colours, sizes and repeats "
             "(diglot scenes --scene.colour_probability 0.5 ...).",
         )
     limit = chosen.task.asked.limit
