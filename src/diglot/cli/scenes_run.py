@@ -87,7 +87,9 @@ def _summary_table(summary: dict) -> Table:
     rows = {
         "scenes": summary["scenes"],
         "regions": summary["regions"],
-        "names": f"{len(names)} (most: {', '.join(f'{n} {names[n]}' for n in most)})",
+        "names": f"{len(names)} (most: {', '.join(f'{n} {names[n]}' for n in most)})"
+        if most
+        else 0,
         "rejected": sum(summary["rejected"].values()),
         "folder": summary["folder"],
         "fingerprint": summary["fingerprint"][:16],

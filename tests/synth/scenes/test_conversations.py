@@ -182,3 +182,46 @@ def test_written_conversations_resume(tmp_path: Path) -> None:
         QuestionsConfig(exchanges=0)
     with pytest.raises(ConfigError, match=r"presence, total.*jokes"):
         QuestionsConfig(kinds=("jokes",))
+
+
+def test_presence_of_many_kinds_is_affirmed_as_often_as_denied() -> None:
+    made, answers = maker(kinds=("presence", "count"), presences=4), defaultdict(Counter)
+    for index in range(COUNT):
+        scene, record = made.scenes.scene(index), made.scene(index)
+        asked = exchanges(record.turns)
+        assert all(is_true(scene, *exchange) for exchange in asked)
+        names = [of[0] for kind, of, _ in asked if kind == "presence"]
+        assert len(names) == len(set(names)) <= 4
+        counted = [of[0] for kind, of, _ in asked if kind == "count"]
+        assert not {words.pluralise_name(name) for name in names[1:]} & set(counted)
+        for name, (_, _, answer) in zip(names, asked, strict=False):
+            answers[name][answer] += 1
+    assert sum(counts.total() for counts in answers.values()) > 3 * COUNT
+    for name, counts in answers.items():
+        assert counts["Yes."] == counts["No."], name
+
+
+def test_words_in_place_of_the_picture_answer_the_same_questions() -> None:
+    seen, read = maker(exchanges=5), maker(exchanges=5, shown="words")
+    for index in range(8):
+        scene, record = seen.scenes.scene(index), read.scene(index)
+        assert (record.images, record.regions) == ((), ())
+        opening, _, question = record.turns[0].text.partition("\n")
+        assert f"<image>\n{question}" == seen.scene(index).turns[0].text
+        assert record.turns[1:] == seen.scene(index).turns[1:]
+        assert all(f" {region.phrase} at [" in opening for region in scene.regions)
+        assert opening.count("[") == len(scene.regions)
+
+
+def test_settings_that_came_later_do_not_part_what_was_made_before() -> None:
+    made = maker().info["questions"]
+    assert made == {"version": 1, "kinds": KINDS, "exchanges": 4}
+    assert (
+        maker(presences=2, shown="words").info["questions"].items()
+        >= {
+            "presences": 2,
+            "shown": "words",
+        }.items()
+    )
+    with pytest.raises(ConfigError, match=r"questions.presences"):
+        QuestionsConfig(presences=0)
