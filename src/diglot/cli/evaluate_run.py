@@ -129,7 +129,7 @@ def _run_lmms(
 def name_checkpoints(checkpoints: Sequence[Path], labels: str | None) -> list[str]:
     """One name for each checkpoint, all different. Raises ConfigError.
 
-    Without `labels` a name is that of the folder, with as many above it as tell all apart.
+    Without `labels` a name is that of the folder, with as many above it as all differ by.
     """
     if labels is not None:
         names = [name.strip() for name in labels.split(",")]

@@ -202,13 +202,13 @@ def test_presence_of_many_kinds_is_affirmed_as_often_as_denied() -> None:
 
 
 def test_words_in_place_of_the_picture_answer_the_same_questions() -> None:
-    seen, read = maker(exchanges=5), maker(exchanges=5, shown="words")
+    shown, read = maker(exchanges=5), maker(exchanges=5, shown="words")
     for index in range(8):
-        scene, record = seen.scenes.scene(index), read.scene(index)
+        scene, record = shown.scenes.scene(index), read.scene(index)
         assert (record.images, record.regions) == ((), ())
         opening, _, question = record.turns[0].text.partition("\n")
-        assert f"<image>\n{question}" == seen.scene(index).turns[0].text
-        assert record.turns[1:] == seen.scene(index).turns[1:]
+        assert f"<image>\n{question}" == shown.scene(index).turns[0].text
+        assert record.turns[1:] == shown.scene(index).turns[1:]
         assert all(f" {region.phrase} at [" in opening for region in scene.regions)
         assert opening.count("[") == len(scene.regions)
 
