@@ -109,6 +109,16 @@ def test_every_figure_follows_from_the_logged_answers(world, record, number):
         assert value(record, f"{task}.likelihood", run) == pytest.approx(want)
     assert value(record, "average.likelihood", run) == pytest.approx(mean(by_task.values()))
 
+    of_presence = [(i, a) for i, way, a in rows if (i.task, way) == ("presence", "likelihood")]
+    leaning = [(by_pmi(a, 0) - by_pmi(a, 1), i.answer) for i, a in of_presence]
+    area = mean(
+        1.0 if s > t else 0.5 if s == t else 0.0
+        for s, yes in leaning
+        for t, no in leaning
+        if (yes, no) == ("Yes", "No")
+    )
+    assert value(record, "presence.likelihood.auc", run) == pytest.approx(area)
+
     def written(task, score):
         return mean(
             score(item, a["text"])

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diglot.core.result import NOT_MEASURED
-from diglot.metrics.auc import area_under_curve, auc_interval, weighted_auc
+from diglot.metrics.auc import area_under_curve, auc_influence, auc_interval, weighted_auc
+from diglot.metrics.bootstrap import mean_interval
 
 ITEMS = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 3)), min_size=1, max_size=20
@@ -61,3 +62,32 @@ def test_one_sided_or_empty_is_not_measured():
     assert auc_interval([], [], [], generator=generator) == NOT_MEASURED
     with pytest.raises(ValueError, match="positives and negatives"):
         area_under_curve([1.0, 2.0], [True, True])
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=20))
+def test_the_parts_of_items_have_the_mean_and_the_spread_of_the_area(items):
+    scores, positive = (np.array(column) for column in zip(*items, strict=True))
+    if not positive.any() or positive.all():
+        with pytest.raises(ValueError, match="positives and negatives"):
+            auc_influence(scores, positive)
+        return
+    got, area = auc_influence(scores, positive), area_under_curve(scores, positive)
+    assert got.mean() == pytest.approx(area)
+    # DeLong et al. 1988, eqs. 4 to 6, with the sums over n in place of n - 1
+    wins = [
+        [1.0 if s > t else 0.5 if s == t else 0.0 for t in scores[~positive]]
+        for s in scores[positive]
+    ]
+    of_positive, of_negative = np.mean(wins, axis=1), np.mean(wins, axis=0)
+    variance = of_positive.var() / positive.sum() + of_negative.var() / (~positive).sum()
+    assert ((got - area) ** 2).sum() / len(got) ** 2 == pytest.approx(variance, abs=1e-12)
+
+
+def test_the_interval_of_the_parts_is_that_of_the_area():
+    rng = np.random.default_rng(0)
+    positive = np.arange(300) < 120
+    scores, cluster = rng.normal(size=300) + positive, np.arange(300) // 3
+    whole = auc_interval(scores, positive, cluster, generator=rng, draws=2000)
+    parts = mean_interval(auc_influence(scores, positive), cluster, generator=rng, draws=2000)
+    assert parts.value == pytest.approx(whole.value)
+    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.01)

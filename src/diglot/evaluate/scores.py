@@ -11,11 +11,13 @@ from diglot.evaluate.ask import AskedItem
 from diglot.evaluate.items import Item
 from diglot.evaluate.task import ChosenTask, Length, Way
 from diglot.measure.groups import OTHER, by_group
+from diglot.metrics.auc import auc_influence
 from diglot.metrics.bootstrap import mean_interval
 from diglot.metrics.choice import choice_chance, choice_credit
 from diglot.metrics.paired import mean_of_means_interval
 
 DRAWS = 1000
+AREA = "AUC"  # a figure of all items together: a group's mean is none of the group
 WAY_TITLES: dict[Way, str] = {"likelihood": "by likelihood", "generate": "written"}
 
 
@@ -46,6 +48,8 @@ def score_task(
     if chosen_jobs := [job for job in own if job.way == "likelihood"]:
         credit = [candidate_credit(j.item, answers[j.key], chosen) for j in chosen_jobs]
         found.append(_score_metric(chosen, chosen_jobs, "accuracy", credit, main=True))
+        if areas := _area_values(chosen, chosen_jobs, answers):
+            found.append(_score_metric(chosen, chosen_jobs, AREA, areas, main=False))
     if written := [job for job in own if job.way == "generate"]:
         texts = [str(answers[job.key]["text"]) for job in written]
         scores = chosen.task.score([job.item for job in written], texts)
@@ -53,6 +57,22 @@ def score_task(
             main = metric == chosen.task.metric
             found.append(_score_metric(chosen, written, metric, values, main=main))
     return found
+
+
+def _area_values(
+    chosen: ChosenTask, jobs: Sequence[AskedItem], answers: Answers
+) -> Sequence[float]:
+    """Each item's part in the AUC; none unless all are asked with the same two candidates.
+
+    A model that leans to one answer throughout is at chance in accuracy, however well it knows
+    one picture from another; the AUC does not depend on where it would say yes.
+    """
+    pairs = {job.item.candidates for job in jobs}
+    first = [job.item.right[0] for job in jobs]
+    if len(pairs) != 1 or len(*pairs) != 2 or len(set(first)) != 2:
+        return ()
+    scores = [candidate_scores(answers[j.key], chosen.task.asked.length) for j in jobs]
+    return auc_influence([score[0] - score[1] for score in scores], first).tolist()
 
 
 def candidate_scores(answer: Answer, length: Length) -> np.ndarray:
@@ -117,7 +137,9 @@ def to_measure(scores: MetricScores, *, generator: np.random.Generator) -> Measu
         higher_is_better=None if scores.metric == "share of yes" else True,
         chance=float(np.mean(chances)) if chances else None,
         estimate=mean(range(len(scores.values))),
-        groups=by_group([item.group or OTHER for item in scores.items], mean),
+        groups=by_group([item.group or OTHER for item in scores.items], mean)
+        if scores.metric != AREA
+        else {},
         options=scores.task.settings,
     )
 

@@ -40,6 +40,30 @@ def area_under_curve(
     return float(weighted_auc(score, positive, np.ones((1, len(score))))[0])
 
 
+def auc_influence(
+    score_N: Sequence[float] | np.ndarray, positive_N: Sequence[bool] | np.ndarray
+) -> np.ndarray:
+    """Each item's part in the AUC, float64 (N,): their mean is the AUC, their spread its own.
+
+    An item's placement, the share of the other kind that it is on the right side of, is spread
+    about the AUC by how few there are of its kind (the infinitesimal jackknife; DeLong, DeLong and
+    Clarke-Pearson 1988, whose variance is the sum of squared deviations over N squared). So AUCs
+    of the same items are compared like means. Values may lie outside [0, 1].
+
+    Raises ValueError unless there are positives and negatives.
+    """
+    score, positive = np.asarray(score_N, np.float64), np.asarray(positive_N, bool)
+    area = area_under_curve(score, positive)
+    influence = np.empty(len(score))
+    for kind, sign in ((positive, 1.0), (~positive, -1.0)):
+        others = np.sort(sign * score[~kind])
+        below = np.searchsorted(others, sign * score[kind], "left")
+        upto = np.searchsorted(others, sign * score[kind], "right")
+        placement = (below + upto) / 2 / len(others)  # ties a half
+        influence[kind] = area + (placement - area) * len(score) / kind.sum()
+    return influence
+
+
 def auc_interval(
     score_N: Sequence[float] | np.ndarray,
     positive_N: Sequence[bool] | np.ndarray,
