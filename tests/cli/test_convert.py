@@ -68,6 +68,10 @@ def test_settings_that_found_nothing_do_not_bind_the_folder(coco: Path, tmp_path
     assert len((out / "rejected.jsonl").read_text().splitlines()) == 1  # the one that is gone
     assert run_diglot(*command, str(wrong)) == 2  # now they do
     assert len(open_dataset(out)) == 3
+    for images in (wrong, tmp_path / "val"):  # another split that found nothing takes none away
+        run_diglot(*command, str(images), "--split", "test")
+    noted = (out / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(noted[0])["id"] == "9"
 
 
 def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:

@@ -56,7 +56,8 @@ def compare(**settings: Any) -> None:
     if failed and not report_only:
         first = failed[0]
         raise DataError(
-            f"{len(failed)} of {len(results['jobs'])} runs failed{first_reason([first['reason']])}",
+            f"{len(failed)} of {len(results['jobs'])} runs failed"
+            f"{first_reason(job['reason'] for job in failed)}",
             where=f"{first['row']}, {first['samples']} samples, seed {first['seed']}",
             fix="The same command tries them again.",
         )

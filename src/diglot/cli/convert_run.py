@@ -18,7 +18,7 @@ from diglot.data.convert import (
 )
 from diglot.data.format import OURS, FormatPart
 from diglot.data.rejected import Rejected, Rejection
-from diglot.data.shards import read_manifest
+from diglot.data.shards import is_begun_only
 from diglot.files import check_readable_folder, explain_missing, write_json
 
 _EVERY = 50
@@ -43,7 +43,7 @@ def run_convert(
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()
-    if to == OURS and read_manifest(out)["splits"].get(split, {}).get("samples") == 0:
+    if to == OURS and is_begun_only(out):
         _rejected_path(out, to).unlink(missing_ok=True)  # of a call that found nothing to keep
     rejected = Rejected(_rejected_path(out, to))
 

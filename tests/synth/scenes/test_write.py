@@ -79,6 +79,18 @@ def test_other_settings_are_refused(tmp_path):
     assert len(open_dataset(tmp_path, "test")) == 2
 
 
+def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path):
+    class Hopeless(SceneMaker):
+        def scene(self, index):
+            raise DataError("no luck", where=self.scene_id(index))
+
+    with pytest.raises(ConfigError):
+        write_scenes(Hopeless(pools(), CONFIG, seed=1), tmp_path, 2)
+    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) > 1
+    rejected = write_scenes(Picky(pools(), CONFIG, seed=2), tmp_path, 3)
+    assert len(rejected) == len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
+
+
 def test_hopeless_settings_stop(tmp_path):
     config = ScenesConfig(image_px=32, object_px=(30, 32), objects=(2, 2), max_overlap=0.0)
     with pytest.raises(

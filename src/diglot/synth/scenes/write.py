@@ -8,6 +8,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Sample
 from diglot.data.rejected import Rejected
+from diglot.data.shards import is_begun_only
 from diglot.data.writer import SHARD_SAMPLES, DatasetWriter
 from diglot.synth.scenes.compose import scene_index
 
@@ -63,6 +64,8 @@ def write_scenes(
                 where=str(folder),
                 fix="Ask for as many, or choose another folder.",
             )
+        if is_begun_only(folder):
+            (folder / REJECTED).unlink(missing_ok=True)  # perhaps of other settings
         rejected = Rejected(folder / REJECTED)
         index = max(map(scene_index, writer.read_ids()), default=-1) + 1
         _fill_split(maker, writer, rejected, index, count, report)
