@@ -26,6 +26,7 @@ from diglot.config.parts import build_part
 from diglot.core import masks
 from diglot.core.types import Region, Sample
 from diglot.data.convert import Conversion, read_samples, write_foreign, write_split
+from diglot.data.writer import DatasetWriter
 
 COUNT = 10_000
 FORMATS: dict[str, str] = {
@@ -90,7 +91,8 @@ def read_format(name: str, count: str, folder: str) -> None:
     done = Conversion()
     source = build_part("diglot.data.formats", _settings(name, folder), where="benchmark")
     watched = _Watched(read_samples(source, done, print), int(count))
-    write_split(watched, Path(folder) / "ours", "train", {}, done, print)
+    with DatasetWriter(Path(folder) / "ours") as writer:
+        write_split(watched, writer, done, print)
     assert done.kept == int(count), done
     watched.print_figures()
 

@@ -487,6 +487,21 @@ def first_difference(before: Any, now: Any) -> tuple[str, str, str]:
     return ".".join(path), was, is_now
 
 
+def check_same_settings(what: str, before: Any, now: Any, where: Path) -> None:
+    """Raises ConfigError where `what` lies in a folder was made with other settings than `now`."""
+    if before == now:
+        return
+    other = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    key, was, is_now = first_difference(before, now)
+    raise ConfigError(
+        f"the {what} there was made with other settings: {', '.join(other)}",
+        expected=f"{key} = {was} to go on with it",
+        got=is_now,
+        where=str(where),
+        fix="Choose another folder, or delete this one.",
+    )
+
+
 def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ()) -> None:
     """Raises ConfigError for a folder that holds files of others: it is not ours to write into.
 

@@ -17,7 +17,6 @@ from diglot.data.checks.clean import clean_dataset
 from diglot.data.checks.fault import LEVELS, Fault
 from diglot.data.checks.model_limits import Grid, ModelLimits
 from diglot.data.checks.rows import Settings
-from diglot.data.rejected import Rejected
 from diglot.files import replace_file, write_json
 from diglot.models.pretrained import read_pretrained
 from diglot.models.vlm import build_vlm
@@ -102,10 +101,7 @@ def _write_cleaned(
     chosen: dict[str, Any],
     report: Report,
 ) -> Counter[str]:
-    reject = Rejected(out / "rejected.jsonl").note
-    return clean_dataset(
-        data, split, out, drop=found.faults, settings=chosen, report=report, reject=reject
-    )
+    return clean_dataset(data, split, out, drop=found.faults, settings=chosen, report=report)
 
 
 def _model_limits(

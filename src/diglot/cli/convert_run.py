@@ -16,9 +16,9 @@ from diglot.data.convert import (
     write_foreign,
     write_split,
 )
-from diglot.data.format import OURS, FormatPart
-from diglot.data.rejected import Rejected, Rejection
-from diglot.data.shards import is_begun_only
+from diglot.data.format import OURS, Format, FormatPart
+from diglot.data.rejected import REJECTED, Rejected
+from diglot.data.writer import DatasetWriter
 from diglot.files import check_readable_folder, explain_missing, write_json
 
 _EVERY = 50
@@ -43,31 +43,34 @@ def run_convert(
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()
-    if to == OURS and is_begun_only(out):
-        _rejected_path(out, to).unlink(missing_ok=True)  # of a call that found nothing to keep
-    rejected = Rejected(_rejected_path(out, to))
-
-    def reject(made: Rejection) -> None:
-        rejected.add(made.id, made.reason, where=made.where, detail=made.detail)
-
+    listed = _rejected_path(out, to)
     given = {"path": str(source), **({"images": str(images)} if images else {}), **(options or {})}
     with show_progress() as report:
-        if source_format == OURS:
-            samples = read_dataset(source, split, done, reject)
-        else:
-            samples = read_samples(_build_format(source_format, given), done, reject)
-        samples = _report_samples(samples, report)
         if to == OURS:
+            foreign = _build_format(source_format, given)
             info = {"command": "convert", "from": source_format, "options": given}
-            write_split(samples, out, split, info, done, reject)
+            with DatasetWriter(out, split=split, info=info) as writer:
+                _write_ours(foreign, writer, done, report)
         else:
+            reject = Rejected(listed).note
+            if source_format == OURS:
+                samples = read_dataset(source, split, done, reject)
+            else:
+                samples = read_samples(_build_format(source_format, given), done, reject)
             written = {"path": str(out), "images": str(out / "images"), **(options or {})}
-            write_foreign(samples, _build_format(to, written), out, done, reject)
-    _print_counts(done, out, rejected.path)
+            target = _build_format(to, written)
+            write_foreign(_report_samples(samples, report), target, out, done, reject)
+    _print_counts(done, out, listed)
     if json:
         write_json(json, {"out": str(out), **done.as_json()})
     if not done.kept:
-        raise _nothing_kept(done, source, images, rejected.path)
+        raise _nothing_kept(done, source, images, listed)
+
+
+def _write_ours(source: Format, writer: DatasetWriter, done: Conversion, report: Report) -> None:
+    reject = writer.open_rejected().note
+    samples = _report_samples(read_samples(source, done, reject), report)
+    write_split(samples, writer, done, reject)
 
 
 def _nothing_kept(done: Conversion, source: Path, images: Path | None, rejected: Path) -> DataError:
@@ -95,7 +98,7 @@ def _build_format(name: str, given: dict[str, Any]) -> Any:
 
 def _rejected_path(out: Path, to: str) -> Path:
     """In a dataset of ours; beside a folder of another format, which is theirs alone."""
-    return out / "rejected.jsonl" if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
+    return out / REJECTED if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
 
 
 def _report_samples(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:

@@ -7,7 +7,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeatureDtype, FeaturesConfig
 from diglot.data.records import open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import write_json
 from diglot.synth.config import EngineName
 from diglot.synth.engines.choose import count_workers
@@ -32,7 +32,7 @@ def run_features(
     stage = stage_of_recipes(like, option="--like")
     config = choose_cache(stage, folder, dtype)
     dataset = open_dataset(data, split)
-    rejected = Rejected(Path(config.folder) / "rejected.jsonl")
+    rejected = Rejected(Path(config.folder) / REJECTED)
     with show_progress() as report:
         cache = fill_features(
             stage.model,

@@ -17,7 +17,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.progress import Report
 from diglot.data.labels import WORDS, open_labels, read_labels_manifest
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import replace_text
 from diglot.synth.config import EngineName
 from diglot.synth.engines.choose import count_workers
@@ -49,7 +49,7 @@ def run_label(
     if workers is not None and workers < 0:
         raise ConfigError("below 0", got=workers, where="workers")
     dataset = open_dataset(data, split)
-    rejected = Rejected(out / "rejected.jsonl")
+    rejected = Rejected(out / REJECTED)
     with show_progress() as report:
         label_dataset(
             dataset,

@@ -12,7 +12,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError, first_reason
 from diglot.core.progress import Progress, Report
 from diglot.data.records import open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import claim_folder, replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import Captions, choose_captions
@@ -109,7 +109,7 @@ def prepare(
     captions = choose_captions(
         held_out,
         language.tokenizer,
-        Rejected(out / "rejected.jsonl"),
+        Rejected(out / REJECTED),
         images=config.images,
         max_length=language.max_length,
         seed=config.seed,

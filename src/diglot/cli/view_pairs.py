@@ -12,7 +12,7 @@ from diglot.core.errors import DataError
 from diglot.data.images import decode_image
 from diglot.data.pair_folder import LINES, read_info, read_pairs
 from diglot.data.pairs import Pair, PairImage
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.report.thumbnails import jpeg_uri
 
 _POINTS, _MARK = 8, 0.05  # points shown; side of a mark, as a share of the picture's longer side
@@ -28,7 +28,7 @@ def pairs_page(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """The page's JSON without title and date. Raises DataError where the folder is not ours."""
     info = read_info(folder)
     with tempfile.TemporaryDirectory() as aside:  # looking writes nothing into the folder
-        rejected = Rejected(Path(aside) / "rejected.jsonl")
+        rejected = Rejected(Path(aside) / REJECTED)
         pairs = read_pairs(folder, rejected)
         reasons = [list(pair) for pair in rejected.counts.items()]
     drawn = random.Random(seed).sample(pairs, min(count, len(pairs)))

@@ -21,6 +21,7 @@ from diglot.data.images import decode_image
 from diglot.data.json_stream import parse_line
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset
+from diglot.data.rejected import REJECTED
 from diglot.data.samples import Samples
 from diglot.report.dataset_page import write_dataset_page
 from diglot.report.dataset_stats import DatasetStats
@@ -28,7 +29,7 @@ from diglot.report.page import write_report
 from diglot.report.samples import record_json
 from diglot.report.token_page import write_token_page
 
-_REJECTED, _FUNNEL = "rejected.jsonl", "funnel.json"
+_FUNNEL = "funnel.json"
 
 _REASONS, _UNUSABLE = 20, 200
 
@@ -199,7 +200,7 @@ def _rejected_reasons(source: Path) -> list[list[Any]]:
 
     The file is only read: another process may be adding to it, so a torn last line is left out.
     """
-    path = source / _REJECTED
+    path = source / REJECTED
     if not path.is_file():
         return []
     whole = path.read_bytes().rpartition(b"\n")[0]

@@ -1,7 +1,7 @@
 """From a foreign dataset to samples, and from samples to a foreign dataset, record by record."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,20 +115,14 @@ def read_dataset(
 
 def write_split(
     samples: Iterable[Sample],
-    folder: Path,
-    split: str,
-    info: Mapping[str, Any],
+    writer: DatasetWriter,
     done: Conversion,
     reject: Callable[[Rejection], object],
 ) -> None:
-    """Write samples to a split of a dataset of our own, after what a killed call left.
-
-    Raises ConfigError where the folder was made with another `info`.
-    """
-    with DatasetWriter(folder, split=split, info=info) as writer:
-        for sample in samples:
-            if not writer.take_former(sample.id):
-                _add_sample(writer, sample, done, reject)
+    """Write samples to a split of a dataset of our own, after what a killed call left."""
+    for sample in samples:
+        if not writer.take_former(sample.id):
+            _add_sample(writer, sample, done, reject)
 
 
 def write_foreign(

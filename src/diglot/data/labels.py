@@ -25,6 +25,7 @@ from diglot.core.preprocess import Preprocess
 from diglot.core.types import PatchLabels, SizeHW
 from diglot.data import shards
 from diglot.data.records import Dataset
+from diglot.data.rejected import REJECTED
 from diglot.data.shard_writer import ROW_GROUP_ROWS, ShardWriter, unreadable_error
 from diglot.files import (
     FileDigests,
@@ -40,7 +41,7 @@ from diglot.files import (
 MANIFEST, WORDS = "labels.json", "words.txt"
 FORMAT = {"format": "diglot labels", "format_version": 1}
 # What may lie in a folder before labels are begun there.
-_BESIDE = ("rejected.jsonl", "calibration.json", "settled.json", "vectors")
+_BESIDE = (REJECTED, "calibration.json", "settled.json", "vectors")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from diglot.core.errors import ConfigError, DataError
+from diglot.core.errors import DataError
 from diglot.data.images import resolve_inside
 from diglot.data.pairs import Pair, PairImage, points_array
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import (
     FileDigests,
     append_lines,
     check_own_folder,
+    check_same_settings,
     check_writable,
     file_sha256,
-    first_difference,
     lock_file,
     read_lines,
     remove_left_overs,
@@ -59,7 +59,7 @@ class PairWriter:
             with check_writable(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_file(self.folder / ".pairs.lock", wait=False))
-            check_own_folder(self.folder, marker=MANIFEST, beside=("rejected.jsonl",))
+            check_own_folder(self.folder, marker=MANIFEST, beside=(REJECTED,))
             self._check_manifest()
             (self.folder / IMAGES).mkdir(exist_ok=True)
             remove_left_overs(self.folder / MANIFEST)
@@ -121,22 +121,13 @@ class PairWriter:
         return inside
 
     def _check_manifest(self) -> None:
-        path = self.folder / MANIFEST
-        if path.exists():
-            before = read_info(self.folder)
-            other = sorted(
-                k for k in before.keys() | self._info.keys() if before.get(k) != self._info.get(k)
-            )
-            if other:
-                key, was, is_now = first_difference(before, self._info)
-                raise ConfigError(
-                    f"the pairs there were made with other settings: {', '.join(other)}",
-                    expected=f"{key} = {was} to add to them",
-                    got=is_now,
-                    where=str(path),
-                    fix="Choose another folder, or delete this one.",
-                )
+        """Whoever made no pair there binds nobody: what was rejected then is noted anew."""
+        path, lines, images = (self.folder / name for name in (MANIFEST, LINES, IMAGES))
+        any_pair = (lines.exists() and lines.stat().st_size) or any(images.glob("[!.]*"))
+        if path.exists() and any_pair:
+            check_same_settings("set of pairs", read_info(self.folder), self._info, path)
             return
+        (self.folder / REJECTED).unlink(missing_ok=True)
         fields = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}
         replace_text(path, json.dumps(fields, indent=1, sort_keys=True) + "\n")
 

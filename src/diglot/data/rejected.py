@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from diglot.core.errors import DataError
 from diglot.files import append_lines, read_lines
+
+REJECTED = "rejected.jsonl"  # its name in a folder of records
 
 
 @dataclass(frozen=True)
@@ -94,19 +97,25 @@ class Rejected:
         self._reasons[reason] += 1
 
     def _read_lines(self) -> None:
-        for number, line in enumerate(read_lines(self.path), start=1):
-            try:
-                record = json.loads(line)
-                key = (str(record.get("dataset", "")), str(record["id"]), str(record["reason"]))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise DataError(
-                    "not a list of rejected records",
-                    expected='{"id", "reason", "where"} on each line',
-                    where=f"{self.path}:{number}",
-                    fix="Move the file away.",
-                ) from error
-            if key not in self._noted:
-                self._remember_reason(*key)
+        for one in read_rejections(self.path):
+            if (one.dataset, one.id, one.reason) not in self._noted:
+                self._remember_reason(one.dataset, one.id, one.reason)
+
+
+def read_rejections(path: Path) -> Iterator[Rejection]:
+    """What a list holds, nothing where there is none. Raises DataError for a line that is none."""
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            record = json.loads(line)
+            texts = {name: str(record.get(name, "")) for name in ("where", "detail", "dataset")}
+            yield Rejection(id=str(record["id"]), reason=str(record["reason"]), **texts)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                "not a list of rejected records",
+                expected='{"id", "reason", "where"} on each line',
+                where=f"{path}:{number}",
+                fix="Move the file away.",
+            ) from error
 
 
 @dataclass(frozen=True)

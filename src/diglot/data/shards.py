@@ -132,12 +132,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def is_begun_only(folder: Path) -> bool:
-    """Whether a dataset was begun there, of which no split holds a record yet."""
-    splits = read_manifest(folder)["splits"].values()
-    return bool(splits) and not any(entry.get("samples") for entry in splits)
-
-
 def check_format(folder: Path) -> None:
     """Raises ConfigError where the folder is of an older format: one folder holds one format."""
     version = read_manifest(folder)["format_version"]

@@ -14,15 +14,16 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data import shards
 from diglot.data.images import image_size
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.data.row_groups import IdStore
 from diglot.data.schema import arrow_schema, row_digest, to_row
 from diglot.data.shard_writer import ShardWriter
-from diglot.files import check_own_folder, check_writable, first_difference, lock_file
+from diglot.files import check_own_folder, check_same_settings, check_writable, lock_file
 
 SHARD_SAMPLES = 256
 _MODULUS = 2**256
 # What may lie in a folder before a dataset is begun there.
-_BESIDE = (shards.CARD, "rejected.jsonl")
+_BESIDE = (shards.CARD, REJECTED)
 
 
 class DatasetWriter:
@@ -34,7 +35,8 @@ class DatasetWriter:
     Memory does not grow with the records: their ids are kept on the disk.
 
     `info` is how the data was made (seed, settings; anything JSON): it goes into `dataset.json`,
-    and a folder made with another `info` is refused with ConfigError.
+    and a folder made with another `info` is refused with ConfigError. One where nothing was made
+    binds nobody.
     """
 
     def __init__(
@@ -102,6 +104,16 @@ class DatasetWriter:
         """Whether a former call wrote the record `id`, and it was not asked for since."""
         return self._ids.take_former(id)
 
+    def open_rejected(self) -> Rejected:
+        """The folder's list of what was rejected, for who alone writes it.
+
+        It is begun anew where this split holds nothing yet, perhaps for other settings, and is the
+        only one: the list does not say which line is of which split.
+        """
+        if not self._count and list(shards.read_manifest(self.folder)["splits"]) == [self.split]:
+            (self.folder / REJECTED).unlink(missing_ok=True)
+        return Rejected(self.folder / REJECTED)
+
     def add(self, sample: Sample) -> None:
         """Append a sample. Raises DataError where its id is taken, or a size is not the image's."""
         row = to_row(sample)
@@ -142,18 +154,17 @@ class DatasetWriter:
 
     def _resume_shards(self) -> None:
         """Take up what complete shards are there, however far `dataset.json` had come."""
-        entry = shards.read_manifest(self.folder)["splits"].get(self.split)
-        if entry is None and shards.shard_paths(self.folder, self.split):
+        entries = shards.read_manifest(self.folder)["splits"]
+        entry, paths = entries.get(self.split), shards.shard_paths(self.folder, self.split)
+        if entry is None and paths:
             raise ConfigError(
                 f"the folder already has shards of split {self.split!r} that diglot did not write",
                 where=str(self.folder),
                 fix="Choose another folder.",
             )
         check_own_folder(self.folder, marker=shards.MANIFEST, beside=_BESIDE)
-        if entry is not None and entry.get("samples") != 0:  # where nothing is, nothing binds
-            _check_same(
-                entry, self._info, self._shard_samples, where=str(self.folder / shards.MANIFEST)
-            )
+        if entry is not None and (entry.get("samples") != 0 or paths):
+            _check_same(entry, self._info, self._shard_samples, self.folder / shards.MANIFEST)
         self._shards.resume((entry or {}).get("files"))
         paths = [self._shards.path_of(n) for n in range(len(self._shards.digests))]
         for shard in shards.open_shards(self.folder, paths):
@@ -185,24 +196,14 @@ def _check_sizes(row: dict[str, Any], sample: Sample) -> None:
             )
 
 
-def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, *, where: str) -> None:
-    before, now = entry.get("info", {}), info
-    other = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if other:
-        key, was, is_now = first_difference(before, now)
-        raise ConfigError(
-            f"the dataset there was made with other settings: {', '.join(other)}",
-            expected=f"{key} = {was} to resume it",
-            got=is_now,
-            where=where,
-            fix="Choose another folder, or delete this one.",
-        )
+def _check_same(entry: dict[str, Any], info: dict[str, Any], size: int, where: Path) -> None:
+    check_same_settings("dataset", entry.get("info", {}), info, where)
     if entry.get("shard_samples") != size:
         raise ConfigError(
             "the dataset there has shards of another size",
             expected=entry.get("shard_samples"),
             got=size,
-            where=where,
+            where=str(where),
         )
 
 

@@ -9,7 +9,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.data.samples import usable_samples
 from diglot.evaluate.benchmark import Benchmark, make_benchmark
 from diglot.evaluate.config import TASK_TEXTS
@@ -51,7 +51,7 @@ def make_questions(
     if any(one.task.needs_scenes for one in chosen):
         dataset = open_scenes(questions, out, report)
         _check_named(dataset, chosen)
-        rejected = Rejected(out / "rejected.jsonl")
+        rejected = Rejected(out / REJECTED)
         first = range(min(questions.count, len(dataset)))
         usable = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
         scenes = [sample for _, sample in usable if len(sample.images) == 1]

@@ -18,7 +18,7 @@ from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Report, rename_stages
 from diglot.data.records import open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import replace_text, write_json
 from diglot.measure.a_score import AScoreConfig
 from diglot.measure.a_score_captions import choose_captions
@@ -172,7 +172,7 @@ class EncoderStudy:
         captions = choose_captions(
             open_dataset(self.data.captions, "test"),
             language.tokenizer,
-            Rejected(self.out / "a" / "rejected.jsonl"),
+            Rejected(self.out / "a" / REJECTED),
             images=config.images,
             max_length=language.max_length,
             seed=config.seed,

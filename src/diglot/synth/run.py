@@ -6,6 +6,7 @@ reason; `.synth`, what is kept to resume.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,17 +15,24 @@ from typing import Any
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED
 from diglot.data.writer import DatasetWriter
-from diglot.files import file_sha256, read_kept, replace_file, write_kept
+from diglot.files import (
+    check_same_settings,
+    file_sha256,
+    read_kept,
+    replace_file,
+    write_kept,
+)
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines.choose import count_workers, run_work
+from diglot.synth.slice_files import has_parts
 from diglot.synth.slices import WorkSpec
 from diglot.synth.source import Source
 from diglot.synth.work import SliceJob
 
-STATE, ITEMS = ".synth", "items.jsonl"
+STATE, ITEMS, SETTINGS = ".synth", "items.jsonl", "settings.json"
 
 
 def run_synthesis(
@@ -45,11 +53,12 @@ def run_synthesis(
     info = {"synth": {"images": source.describe(), "steps": json.loads(json.dumps(steps))}}
     info["synth"] |= {"slice_images": config.slice_images, "max_images": config.max_images}
     with DatasetWriter(out, split=split, shard_samples=config.shard_samples, info=info) as writer:
-        state = out / STATE / split
-        state.mkdir(parents=True, exist_ok=True)
+        state = _open_state(out / STATE / split, info)
         items = _ItemList(state / ITEMS)
         items.write_once(source.list_items, config.max_images)
-        rejected = Rejected(out / "rejected.jsonl")
+        rejected = writer.open_rejected()
+        for one in source.rejections():
+            rejected.note(one)
         committer = Committer(writer, state, rejected, shard_samples=config.shard_samples)
         cache = Path(config.cache or out / STATE / "cache")
         spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
@@ -59,6 +68,23 @@ def run_synthesis(
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
 
 
+def _open_state(folder: Path, info: Mapping[str, Any]) -> Path:
+    """The folder of what is kept to resume, without what a call of other settings left.
+
+    Raises ConfigError where that call made samples, which lie in no shard yet.
+    """
+    path = folder / SETTINGS
+    kept = read_kept(path, SETTINGS)
+    if kept not in (None, info):
+        if has_parts(folder):
+            check_same_settings("dataset", kept, info, path)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if kept != info:
+        write_kept(path, SETTINGS, info)
+    return folder
+
+
 def _check_not_empty(committer: Committer, source: Source, out: Path) -> None:
     if committer.samples:
         return
@@ -66,7 +92,7 @@ def _check_not_empty(committer: Committer, source: Source, out: Path) -> None:
         "no image came through all steps" if committer.images else "no images found",
         got=f"{committer.images} images",
         where=str(out) if committer.images else f"the {source.describe()['kind']} of images",
-        fix=f"The reasons are counted in {FUNNEL}, each image is in rejected.jsonl."
+        fix=f"The reasons are counted in {FUNNEL}, each image is in {REJECTED}."
         if committer.images
         else None,
     )
@@ -129,11 +155,11 @@ class _ItemList:
         self._digest = path.with_suffix(".json")
 
     def write_once(self, list_items: Callable[[], Iterator[Any]], limit: int | None) -> None:
-        """Write the list, unless a former run did. Raises DataError for one damaged since, if the
-        source has other items now.
+        """Write the list, unless a former run did; one of nothing is written again. Raises
+        DataError for one damaged since, if the source has other items now.
         """
         written = read_kept(self._digest, ITEMS)
-        if not self._path.exists() or (written and file_sha256(self._path) != written):
+        if not self._is_whole(written):
             self._write(islice(list_items(), limit))
         found = file_sha256(self._path)
         if written not in (None, found):
@@ -142,10 +168,15 @@ class _ItemList:
                 where=str(self._path),
                 fix="Choose another output folder.",
             )
-        if written is None:
+        if written is None and self._path.stat().st_size:
             write_kept(self._digest, ITEMS, found)
         with open(self._path, encoding="utf-8") as file:
             self._count = sum(1 for _ in file)
+
+    def _is_whole(self, written: str | None) -> bool:
+        if not self._path.exists() or not self._path.stat().st_size:
+            return False
+        return written in (None, file_sha256(self._path))
 
     def _write(self, items: Iterator[Any]) -> None:
         with replace_file(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -49,6 +49,11 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:07d}.parquet"
 
 
+def has_parts(folder: Path) -> bool:
+    """Whether a slice has samples there."""
+    return any(folder.glob("part-*.parquet"))
+
+
 def account_path(folder: Path, number: int) -> Path:
     """The account of a slice."""
     return folder / f"slice-{number:07d}.json"

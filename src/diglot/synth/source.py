@@ -4,13 +4,14 @@ The list is streamed and the items are small (a path, an index), so that a milli
 memory; a worker reads the pictures of its own slice alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from diglot.core.errors import ConfigError
 from diglot.core.types import Sample
 from diglot.data.images import SUFFIXES
+from diglot.data.rejected import Rejection
 from diglot.data.shards import MANIFEST
 from diglot.files import check_readable_folder
 from diglot.synth.step import Dropped
@@ -22,6 +23,10 @@ class Source(Protocol):
     def list_items(self) -> Iterator[Any]: ...
 
     def read_item(self, item: Any) -> Sample | Dropped: ...
+
+    def rejections(self) -> Iterable[Rejection]:
+        """What could not become an item."""
+        ...
 
     def describe(self) -> dict[str, Any]: ...
 

@@ -17,7 +17,7 @@ from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.run_files import METRICS
 from diglot.data.config import FeaturesConfig
 from diglot.data.features import FeatureCache
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.models.features import open_features
 from diglot.models.trainable import train_mode
 from diglot.models.vlm import VLM
@@ -110,7 +110,7 @@ class _Run:
         lanes = make_lanes(data, self.objective.shares, self.objective.takes)
         self.order = make_order(config, lanes)
         with accelerator.main_process_first():  # it may have to mend the file
-            self.rejected = Rejected(folder / "rejected.jsonl")
+            self.rejected = Rejected(folder / REJECTED)
         warn_of_doubts(config, data, self.objective, self.order)
         self.vlm = open_model(config, self.objective, vlm)
         counts = choose_learning(self.vlm, config, self.objective)

@@ -28,6 +28,7 @@ from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
 from diglot.core.run_files import ENVIRONMENT, FINISHED, LENGTHENED, METRICS, RUN_ALONE, SETTINGS
+from diglot.data.rejected import REJECTED
 from diglot.files import (
     check_own_folder,
     check_writable,
@@ -41,7 +42,7 @@ from diglot.train.longer import find_lengthening, lengthen_run
 log = logging.getLogger(__name__)
 
 # What may lie in a folder before a run begins there: of a comparison's job, of a setting's scores.
-BESIDE = ("log.txt", "failed.json", "rejected.jsonl", "a_score.json", "c_score.json")
+BESIDE = ("log.txt", "failed.json", REJECTED, "a_score.json", "c_score.json")
 # Settings that may differ when a run resumes: they change no figure.
 MAY_CHANGE = {
     *("out", "workers", "worker_start", "checkpoint_every", "features.folder", "labels"),
@@ -74,7 +75,7 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
         if longer:
             lengthen_run(folder, {LENGTHENED: [], **before, **complete}, settings, config)
     elif before != settings or not (folder / ENVIRONMENT).exists():  # killed between the two
-        (folder / "rejected.jsonl").unlink(missing_ok=True)
+        (folder / REJECTED).unlink(missing_ok=True)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
     return folder

@@ -10,9 +10,11 @@ from tests.synth.pipeline import toy_annotators as toy
 
 from diglot.data.records import open_dataset
 
+HOPELESS = {**toy.QUICK_STEPS, "enough": {"step": "filters", "min_regions": 99}}
 
-def run(path: Path, out: Path, *more: str) -> int:
-    recipe = save_json(out.parent / "toy.yaml", {"steps": toy.QUICK_STEPS})
+
+def run(path: Path, out: Path, *more: str, steps: dict = toy.QUICK_STEPS) -> int:
+    recipe = save_json(out.parent / "toy.yaml", {"steps": steps})
     return run_diglot("synth", path, "--out", out, "--config", recipe, *more)
 
 
@@ -42,6 +44,8 @@ def test_bad_rows_are_listed_and_wrong_options_are_refused(tmp_path: Path, capsy
     path, out = save_json(tmp_path / "pad.json", rows), tmp_path / "made" / "data"
     out.parent.mkdir()
     images = f"--options.images={tmp_path / 'images'}"
+    assert run(path, out, "--from", "pad_json", images, steps=HOPELESS) != 0
+    assert len((out / "rejected.jsonl").read_text().splitlines()) == 2
     assert run(path, out, "--from", "pad_json", images) == 0
     lines = (out / "rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["no such image file"]

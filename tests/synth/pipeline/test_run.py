@@ -361,3 +361,41 @@ def test_a_run_with_a_step_changed_redoes_it_and_those_behind_it(pictures: Path,
     before = calls()
     run(pictures, tmp_path / "third", steps={**steps, "nms": {"iou": 0.3}}, cache=cache)
     assert calls()["boxes"] == before["boxes"]
+
+
+HOPELESS = {**toy.QUICK_STEPS, "enough": {"step": "filters", "min_regions": 99}}
+
+
+def test_steps_that_kept_nothing_do_not_bind_the_folder(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no image came through all steps"):
+        run(pictures, tmp_path / "out", steps=HOPELESS)
+    assert len(rejected(tmp_path / "out")) == 22
+    run(pictures, tmp_path / "out")
+    run(pictures, tmp_path / "plain")
+    assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "plain")
+    assert not rejected(tmp_path / "out")
+
+
+def test_a_tar_that_was_empty_is_looked_at_again(pictures: Path, tmp_path: Path) -> None:
+    tars = tmp_path / "tars"
+    tars.mkdir()
+    tarfile.open(tars / "all.tar", "w").close()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="no images found"):
+            run(tars, tmp_path / "out")
+    (tars / "all.tar").unlink()
+    tars.rmdir()
+    assert run(_pack(pictures, tars), tmp_path / "out")["samples"] == 22
+
+
+def test_samples_that_wait_for_their_shard_bind_the_folder(pictures: Path, tmp_path: Path) -> None:
+    def stop(progress) -> None:
+        if progress.done >= 4:
+            raise KeyboardInterrupt
+
+    config = SynthConfig(steps=toy.QUICK_STEPS, slice_images=4, shard_samples=64)
+    with pytest.raises(KeyboardInterrupt):
+        run_synthesis(open_source(pictures), tmp_path / "out", config, report=stop)
+    with pytest.raises(ConfigError, match="the dataset there was made with other settings: synth"):
+        run(pictures, tmp_path / "out", steps=HOPELESS, shard_samples=64)
+    assert run(pictures, tmp_path / "out", shard_samples=64)["samples"] == 22

@@ -34,7 +34,6 @@ def clean_dataset(
     drop: Mapping[int, Sequence[Fault]],
     settings: Mapping[str, Any] | None = None,
     report: Report = ignore_progress,
-    reject: Callable[[Rejection], object] = lambda rejection: None,
 ) -> Counter[str]:
     """Write the records whose index is not in `drop` to `out`, repaired; what was done, counted.
 
@@ -45,8 +44,8 @@ def clean_dataset(
         drop: The faults for which a record is left out, by its index.
         settings: What `drop` was chosen by: they stand in `dataset.json`.
         report: Takes the progress.
-        reject: Takes each record that is left out.
 
+    What is left out is listed in its `rejected.jsonl`.
     Raises ConfigError where `out` holds another dataset.
     """
     counts: Counter[str] = Counter()
@@ -54,6 +53,7 @@ def clean_dataset(
     total, index = sum(part.rows for part in parts), 0
     info = {"command": "check --fix", "source": str(folder), **(settings or {})}
     with DatasetWriter(out, split=split, info=info) as writer:
+        reject = writer.open_rejected().note
         for part in parts:
             for row in _read_part(part):
                 if index in drop:

@@ -13,7 +13,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.data.config import FeaturesConfig
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.evaluate.ask import ProjectItem
 from diglot.evaluate.benchmark import Benchmark, open_benchmark, read_about
 from diglot.evaluate.question_scenes import Questions, make_questions, open_scenes
@@ -118,7 +118,7 @@ def _keep_features(
 ) -> Callable[[VLM], ProjectItem]:
     """Pictures projected from the features that all rows share, made by the first one."""
     dataset = open_scenes(asked.source, asked.folder, report)
-    rejected, count = Rejected(run / "rejected.jsonl"), asked.config.count
+    rejected, count = Rejected(run / REJECTED), asked.config.count
     index_of = {sample_id: index for index, sample_id in enumerate(dataset.ids)}
 
     def projecting(vlm: VLM) -> ProjectItem:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from diglot.core.progress import Report
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import lock_file
 from diglot.measure.checkpoint import Scenes, measure_run, shared_features
 from diglot.measure.kept import Measures
@@ -53,7 +53,7 @@ def open_scenes(job: Job, stage: StageConfig) -> Scenes:
         train=_open_training(job.stage),
         held_out=open_dataset(Path(job.stage.sources[0].path), job.held_out),
         features=stage.features,
-        rejected=Path(stage.out) / "rejected.jsonl",
+        rejected=Path(stage.out) / REJECTED,
     )
 
 
@@ -79,7 +79,7 @@ def _build_vlm(stage: StageConfig, report: Report) -> VLM | None:
     if stage.features is None or (stage.start_from and not _has_our_encoder(stage.start_from)):
         return None
     vlm = build_vlm(stage.model, seed=stage.seed).to(default_device())
-    rejected = Rejected(Path(stage.out) / "rejected.jsonl")
+    rejected = Rejected(Path(stage.out) / REJECTED)
     dataset = _open_training(stage)
     shared_features(vlm, dataset, stage.features, rejected, report, first=stage.max_samples)
     return vlm

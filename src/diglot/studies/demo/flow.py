@@ -12,6 +12,7 @@ from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import REJECTED
 from diglot.files import check_own_folder, replace_text
 from diglot.measure.checkpoint import Measures, Scenes, kept_measures, measure_run
 from diglot.measure.groups import check_apart
@@ -62,7 +63,7 @@ class Demo:
             train=self.dataset("train"),
             held_out=self.dataset("test"),
             features=self.stage(RUNS[0]).features,
-            rejected=self.out / "rejected.jsonl",
+            rejected=self.out / REJECTED,
         )
 
     def _scenes(self) -> None:

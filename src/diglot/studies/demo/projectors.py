@@ -11,6 +11,7 @@ from pathlib import Path
 
 from diglot.core.progress import Report, rename_stages
 from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import REJECTED
 from diglot.files import write_json
 from diglot.measure.checkpoint import Scenes
 from diglot.measure.config import MeasureConfig
@@ -92,7 +93,7 @@ class ProjectorStudy:
                 train=None,
                 held_out=held_out,
                 features=stage.features,
-                rejected=self.out / "rejected.jsonl",
+                rejected=self.out / REJECTED,
             ),
             data="held-out scenes",
             chosen=MEASURES,

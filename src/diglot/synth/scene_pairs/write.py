@@ -8,9 +8,8 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.pair_folder import PairWriter
 from diglot.data.pairs import Pair
-from diglot.data.rejected import Rejected
+from diglot.data.rejected import REJECTED, Rejected
 
-REJECTED = "rejected.jsonl"
 _HOPELESS = 50  # pairs in a row that fail: the settings cannot work
 
 
@@ -50,8 +49,9 @@ def write_pairs(
     """
     if count < 1:
         raise ConfigError("count must be at least 1", got=count, where="--count")
-    rejected, failed = Rejected(folder / REJECTED), 0
+    failed = 0
     with PairWriter(folder, info=maker.info) as writer:
+        rejected = Rejected(folder / REJECTED)
         index = pair_index(writer.ids[-1]) + 1 if writer.ids else 0
         report(Progress("pairs", min(len(writer), count), count))
         while len(writer) < count:

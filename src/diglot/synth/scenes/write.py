@@ -8,11 +8,9 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.core.types import Sample
 from diglot.data.rejected import Rejected
-from diglot.data.shards import is_begun_only
 from diglot.data.writer import SHARD_SAMPLES, DatasetWriter
 from diglot.synth.scenes.compose import scene_index
 
-REJECTED = "rejected.jsonl"
 # More rejections in a row than this mean that the settings cannot work, not bad luck.
 _HOPELESS = 50
 
@@ -64,9 +62,7 @@ def write_scenes(
                 where=str(folder),
                 fix="Ask for as many, or choose another folder.",
             )
-        if is_begun_only(folder):
-            (folder / REJECTED).unlink(missing_ok=True)  # perhaps of other settings
-        rejected = Rejected(folder / REJECTED)
+        rejected = writer.open_rejected()
         index = max(map(scene_index, writer.read_ids()), default=-1) + 1
         _fill_split(maker, writer, rejected, index, count, report)
     return rejected

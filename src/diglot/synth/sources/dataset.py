@@ -1,20 +1,26 @@
 """A dataset folder as a source: its records are annotated further, or anew."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import DataError
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
+from diglot.data.rejected import Rejection, read_rejections
 from diglot.synth.step import Dropped
 
 
 class DatasetSource:
-    """The captioned images of a split, by index."""
+    """The captioned images of a split, by index; `listed` is what was left out of it, if asked."""
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, *, listed: Path | None = None) -> None:
         self._dataset: Dataset = open_dataset(folder, split)
+        self._listed = listed
+
+    def rejections(self) -> Iterable[Rejection]:
+        """The records of which the dataset was made that are not in it."""
+        return read_rejections(self._listed) if self._listed else ()
 
     def list_items(self) -> Iterator[int]:
         """The indices of the records."""

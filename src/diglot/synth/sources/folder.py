@@ -21,6 +21,10 @@ class FolderSource:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def rejections(self) -> tuple[()]:
+        """None: what is wrong with an item shows when it is read."""
+        return ()
+
     def list_items(self) -> Iterator[str]:
         """Paths below the root, one folder at a time, hidden ones left out."""
         for folder, folders, names in os.walk(self._root):

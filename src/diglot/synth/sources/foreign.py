@@ -12,8 +12,9 @@ from typing import Any
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
 from diglot.data.convert import Conversion, read_samples, write_split
-from diglot.data.rejected import Rejected, Rejection
+from diglot.data.rejected import REJECTED
 from diglot.data.shards import read_manifest
+from diglot.data.writer import DatasetWriter
 from diglot.synth.sources.dataset import DatasetSource
 
 FORMATS, SPLIT = "diglot.data.formats", "train"
@@ -35,17 +36,19 @@ def open_foreign(path: Path, name: str, options: Mapping[str, Any], out: Path) -
     info = {"command": "synth", "from": name, "options": settings}
     if not _is_whole(folder, info):
         source = build_part(FORMATS, {"name": name, **settings}, where=f"format {name}")
-        rejected = Rejected(out / "rejected.jsonl")
-
-        def reject(made: Rejection) -> None:
-            rejected.add(made.id, made.reason, where=made.where, detail=made.detail)
-
         done = Conversion()
-        write_split(read_samples(source, done, reject), folder, SPLIT, info, done, reject)
+        with DatasetWriter(folder, split=SPLIT, info=info) as writer:
+            reject = writer.open_rejected().note
+            write_split(read_samples(source, done, reject), writer, done, reject)
         if not done.kept:
             reasons = ", ".join(f"{n} x {reason}" for reason, n in done.rejected.items())
-            raise ConfigError("no record can be used", got=reasons or "no records", where=str(path))
-    return DatasetSource(folder, SPLIT)
+            raise ConfigError(
+                "no record can be used",
+                got=reasons or "no records",
+                where=str(path),
+                fix=f"See {folder / REJECTED}." if reasons else None,
+            )
+    return DatasetSource(folder, SPLIT, listed=folder / REJECTED)
 
 
 def _is_whole(folder: Path, info: Mapping[str, Any]) -> bool:

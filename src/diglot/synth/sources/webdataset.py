@@ -24,6 +24,10 @@ class WebDatasetSource:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def rejections(self) -> tuple[()]:
+        """None: what is wrong with an item shows when it is read."""
+        return ()
+
     def list_items(self) -> Iterator[Item]:
         """(tar, key, members) of every record with a picture or caption."""
         for path in sorted(self._root.glob("*.tar")):
