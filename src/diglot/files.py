@@ -495,7 +495,7 @@ def check_same_settings(what: str, before: Any, now: Any, where: Path) -> None:
     key, was, is_now = first_difference(before, now)
     raise ConfigError(
         f"the {what} there was made with other settings: {', '.join(other)}",
-        expected=f"{key} = {was} to go on with it",
+        expected=f"{key} = {was} to add to it",
         got=is_now,
         where=str(where),
         fix="Choose another folder, or delete this one.",

@@ -109,7 +109,7 @@ def test_opening_a_complete_split_again_leaves_it_complete(tmp_path):
 def test_other_settings_are_refused(tmp_path):
     write_dataset([sample(0)], tmp_path, info={"seed": 1, "size": (1, 2)})
     write_dataset([sample(0)], tmp_path, info={"seed": 1, "size": (1, 2)})
-    with pytest.raises(ConfigError, match=r"other settings: seed.*seed = 1 to go on.*got 2"):
+    with pytest.raises(ConfigError, match=r"other settings: seed.*seed = 1 to add to it.*got 2"):
         write_dataset([sample(0)], tmp_path, info={"seed": 2, "size": (1, 2)})
     with pytest.raises(ConfigError, match="another size"):
         write_dataset([sample(0)], tmp_path, info={"seed": 1, "size": (1, 2)}, shard_samples=7)

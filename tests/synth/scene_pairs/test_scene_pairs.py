@@ -10,7 +10,7 @@ from PIL import Image
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.data.pair_folder import LINES, PairWriter, read_info, read_pairs
-from diglot.data.rejected import REJECTED, Rejected
+from diglot.data.rejected import Rejected
 from diglot.synth.scene_pairs.compose import ScenePairMaker
 from diglot.synth.scene_pairs.config import LEVELS, ScenePairsConfig
 from diglot.synth.scene_pairs.warp import Placement, paste_picture
@@ -184,19 +184,6 @@ def test_another_seed_does_not_mix_into_a_folder(tmp_path):
     write_pairs(maker(), tmp_path / "pairs", 1)
     with pytest.raises(ConfigError, match="other settings: seed; expected seed = 0"):
         write_pairs(maker(seed=1), tmp_path / "pairs", 2)
-
-
-def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path):
-    class Hopeless(ScenePairMaker):
-        def pair(self, index):
-            raise DataError("no luck")
-
-    with pytest.raises(ConfigError, match="could not be made"):
-        write_pairs(Hopeless([pool()], SMALL, seed=1), tmp_path / "pairs", 1)
-    assert (tmp_path / "pairs" / REJECTED).read_text()
-    assert len(write_pairs(maker(), tmp_path / "pairs", 1)) == 0
-    assert not (tmp_path / "pairs" / REJECTED).exists()
-    assert read_info(tmp_path / "pairs")["seed"] == 0
 
 
 def test_broken_lines_are_rejected(tmp_path):

@@ -1,0 +1,20 @@
+"""A folder of pairs belongs to the settings that made the first of them."""
+
+from pathlib import Path
+
+import pytest
+
+from diglot.core.errors import ConfigError
+from diglot.data.pair_folder import IMAGES, PairWriter, read_info
+from diglot.data.rejected import REJECTED, Rejected
+
+
+def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path: Path) -> None:
+    with PairWriter(tmp_path, info={"seed": 1}):
+        Rejected(tmp_path / REJECTED).add("pair-0", "no luck")
+    with PairWriter(tmp_path, info={"seed": 2}):
+        assert not (tmp_path / REJECTED).exists()
+    assert read_info(tmp_path) == {"seed": 2}
+    (tmp_path / IMAGES / "pair-0-source.png").write_bytes(b"of a pair")
+    with pytest.raises(ConfigError, match="other settings: seed"), PairWriter(tmp_path, info={}):
+        pass
