@@ -93,6 +93,8 @@ MISTAKES = [
     (TRAIN + "--model.encoder.path W/language", r"encoder\.path: .*'llama'.*expected clip"),
     (TRAIN + "--start_from W/empty", r"W/empty: no checkpoint here: it has no projector"),
     (TRAIN + "--start_from W/modle", r"start_from: .*W/modle.* no such folder: .*has 'model'"),
+    (TRAIN + "--start_language W/modle", r"start_language: .*W/modle.* no such folder"),
+    (TRAIN + "--start_language W/model", r"W/model: its language model learned nothing"),
     (TRAIN + "--labels W/nolabels", r"W/nolabels: no patch labels.*diglot label"),
     (TRAIN + "--labels W/data", r"W/data: no patch labels.*diglot label"),
     (TRAIN + "--data https://hub.example/data", r"hub\.example/data: .*a web address.*download"),

@@ -26,6 +26,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "recipe.yaml").write_text(RECIPE.format(world=world))
     stage = tiny_stage(world, world / "out")
     save_vlm(build_vlm(stage.model), stage.model, world / "model", parts=("projector",))
+    parts = ("projector", "language")
+    save_vlm(build_vlm(stage.model), stage.model, world / "model_language", parts=parts)
     change_boxes(world, "shares", lambda b, h, w: [b[0] / w, b[1] / h, b[2] / w, b[3] / h])
     change_boxes(world, "thousands", lambda b, h, w: [1e3 * v / max(h, w) for v in b])
     change_boxes(world, "xywh", lambda b, h, w: [b[0], b[1], b[2] - b[0], b[3] - b[1]])
@@ -78,10 +80,14 @@ WARNED = {
     "--start_from W/model --model.language.path W/other_language": (
         "trained with another language.path: language there, other_language here"
     ),
+    "--start_language W/model_language --model.language.path W/other_language": (
+        "the language model of W/model_language is another: language there, other_language here"
+    ),
 }
 # Nothing of this is said of what is right.
 SILENT = (
     "--start_from W/model",
+    "--start_from W/model --start_language W/model_language",
     "--labels W/labels --plus.token_contrastive.weight 1",
     "--global_batch 128 --max_steps 1",
 )

@@ -27,8 +27,8 @@ def token_documents(
     config = resolve_stage(_read_stage(name, data, split))
     objective = build_mixture(config.objective, config.plus, config.mix)
     vlm = build_vlm(config.model, seed=config.seed)
-    if config.start_from:
-        load_template(vlm.language, Path(config.start_from))
+    for start in filter(None, (config.start_from, config.start_language)):
+        load_template(vlm.language, Path(start))
     objective.adopt_template(vlm.language)
     samples = PreparedSamples(open_data(config.sources), vlm.processor, objective, config.seed)
     turns = range(1 + len(objective.shares))

@@ -23,7 +23,7 @@ from diglot.core.errors import ConfigError
 from diglot.files import explain_missing, replacing_folder
 from diglot.models.config import LoraConfig, VLMConfig, check_model_paths
 from diglot.models.language import Language
-from diglot.models.lora import add_lora, base_state, lora_state
+from diglot.models.lora import base_state, lora_state, place_lora
 from diglot.models.pretrained import check_finite
 from diglot.models.vlm import VLM, build_vlm
 
@@ -155,12 +155,37 @@ def load_vlm(folder: Path) -> VLM:
 def load_weights(vlm: VLM, folder: Path) -> None:
     """Put a saved VLM's weights into one of the same parts. Raises ConfigError as load_vlm does."""
     _check_projector(folder)
-    for part in PARTS:
+    for part in ("projector", "encoder"):
         file = folder / f"{part}.safetensors"
         if file.exists():
             _load_part(vlm, part, file)
             if part == "encoder":  # features of the weights before are not its features
                 vlm.encoder.revision = f"{vlm.encoder.revision}+{_digest_file(file)}"
+    _load_learned(vlm, folder)
+
+
+def load_language(vlm: VLM, folder: Path) -> None:
+    """Put what a saved VLM's language model learned, weights or adapters, into one of the same.
+
+    Raises ConfigError for weights that do not fit, and where it learned nothing.
+    """
+    if not has_language(folder):
+        raise ConfigError(
+            "its language model learned nothing: it has neither weights nor adapters of its own",
+            where=str(folder),
+            fix="Give the checkpoint of a run with trainable.language or trainable.lora.",
+        )
+    _load_learned(vlm, folder)
+
+
+def has_language(folder: Path) -> bool:
+    """Whether a checkpoint has weights, or adapters, of a language model."""
+    return (folder / "language.safetensors").exists() or (folder / LORA).exists()
+
+
+def _load_learned(vlm: VLM, folder: Path) -> None:
+    if (file := folder / "language.safetensors").exists():
+        _load_part(vlm, "language", file)
     load_template(vlm.language, folder)
     if (folder / LORA).exists():
         _load_lora(vlm.language, folder)
@@ -179,7 +204,7 @@ def _load_lora(language: Language, folder: Path) -> None:
         state = load_file(folder / LORA_WEIGHTS)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ConfigError(f"unreadable LoRA weights: {error}", where=str(folder)) from error
-    add_lora(language, settings)
+    place_lora(language, settings)
     unknown = language.model.load_state_dict(state, strict=False).unexpected_keys
     if unknown or set(state) != set(lora_state(language)):
         raise ConfigError("LoRA weights of another language model", where=str(folder))

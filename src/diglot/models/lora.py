@@ -17,6 +17,16 @@ from diglot.models.language import Language
 INSTALL = 'Install it: pip install "diglot[lora]".'
 
 
+def place_lora(language: Language, lora: LoraConfig | None) -> None:
+    """Adapters of these settings in the language model; others, of a run before, are merged."""
+    if language.lora == lora:
+        return
+    if language.lora:
+        merge_lora(language)
+    if lora:
+        add_lora(language, lora)
+
+
 def add_lora(language: Language, config: LoraConfig) -> list[str]:
     """Put fresh adapters into the language model; returns the adapted layers' names.
 

@@ -8,9 +8,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from diglot.core.errors import ConfigError
-from diglot.models.config import LoraConfig, Trainable
-from diglot.models.language import Language
-from diglot.models.lora import add_lora, lora_parameters, merge_lora
+from diglot.models.config import Trainable
+from diglot.models.lora import lora_parameters, place_lora
 from diglot.models.vlm import VLM
 
 LEARNING_PARTS = ("encoder", "projector", "language", "heads")  # of a VLM
@@ -30,7 +29,7 @@ def set_trainable(vlm: VLM, trainable: Trainable) -> list[PartCount]:
 
     Raises ConfigError where nothing would learn.
     """
-    _place_lora(vlm.language, trainable.lora)
+    place_lora(vlm.language, trainable.lora)
     counts = []
     for name in ("encoder", "projector", "language"):
         part: nn.Module = getattr(vlm, name)
@@ -44,16 +43,6 @@ def set_trainable(vlm: VLM, trainable: Trainable) -> list[PartCount]:
     if not any(count.learn for count in counts):
         raise ConfigError("no parameter would learn", where="trainable")
     return counts
-
-
-def _place_lora(language: Language, lora: LoraConfig | None) -> None:
-    """Adapters of these settings in the language model; others, of a run before, are merged."""
-    if language.lora == lora:
-        return
-    if language.lora:
-        merge_lora(language)
-    if lora:
-        add_lora(language, lora)
 
 
 def train_mode(vlm: VLM) -> None:

@@ -126,10 +126,10 @@ def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> S
 
 def _check_stage(stage: StageConfig) -> StageConfig:
     """The stage. Raises ConfigError where it trains more than a projector from its start."""
-    if stage.trainable != Trainable() or stage.start_from is not None:
+    if stage.trainable != Trainable() or stage.start_from or stage.start_language:
         raise ConfigError(
             "an A score is of a projector alone, trained from its start",
-            expected="trainable: {projector: true}, no start_from",
+            expected="trainable: {projector: true}, no start_from or start_language",
             where="recipe",
         )
     return stage

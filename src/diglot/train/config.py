@@ -142,6 +142,9 @@ class StageConfig:
     start_from: str | None = None
     """Checkpoint folder whose weights the run starts from; of a stock vision-language model, folder
     or hub id, the whole model is taken."""
+    start_language: str | None = None
+    """Checkpoint folder whose language model, or adapters of it, the run starts from, where
+    start_from has none of its own: one that learned something before, say in words alone."""
     trainable: Trainable = field(default_factory=Trainable)
     """Which parts learn."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -208,7 +211,7 @@ class StageConfig:
         names = {"bfloat16": "bf16", "float16": "fp16", "float32": "no", "fp32": "no"}
         short = names.get(self.precision, self.precision)
         object.__setattr__(self, "precision", short)
-        expand_home(self, "data", "out", "labels", "start_from")
+        expand_home(self, "data", "out", "labels", "start_from", "start_language")
         _check_data(self)
         read_parts(self, objective=ObjectivePart)
         object.__setattr__(self, "plus", ObjectivePart.read_all(self.plus, where="plus"))
@@ -280,14 +283,19 @@ def check_paths(config: StageConfig) -> None:
         fix = f"A recipe is given as --config {path}." if is_recipe else MAKE_DATA
         check_readable_folder(path, "dataset folder", fix=fix)
     check_model_paths(config.model)
-    if config.start_from:
-        refuse_missing_folder(config.start_from, "start_from")
-        if (Path(config.start_from) / "model" / "vlm.json").is_file():
-            raise ConfigError(
-                "a run's folder, not its checkpoint",
-                where=f"start_from: {config.start_from}",
-                fix=f"Give the model in it: --start_from {config.start_from}/model.",
-            )
+    for name in ("start_from", "start_language"):
+        if start := getattr(config, name):
+            _check_start(name, start)
+
+
+def _check_start(name: str, folder: str) -> None:
+    refuse_missing_folder(folder, name)
+    if (Path(folder) / "model" / "vlm.json").is_file():
+        raise ConfigError(
+            "a run's folder, not its checkpoint",
+            where=f"{name}: {folder}",
+            fix=f"Give the model in it: --{name} {folder}/model.",
+        )
 
 
 PARTS = {"objective": "caption", "model.encoder": "efficientnet_lite0", "model.projector": "mlp"}

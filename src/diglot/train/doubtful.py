@@ -31,6 +31,7 @@ def warn_of_doubts(
     _check_labels(data.sources, objective)
     _check_boxes(data.sources)
     _check_start(config)
+    _check_language(config)
 
 
 def _check_steps(config: StageConfig, order: Order) -> None:
@@ -112,6 +113,27 @@ def _check_start(config: StageConfig) -> None:
             then.get(name),
             now.get(name),
         )
+
+
+def _check_language(config: StageConfig) -> None:
+    """What a language model learned is changes to its own weights, and to no others."""
+    if not config.start_language or not (Path(config.start_language) / CONFIG).is_file():
+        return
+    then, now = (
+        _name_language(load_config(Path(config.start_language))),
+        _name_language(config.model),
+    )
+    if then != now:
+        log.warning(
+            "the language model of %s is another: %s there, %s here",
+            config.start_language,
+            then,
+            now,
+        )
+
+
+def _name_language(model: VLMConfig) -> str:
+    return Path(model.stock or model.language.path).name
 
 
 def _describe_parts(model: VLMConfig) -> dict[str, Any]:

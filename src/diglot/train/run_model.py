@@ -6,9 +6,18 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from diglot.core.errors import ConfigError
 from diglot.core.run_files import KEPT
 from diglot.models.adapters.stock import is_stock
-from diglot.models.checkpoint import CONFIG, PARTS, load_config, load_weights, save_vlm
+from diglot.models.checkpoint import (
+    CONFIG,
+    PARTS,
+    has_language,
+    load_config,
+    load_language,
+    load_weights,
+    save_vlm,
+)
 from diglot.models.export.flow import warn_if_unheld
 from diglot.models.export.generation import generation_config
 from diglot.models.trainable import PartCount, checkpoint_layers, count_part, set_trainable
@@ -38,12 +47,27 @@ def open_model(config: StageConfig, objective: Mixture, vlm: VLM | None) -> VLM:
     if vlm is None:
         warn_if_unheld(config.model)
     vlm = vlm or build_vlm(config.model, seed=config.seed)
-    if config.start_from:
-        load_weights(vlm, Path(config.start_from))
+    load_start(vlm, config)
     objective.adopt_template(vlm.language)
     # refused now, not by the export after training
     generation_config(vlm.language.model, vlm.language.tokenizer, None)
     return vlm
+
+
+def load_start(vlm: VLM, config: StageConfig) -> None:
+    """Put the weights that the stage starts from into its model. Raises ConfigError for others."""
+    if config.start_from:
+        load_weights(vlm, Path(config.start_from))
+    if not config.start_language:
+        return
+    if config.start_from and has_language(Path(config.start_from)):
+        raise ConfigError(
+            "start_from has a language model of its own",
+            got=config.start_from,
+            where=f"start_language: {config.start_language}",
+            fix="Leave out one of them.",
+        )
+    load_language(vlm, Path(config.start_language))
 
 
 def choose_learning(vlm: VLM, config: StageConfig, objective: Mixture) -> list[PartCount]:
@@ -104,6 +128,7 @@ class ModelWriter:
             learned -= {"language"}
         if self._vlm.language.merged:  # adapters of a stage before are in its weights
             learned |= {"language"}
-        before = Path(self._config.start_from) if self._config.start_from else None
-        given = {p for p in PARTS if before and (before / f"{p}.safetensors").exists()}
+        starts = (self._config.start_from, self._config.start_language)
+        before = [Path(start) for start in starts if start]
+        given = {p for p in PARTS for start in before if (start / f"{p}.safetensors").exists()}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)

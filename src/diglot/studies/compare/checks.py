@@ -11,7 +11,6 @@ from diglot.core.types import Sample
 from diglot.data.labels import open_labels
 from diglot.data.records import Dataset
 from diglot.measure.groups import check_apart, group_of
-from diglot.models.checkpoint import load_weights
 from diglot.models.config import VLMConfig
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.rows import StudyRow
@@ -19,6 +18,7 @@ from diglot.train.config import StageConfig
 from diglot.train.datasets import RunDataset, TrainingData
 from diglot.train.lanes import lanes_of_one
 from diglot.train.mixture import build_mixture
+from diglot.train.run_model import load_start
 from diglot.train.samples import PreparedSamples, try_records
 
 log = logging.getLogger(__name__)
@@ -70,8 +70,7 @@ def _own_mistakes_left(row: StudyRow) -> Iterator[None]:
 
 def _try_record(stage: StageConfig, vlm: VLM, training: Dataset) -> None:
     """Prepare the first record by every objective. A bad record does not fail the row."""
-    if stage.start_from:
-        load_weights(vlm, Path(stage.start_from))  # the rows of this model encode records alike
+    load_start(vlm, stage)  # the rows of this model encode records alike
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
     objective.adopt_template(vlm.language)

@@ -1,0 +1,68 @@
+"""A run takes its projector from one checkpoint and its language model from another."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diglot.core.errors import ConfigError
+from diglot.models.checkpoint import load_vlm
+from diglot.models.config import LoraConfig
+from diglot.models.trainable import Trainable
+from diglot.models.vlm import VLM
+from diglot.train.loop import train
+from diglot.train.mixture import build_mixture
+from diglot.train.run_model import open_model
+from tests.tiny_folders import tiny_stage
+
+LORA = LoraConfig(rank=2, dropout=0.0)
+LANGUAGE = {"lora": Trainable(projector=False, lora=LORA), "all": Trainable(language=True)}
+
+
+@pytest.fixture(scope="module")
+def starts(world: Path, tmp_path_factory: Any) -> Mapping[str, Path]:
+    """Checkpoints: of a projector, of adapters, of a whole language model."""
+    root = tmp_path_factory.mktemp("starts")
+    learn = {"projector": Trainable(), **LANGUAGE}
+    return {
+        name: train(tiny_stage(world, root / name, trainable=part, max_samples=8, seed=seed))
+        for seed, (name, part) in enumerate(learn.items())
+    }
+
+
+def logits(vlm: VLM) -> torch.Tensor:
+    ids = torch.arange(3, 12)[None]
+    with torch.no_grad():
+        return vlm.language.model.eval()(input_ids=ids, use_cache=False).logits
+
+
+@pytest.mark.parametrize("learned", list(LANGUAGE))
+@pytest.mark.parametrize("lora", [None, LORA, LoraConfig(rank=3, dropout=0.0)])
+def test_projector_and_language_come_from_two_checkpoints(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path, learned: str, lora: LoraConfig | None
+) -> None:
+    begins = {"start_from": str(starts["projector"]), "start_language": str(starts[learned])}
+    stage = tiny_stage(
+        world, tmp_path / "run", **begins, trainable=Trainable(lora=lora), max_samples=8
+    )
+    vlm = open_model(stage, build_mixture(stage.objective, stage.plus, stage.mix), None)
+    taught = logits(load_vlm(starts[learned]))
+    assert not taught.allclose(logits(load_vlm(starts["projector"])), atol=1e-4)
+    torch.testing.assert_close(logits(vlm), taught)
+    projector = load_file(starts["projector"] / "projector.safetensors")
+    assert all(vlm.projector.state_dict()[name].equal(value) for name, value in projector.items())
+    if lora is None:  # what was learned stays in the checkpoint of a run that does not train it
+        torch.testing.assert_close(logits(load_vlm(train(stage))), taught, rtol=1e-4, atol=1e-5)
+
+
+def test_a_language_model_from_nowhere_or_twice_is_refused(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path
+) -> None:
+    begins = {"start_from": str(starts["lora"]), "start_language": str(starts["all"])}
+    with pytest.raises(ConfigError, match="start_from has a language model of its own"):
+        train(tiny_stage(world, tmp_path / "a", **begins))
+    with pytest.raises(ConfigError, match="its language model learned nothing"):
+        train(tiny_stage(world, tmp_path / "b", start_language=str(starts["projector"])))
