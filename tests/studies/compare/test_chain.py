@@ -1,19 +1,24 @@
 """Chains of stages in a comparison: pretraining or none, the same fine-tuning, questions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.core.progress import ignore_progress
 from diglot.evaluate.answers import Answers
+from diglot.models.checkpoint import LORA_WEIGHTS
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.rows import read_rows
 from diglot.studies.compare.study import open_study
+from diglot.train.loop import train
 from tests.damage import flip
 from tests.studies.compare.small_study import small_study
 
@@ -183,3 +188,21 @@ def test_only_may_leave_the_baseline_out_and_the_first_row_takes_its_part(
     unknown = chain_study(compare_world, chain_data, tmp_path, baseline="nobody")
     with pytest.raises(ConfigError, match="no such row"):
         read_rows(unknown)
+
+
+def test_every_row_takes_what_a_language_model_learned_elsewhere(
+    compare_world: Path, chain_data: Path, tmp_path: Path
+) -> None:
+    plain = chain_study(compare_world, chain_data, tmp_path / "study", evaluate=None)
+    stage = read_rows(plain)[0].second
+    assert stage
+    assert plain.sft
+    taught = train(replace(stage, out=str(tmp_path / "words")))
+    still = {"start_language": str(taught), "optim.lr": 1e-12}
+    study = open_study(replace(plain, sft=replace(plain.sft, set=still)))
+    job = study.jobs[0]
+    run_job(job, ignore_progress)
+    before, after = (load_file(m / LORA_WEIGHTS) for m in (taught, Path(job.last.out) / "model"))
+    assert any(value.any() for name, value in before.items() if "lora_B" in name)
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value)
