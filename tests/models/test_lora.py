@@ -113,3 +113,13 @@ def test_adapters_of_a_half_precision_model_learn_in_float32() -> None:
     assert language.model(ids).logits.dtype == torch.bfloat16
     merge_lora(language)
     assert {p.dtype for p in language.model.parameters()} == {torch.bfloat16}
+
+
+def test_adapters_after_merged_ones_are_the_first_again(recwarn: pytest.WarningsRecorder) -> None:
+    vlm = tiny_vlm("llama")
+    for rank in (2, 3):
+        set_trainable(vlm, Trainable(lora=LoraConfig(rank=rank, dropout=0.0)))
+        move_adapters(vlm)
+    assert vlm.language.lora
+    assert len(lora_parameters(vlm.language)) == 2 * 14
+    assert not [warning for warning in recwarn if "peft_config" in str(warning.message)]

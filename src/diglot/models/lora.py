@@ -68,6 +68,8 @@ def merge_lora(language: Language) -> int:
         merging.merge(safe_merge=True)
         parent, _, child = name.rpartition(".")
         setattr(language.model.get_submodule(parent), child, merging.get_base_layer())
+    if adapted:
+        del language.model.peft_config  # else peft takes the next ones for a second adapter
     language.lora, language.merged = None, language.merged or bool(adapted)
     return len(adapted)
 
