@@ -177,6 +177,12 @@ def test_what_the_study_sets_for_all_rows_is_refused_in_one(
     alone = chain_study(compare_world, chain_data, tmp_path, rows=rows, sft=None)
     with pytest.raises(ConfigError, match="there is no second stage"):
         read_rows(alone)
+    rows = {"own": {"config": recipe, "set": {"trainable.language": True}}}
+    rows["own"]["sft"] = {"start_language": "elsewhere"}
+    with pytest.raises(
+        ConfigError, match=r"sft\.start_language: the first stage teaches"
+    ):
+        read_rows(chain_study(compare_world, chain_data, tmp_path, rows=rows))
 
 
 def test_only_may_leave_the_baseline_out_and_the_first_row_takes_its_part(

@@ -90,7 +90,14 @@ def _second_stage(
         **{"data": sft.data, "out": config.out, "split": sft.split, "max_samples": sft.samples},
         "model": as_plain(stage.model),
     }
-    return _read_stage(config, sft.recipes, (sft.set, row.sft), ours, where=where)
+    second = _read_stage(config, sft.recipes, (sft.set, row.sft), ours, where=where)
+    if second.start_language and (stage.trainable.language or stage.trainable.lora):
+        raise ConfigError(
+            "the first stage teaches a language model of its own",
+            expected="trainable.language and trainable.lora left out there",
+            where=f"{where}.start_language",
+        )
+    return second
 
 
 def _read_stage(
