@@ -179,9 +179,7 @@ def test_what_the_study_sets_for_all_rows_is_refused_in_one(
         read_rows(alone)
     rows = {"own": {"config": recipe, "set": {"trainable.language": True}}}
     rows["own"]["sft"] = {"start_language": "elsewhere"}
-    with pytest.raises(
-        ConfigError, match=r"sft\.start_language: the first stage teaches"
-    ):
+    with pytest.raises(ConfigError, match=r"sft\.start_language: the first stage teaches"):
         read_rows(chain_study(compare_world, chain_data, tmp_path, rows=rows))
 
 
