@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.incumbents import incumbent_hint
 from diglot.config.parts import suggest_name
-from diglot.config.read import instantiate, option_names
+from diglot.config.read import instantiate, nest_value, option_names
 from diglot.config.recipes import parse_value, read_recipe
 from diglot.core.errors import ConfigError
 
@@ -99,7 +99,7 @@ def merge_options(
         else:
             options.append((name, parse_value(value, where=f"--{name}") if is_open else value))
     for name, value in options:
-        settings = merge(settings, nested(name, value))
+        settings = merge(settings, nest_value(name, value))
     return settings
 
 
@@ -164,10 +164,3 @@ def _explain_unknown(kind: str, name: str, parser: ArgumentParser) -> str:
     if hint := incumbent_hint(name.lstrip("-")) or incumbent_hint(name.rpartition(".")[2]):
         return f"unknown {kind} {name!r}: {hint}"
     return f"unknown {kind} {name!r}" + suggest_name(name.lstrip("-"), option_names(parser))
-
-
-def nested(name: str, value: Any) -> dict[str, Any]:
-    """("optim.lr", 1) as {"optim": {"lr": 1}}."""
-    for key in reversed(name.split(".")):
-        value = {key: value}
-    return value

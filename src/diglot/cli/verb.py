@@ -6,9 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from diglot.cli.options import nested
 from diglot.config.help_format import KeepLines
-from diglot.config.read import build_values
+from diglot.config.read import build_values, nest_value
 from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 
@@ -35,7 +34,7 @@ def _nest_names(settings: dict[str, Any]) -> dict[str, Any]:
     """{"presence.limit": 50}, as jsonargparse reads --options.presence.limit 50, by level."""
     result: dict[str, Any] = {}
     for name, value in settings.items():
-        result = merge_recipes(result, nested(str(name), value), parts={})
+        result = merge_recipes(result, nest_value(str(name), value), parts={})
     return result
 
 

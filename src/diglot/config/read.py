@@ -53,6 +53,13 @@ def build_values(parser: ArgumentParser, parse: Callable[[], Any]) -> dict[str, 
     return {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
 
 
+def nest_value(name: str, value: Any) -> dict[str, Any]:
+    """("optim.lr", 1) as {"optim": {"lr": 1}}."""
+    for key in reversed(name.split(".")):
+        value = {key: value}
+    return value
+
+
 def flatten_settings(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested settings by their dotted names."""
     flat: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diglot.config.parts import as_plain
+from diglot.config.read import nest_value
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
@@ -110,7 +111,7 @@ def _read_stage(
 ) -> StageConfig:
     """Recipes, then single settings over them, then what the comparison sets."""
     merged: Any = {}
-    single = [nest_value(*item) for layer in settings for item in layer.items()]
+    single = [nest_value(str(item[0]), item[1]) for layer in settings for item in layer.items()]
     for layer in (*map(read_recipe, recipes), *single):
         merged = merge_stage(merged, layer)
     stage = stage_config({**merged, **ours, "probe_every": 0}, where=where)
@@ -176,10 +177,3 @@ def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:
     folder = config.features or f"{config.out}/features"
     kept = stage.features or FeaturesConfig(folder=folder)
     return replace(stage, features=replace(kept, folder=folder))
-
-
-def nest_value(name: str, value: Any) -> dict[str, Any]:
-    """("optim.lr", 1) as {"optim": {"lr": 1}}."""
-    for key in reversed(str(name).split(".")):
-        value = {key: value}
-    return value
