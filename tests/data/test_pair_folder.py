@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from diglot.core.errors import ConfigError
-from diglot.data.pair_folder import IMAGES, PairWriter, read_info
+from diglot.core.errors import ConfigError, DataError
+from diglot.data.pair_folder import IMAGES, MANIFEST, PairWriter, read_info
 from diglot.data.rejected import REJECTED, Rejected
 
 
@@ -18,3 +18,13 @@ def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path: Path) -> No
     (tmp_path / IMAGES / "pair-0-source.png").write_bytes(b"of a pair")
     with pytest.raises(ConfigError, match="other settings: seed"), PairWriter(tmp_path, info={}):
         pass
+
+
+def test_a_manifest_of_others_stays(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"my": "data"}')
+    with (
+        pytest.raises(DataError, match="not a description of pairs"),
+        PairWriter(tmp_path, info={}),
+    ):
+        pass
+    assert (tmp_path / MANIFEST).read_text() == '{"my": "data"}'

@@ -1,12 +1,13 @@
 """A run takes its projector from one checkpoint and its language model from another."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_vlm
@@ -66,3 +67,40 @@ def test_a_language_model_from_nowhere_or_twice_is_refused(
         train(tiny_stage(world, tmp_path / "a", **begins))
     with pytest.raises(ConfigError, match="its language model learned nothing"):
         train(tiny_stage(world, tmp_path / "b", start_language=str(starts["projector"])))
+
+
+def test_adapters_that_do_not_fit_or_are_no_numbers_are_refused(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path
+) -> None:
+    weights = starts["lora"] / "lora.safetensors"
+    for name, change in (("wider", lambda v: v.repeat(2, 2)), ("nan", lambda v: v * torch.nan)):
+        wrong = tmp_path / name
+        shutil.copytree(starts["lora"], wrong)
+        save_file({k: change(v) for k, v in load_file(weights).items()}, wrong / weights.name)
+        with pytest.raises(ConfigError, match=r"of another language model|are not finite"):
+            train(tiny_stage(world, tmp_path / "run", start_language=str(wrong)))
+
+
+def test_an_encoder_beside_the_language_model_is_not_written(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path
+) -> None:
+    taught = tmp_path / "taught"
+    shutil.copytree(starts["lora"], taught)
+    (taught / "encoder.safetensors").write_bytes(b"of that run")
+    checkpoint = train(
+        tiny_stage(world, tmp_path / "run", start_language=str(taught), max_samples=4)
+    )
+    assert not (checkpoint / "encoder.safetensors").exists()
+
+
+def test_a_run_is_not_resumed_on_another_language_model(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path
+) -> None:
+    taught = tmp_path / "taught"
+    shutil.copytree(starts["lora"], taught)
+    stage = tiny_stage(world, tmp_path / "run", start_language=str(taught), max_samples=8)
+    train(stage)
+    shutil.rmtree(taught)
+    shutil.copytree(starts["all"], taught)
+    with pytest.raises(ConfigError, match="holds a run with another start_content"):
+        train(stage)

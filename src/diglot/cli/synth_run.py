@@ -31,7 +31,7 @@ def run_synth(
     name, options = source
     if name is None and options:
         raise ConfigError("--options belong to a format", fix="Name it with --from.")
-    opened = open_foreign(images, name, options, out) if name else open_source(images)
+    opened = open_foreign(images, name, options, out, split=split) if name else open_source(images)
     with show_progress() as report:
         funnel = run_synthesis(opened, out, config, split=split, report=report)
     open_console().print(_funnel_table(funnel))

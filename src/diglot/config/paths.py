@@ -113,6 +113,7 @@ def _read_out_file(text: str | Path, kind: Any) -> Path:
 
 def _read_out_folder(text: str | Path) -> Path:
     path = OutFolder(Path(text).expanduser())
+    path = path if path.name else OutFolder(path.absolute())  # ".": files beside it take its name
     check_writable_folder(path)
     return path
 

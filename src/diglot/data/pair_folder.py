@@ -123,9 +123,10 @@ class PairWriter:
     def _check_manifest(self) -> None:
         """Whoever made no pair there binds nobody: what was rejected then is noted anew."""
         path, lines, images = (self.folder / name for name in (MANIFEST, LINES, IMAGES))
+        before = read_info(self.folder) if path.exists() else None
         any_pair = (lines.exists() and lines.stat().st_size) or any(images.glob("[!.]*"))
-        if path.exists() and any_pair:
-            check_same_settings("set of pairs", read_info(self.folder), self._info, path)
+        if before is not None and any_pair:
+            check_same_settings("set of pairs", before, self._info, path)
             return
         (self.folder / REJECTED).unlink(missing_ok=True)
         fields = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}

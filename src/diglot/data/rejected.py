@@ -46,7 +46,7 @@ class Rejected:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._noted: set[tuple[str, str, str]] = set()  # dataset, id, reason
-        self._ids = set[str]()
+        self._ids = set[tuple[str, str]]()
         self._reasons: Counter[str] = Counter()
         self._read_lines()
 
@@ -75,9 +75,9 @@ class Rejected:
         self._remember_reason(dataset, id, reason)
         return True
 
-    def has_id(self, id: str) -> bool:
-        """Whether record `id` was rejected, for whatever reason."""
-        return id in self._ids
+    def has_id(self, id: str, *, dataset: str = "") -> bool:
+        """Whether record `id` of a dataset was rejected, for whatever reason."""
+        return (dataset, id) in self._ids
 
     @property
     def counts(self) -> dict[str, int]:
@@ -93,7 +93,7 @@ class Rejected:
 
     def _remember_reason(self, dataset: str, id: str, reason: str) -> None:
         self._noted.add((dataset, id, reason))
-        self._ids.add(id)
+        self._ids.add((dataset, id))
         self._reasons[reason] += 1
 
     def _read_lines(self) -> None:

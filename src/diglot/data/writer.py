@@ -52,6 +52,8 @@ class DatasetWriter:
         self.folder, self.split = Path(folder), shards.check_split(split)
         self._ids = IdStore()
         self._info = json.loads(json.dumps(info or {}))
+        self.former_info: Mapping[str, Any] | None = None
+        """How a call before made, or began, the split, once the folder is locked."""
         self._shard_samples = shard_samples
         self._count = self._digest = self._pending = self._regions = 0
         self._open = contextlib.ExitStack()
@@ -105,10 +107,10 @@ class DatasetWriter:
         return self._ids.take_former(id)
 
     def open_rejected(self) -> Rejected:
-        """The folder's list of what was rejected, for who alone writes it.
+        """The folder's list of what was rejected; nobody else may be writing to it.
 
-        It is begun anew where this split holds nothing yet, perhaps for other settings, and is the
-        only one: the list does not say which line is of which split.
+        Where this split holds nothing yet, the list is of other settings or will be made again, so
+        it is begun anew; not where there are other splits, as a line does not say which it is of.
         """
         if not self._count and list(shards.read_manifest(self.folder)["splits"]) == [self.split]:
             (self.folder / REJECTED).unlink(missing_ok=True)
@@ -156,6 +158,7 @@ class DatasetWriter:
         """Take up what complete shards are there, however far `dataset.json` had come."""
         entries = shards.read_manifest(self.folder)["splits"]
         entry, paths = entries.get(self.split), shards.shard_paths(self.folder, self.split)
+        self.former_info = entry and entry.get("info")
         if entry is None and paths:
             raise ConfigError(
                 f"the folder already has shards of split {self.split!r} that diglot did not write",

@@ -165,7 +165,7 @@ def load_weights(vlm: VLM, folder: Path) -> None:
 
 
 def load_language(vlm: VLM, folder: Path) -> None:
-    """Put what a saved VLM's language model learned, weights or adapters, into one of the same.
+    """Put what the language model of a saved VLM learned, weights or adapters, into the same model.
 
     Raises ConfigError for weights that do not fit, and where it learned nothing.
     """
@@ -205,9 +205,11 @@ def _load_lora(language: Language, folder: Path) -> None:
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ConfigError(f"unreadable LoRA weights: {error}", where=str(folder)) from error
     place_lora(language, settings)
-    unknown = language.model.load_state_dict(state, strict=False).unexpected_keys
-    if unknown or set(state) != set(lora_state(language)):
+    shapes = {name: value.shape for name, value in lora_state(language).items()}
+    if shapes != {name: value.shape for name, value in state.items()}:
         raise ConfigError("LoRA weights of another language model", where=str(folder))
+    check_finite(state.items(), where="LoRA", file=folder / LORA_WEIGHTS)
+    language.model.load_state_dict(state, strict=False)
 
 
 def _digest_file(file: Path) -> str:

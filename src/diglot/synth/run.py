@@ -6,7 +6,6 @@ reason; `.synth`, what is kept to resume.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -27,12 +26,13 @@ from diglot.files import (
 from diglot.synth.commit import FUNNEL, Committer
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines.choose import count_workers, run_work
-from diglot.synth.slice_files import has_parts
+from diglot.synth.slice_files import STATE, has_samples
 from diglot.synth.slices import WorkSpec
 from diglot.synth.source import Source
 from diglot.synth.work import SliceJob
 
-STATE, ITEMS, SETTINGS = ".synth", "items.jsonl", "settings.json"
+ITEMS, SETTINGS = "items.jsonl", "settings.json"
+SHARED = ("cache", "source")  # folders of all splits, beside each one's own
 
 
 def run_synthesis(
@@ -49,16 +49,18 @@ def run_synthesis(
     Raises ConfigError for steps that are wrong, a folder that was begun with others, or an endpoint
     that stays away.
     """
+    if split in SHARED:
+        raise ConfigError("a split cannot be called so here", got=split, where="split")
     steps = resolve_steps(config.steps)
     info = {"synth": {"images": source.describe(), "steps": json.loads(json.dumps(steps))}}
     info["synth"] |= {"slice_images": config.slice_images, "max_images": config.max_images}
     with DatasetWriter(out, split=split, shard_samples=config.shard_samples, info=info) as writer:
-        state = _open_state(out / STATE / split, info)
+        state = _open_state(out / STATE / split, info, writer.former_info)
         items = _ItemList(state / ITEMS)
         items.write_once(source.list_items, config.max_images)
         rejected = writer.open_rejected()
         for one in source.rejections():
-            rejected.note(one)
+            rejected.of_dataset("source").note(one)
         committer = Committer(writer, state, rejected, shard_samples=config.shard_samples)
         cache = Path(config.cache or out / STATE / "cache")
         spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
@@ -68,18 +70,22 @@ def run_synthesis(
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
 
 
-def _open_state(folder: Path, info: Mapping[str, Any]) -> Path:
+def _open_state(folder: Path, info: Mapping[str, Any], former: Mapping[str, Any] | None) -> Path:
     """The folder of what is kept to resume, without what a call of other settings left.
 
-    Raises ConfigError where that call made samples, which lie in no shard yet.
+    `former` are the settings by the dataset's description, for a folder that has none of its own.
+    Raises ConfigError where the call before made samples, which lie in no shard yet.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     kept = read_kept(path, SETTINGS)
-    if kept not in (None, info):
-        if has_parts(folder):
-            check_same_settings("dataset", kept, info, path)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    before = former if kept is None else kept
+    if before not in (None, info):
+        if has_samples(folder):
+            check_same_settings("unfinished synthesis", before, info, folder.parent.parent)
+        for left in folder.iterdir():  # the settings stay to the last: a kill may come between
+            if left.name != SETTINGS:
+                left.unlink()
     if kept != info:
         write_kept(path, SETTINGS, info)
     return folder

@@ -19,6 +19,7 @@ from diglot.core.types import Lineage, Sample
 from diglot.data.schema import arrow_schema, from_row
 from diglot.files import file_sha256, replace_file, write_json
 
+STATE = ".synth"  # the folder beside the dataset
 ROW_GROUP_ROWS = 16
 PART = "part_sha256"  # of an account
 
@@ -49,9 +50,11 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:07d}.parquet"
 
 
-def has_parts(folder: Path) -> bool:
-    """Whether a slice has samples there."""
-    return any(folder.glob("part-*.parquet"))
+def has_samples(folder: Path) -> bool:
+    """Whether a slice that is done has samples there."""
+    numbers = [int(path.stem.partition("-")[2]) for path in folder.glob("part-*.parquet")]
+    accounts = (read_account(folder, number) for number in numbers)
+    return any(account.ids for account in accounts if account)
 
 
 def account_path(folder: Path, number: int) -> Path:

@@ -143,8 +143,9 @@ class StageConfig:
     """Checkpoint folder whose weights the run starts from; of a stock vision-language model, folder
     or hub id, the whole model is taken."""
     start_language: str | None = None
-    """Checkpoint folder whose language model, or adapters of it, the run starts from, where
-    start_from has none of its own: one that learned something before, say in words alone."""
+    """Checkpoint folder of which the run takes what the language model learned, say in words alone:
+    weights, adapters, chat template. For the same language model, beside a start_from that has a
+    projector alone."""
     trainable: Trainable = field(default_factory=Trainable)
     """Which parts learn."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -283,12 +284,14 @@ def check_paths(config: StageConfig) -> None:
         fix = f"A recipe is given as --config {path}." if is_recipe else MAKE_DATA
         check_readable_folder(path, "dataset folder", fix=fix)
     check_model_paths(config.model)
-    for name in ("start_from", "start_language"):
-        if start := getattr(config, name):
-            _check_start(name, start)
+    check_start("start_from", config.start_from)
+    check_start("start_language", config.start_language)
 
 
-def _check_start(name: str, folder: str) -> None:
+def check_start(name: str, folder: str | None) -> None:
+    """Raises ConfigError for a checkpoint that is not there, or is a run's whole folder."""
+    if folder is None:
+        return
     refuse_missing_folder(folder, name)
     if (Path(folder) / "model" / "vlm.json").is_file():
         raise ConfigError(

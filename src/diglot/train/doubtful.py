@@ -133,7 +133,8 @@ def _check_language(config: StageConfig) -> None:
 
 
 def _name_language(model: VLMConfig) -> str:
-    return Path(model.stock or model.language.path).name
+    name, revision = Path(model.stock or model.language.path).name, model.language.revision
+    return f"{name}@{revision}" if revision else name
 
 
 def _describe_parts(model: VLMConfig) -> dict[str, Any]:

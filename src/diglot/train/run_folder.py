@@ -36,6 +36,7 @@ from diglot.files import (
     remove_left_overs,
     replace_text,
 )
+from diglot.measure.kept import checkpoint_digest
 from diglot.train.config import StageConfig, resolve_stage, stage_config
 from diglot.train.longer import find_lengthening, lengthen_run
 
@@ -65,6 +66,7 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     for path in (*own, *states):
         remove_left_overs(path)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
+    described |= {"start_content": _digest_start(config)}
     settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     before = _read_settings(folder)
     if before is not None and (folder / METRICS).exists():
@@ -79,6 +81,13 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
     return folder
+
+
+def _digest_start(config: StageConfig) -> str | None:
+    """What names the weights at start_language; at start_from a study may make them again."""
+    if config.start_language and Path(config.start_language).is_dir():
+        return checkpoint_digest(Path(config.start_language))
+    return None
 
 
 @contextmanager
@@ -142,7 +151,8 @@ def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
             "--out.",
         ) from error
     now = json.loads(json.dumps(as_plain(stage)))
-    return now | {"data_fingerprint": before["data_fingerprint"]}
+    alone = ("data_fingerprint", "start_content")
+    return now | {name: before[name] for name in alone if name in before}
 
 
 def _warn_of_version(folder: Path) -> None:
@@ -161,6 +171,7 @@ def _check_same(
     before: dict[str, Any], now: dict[str, Any], folder: Path, *, but: frozenset[str]
 ) -> None:
     then, given = _flatten_fields(before), _flatten_fields(now)
+    then.setdefault("start_content", given["start_content"])  # of an earlier version
     for name in sorted(set(then) | set(given)):
         if name not in MAY_CHANGE | but and then.get(name) != given.get(name):
             raise ConfigError(

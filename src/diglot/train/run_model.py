@@ -65,7 +65,7 @@ def load_start(vlm: VLM, config: StageConfig) -> None:
             "start_from has a language model of its own",
             got=config.start_from,
             where=f"start_language: {config.start_language}",
-            fix="Leave out one of them.",
+            fix="Leave out start_language, or start from a checkpoint of a projector alone.",
         )
     load_language(vlm, Path(config.start_language))
 
@@ -128,7 +128,9 @@ class ModelWriter:
             learned -= {"language"}
         if self._vlm.language.merged:  # adapters of a stage before are in its weights
             learned |= {"language"}
-        starts = (self._config.start_from, self._config.start_language)
-        before = [Path(start) for start in starts if start]
-        given = {p for p in PARTS for start in before if (start / f"{p}.safetensors").exists()}
+        before = self._config.start_from
+        given = {p for p in PARTS if before and (Path(before) / f"{p}.safetensors").exists()}
+        taught = self._config.start_language
+        if taught and (Path(taught) / "language.safetensors").exists():
+            given |= {"language"}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)

@@ -13,6 +13,7 @@ from diglot.core.errors import ConfigError, DiglotError
 from diglot.core.progress import ignore_progress
 from diglot.evaluate.answers import Answers
 from diglot.models.checkpoint import LORA_WEIGHTS
+from diglot.models.trainable import Trainable
 from diglot.studies.compare.chain_config import EvaluationConfig, FineTuningConfig
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.job import run_job
@@ -177,10 +178,10 @@ def test_what_the_study_sets_for_all_rows_is_refused_in_one(
     alone = chain_study(compare_world, chain_data, tmp_path, rows=rows, sft=None)
     with pytest.raises(ConfigError, match="there is no second stage"):
         read_rows(alone)
-    rows = {"own": {"config": recipe, "set": {"trainable.language": True}}}
-    rows["own"]["sft"] = {"start_language": "elsewhere"}
-    with pytest.raises(ConfigError, match=r"sft\.start_language: the first stage teaches"):
-        read_rows(chain_study(compare_world, chain_data, tmp_path, rows=rows))
+    for taught in ({"trainable.language": True}, {"start_language": "elsewhere"}):
+        own = {"config": recipe, "set": taught, "sft": {"start_language": "elsewhere"}}
+        with pytest.raises(ConfigError, match=r"sft\.start_language: the first stage has"):
+            read_rows(chain_study(compare_world, chain_data, tmp_path, rows={"own": own}))
 
 
 def test_only_may_leave_the_baseline_out_and_the_first_row_takes_its_part(
@@ -202,8 +203,11 @@ def test_every_row_takes_what_a_language_model_learned_elsewhere(
     assert stage
     assert plain.sft
     taught = train(replace(stage, out=str(tmp_path / "words")))
+    whole = train(replace(stage, out=str(tmp_path / "all"), trainable=Trainable(language=True)))
     still = {"start_language": str(taught), "optim.lr": 1e-12}
-    study = open_study(replace(plain, sft=replace(plain.sft, set=still)))
+    rows = {name: row for name, row in plain.rows.items() if name == "caption"}
+    rows["whole"] = {"config": rows["caption"], "sft": {"start_language": str(whole)}}
+    study = open_study(replace(plain, rows=rows, sft=replace(plain.sft, set=still)))
     job = study.jobs[0]
     run_job(job, ignore_progress)
     before, after = (load_file(m / LORA_WEIGHTS) for m in (taught, Path(job.last.out) / "model"))

@@ -10,7 +10,8 @@ from tests.synth.pipeline import toy_annotators as toy
 from diglot.core.errors import ConfigError
 from diglot.data.rejected import REJECTED, read_rejections
 from diglot.synth.config import SynthConfig
-from diglot.synth.run import run_synthesis
+from diglot.synth.run import SETTINGS, run_synthesis
+from diglot.synth.slice_files import STATE
 from diglot.synth.source import open_source
 
 HOPELESS = {**toy.QUICK_STEPS, "enough": {"step": "filters", "min_regions": 99}}
@@ -37,6 +38,27 @@ def test_steps_that_kept_nothing_do_not_bind_the_folder(pictures: Path, tmp_path
     assert not (tmp_path / "out" / REJECTED).exists()
 
 
+@pytest.mark.parametrize("settings", [None, b"cut"])
+def test_a_state_whose_settings_are_gone_is_known_by_the_dataset(
+    pictures: Path, tmp_path: Path, settings: bytes | None
+) -> None:
+    with pytest.raises(ConfigError, match="no image came through all steps"):
+        run(pictures, tmp_path / "out", steps=HOPELESS)
+    kept = tmp_path / "out" / STATE / "train" / SETTINGS
+    kept.unlink() if settings is None else kept.write_bytes(settings)
+    assert run(pictures, tmp_path / "out")["samples"] == 6
+
+
+def test_a_split_is_not_called_as_a_folder_of_all(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a split cannot be called so here; got cache"):
+        run_synthesis(
+            open_source(pictures),
+            tmp_path / "out",
+            SynthConfig(steps=toy.QUICK_STEPS),
+            split="cache",
+        )
+
+
 def test_a_tar_that_was_empty_is_looked_at_again(pictures: Path, tmp_path: Path) -> None:
     tars = tmp_path / "tars"
     tars.mkdir()
@@ -57,6 +79,8 @@ def test_samples_that_wait_for_their_shard_bind_the_folder(pictures: Path, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "out", report=stop)
-    with pytest.raises(ConfigError, match="the dataset there was made with other settings: synth"):
+    with pytest.raises(
+        ConfigError, match="unfinished synthesis there was made with other settings"
+    ):
         run(pictures, tmp_path / "out", steps=HOPELESS)
     assert run(pictures, tmp_path / "out")["samples"] == 6

@@ -53,3 +53,42 @@ def test_bad_rows_are_listed_and_wrong_options_are_refused(tmp_path: Path, capsy
     assert "Name it with --from" in capsys.readouterr().err
     assert run(path, tmp_path / "made" / "c", "--from", "kitti") != 0
     assert "no part 'kitti'" in capsys.readouterr().err
+
+
+def test_other_records_after_nothing_came_and_for_another_split(tmp_path: Path, capsys) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for index, folder in enumerate(folders):
+        folder.mkdir()
+        write("coco", [make_sample(n) for n in range(index + 1)], folder)
+    out = tmp_path / "made" / "data"
+    out.parent.mkdir()
+
+    def synth(folder: Path, *more: str, steps: dict = toy.QUICK_STEPS) -> int:
+        settings = settings_of("coco", folder)
+        options = [f"--options.{key}={value}" for key, value in settings.items() if key != "path"]
+        return run(Path(settings["path"]), out, "--from", "coco", *options, *more, steps=steps)
+
+    assert synth(folders[0], steps=HOPELESS) != 0
+    assert synth(folders[1]) == 0
+    assert len(open_dataset(out)) == 2
+    assert synth(folders[0], "--split", "test") == 0
+    assert len(open_dataset(out, "test")) == 1
+    capsys.readouterr()
+    assert synth(folders[0]) != 0
+    assert f"{out}: the split 'train' there was made with other settings" in "".join(
+        capsys.readouterr().err.splitlines()
+    )
+    assert synth(folders[1]) == 0
+
+
+def test_a_lost_shard_is_made_again_beside_a_repeated_id(tmp_path: Path) -> None:
+    save_image(tmp_path / "images" / "a.jpg")
+    row = {"image_id": "a.jpg", "size": [32, 24], "caption": "A dog.", "labels": []}
+    path, out = save_json(tmp_path / "pad.json", [row, row]), tmp_path / "made" / "data"
+    out.parent.mkdir()
+    images = f"--options.images={tmp_path / 'images'}"
+    assert run(path, out, "--from", "pad_json", images) == 0
+    assert "repeated id" in (out / "rejected.jsonl").read_text()
+    (out / "train-00000.parquet").unlink()
+    assert run(path, out, "--from", "pad_json", images) == 0
+    assert len(open_dataset(out)) == 1

@@ -14,7 +14,7 @@ from diglot.measure.groups import check_apart, group_of
 from diglot.models.config import VLMConfig
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.rows import StudyRow
-from diglot.train.config import StageConfig
+from diglot.train.config import StageConfig, check_start
 from diglot.train.datasets import RunDataset, TrainingData
 from diglot.train.lanes import lanes_of_one
 from diglot.train.mixture import build_mixture
@@ -29,8 +29,8 @@ def check_rows(
 ) -> None:
     """Raises ConfigError for a row with a model, labels or objectives that cannot work.
 
-    Every different model is built once, and every row's objectives prepare a record with it;
-    those of the second stage a record of the conversations.
+    Every different model is built once, and again for a stage that starts from other weights; every
+    row's objectives prepare a record with it, those of the second stage one of the conversations.
     """
     by_model: list[tuple[VLMConfig, list[StudyRow]]] = []
     for row in rows:
@@ -70,7 +70,10 @@ def _own_mistakes_left(row: StudyRow) -> Iterator[None]:
 
 def _try_record(stage: StageConfig, vlm: VLM, training: Dataset) -> None:
     """Prepare the first record by every objective. A bad record does not fail the row."""
-    load_start(vlm, stage)  # the rows of this model encode records alike
+    if stage.start_from or stage.start_language:
+        check_start("start_language", stage.start_language)
+        vlm = build_vlm(stage.model)  # its own: what is put into it is not the other rows'
+        load_start(vlm, stage)
     labels = open_labels(Path(stage.labels), training) if stage.labels else None
     objective = build_mixture(stage.objective, stage.plus, stage.mix)
     objective.adopt_template(vlm.language)

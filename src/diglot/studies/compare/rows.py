@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from diglot.config.parts import as_plain
@@ -9,6 +10,7 @@ from diglot.config.read import nest_value
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
+from diglot.models.checkpoint import has_language
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
 
@@ -92,13 +94,18 @@ def _second_stage(
         "model": as_plain(stage.model),
     }
     second = _read_stage(config, sft.recipes, (sft.set, row.sft), ours, where=where)
-    if second.start_language and (stage.trainable.language or stage.trainable.lora):
+    learned = stage.trainable.language or stage.trainable.lora or stage.start_language
+    if second.start_language and (learned or _starts_with_language(stage)):
         raise ConfigError(
-            "the first stage teaches a language model of its own",
-            expected="trainable.language and trainable.lora left out there",
+            "the first stage has a language model of its own",
+            expected="no trainable.language, trainable.lora or start_language in it",
             where=f"{where}.start_language",
         )
     return second
+
+
+def _starts_with_language(stage: StageConfig) -> bool:
+    return bool(stage.start_from) and has_language(Path(str(stage.start_from)))
 
 
 def _read_stage(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import transformers
 
 from diglot import __version__
@@ -38,23 +39,18 @@ def write_stock_folder(demo: Demo) -> StockFolder:
 
 def _check_once(demo: Demo, folder: Path) -> str:
     """What the check found, or had found of the same files: it loads the model twice."""
-    kept = demo.out / CHECKED
-    sides = [checkpoint_digest(path) for path in (demo.out / EXPORTED / "model", folder)]
-    about = [*sides, transformers.__version__, __version__]
+    kept, checkpoint = demo.out / CHECKED, demo.out / EXPORTED / "model"
+    sides = [checkpoint_digest(path) for path in (checkpoint, folder)]
+    about = [*sides, transformers.__version__, torch.__version__, __version__]
     if found := read_kept(kept, about):
         return found
-    found = _check(folder)
-    if found.startswith(LOADS):  # what failed may be another package's fault, which is mended
-        write_kept(kept, about, found)
-    return found
-
-
-def _check(folder: Path) -> str:
     try:
-        result = check_folder(folder)
+        result = check_folder(folder, checkpoint=checkpoint)
     except ConfigError as error:  # another release of transformers may lack the class
         return f"not loaded here: {error}"
     if not result.passed:
         return "it does something else than its checkpoint"
     difference = result.largest_difference
-    return f"{LOADS} gives the checkpoint's logits, largest difference {difference:.1e}"
+    found = f"{LOADS} gives the checkpoint's logits, largest difference {difference:.1e}"
+    write_kept(kept, about, found)  # not of what failed: a package may be at fault, and be mended
+    return found
