@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmarks.peers.gate import Gate
 from benchmarks.peers.stage import Stage
 from diglot.core.progress import Progress
+from diglot.core.run_files import read_metrics
 from diglot.models.vlm import build_vlm
 from diglot.train.loop import train
-from diglot.train.trackers import read_metrics
 
 
 def run(stage: Stage, gate: Gate) -> None:

@@ -119,7 +119,10 @@ SEA = {"plus.token_contrastive.weight": 1.0}
         ([row(set=SEA | {"labels": "/no/such"})], "Make them: diglot label"),
         ([row(set={"model.language.path": "/no/such"})], "rows.a: language.path"),
         ([row(set={"start_from": "/no/such"})], "rows.a: /no/such: no checkpoint here"),
-        ([row(set={"start_language": "/no/such"})], "start_language: /no/such: no such folder"),
+        (
+            [row(set={"start_language": "/no/such"})],
+            "start_language: cannot load '/no/such': no such",
+        ),
         # the rest of the comparison
         (["--sampels=[4]"], "unknown argument '--sampels' (did you mean 'samples'?)"),
         (["--measure.regions=4"], "unknown argument '--measure.regions'"),

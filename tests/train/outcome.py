@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import load_file
 
+from diglot.core.run_files import read_metrics
 from diglot.data.schema import arrow_schema, to_row
-from diglot.train.trackers import read_metrics
 from tests.tiny_folders import tiny_samples
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from diglot.cli.train_run import _make_run_probe
 from diglot.config.parts import as_plain
 from diglot.core.errors import ConfigError, DataError
+from diglot.core.run_files import read_metrics
 from diglot.core.types import Sample
 from diglot.data.config import DataSource, FeaturesConfig
 from diglot.data.records import open_dataset, write_dataset
@@ -26,7 +27,6 @@ from diglot.train.lanes import make_lanes
 from diglot.train.loop import train
 from diglot.train.mixture import build_mixture
 from diglot.train.order import Key, Order
-from diglot.train.trackers import read_metrics
 from tests.cli_runner import run_diglot
 from tests.models.test_chat_template import CHATML, chat
 from tests.tiny import tiny_sample

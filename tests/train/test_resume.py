@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import read_metrics
 from diglot.train import state
 from diglot.train.config import StageConfig
 from diglot.train.loop import train
-from diglot.train.trackers import read_metrics
 from tests.tiny_folders import tiny_stage
 from tests.train.outcome import figures, weights
 

@@ -4,8 +4,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import read_metrics
 from diglot.train.loop import train
-from diglot.train.trackers import Tracker, read_metrics
+from diglot.train.trackers import Tracker
 from tests.tiny_folders import tiny_stage
 
 

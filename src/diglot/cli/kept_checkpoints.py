@@ -5,8 +5,7 @@ from pathlib import Path
 
 from diglot.cli.evaluate_run import name_checkpoints
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import KEPT, METRICS
-from diglot.train.trackers import read_metrics
+from diglot.core.run_files import KEPT, METRICS, read_metrics
 
 
 def list_kept(runs: Sequence[Path], labels: str | None) -> tuple[list[Path], str]:

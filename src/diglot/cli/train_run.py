@@ -13,14 +13,13 @@ from rich.table import Table
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import warn_of_single_process
-from diglot.core.run_files import METRICS
+from diglot.core.run_files import METRICS, read_metrics
 from diglot.files import replace_text
 from diglot.measure.probe import Probe, probe_on
 from diglot.models.config import Frame
 from diglot.train.config import StageConfig, resolve_stage
 from diglot.train.loop import train
 from diglot.train.summary import summarise_stage
-from diglot.train.trackers import read_metrics
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from diglot.core.distributed import rank_and_world_size
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.result import side_by_side
-from diglot.core.run_files import METRICS
+from diglot.core.run_files import METRICS, read_metrics
 from diglot.core.seals import seal_record
 from diglot.data.features import sample_picture
 from diglot.files import write_json
@@ -37,7 +37,6 @@ from diglot.measure.token_maps import map_json
 from diglot.measure.word_space import caption_words, open_words
 from diglot.report.samples import sample_json
 from diglot.train.run_folder import describe_environment
-from diglot.train.trackers import read_metrics
 
 PROBED = "probe/"
 

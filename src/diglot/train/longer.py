@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import FINISHED, LENGTHENED, METRICS, SETTINGS
+from diglot.core.run_files import FINISHED, LENGTHENED, METRICS, SETTINGS, read_metrics
 from diglot.files import replace_text, sync_folder
 from diglot.train.config import StageConfig
 from diglot.train.integrity import check_record, is_marked
 from diglot.train.state import newest_state, release_settings
-from diglot.train.trackers import read_metrics
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from diglot.core.errors import ConfigError
+from diglot.core.run_files import read_metrics
 from diglot.train.early_stop import EarlyStop
-from diglot.train.trackers import read_metrics
 
 log = logging.getLogger(__name__)
 

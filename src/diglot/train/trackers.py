@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import METRICS
+from diglot.core.run_files import METRICS, read_metrics
 from diglot.files import replace_text
 
 
@@ -85,17 +85,6 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     kept = bool | int | float | str
     flat = flatten_settings(settings)
     return {name: v if isinstance(v, kept) else json.dumps(v) for name, v in flat.items()}
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; one cut off by a kill is left out."""
-    lines = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines
 
 
 def _truncate_lines(path: Path, start: int) -> None:

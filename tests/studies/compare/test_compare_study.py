@@ -15,11 +15,11 @@ import yaml
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, ignore_progress
+from diglot.core.run_files import read_metrics
 from diglot.data.records import write_dataset
 from diglot.studies.compare.job import run_job
 from diglot.studies.compare.study import open_study
 from diglot.studies.compare.worker import serve_jobs
-from diglot.train.trackers import read_metrics
 from tests.studies.compare.small_study import found, small_study, study_settings
 from tests.tiny_folders import tiny_samples
 

@@ -1,15 +1,18 @@
 """The model card of an export: what it was made of, how, and under which licences."""
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
-from diglot.core.run_files import METRICS, SETTINGS
+from diglot.core.run_files import METRICS, SETTINGS, read_metrics
 from diglot.embedded.cache import asset_folder
 from diglot.embedded.catalog import ASSETS
 from diglot.embedded.checkpoints import find_checkpoint
 from diglot.models.export.container import Container
+
+log = logging.getLogger(__name__)
 
 CARD = """\
 ---
@@ -57,7 +60,13 @@ def model_card(container: Container, checkpoint: Path, processor: Any) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        log.warning("%s is damaged: the card does without it", path)
+        return {}
 
 
 def _json_block(content: Any) -> str:
@@ -73,12 +82,7 @@ def _describe_training(run: dict[str, Any], folder: Path) -> str:
 
 
 def _last_losses(folder: Path) -> str:
-    path = folder / METRICS
-    lines = (
-        [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        if (path.exists())
-        else []
-    )
+    lines = read_metrics(folder / METRICS)
     last = next((line for line in reversed(lines) if "loss" in line), None)
     if last is None:
         return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import METRICS
+from diglot.core.run_files import METRICS, read_metrics
 from diglot.data.labels import open_labels
 from diglot.data.records import Dataset, open_dataset
 from diglot.measure.checkpoint import kept_measures
@@ -20,7 +20,6 @@ from diglot.train.config import StageConfig
 from diglot.train.datasets import RunDataset
 from diglot.train.integrity import check_record, is_marked
 from diglot.train.run_folder import open_run
-from diglot.train.trackers import read_metrics
 
 FAILED = "failed.json"
 SECOND = "sft"  # the second stage's run folder, in the first one's
@@ -73,7 +72,12 @@ class Job:
     def failure(self) -> str | None:
         """Why the last attempt ended without measures; None where it did not, or none was made."""
         path = self.folder / FAILED
-        return json.loads(path.read_text())["reason"] if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return str(json.loads(path.read_bytes())["reason"])
+        except (ValueError, KeyError, TypeError):
+            return f"its reason cannot be read: {path} is damaged"
 
 
 def plan_jobs(

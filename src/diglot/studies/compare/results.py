@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diglot.config.parts import as_plain
-from diglot.core.run_files import METRICS
+from diglot.core.run_files import METRICS, read_metrics
 from diglot.files import csv_cell
 from diglot.studies.compare.config import CompareConfig
 from diglot.studies.compare.jobs import Job
@@ -17,7 +17,6 @@ from diglot.studies.compare.summary import list_crossovers, median_costs, summar
 from diglot.train.config import StageConfig
 from diglot.train.lanes import lanes_of_one
 from diglot.train.order import make_order
-from diglot.train.trackers import read_metrics
 
 SCORE = ("value", "low", "high", "n")
 COLUMNS = (

@@ -1,6 +1,7 @@
 """The demo from start to end: scenes, two trainings, measures, report; it resumes if killed."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
+from diglot.core.seals import is_changed, seal_record
 from diglot.core.types import Sample
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import REJECTED
@@ -24,6 +26,8 @@ from diglot.synth.scenes.pools import Pool
 from diglot.synth.scenes.write import write_scenes
 from diglot.train.config import StageConfig
 from diglot.train.loop import train
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Demo:
         """Do all of it; returns the measures of each run."""
         check_own_folder(self.out, marker="demo.json")
         self.out.mkdir(parents=True, exist_ok=True)
-        self._take_up()
+        self.take_up()
         with self.timed("scenes"):
             self._scenes()
         return {run: self._one_run(run) for run in RUNS}
@@ -103,17 +107,25 @@ class Demo:
         finally:
             spent = time.perf_counter() - began
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-            replace_text(self.out / "demo.json", json.dumps(self._settings(), indent=2) + "\n")
+            kept = seal_record(self._settings())
+            replace_text(self.out / "demo.json", json.dumps(kept, indent=2) + "\n")
 
     def _settings(self) -> dict[str, Any]:
         return {"seed": self.seed, "scenes": self.size.train_scenes, "seconds": self.seconds}
 
-    def _take_up(self) -> None:
+    def take_up(self) -> None:
         """Read the times of an earlier attempt. Raises ConfigError where it was another demo."""
         path = self.out / "demo.json"
         if not path.exists():
             return
-        kept = json.loads(path.read_text())
+        try:
+            kept = json.loads(path.read_bytes())
+            whole = {"seed", "scenes", "seconds"} <= {*kept} and not is_changed(kept)
+        except (ValueError, TypeError):
+            kept, whole = {}, False
+        if not whole:  # its runs and scenes know themselves of which demo they are
+            log.warning("%s is damaged: the times of earlier attempts are lost", path)
+            return
         self.seconds.update(kept["seconds"])
         if (kept["seed"], kept["scenes"]) != (self.seed, self.size.train_scenes):
             raise ConfigError(

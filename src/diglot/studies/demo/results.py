@@ -7,7 +7,7 @@ from typing import Any
 
 from diglot.config.parts import Part
 from diglot.core.result import side_by_side
-from diglot.core.run_files import ENVIRONMENT, METRICS
+from diglot.core.run_files import ENVIRONMENT, METRICS, read_metrics
 from diglot.data.features import sample_picture
 from diglot.files import replace_text
 from diglot.measure.checkpoint import Measures, trained_vlm
@@ -16,7 +16,6 @@ from diglot.report.page import write_report
 from diglot.report.samples import sample_json
 from diglot.studies.demo.flow import Demo
 from diglot.studies.demo.sizes import RUNS
-from diglot.train.trackers import read_metrics
 
 PRIMARY = "region_matching"
 
