@@ -1,5 +1,7 @@
 """The demo's stock folder: its code-switched model as a stock class loads it, and the check."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from diglot.core.errors import ConfigError
 from diglot.files import read_kept, write_kept
 from diglot.measure.kept import checkpoint_digest
 from diglot.models.export.flow import check_folder, export_checkpoint
-from diglot.models.export.folder import ORIGIN
 from diglot.studies.demo.flow import Demo
 
 CONTAINER, EXPORTED, CHECKED = "aya_vision", "code_switch", "export_check.json"
@@ -28,22 +29,27 @@ class StockFolder:
 
 
 def write_stock_folder(demo: Demo) -> StockFolder:
-    """Export the code-switched run, unless it was, and check the folder."""
-    folder = demo.out / "export"
+    """Export the code-switched run, unless it was and is as it was then, and check the folder.
+
+    What is known of the folder is kept beside it: the digest of its files, and what the check of
+    them found, which loads the model twice.
+    """
+    folder, checkpoint = demo.out / "export", demo.out / EXPORTED / "model"
     with demo.timed("stock export"):
-        if not (folder / ORIGIN).exists():
-            export_checkpoint(demo.out / EXPORTED / "model", CONTAINER, folder)
-        check = _check_once(demo, folder)
+        versions = (transformers.__version__, torch.__version__, __version__)
+        about = [checkpoint_digest(checkpoint), *versions]
+        kept = demo.out / CHECKED
+        known = read_kept(kept, about)
+        if not known or not folder.is_dir() or known["files"] != checkpoint_digest(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            export_checkpoint(checkpoint, CONTAINER, folder)
+            known = {"files": checkpoint_digest(folder)}
+            write_kept(kept, about, known)
+        check = known.get("check") or _check(folder, checkpoint, kept, about)
     return StockFolder(folder, check)
 
 
-def _check_once(demo: Demo, folder: Path) -> str:
-    """What the check found, or had found of the same files: it loads the model twice."""
-    kept, checkpoint = demo.out / CHECKED, demo.out / EXPORTED / "model"
-    sides = [checkpoint_digest(path) for path in (checkpoint, folder)]
-    about = [*sides, transformers.__version__, torch.__version__, __version__]
-    if found := read_kept(kept, about):
-        return found
+def _check(folder: Path, checkpoint: Path, kept: Path, about: Sequence[str]) -> str:
     try:
         result = check_folder(folder, checkpoint=checkpoint)
     except ConfigError as error:  # another release of transformers may lack the class
@@ -52,5 +58,6 @@ def _check_once(demo: Demo, folder: Path) -> str:
         return "it does something else than its checkpoint"
     difference = result.largest_difference
     found = f"{LOADS} gives the checkpoint's logits, largest difference {difference:.1e}"
-    write_kept(kept, about, found)  # not of what failed: a package may be at fault, and be mended
+    # not of what failed: a package may be at fault, and be mended
+    write_kept(kept, about, {"files": checkpoint_digest(folder), "check": found})
     return found
