@@ -3,6 +3,7 @@
 Without `slow` a seeded sample: two files of each quick command, damaged in one way each.
 """
 
+import logging
 import os
 import random
 import re
@@ -77,9 +78,11 @@ def find_problem(
     damaged: str,
     whole: Mapping[str, bytes],
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> str:
     """What is wrong with the answer to the damaged file; "" where it was mended or named."""
     capsys.readouterr()
+    caplog.clear()
     try:
         status = run_diglot(*command_words(case, world, out))
     except Exception as error:
@@ -90,7 +93,8 @@ def find_problem(
         return "" if named and status in (1, USER_ERROR) else f"status {status}: {shown[-300:]}"
     found = written_files(out)
     other = [name for name in {**whole, **found} if found.get(name) != whole.get(name)]
-    warned = "WARNING" in shown and Path(damaged).name in shown.partition("WARNING")[2]
+    warnings = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    warned = any(Path(damaged).name in record.getMessage() for record in warnings)
     unread = other == [damaged] and bool(set(Path(damaged).parts) & set(CACHES))
     return f"silently other: {', '.join(other)}" if other and not (warned or unread) else ""
 
@@ -108,7 +112,12 @@ def is_named(damaged: str, out: Path, shown: str) -> bool:
     [pytest.param(c, marks=[] if c.quick else pytest.mark.slow, id=c.name) for c in CASES],
 )
 def test_a_damaged_file_is_mended_or_named(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: VerbCase, every: bool
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    case: VerbCase,
+    every: bool,
 ) -> None:
     out, whole, wrong = tmp_path / "out", tmp_path / "whole", list[str]()
     out.mkdir()
@@ -124,6 +133,6 @@ def test_a_damaged_file_is_mended_or_named(
         (out / name).unlink()
         if way != GONE:
             (out / name).write_bytes(WAYS[way](content))
-        if problem := find_problem(case, world, out, name, expected, capsys):
+        if problem := find_problem(case, world, out, name, expected, capsys, caplog):
             wrong.append(f"{name} {way}: {problem}")
     assert not wrong, "\n".join(wrong)

@@ -88,7 +88,7 @@ def test_a_write_that_fails_leaves_the_old_one(
     folder = saved(vlm, config, tmp_path)
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
 
-    def full(*_) -> None:
+    def full(*_, **kwargs) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)

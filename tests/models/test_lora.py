@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from diglot.core.errors import ConfigError
-from diglot.models.checkpoint import load_vlm, save_vlm
+from diglot.models.checkpoint import load_vlm, load_weights, save_vlm
 from diglot.models.config import LoraConfig
 from diglot.models.language import LanguageConfig
 from diglot.models.lora import add_lora, lora_parameters, merge_lora
@@ -123,3 +123,21 @@ def test_adapters_after_merged_ones_are_the_first_again(recwarn: pytest.Warnings
     assert vlm.language.lora
     assert len(lora_parameters(vlm.language)) == 2 * 14
     assert not [warning for warning in recwarn if "peft_config" in str(warning.message)]
+
+
+def test_adapters_know_the_weights_that_they_were_learned_on(tmp_path: Path) -> None:
+    config = VLMConfig(language=LanguageConfig(path=str(tmp_path / "language")))
+    vlm = tiny_vlm("llama")
+    set_trainable(vlm, Trainable(lora=SMALL))
+    save_vlm(vlm, config, tmp_path / "run", parts=("projector",))
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        same = tiny_vlm("llama")
+        same.language.to(dtype)
+        load_weights(same, tmp_path / "run")
+        assert same.language.lora == SMALL
+    other = tiny_vlm("llama")
+    with torch.no_grad():
+        for parameter in other.language.parameters():
+            parameter.mul_(1.05)
+    with pytest.raises(ConfigError, match="learned on another language model"):
+        load_weights(other, tmp_path / "run")

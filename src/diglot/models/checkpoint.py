@@ -1,7 +1,8 @@
 """A VLM on disk: `vlm.json` says the parts, safetensors hold the ones that were trained.
 
-LoRA adapters stand beside them, with their settings: `lora.json`, `lora.safetensors`. A chat
-template that conversations were learned under in place of the tokenizer's is `chat_template.jinja`.
+LoRA adapters stand beside them, with their settings: `lora.json`, `lora.safetensors`, which names
+in its metadata a few of the weights that they were learned on. A chat template that conversations
+were learned under in place of the tokenizer's is `chat_template.jinja`.
 
 Frozen parts are named by their own checkpoints and not copied.
 """
@@ -23,7 +24,7 @@ from diglot.core.errors import ConfigError
 from diglot.files import explain_missing, replacing_folder
 from diglot.models.config import LoraConfig, VLMConfig, check_model_paths
 from diglot.models.language import Language
-from diglot.models.lora import base_state, lora_state, place_lora
+from diglot.models.lora import base_state, check_base, lora_state, place_lora, sample_base
 from diglot.models.pretrained import check_finite
 from diglot.models.vlm import VLM, build_vlm
 
@@ -48,7 +49,8 @@ def save_vlm(
         return
     with replacing_folder(folder) as staging:
         for name, state in states.items():
-            save_file(state, staging / name)
+            about = {"base": sample_base(vlm.language)} if name == LORA_WEIGHTS else None
+            save_file(state, staging / name, metadata=about)
         _write_settings(vlm, config, staging)
 
 
@@ -209,6 +211,9 @@ def _load_lora(language: Language, folder: Path) -> None:
     if shapes != {name: value.shape for name, value in state.items()}:
         raise ConfigError("LoRA weights of another language model", where=str(folder))
     check_finite(state.items(), where="LoRA", file=folder / LORA_WEIGHTS)
+    with safe_open(folder / LORA_WEIGHTS, "pt") as opened:
+        kept = (opened.metadata() or {}).get("base", "")  # of an earlier version: none
+    check_base(language, kept, where=str(folder))
     language.model.load_state_dict(state, strict=False)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from diglot.core.errors import ConfigError
 from diglot.models.config import LoraConfig
 from diglot.models.language import Language
 
+BASE_SAMPLE = 16  # weights of each adapted layer
 INSTALL = 'Install it: pip install "diglot[lora]".'
 
 
@@ -72,6 +74,42 @@ def merge_lora(language: Language) -> int:
         del language.model.peft_config  # else peft takes the next ones for a second adapter
     language.lora, language.merged = None, language.merged or bool(adapted)
     return len(adapted)
+
+
+def sample_base(language: Language) -> str:
+    """Some weights under the adapters, by which they are known again: bfloat16 as hex digits.
+
+    "" where a process holds a part of them alone.
+    """
+    rows = []
+    for module in language.model.modules():
+        if hasattr(module, "lora_A"):
+            adapter: Any = module
+            weight = adapter.get_base_layer().weight.detach()
+            if isinstance(weight, DTensor) or weight.is_meta or weight.numel() < BASE_SAMPLE:
+                return ""
+            rows.append(weight.reshape(-1)[:BASE_SAMPLE].to("cpu", torch.bfloat16))
+    return torch.stack(rows).view(torch.int16).numpy().tobytes().hex() if rows else ""
+
+
+def check_base(language: Language, kept: str, *, where: str) -> None:
+    """Raises ConfigError where adapters were learned on other weights than they are put on.
+
+    `kept` is what `sample_base` gave then. Nine in ten of the weights must be there: another half
+    precision rounds some to a neighbour.
+    """
+    found = sample_base(language)
+    if not kept or not found:
+        return
+    pairs = [(kept[at : at + 4], found[at : at + 4]) for at in range(0, len(found), 4)]
+    if len(kept) != len(found) or sum(a == b for a, b in pairs) < 0.9 * len(pairs):
+        raise ConfigError(
+            "the LoRA weights were learned on another language model",
+            expected="the weights that they were learned on",
+            got="others of the same shapes",
+            where=where,
+            fix="Give that model as model.language.path.",
+        )
 
 
 def lora_state(language: Language) -> dict[str, torch.Tensor]:
