@@ -50,7 +50,12 @@ def run_synthesis(
     that stays away.
     """
     if split in SHARED:
-        raise ConfigError("a split cannot be called so here", got=split, where="split")
+        raise ConfigError(
+            "a split cannot be called so here",
+            expected=f"another name than {' and '.join(SHARED)}",
+            got=split,
+            where="split",
+        )
     steps = resolve_steps(config.steps)
     info = {"synth": {"images": source.describe(), "steps": json.loads(json.dumps(steps))}}
     info["synth"] |= {"slice_images": config.slice_images, "max_images": config.max_images}
@@ -81,6 +86,7 @@ def _open_state(folder: Path, info: Mapping[str, Any], former: Mapping[str, Any]
     kept = read_kept(path, SETTINGS)
     before = former if kept is None else kept
     if before not in (None, info):
+        write_kept(path, SETTINGS, before)  # the dataset's description may name ours by now
         if has_samples(folder):
             check_same_settings("unfinished synthesis", before, info, folder.parent.parent)
         for left in folder.iterdir():  # the settings stay to the last: a kill may come between

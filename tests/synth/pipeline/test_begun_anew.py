@@ -50,7 +50,7 @@ def test_a_state_whose_settings_are_gone_is_known_by_the_dataset(
 
 
 def test_a_split_is_not_called_as_a_folder_of_all(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a split cannot be called so here; got cache"):
+    with pytest.raises(ConfigError, match="a split cannot be called so here"):
         run_synthesis(
             open_source(pictures),
             tmp_path / "out",
@@ -79,8 +79,8 @@ def test_samples_that_wait_for_their_shard_bind_the_folder(pictures: Path, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "out", report=stop)
-    with pytest.raises(
-        ConfigError, match="unfinished synthesis there was made with other settings"
-    ):
-        run(pictures, tmp_path / "out", steps=HOPELESS)
+    (tmp_path / "out" / STATE / "train" / SETTINGS).unlink()  # as an earlier version left it
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="unfinished synthesis there was made with other"):
+            run(pictures, tmp_path / "out", steps=HOPELESS)
     assert run(pictures, tmp_path / "out")["samples"] == 6
