@@ -45,6 +45,10 @@ class Generated:
     def __init__(self, count: int, side_px: int) -> None:
         self._count, self._side = count, side_px
 
+    def rejections(self) -> tuple[()]:
+        """None."""
+        return ()
+
     def list_items(self) -> Iterator[int]:
         """Their numbers."""
         return iter(range(self._count))
