@@ -81,7 +81,7 @@ def test_own_format_is_converted(tmp_path):
     assert run_diglot(*args, "--images", tmp_path, "--out", out) == 0
     (sample,) = open_dataset(out, "train")
     assert (sample.id, sample.caption) == ("a", "A red field.")
-    assert "no tab" in (out / "rejected.jsonl").read_text()
+    assert "no tab" in (out / "rejected-train.jsonl").read_text()
 
 
 def test_own_labeller_names_the_colours_of_patches(tmp_path):
@@ -112,7 +112,7 @@ def test_own_step_drops_blank_pictures(tmp_path):
     (sample,) = open_dataset(tmp_path / "out")
     assert "full" in sample.id
     assert Lineage(step="blank", revision="least spread 4.0") in sample.lineage
-    assert "the picture is blank" in (tmp_path / "out" / "rejected.jsonl").read_text()
+    assert "the picture is blank" in (tmp_path / "out" / "rejected-train.jsonl").read_text()
 
 
 @pytest.mark.slow

@@ -25,8 +25,6 @@ from tests.tiny_folders import save_world, tiny_stage
 
 INPUTS = {"source", "images", "image", "checkpoint", "checkpoints", "results", "table", "labels"}
 INPUTS |= {"data", "pairs", "pictures", "fonts"}
-# Caches: what is in them is found by its digest's name, whatever stands beside.
-CACHES = {"features", "folder"}
 # Each verb with what it needs; OUT stands for what is tried, W for the world.
 REFUSED = "not of this command|made with other settings|no labels|no pairs"
 LAW = "--settings select/embedded_settings"
@@ -46,6 +44,12 @@ FOLDERS = {
     "compare --out": "compare W/data --config compare/objectives --out OUT",
     "select paper --out": "select paper --runs 1 --out OUT",
     "select a-score --out": f"select a-score --data W/data {LAW} --recipe {CAPTION} --out OUT",
+    "features --folder": f"features W/data --like '[{CAPTION}]' --folder OUT",
+    "measure --features": "measure W/model --data W/data --json W/new.json --features OUT",
+    "select a-score --features": f"select a-score --data W/data {LAW} --recipe {CAPTION} "
+    "--out W/new --features OUT",
+    "select c-score --features": "select c-score --pairs W/pairs --features OUT",
+    "select view --features": "select view W/pairs --encoder efficientnet_lite0 --features OUT",
     "select view --files": "select view W/pairs --encoder efficientnet_lite0 --files OUT",
     "select scene-pairs --out": "select scene-pairs OUT --count 1",
     "select ocr-pairs --out": "select ocr-pairs OUT --count 1",
@@ -101,7 +105,7 @@ def path_options() -> set[str]:
             hint = str(getattr(action, "_typehint", action.type))
             if "Path" in hint or "paths." in hint or action.dest == "out":
                 found.add((verb, action.dest))
-    return {f"{verb} --{name}" for verb, name in found if name not in INPUTS | CACHES}
+    return {f"{verb} --{name}" for verb, name in found if name not in INPUTS}
 
 
 def test_every_path_that_is_written_is_tried() -> None:

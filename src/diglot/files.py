@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
+from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -505,13 +506,13 @@ def check_same_settings(what: str, before: Any, now: Any, where: Path) -> None:
 def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ()) -> None:
     """Raises ConfigError for a folder that holds files of others: it is not ours to write into.
 
-    Ours is one that is empty or holds `marker`. Hidden files and those named in `beside` do not
-    count.
+    Ours is one that is empty or holds `marker`. Hidden files and those that match a pattern in
+    `beside` do not count.
     """
     if (folder / marker).exists() or not folder.is_dir():
         return
     names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-    foreign = [name for name in names if name not in beside]
+    foreign = [name for name in names if not any(fnmatch(name, one) for one in beside)]
     if foreign:
         raise ConfigError(
             "the folder holds files that are not of this command",
@@ -525,14 +526,14 @@ def check_own_folder(folder: Path, *, marker: str, beside: Collection[str] = ())
 OWNER = ".made_by"
 
 
-def claim_folder(
+def check_owner(
     folder: Path, command: str, *, known: Collection[str] = (), beside: Collection[str] = ()
-) -> None:
-    """Make a folder the command's own, if it is new, empty or was so before; missing ones are made.
+) -> bool:
+    """Whether a folder is the command's own already; it may be new or empty.
 
-    `known` are files by which a folder of an earlier version is known. Raises ConfigError for a
-    file, and for a folder of another command or with files of others; `beside` names what may be
-    there all the same.
+    `known` are patterns of files by which a folder of an earlier version is known. Raises
+    ConfigError for a file, and for a folder of another command or with files of others; what
+    matches a pattern in `beside` may be there all the same.
     """
     owner = folder / OWNER
     made_by = owner.read_text("utf-8", "replace").strip() if owner.is_file() else ""
@@ -544,9 +545,17 @@ def claim_folder(
             where=str(folder),
             fix="Choose another folder.",
         )
-    if not made_by and not any((folder / name).exists() for name in known):
+    if not made_by and not any(any(folder.glob(one)) for one in known):
         check_own_folder(folder, marker=OWNER, beside=beside)
+    return bool(made_by)
+
+
+def claim_folder(
+    folder: Path, command: str, *, known: Collection[str] = (), beside: Collection[str] = ()
+) -> None:
+    """Make a folder the command's own, as `check_owner` allows; missing ones are made."""
+    is_ours = check_owner(folder, command, known=known, beside=beside)
     with check_writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not made_by:
-            replace_text(owner, f"{command}\n")
+        if not is_ours:
+            replace_text(folder / OWNER, f"{command}\n")

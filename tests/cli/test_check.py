@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from diglot.data.records import open_dataset, write_dataset
+from diglot.data.rejected import read_rejections
 from tests.cli_runner import run_diglot
 from tests.data.checks.test_check import row, save, with_region
 from tests.data.formats.foreign import make_sample
@@ -34,7 +35,7 @@ def test_table_ids_json_and_a_cleaned_copy(faulty: Path, tmp_path: Path, capsys)
         "near duplicate of another image",
     }
     assert [sample.id for sample in open_dataset(out)] == ["s0", "s2"]
-    reasons = [json.loads(l)["reason"] for l in (out / "rejected.jsonl").read_text().splitlines()]  # noqa: E741
+    reasons = [one.reason for one in read_rejections(out / "rejected-train.jsonl")]
     assert sorted(reasons) == ["image is missing", "near duplicate of another image"]
 
 

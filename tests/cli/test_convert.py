@@ -40,7 +40,7 @@ def test_from_coco_to_a_dataset(coco: Path, tmp_path: Path, capsys) -> None:
     dataset = open_dataset(out)
     assert [sample.regions[0].phrase for sample in dataset] == ["dog"] * 3
     assert dataset.info["options"]["crowds"] is True
-    [rejected] = (out / "rejected.jsonl").read_text().splitlines()
+    [rejected] = (out / "rejected-train.jsonl").read_text().splitlines()
     assert json.loads(rejected)["id"] == "9"
     assert "1 records rejected" in capsys.readouterr().out
     assert run_diglot(*command) == 0  # again: nothing is written twice
@@ -62,16 +62,31 @@ def test_settings_that_found_nothing_do_not_bind_the_folder(coco: Path, tmp_path
     wrong.mkdir()
     command = ["convert", str(coco), "--from", "coco", "--out", str(out), "--images"]
     assert run_diglot(*command, str(wrong)) == 2
-    assert len((out / "rejected.jsonl").read_text().splitlines()) == 4
+    assert len((out / "rejected-train.jsonl").read_text().splitlines()) == 4
     assert run_diglot(*command, str(tmp_path / "val")) == 0
     assert len(open_dataset(out)) == 3
-    assert len((out / "rejected.jsonl").read_text().splitlines()) == 1  # the one that is gone
+    assert len((out / "rejected-train.jsonl").read_text().splitlines()) == 1  # the one that is gone
     assert run_diglot(*command, str(wrong)) == 2  # now they do
     assert len(open_dataset(out)) == 3
     for images in (wrong, tmp_path / "val"):  # another split that found nothing takes none away
         run_diglot(*command, str(images), "--split", "test")
-    noted = (out / "rejected.jsonl").read_text().splitlines()
+    noted = (out / "rejected-train.jsonl").read_text().splitlines()
     assert json.loads(noted[0])["id"] == "9"
+
+
+def test_rejected_records_are_listed_of_the_last_call_by_split(coco: Path, tmp_path: Path) -> None:
+    out, pictures, lists = tmp_path / "out", tmp_path / "val", ("train", "test")
+    command = ["convert", str(coco), "--from", "coco", "--out", str(out)]
+    command += ["--images", str(pictures)]
+    for split in lists:
+        assert run_diglot(*command, "--split", split) == 0
+    noted = [(out / f"rejected-{split}.jsonl").read_text() for split in lists]
+    assert [len(text.splitlines()) for text in noted] == [1, 1]
+    save_image(pictures / "gone.jpg", seed=9)
+    assert run_diglot(*command, "--split", "train") == 0
+    assert len(open_dataset(out)) == 4
+    assert not (out / "rejected-train.jsonl").exists()
+    assert (out / "rejected-test.jsonl").read_text() == noted[1]
 
 
 def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:

@@ -185,7 +185,7 @@ def test_two_runs_that_make_room_at_once(dataset, tmp_path):
     fill(caches[1], tmp_path)
     caches[0].make_room()
     assert caches[0].missing() == []  # the other one's work is kept
-    names = [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"]
+    names = [p.name for p in (tmp_path / "cache").iterdir() if not p.name.startswith(".")]
     assert names == [caches[0].folder.name]
 
 

@@ -13,7 +13,10 @@ def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path: Path) -> No
     with PairWriter(tmp_path, info={"seed": 1}):
         Rejected(tmp_path / REJECTED).add("pair-0", "no luck")
     with PairWriter(tmp_path, info={"seed": 2}):
-        assert not (tmp_path / REJECTED).exists()
+        assert (tmp_path / REJECTED).exists()
+    with PairWriter(tmp_path, info={"seed": 2}) as writer:
+        assert not writer.open_rejected().counts
+    assert not (tmp_path / REJECTED).exists()
     assert read_info(tmp_path) == {"seed": 2}
     (tmp_path / IMAGES / "pair-0-source.png").write_bytes(b"of a pair")
     with pytest.raises(ConfigError, match="other settings: seed"), PairWriter(tmp_path, info={}):

@@ -46,6 +46,16 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
     assert [line["id"] for line in lines(path)] == ["a", "b"]
 
 
+def test_a_list_begun_anew_is_empty_and_only_ours_is_deleted(tmp_path):
+    path = tmp_path / "rejected.jsonl"
+    Rejected(path).add("a", "x")
+    assert not Rejected.begin(path).counts
+    path.write_text("hello\n")
+    with pytest.raises(DataError, match=r"rejected\.jsonl:1"):
+        Rejected.begin(path)
+    assert path.read_text() == "hello\n"
+
+
 def test_odd_text_stays_one_line(tmp_path):
     path = tmp_path / "rejected.jsonl"
     odd = "new\nline \u2028 \ud800 <b>"

@@ -93,14 +93,21 @@ def test_an_encoder_beside_the_language_model_is_not_written(
     assert not (checkpoint / "encoder.safetensors").exists()
 
 
-def test_a_run_is_not_resumed_on_another_language_model(
-    world: Path, starts: Mapping[str, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("option", "first", "then"),
+    [("start_language", "lora", "all"), ("start_from", "projector", "lora")],
+)
+def test_a_run_is_not_resumed_on_another_start(
+    world: Path, starts: Mapping[str, Path], tmp_path: Path, option: str, first: str, then: str
 ) -> None:
-    taught = tmp_path / "taught"
-    shutil.copytree(starts["lora"], taught)
-    stage = tiny_stage(world, tmp_path / "run", start_language=str(taught), max_samples=8)
-    train(stage)
-    shutil.rmtree(taught)
-    shutil.copytree(starts["all"], taught)
-    with pytest.raises(ConfigError, match="holds a run with another start_content"):
+    given = tmp_path / "given"
+    shutil.copytree(starts[first], given)
+    stage = tiny_stage(world, tmp_path / "run", **{option: str(given)}, max_samples=8)
+    checkpoint = train(stage)
+    shutil.rmtree(given)
+    shutil.copytree(starts[first], given)  # the same made again
+    assert train(stage) == checkpoint
+    shutil.rmtree(given)
+    shutil.copytree(starts[then], given)
+    with pytest.raises(ConfigError, match=f"holds a run with another start_content.{option}"):
         train(stage)

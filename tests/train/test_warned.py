@@ -81,7 +81,8 @@ WARNED = {
         "trained with another language.path: language there, other_language here"
     ),
     "--start_language W/model_language --model.language.path W/other_language": (
-        "the language model of W/model_language is another: language there, other_language here"
+        "the language model of W/model_language was trained with another language.path: "
+        "language there, other_language here"
     ),
 }
 # Nothing of this is said of what is right.

@@ -17,7 +17,7 @@ from diglot.data.convert import (
     write_split,
 )
 from diglot.data.format import OURS, Format, FormatPart
-from diglot.data.rejected import REJECTED, Rejected
+from diglot.data.rejected import Rejected, rejected_name
 from diglot.data.writer import DatasetWriter
 from diglot.files import check_readable_folder, explain_missing, write_json
 
@@ -43,7 +43,7 @@ def run_convert(
     if source_format == to:
         raise ConfigError(f"both formats are {to}", fix="Name another one with --from or --to.")
     done = Conversion()
-    listed = _rejected_path(out, to)
+    listed = _rejected_path(out, to, split)
     given = {"path": str(source), **({"images": str(images)} if images else {}), **(options or {})}
     with show_progress() as report:
         if to == OURS:
@@ -52,7 +52,7 @@ def run_convert(
             with DatasetWriter(out, split=split, info=info) as writer:
                 _write_ours(foreign, writer, done, report)
         else:
-            reject = Rejected(listed).note
+            reject = Rejected.begin(listed).note
             if source_format == OURS:
                 samples = read_dataset(source, split, done, reject)
             else:
@@ -68,7 +68,7 @@ def run_convert(
 
 
 def _write_ours(source: Format, writer: DatasetWriter, done: Conversion, report: Report) -> None:
-    reject = writer.open_rejected().note
+    reject = writer.open_rejected(anew=True).note
     samples = _report_samples(read_samples(source, done, reject), report)
     write_split(samples, writer, done, reject)
 
@@ -96,9 +96,9 @@ def _build_format(name: str, given: dict[str, Any]) -> Any:
         return FormatPart(name, rest, where=f"format {name}").build()
 
 
-def _rejected_path(out: Path, to: str) -> Path:
+def _rejected_path(out: Path, to: str, split: str) -> Path:
     """In a dataset of ours; beside a folder of another format, which is theirs alone."""
-    return out / REJECTED if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
+    return out / rejected_name(split) if to == OURS else out.with_name(f"{out.name}.rejected.jsonl")
 
 
 def _report_samples(samples: Iterator[Sample], report: Report) -> Iterator[Sample]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
-from diglot.data.config import FeatureDtype, FeaturesConfig
+from diglot.data.config import FeatureDtype, FeaturesConfig, check_cache
 from diglot.data.records import open_dataset
 from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import write_json
@@ -31,6 +31,7 @@ def run_features(
         raise ConfigError("no recipe is named", expected="--like '[RECIPE]'", where="--like")
     stage = stage_of_recipes(like, option="--like")
     config = choose_cache(stage, folder, dtype)
+    check_cache(Path(config.folder))
     dataset = open_dataset(data, split)
     rejected = Rejected(Path(config.folder) / REJECTED)
     with show_progress() as report:

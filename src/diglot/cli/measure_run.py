@@ -11,7 +11,7 @@ from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.progress import ignore_progress
-from diglot.data.config import FeaturesConfig
+from diglot.data.config import FeaturesConfig, check_cache
 from diglot.data.records import open_dataset
 from diglot.measure.checkpoint import Scenes, checkpoint_folder
 from diglot.measure.config import MeasureConfig, check_measures
@@ -38,6 +38,8 @@ def run_measure(
 ) -> None:
     """Measure the alignment of a checkpoint on a dataset; the result is one JSON file."""
     check_measures(measure)
+    if features:
+        check_cache(features)
     model = checkpoint_folder(checkpoint)
     main = join_processes()
     scenes = Scenes(

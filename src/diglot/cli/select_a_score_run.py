@@ -11,6 +11,7 @@ from diglot.cli.console import open_console, print_warning
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError, first_reason
 from diglot.core.progress import Progress, Report
+from diglot.data.config import check_cache
 from diglot.data.records import open_dataset
 from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import claim_folder, replace_text, write_json
@@ -45,6 +46,7 @@ def run_a_score(
     """The A score: log-likelihood per caption token, behind each encoder's projected images."""
     named = {"data": data, "split": train_split, "out": out}
     features = features or out / "features"
+    check_cache(features)
     tried, refused = (
         read_settings(settings, recipe, features=features, **named),
         refused_settings(settings),

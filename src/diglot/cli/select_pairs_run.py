@@ -5,6 +5,7 @@ from typing import Any
 
 from diglot.cli.console import open_console
 from diglot.cli.progress import show_progress
+from diglot.data.config import check_cache
 from diglot.data.rejected import Rejected
 from diglot.data.spair import Split
 from diglot.files import write_json
@@ -57,9 +58,10 @@ def run_c_score(
         first=first,
         seed=seed,
     )
+    check_cache(features)
     parts = split_parts(encoder)
     resolved = resolved_encoders(parts)
-    rejected = _empty_rejected(features / f"{pairs.resolve().name}.rejected.jsonl")
+    rejected = Rejected.begin(features / f"{pairs.resolve().name}.rejected.jsonl")
     with show_progress() as report:
         found = open_pairs(pairs, config, rejected, report)
         encoders = build_encoders(parts, default_device())
@@ -98,9 +100,3 @@ def run_scene_pairs(*, out: Path, count: int, seed: int, scene: ScenePairsConfig
     console.print(f"pairs: {out}", highlight=False)
     for reason, number in rejected.counts.items():
         console.print(f"rejected: {number} {reason}", highlight=False)
-
-
-def _empty_rejected(path: Path) -> Rejected:
-    """An empty list: it holds the rejections of this run alone."""
-    path.unlink(missing_ok=True)
-    return Rejected(path)

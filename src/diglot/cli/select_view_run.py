@@ -11,6 +11,7 @@ import numpy as np
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Report
+from diglot.data.config import check_cache
 from diglot.data.images import decode_image
 from diglot.data.pairs import Pair, PairImage
 from diglot.data.rejected import Rejected
@@ -51,6 +52,7 @@ def run_view_pairs(
     """Make the page, and the files where they are wanted."""
     if files is not None:
         claim_folder(files, "select view --files")
+    check_cache(features)
     settings = [split_parts(one) for one in encoder]
     config = CScoreConfig(alphas=(alpha,), upsample=upsample, split=split)
     rejected = Rejected(features / f"{pairs.resolve().name}.shown.rejected.jsonl")

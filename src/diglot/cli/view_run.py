@@ -21,7 +21,7 @@ from diglot.data.images import decode_image
 from diglot.data.json_stream import parse_line
 from diglot.data.labels import Labels, open_labels
 from diglot.data.records import Dataset
-from diglot.data.rejected import REJECTED
+from diglot.data.rejected import REJECTED, rejected_name
 from diglot.data.samples import Samples
 from diglot.report.dataset_page import write_dataset_page
 from diglot.report.dataset_stats import DatasetStats
@@ -76,7 +76,7 @@ def run_view(
     if tokens is not None:
         print(_tokens_page(tokens, source, split, drawn, out))
         return
-    page = _dataset_page(source, samples, drawn, scan, opened)
+    page = _dataset_page(source, split, samples, drawn, scan, opened)
     page["title"] = f"{source.resolve().name}, {split}" if source.is_dir() else source.name
     page["note"] = (
         f"{len(drawn)} of {len(samples):,} samples, {_describe_choice(only, phrase, seed)}."
@@ -128,7 +128,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _dataset_page(
-    source: Path, samples: Samples, drawn: list[int], scan: int, labels: Labels | None
+    source: Path,
+    split: str,
+    samples: Samples,
+    drawn: list[int],
+    scan: int,
+    labels: Labels | None,
 ) -> dict[str, Any]:
     """The page's JSON. What cannot be used stands on the page with its reason."""
     stats, unusable, shown = DatasetStats(), _UnreadableRecords(samples), []
@@ -146,7 +151,7 @@ def _dataset_page(
         "created": _current_time(),
         "facts": facts | stats.facts(),
         "charts": stats.charts(),
-        "rejected": _rejected_reasons(source),
+        "rejected": _rejected_reasons(source, split),
         "funnel": _read_funnel(source),
         "unusable": unusable.lines(),
         "samples": shown,
@@ -195,17 +200,16 @@ def _sample_json(sample: Sample, labels: Any) -> dict[str, Any]:
     return record_json(sample, pictures, labels)
 
 
-def _rejected_reasons(source: Path) -> list[list[Any]]:
-    """Count of each reason in the dataset's list of rejected records, the commonest first.
+def _rejected_reasons(source: Path, split: str) -> list[list[Any]]:
+    """Count of each reason in the split's list of rejected records, the commonest first.
 
-    The file is only read: another process may be adding to it, so a torn last line is left out.
+    Datasets of earlier versions have one list for all splits. The files are only read: another
+    process may be adding to one, so a torn last line is left out.
     """
-    path = source / REJECTED
-    if not path.is_file():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
+    lists = [path for name in (rejected_name(split), REJECTED) if (path := source / name).is_file()]
+    whole = [path.read_bytes().rpartition(b"\n")[0] for path in lists]
     counts = Counter(
-        _read_reason(line) for line in whole.splitlines() if line.strip()
+        _read_reason(line) for text in whole for line in text.splitlines() if line.strip()
     ).most_common()
     rest = sum(count for _, count in counts[_REASONS:])
     bars = [list(bar) for bar in counts[:_REASONS]]

@@ -56,7 +56,7 @@ def words(
     from diglot.synth.words.word_list import build_word_list
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    rejected = Rejected(out.with_name(f"{out.name}.rejected.jsonl"))
+    rejected = Rejected.begin(out.with_name(f"{out.name}.rejected.jsonl"))
     with show_progress() as report:
         count = build_word_list(
             list(data),

@@ -10,8 +10,9 @@ METRICS = "metrics.jsonl"  # one line a step
 KEPT = "kept"  # the models of keep_every
 REPORT = "report.json"  # what its page is made of
 LENGTHENED = "lengthened"  # of the settings: when and how the run was made longer
+STARTS = "start_content"  # of the settings: digests of the checkpoints it started from
 # What the settings of a run have beside those of a stage.
-RUN_ALONE = ("data_fingerprint", "start_content", LENGTHENED)
+RUN_ALONE = ("data_fingerprint", STARTS, LENGTHENED)
 FINISHED = "finished.json"  # it is there once the run has ended
 
 

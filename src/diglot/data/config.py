@@ -1,12 +1,22 @@
 """What a run reads, and what is kept of it. It imports no model library, so that help is fast."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from diglot.config.ranges import PositiveFloat, check_ranges
 from diglot.config.read import expand_home
+from diglot.files import check_owner
 
 FeatureDtype = Literal["float16", "float32"]
+# By what a cache's folder is known as one, whichever verb made it.
+CACHE: dict[str, Any] = {"command": "features", "known": ("*/marks.bin",)}
+CACHE |= {"beside": ("*rejected.jsonl",)}
+
+
+def check_cache(folder: Path) -> None:
+    """Raises ConfigError for a folder that holds other things than features."""
+    check_owner(folder, **CACHE)
 
 
 @dataclass(frozen=True, kw_only=True)

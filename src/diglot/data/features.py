@@ -26,11 +26,11 @@ from PIL import Image
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.geometry import TokenGrid
 from diglot.core.types import Sample, SizeHW
-from diglot.data.config import FeatureDtype
+from diglot.data.config import CACHE, FeatureDtype
 from diglot.data.images import decode_image
 from diglot.data.records import Dataset
 from diglot.data.rejected import Notes, rejection_of
-from diglot.files import lock_folder, replacing_folder
+from diglot.files import claim_folder, lock_folder, replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +229,7 @@ class FeatureCache:
                 where=str(parent),
                 fix="Train without features, or give another folder.",
             )
+        claim_folder(parent, **CACHE)
         with lock_folder(self.folder, wait=True):
             if self._marks_file.exists():  # another run was faster
                 return

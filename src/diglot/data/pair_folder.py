@@ -120,15 +120,19 @@ class PairWriter:
             temporary.write_bytes(image)
         return inside
 
+    def open_rejected(self) -> Rejected:
+        """The folder's list of pairs that could not be made, begun anew where none was."""
+        path = self.folder / REJECTED
+        return Rejected(path) if self.ids else Rejected.begin(path)
+
     def _check_manifest(self) -> None:
-        """Whoever made no pair there binds nobody: what was rejected then is noted anew."""
+        """Whoever made no pair there binds nobody."""
         path, lines, images = (self.folder / name for name in (MANIFEST, LINES, IMAGES))
         before = read_info(self.folder) if path.exists() else None
         any_pair = (lines.exists() and lines.stat().st_size) or any(images.glob("[!.]*"))
         if before is not None and any_pair:
             check_same_settings("set of pairs", before, self._info, path)
             return
-        (self.folder / REJECTED).unlink(missing_ok=True)
         fields = {"format": _FORMAT, "format_version": _VERSION, "info": self._info}
         replace_text(path, json.dumps(fields, indent=1, sort_keys=True) + "\n")
 

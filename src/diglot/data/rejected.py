@@ -10,7 +10,7 @@ from typing import Protocol
 from diglot.core.errors import DataError
 from diglot.files import append_lines, read_lines
 
-REJECTED = "rejected.jsonl"  # its name in a folder of records
+REJECTED = "rejected.jsonl"  # its name in a folder
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Rejection:
     where: str  # file, sample and field
     detail: str = ""  # the whole message
     dataset: str = ""  # of a run that reads several: which
+
+
+def rejected_name(split: str) -> str:
+    """The list's name in a dataset, where each split has its own: they may be written at once."""
+    return f"rejected-{split}.jsonl"
 
 
 def rejection_of(id: str, error: DataError) -> Rejection:
@@ -49,6 +54,17 @@ class Rejected:
         self._ids = set[tuple[str, str]]()
         self._reasons: Counter[str] = Counter()
         self._read_lines()
+
+    @classmethod
+    def begin(cls, path: Path) -> "Rejected":
+        """An empty list, for work that goes through all its records again.
+
+        Raises DataError where the file is another: it is not ours to delete.
+        """
+        for _ in read_rejections(path):
+            pass
+        path.unlink(missing_ok=True)
+        return cls(path)
 
     def note(self, rejection: Rejection) -> bool:
         """`add` a rejection."""

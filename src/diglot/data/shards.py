@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from diglot.config.paths import MAKE_DATA
 from diglot.core.errors import ConfigError, DataError
+from diglot.data.rejected import REJECTED, rejected_name
 from diglot.data.schema import FORMAT_VERSION
 from diglot.data.schema_check import check_columns
 from diglot.data.shard_writer import read_footer, unreadable_error
@@ -67,7 +68,8 @@ def find_shards(folder: Path, split: str) -> list[Path]:
 
 def empty_error(folder: Path, split: str) -> ConfigError:
     """What to raise for a split that is there and has no record."""
-    listed = [path.name for path in sorted(folder.glob("*rejected.jsonl")) if path.stat().st_size]
+    lists = (folder / name for name in (rejected_name(split), REJECTED))
+    listed = [path.name for path in lists if path.is_file() and path.stat().st_size]
     return ConfigError(
         f"the split {split!r} has no records",
         where=str(folder),

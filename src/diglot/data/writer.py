@@ -14,7 +14,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.types import Sample
 from diglot.data import shards
 from diglot.data.images import image_size
-from diglot.data.rejected import REJECTED, Rejected
+from diglot.data.rejected import Rejected, rejected_name
 from diglot.data.row_groups import IdStore
 from diglot.data.schema import arrow_schema, row_digest, to_row
 from diglot.data.shard_writer import ShardWriter
@@ -23,7 +23,7 @@ from diglot.files import check_own_folder, check_same_settings, check_writable, 
 SHARD_SAMPLES = 256
 _MODULUS = 2**256
 # What may lie in a folder before a dataset is begun there.
-_BESIDE = (shards.CARD, REJECTED)
+_BESIDE = (shards.CARD, "rejected*.jsonl")
 
 
 class DatasetWriter:
@@ -106,15 +106,14 @@ class DatasetWriter:
         """Whether a former call wrote the record `id`, and it was not asked for since."""
         return self._ids.take_former(id)
 
-    def open_rejected(self) -> Rejected:
-        """The folder's list of what was rejected; nobody else may be writing to it.
+    def open_rejected(self, *, anew: bool = False) -> Rejected:
+        """The split's list of what was rejected.
 
-        Where this split holds nothing yet, the list is of other settings or will be made again, so
-        it is begun anew; not where there are other splits, as a line does not say which it is of.
+        It is begun `anew` by whoever goes through all records again, and where the split holds
+        nothing yet: it is of other settings then, or will be made again.
         """
-        if not self._count and list(shards.read_manifest(self.folder)["splits"]) == [self.split]:
-            (self.folder / REJECTED).unlink(missing_ok=True)
-        return Rejected(self.folder / REJECTED)
+        path = self.folder / rejected_name(self.split)
+        return Rejected.begin(path) if anew or not self._count else Rejected(path)
 
     def add(self, sample: Sample) -> None:
         """Append a sample. Raises DataError where its id is taken, or a size is not the image's."""

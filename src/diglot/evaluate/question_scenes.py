@@ -51,7 +51,7 @@ def make_questions(
     if any(one.task.needs_scenes for one in chosen):
         dataset = open_scenes(questions, out, report)
         _check_named(dataset, chosen)
-        rejected = Rejected(out / REJECTED)
+        rejected = Rejected.begin(out / REJECTED)
         first = range(min(questions.count, len(dataset)))
         usable = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
         scenes = [sample for _, sample in usable if len(sample.images) == 1]

@@ -10,12 +10,12 @@ from diglot.config.paths import GIVE_CHECKPOINT
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report, rename_stages
 from diglot.core.types import Sample
-from diglot.data.config import FeaturesConfig
+from diglot.data.config import CACHE, FeaturesConfig
 from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
 from diglot.data.samples import usable_samples, use_sample
-from diglot.files import explain_missing, lock_file, read_kept, reuse_or_make
+from diglot.files import claim_folder, explain_missing, lock_file, read_kept, reuse_or_make
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
 from diglot.measure.kept import Measures, measure_key
 from diglot.measure.plan import Subject
@@ -117,7 +117,7 @@ def shared_features(
 ) -> FeatureCache:
     """The features of a dataset's first samples; of several jobs one makes them, others wait."""
     stage, folder = f"features, {dataset.split}", Path(config.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder, **CACHE)
     with lock_file(folder / ".lock", wait=True):
         return open_features(
             vlm, dataset, config, rejected, rename_stages(report, lambda _: stage), first=first

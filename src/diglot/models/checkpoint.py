@@ -34,6 +34,18 @@ LORA, LORA_WEIGHTS = "lora.json", "lora.safetensors"
 TEMPLATE = "chat_template.jinja"
 
 
+def part_file(folder: Path, part: str) -> Path:
+    """Where a checkpoint has the weights of one of PARTS, if it has them."""
+    return folder / f"{part}.safetensors"
+
+
+def learned_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint with what was learned, those that are there."""
+    names = (LORA, LORA_WEIGHTS, TEMPLATE)
+    files = [part_file(folder, part) for part in PARTS] + [folder / name for name in names]
+    return [file for file in files if file.is_file()]
+
+
 def save_vlm(
     vlm: VLM, config: VLMConfig, folder: Path, *, parts: tuple[str, ...], write: bool = True
 ) -> None:
@@ -42,7 +54,7 @@ def save_vlm(
     Weights that are sharded over processes are gathered, so every process calls it, and one of
     them with `write`.
     """
-    states = {f"{part}.safetensors": _whole_state(vlm, part, write) for part in parts}
+    states = {part_file(folder, part).name: _whole_state(vlm, part, write) for part in parts}
     if vlm.language.lora:
         states[LORA_WEIGHTS] = _unique_tensors(lora_state(vlm.language), write)
     if not write:
@@ -122,7 +134,7 @@ def check_checkpoint(folder: Path) -> None:
         return
     check_model_paths(config)
     _check_projector(folder)
-    for file in (folder / f"{part}.safetensors" for part in PARTS):
+    for file in (part_file(folder, part) for part in PARTS):
         if file.exists():
             _check_header(file)
 
@@ -137,7 +149,7 @@ def _check_header(file: Path) -> None:
 
 def _check_projector(folder: Path) -> None:
     """Raises ConfigError where a folder has no weights of a projector."""
-    if not (folder / "projector.safetensors").exists():
+    if not part_file(folder, "projector").exists():
         is_there = folder.is_dir()
         reason = "it has no projector.safetensors" if is_there else explain_missing(folder)
         raise ConfigError(
@@ -158,7 +170,7 @@ def load_weights(vlm: VLM, folder: Path) -> None:
     """Put a saved VLM's weights into one of the same parts. Raises ConfigError as load_vlm does."""
     _check_projector(folder)
     for part in ("projector", "encoder"):
-        file = folder / f"{part}.safetensors"
+        file = part_file(folder, part)
         if file.exists():
             _load_part(vlm, part, file)
             if part == "encoder":  # features of the weights before are not its features
@@ -182,11 +194,11 @@ def load_language(vlm: VLM, folder: Path) -> None:
 
 def has_language(folder: Path) -> bool:
     """Whether a checkpoint has weights, or adapters, of a language model."""
-    return (folder / "language.safetensors").exists() or (folder / LORA).exists()
+    return part_file(folder, "language").exists() or (folder / LORA).exists()
 
 
 def _load_learned(vlm: VLM, folder: Path) -> None:
-    if (file := folder / "language.safetensors").exists():
+    if (file := part_file(folder, "language")).exists():
         _load_part(vlm, "language", file)
     load_template(vlm.language, folder)
     if (folder / LORA).exists():
@@ -203,7 +215,7 @@ def _load_lora(language: Language, folder: Path) -> None:
     """Adapters with their settings and weights. Raises ConfigError for files that are none."""
     try:
         settings = LoraConfig(**json.loads((folder / LORA).read_text("utf-8")))
-        state = load_file(folder / LORA_WEIGHTS)
+        state, about = _read_tensors(folder / LORA_WEIGHTS)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ConfigError(f"unreadable LoRA weights: {error}", where=str(folder)) from error
     place_lora(language, settings)
@@ -211,10 +223,14 @@ def _load_lora(language: Language, folder: Path) -> None:
     if shapes != {name: value.shape for name, value in state.items()}:
         raise ConfigError("LoRA weights of another language model", where=str(folder))
     check_finite(state.items(), where="LoRA", file=folder / LORA_WEIGHTS)
-    with safe_open(folder / LORA_WEIGHTS, "pt") as opened:
-        kept = (opened.metadata() or {}).get("base", "")  # of an earlier version: none
-    check_base(language, kept, where=str(folder))
+    check_base(language, about.get("base", ""), where=str(folder))  # of an earlier version: none
     language.model.load_state_dict(state, strict=False)
+
+
+def _read_tensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a file, and its metadata."""
+    with safe_open(file, "pt") as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
 
 
 def _digest_file(file: Path) -> str:

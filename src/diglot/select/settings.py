@@ -14,7 +14,7 @@ from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
 from diglot.data.config import FeaturesConfig
 from diglot.measure.checkpoint import checkpoint_folder
-from diglot.models.checkpoint import load_config, load_weights
+from diglot.models.checkpoint import load_config, load_weights, part_file
 from diglot.models.device_map import default_device
 from diglot.models.language import Language, LanguageConfig
 from diglot.models.trainable import Trainable
@@ -112,7 +112,7 @@ def trained_setting(label: str, checkpoint: Path, stage: Mapping[str, Any]) -> S
     Raises ConfigError for a folder that is no checkpoint, or holds a trained LLM.
     """
     model = load_config(checkpoint)
-    if (checkpoint / "language.safetensors").exists():
+    if part_file(checkpoint, "language").exists():
         raise ConfigError(
             "the language model of this checkpoint was trained too",
             expected="a projector under a frozen language model",

@@ -1,6 +1,6 @@
 """From images to a grounded dataset: the steps of a recipe over all images, resumable at any time.
 
-Legend of the output folder: the dataset itself; `rejected.jsonl`, images that were left out;
+Legend of the output folder: the dataset itself; `rejected-SPLIT.jsonl`, images that were left out;
 `lost_regions.jsonl`, regions that were filtered; `funnel.json`, how many of each, by step and
 reason; `.synth`, what is kept to resume.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
-from diglot.data.rejected import REJECTED
+from diglot.data.rejected import rejected_name
 from diglot.data.writer import DatasetWriter
 from diglot.files import (
     check_same_settings,
@@ -70,7 +70,7 @@ def run_synthesis(
         cache = Path(config.cache or out / STATE / "cache")
         spec = WorkSpec(source, steps, state, cache, keeps_steps=config.cache is not None)
         _run_all(spec, items, committer, config, report)
-        _check_not_empty(committer, source, out)
+        _check_not_empty(committer, source, out, split)
     committer.remove_last_parts()
     return {"images": committer.images, "samples": committer.samples, "steps": committer.funnel}
 
@@ -97,14 +97,14 @@ def _open_state(folder: Path, info: Mapping[str, Any], former: Mapping[str, Any]
     return folder
 
 
-def _check_not_empty(committer: Committer, source: Source, out: Path) -> None:
+def _check_not_empty(committer: Committer, source: Source, out: Path, split: str) -> None:
     if committer.samples:
         return
     raise ConfigError(
         "no image came through all steps" if committer.images else "no images found",
         got=f"{committer.images} images",
         where=str(out) if committer.images else f"the {source.describe()['kind']} of images",
-        fix=f"The reasons are counted in {FUNNEL}, each image is in {REJECTED}."
+        fix=f"The reasons are counted in {FUNNEL}, each image is in {rejected_name(split)}."
         if committer.images
         else None,
     )

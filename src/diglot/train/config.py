@@ -23,7 +23,7 @@ from diglot.config.ranges import (
 from diglot.config.read import expand_home, read_dataclass
 from diglot.config.recipes import merge_recipes, read_recipe
 from diglot.core.errors import ConfigError
-from diglot.data.config import DataSource, FeaturesConfig
+from diglot.data.config import DataSource, FeaturesConfig, check_cache
 from diglot.files import check_readable_folder, refuse_missing_folder
 from diglot.models.config import Trainable, VLMConfig, check_model_paths, read_parts
 from diglot.train.early_stop import EarlyStop
@@ -284,6 +284,8 @@ def check_paths(config: StageConfig) -> None:
         fix = f"A recipe is given as --config {path}." if is_recipe else MAKE_DATA
         check_readable_folder(path, "dataset folder", fix=fix)
     check_model_paths(config.model)
+    if config.features:
+        check_cache(Path(config.features.folder))
     check_start("start_from", config.start_from)
     check_start("start_language", config.start_language)
 

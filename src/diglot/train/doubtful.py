@@ -30,8 +30,8 @@ def warn_of_doubts(
     _check_steps(config, order)
     _check_labels(data.sources, objective)
     _check_boxes(data.sources)
-    _check_start(config)
-    _check_language(config)
+    _check_start(config.start_from, config.model, of="projector")
+    _check_start(config.start_language, config.model, of="language model")
 
 
 def _check_steps(config: StageConfig, order: Order) -> None:
@@ -97,44 +97,25 @@ def _check_boxes(sources: Sequence[RunDataset]) -> None:
             )
 
 
-def _check_start(config: StageConfig) -> None:
-    """A projector reads the features of the encoder that it was trained behind, and no others."""
-    if not config.start_from or not (Path(config.start_from) / CONFIG).is_file():
+def _check_start(start: str | None, now: VLMConfig, *, of: str) -> None:
+    """A projector reads the features of the encoder that it was trained behind, and no others;
+    whole weights of a language model belong to its tokenizer.
+    """
+    if not start or not (Path(start) / CONFIG).is_file():
         return
-    then = _describe_parts(load_config(Path(config.start_from)))
-    now = _describe_parts(config.model)
-    changed = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
-    if changed and not config.model.stock:
-        name = changed[0]
+    here, there = (_describe_parts(model) for model in (now, load_config(Path(start))))
+    changed = [name for name in sorted(here | there) if here.get(name) != there.get(name)]
+    if of == "language model":
+        changed = [name for name in changed if not name.startswith("encoder")]
+    for name in changed[:1]:
         log.warning(
-            "the projector of %s was trained with another %s: %s there, %s here",
-            config.start_from,
+            "the %s of %s was trained with another %s: %s there, %s here",
+            of,
+            start,
             name,
-            then.get(name),
-            now.get(name),
+            there.get(name),
+            here.get(name),
         )
-
-
-def _check_language(config: StageConfig) -> None:
-    """What a language model learned is changes to its own weights, and to no others."""
-    if not config.start_language or not (Path(config.start_language) / CONFIG).is_file():
-        return
-    then, now = (
-        _name_language(load_config(Path(config.start_language))),
-        _name_language(config.model),
-    )
-    if then != now:
-        log.warning(
-            "the language model of %s is another: %s there, %s here",
-            config.start_language,
-            then,
-            now,
-        )
-
-
-def _name_language(model: VLMConfig) -> str:
-    name, revision = Path(model.stock or model.language.path).name, model.language.revision
-    return f"{name}@{revision}" if revision else name
 
 
 def _describe_parts(model: VLMConfig) -> dict[str, Any]:
@@ -142,6 +123,8 @@ def _describe_parts(model: VLMConfig) -> dict[str, Any]:
 
     Sizes may change from stage to stage, and so may the number format of the language model.
     """
+    if model.stock:
+        return {"stock model": Path(model.stock).name}
     language = {"path": model.language.path, "revision": model.language.revision}
     settings = flatten_settings({"encoder": as_plain(model.encoder), "language": language})
     return {

@@ -10,13 +10,14 @@ kept/              models on the way there, of keep_every
 finished.json      that the run has come to its end, with the digests of its files
 """
 
+import hashlib
 import importlib.metadata
 import json
 import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,26 @@ import diglot
 from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError
-from diglot.core.run_files import ENVIRONMENT, FINISHED, LENGTHENED, METRICS, RUN_ALONE, SETTINGS
-from diglot.data.rejected import REJECTED
+from diglot.core.run_files import (
+    ENVIRONMENT,
+    FINISHED,
+    LENGTHENED,
+    METRICS,
+    RUN_ALONE,
+    SETTINGS,
+    STARTS,
+)
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import (
+    FileNotes,
     check_own_folder,
     check_writable,
+    file_sha256,
     lock_file,
     remove_left_overs,
     replace_text,
 )
-from diglot.measure.kept import checkpoint_digest
+from diglot.models.checkpoint import learned_files
 from diglot.train.config import StageConfig, resolve_stage, stage_config
 from diglot.train.longer import find_lengthening, lengthen_run
 
@@ -52,10 +63,11 @@ MAY_CHANGE = {
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
-def open_run(config: StageConfig, *, fingerprint: str) -> Path:
+def open_run(config: StageConfig, *, fingerprint: str, same_start: bool = True) -> Path:
     """Make the run's folder, or find it again. Raises ConfigError where it holds another run.
 
-    `fingerprint` names the content of the data: other data under the same path is another run.
+    `fingerprint` names the content of the data: other data under the same path is another run, as
+    is one that starts from other weights, unless these may yet be made again (`same_start` False).
 
     A run that stopped before step 0 may be begun again with other settings; later it may be made
     longer (`train.longer`).
@@ -66,9 +78,10 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
     for path in (*own, *states):
         remove_left_overs(path)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
-    described |= {"start_content": _digest_start(config)}
-    settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     before = _read_settings(folder)
+    starts = _digest_starts(config, folder) if same_start else (before or {}).get(STARTS)
+    described |= {STARTS: starts}
+    settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     if before is not None and (folder / METRICS).exists():
         complete = _complete_settings(before, folder)
         longer = find_lengthening(complete, settings)
@@ -77,17 +90,27 @@ def open_run(config: StageConfig, *, fingerprint: str) -> Path:
         if longer:
             lengthen_run(folder, {LENGTHENED: [], **before, **complete}, settings, config)
     elif before != settings or not (folder / ENVIRONMENT).exists():  # killed between the two
-        (folder / REJECTED).unlink(missing_ok=True)
+        Rejected.begin(folder / REJECTED)
         replace_text(path, json.dumps(settings, indent=2) + "\n")
         replace_text(folder / ENVIRONMENT, json.dumps(describe_environment(), indent=2) + "\n")
     return folder
 
 
-def _digest_start(config: StageConfig) -> str | None:
-    """What names the weights at start_language; at start_from a study may make them again."""
-    if config.start_language and Path(config.start_language).is_dir():
-        return checkpoint_digest(Path(config.start_language))
-    return None
+def _digest_starts(config: StageConfig, folder: Path) -> dict[str, str]:
+    """What names the content of each checkpoint that a run starts from.
+
+    A file is read once as long as it is not touched: it may be a large language model's.
+    """
+    given = {"start_from": config.start_from, "start_language": config.start_language}
+    files = {name: learned_files(Path(start)) for name, start in given.items() if start}
+    notes = FileNotes(folder, ".starts.json", file_sha256)
+    return {name: _digest_files(paths, notes) for name, paths in files.items()}
+
+
+def _digest_files(paths: Sequence[Path], notes: FileNotes) -> str:
+    digests = notes.find(*(str(path.absolute()) for path in paths))
+    named = [[path.name, digest] for path, digest in zip(paths, digests, strict=True)]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
 @contextmanager
@@ -151,7 +174,7 @@ def _complete_settings(before: dict[str, Any], folder: Path) -> dict[str, Any]:
             "--out.",
         ) from error
     now = json.loads(json.dumps(as_plain(stage)))
-    alone = ("data_fingerprint", "start_content")
+    alone = ("data_fingerprint", STARTS)
     return now | {name: before[name] for name in alone if name in before}
 
 
@@ -171,9 +194,11 @@ def _check_same(
     before: dict[str, Any], now: dict[str, Any], folder: Path, *, but: frozenset[str]
 ) -> None:
     then, given = _flatten_fields(before), _flatten_fields(now)
-    then.setdefault("start_content", given["start_content"])  # of an earlier version
-    for name in sorted(set(then) | set(given)):
-        if name not in MAY_CHANGE | but and then.get(name) != given.get(name):
+    names = {*then, *given} - MAY_CHANGE - but
+    if not all(isinstance(one.get(STARTS), dict) for one in (before, now)):
+        names = {name for name in names if not name.startswith(STARTS)}  # of an earlier version
+    for name in sorted(names):
+        if then.get(name) != given.get(name):
             raise ConfigError(
                 f"this folder holds a run with another {name}",
                 expected=json.dumps(then.get(name)),

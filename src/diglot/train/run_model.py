@@ -16,6 +16,7 @@ from diglot.models.checkpoint import (
     load_config,
     load_language,
     load_weights,
+    part_file,
     save_vlm,
 )
 from diglot.models.export.flow import warn_if_unheld
@@ -129,8 +130,8 @@ class ModelWriter:
         if self._vlm.language.merged:  # adapters of a stage before are in its weights
             learned |= {"language"}
         before = self._config.start_from
-        given = {p for p in PARTS if before and (Path(before) / f"{p}.safetensors").exists()}
+        given = {p for p in PARTS if before and part_file(Path(before), p).exists()}
         taught = self._config.start_language
-        if taught and (Path(taught) / "language.safetensors").exists():
+        if taught and part_file(Path(taught), "language").exists():
             given |= {"language"}
         return tuple(part for part in PARTS if part in {"projector"} | learned | given)

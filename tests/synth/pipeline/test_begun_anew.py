@@ -8,7 +8,7 @@ import pytest
 from tests.synth.pipeline import toy_annotators as toy
 
 from diglot.core.errors import ConfigError
-from diglot.data.rejected import REJECTED, read_rejections
+from diglot.data.rejected import read_rejections, rejected_name
 from diglot.synth.config import SynthConfig
 from diglot.synth.run import SETTINGS, run_synthesis
 from diglot.synth.slice_files import STATE
@@ -31,11 +31,11 @@ def run(images: Path, out: Path, *, steps: dict = toy.QUICK_STEPS, **settings: A
 def test_steps_that_kept_nothing_do_not_bind_the_folder(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no image came through all steps"):
         run(pictures, tmp_path / "out", steps=HOPELESS)
-    assert len([*read_rejections(tmp_path / "out" / REJECTED)]) == 6
+    assert len([*read_rejections(tmp_path / "out" / rejected_name("train"))]) == 6
     run(pictures, tmp_path / "out")
     run(pictures, tmp_path / "plain")
     assert toy.digest_output(tmp_path / "out") == toy.digest_output(tmp_path / "plain")
-    assert not (tmp_path / "out" / REJECTED).exists()
+    assert not (tmp_path / "out" / rejected_name("train")).exists()
 
 
 @pytest.mark.parametrize("settings", [None, b"cut"])

@@ -45,9 +45,9 @@ def test_bad_rows_are_listed_and_wrong_options_are_refused(tmp_path: Path, capsy
     out.parent.mkdir()
     images = f"--options.images={tmp_path / 'images'}"
     assert run(path, out, "--from", "pad_json", images, steps=HOPELESS) != 0
-    assert len((out / "rejected.jsonl").read_text().splitlines()) == 2
+    assert len((out / "rejected-train.jsonl").read_text().splitlines()) == 2
     assert run(path, out, "--from", "pad_json", images) == 0
-    lines = (out / "rejected.jsonl").read_text().splitlines()
+    lines = (out / "rejected-train.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["no such image file"]
     assert run(path, tmp_path / "made" / "b", images) != 0
     assert "Name it with --from" in capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_a_lost_shard_is_made_again_beside_a_repeated_id(tmp_path: Path) -> None
     out.parent.mkdir()
     images = f"--options.images={tmp_path / 'images'}"
     assert run(path, out, "--from", "pad_json", images) == 0
-    assert "repeated id" in (out / "rejected.jsonl").read_text()
+    assert "repeated id" in (out / "rejected-train.jsonl").read_text()
     (out / "train-00000.parquet").unlink()
     assert run(path, out, "--from", "pad_json", images) == 0
     assert len(open_dataset(out)) == 1

@@ -32,7 +32,7 @@ def run(images: Path, out: Path, *, steps: dict = toy.QUICK_STEPS, **settings):
 
 
 def rejected(out: Path) -> dict[str, str]:
-    path = out / "rejected.jsonl"
+    path = out / "rejected-train.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return {line["id"]: line["reason"] for line in map(json.loads, lines)}
 

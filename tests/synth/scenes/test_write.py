@@ -55,7 +55,7 @@ def test_a_stopped_run_resumes_to_the_same_files(tmp_path, kind):
     for name in ("train-00000.parquet", "train-00002.parquet", "dataset.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     if kind is Picky:
-        lines = [(tmp_path / n / "rejected.jsonl").read_text() for n in ("cut", "whole")]
+        lines = [(tmp_path / n / "rejected-train.jsonl").read_text() for n in ("cut", "whole")]
         assert lines[0] == lines[1]
         assert lines[0].count("\n") == 5
 
@@ -86,9 +86,9 @@ def test_settings_that_made_nothing_do_not_bind_the_folder(tmp_path):
 
     with pytest.raises(ConfigError):
         write_scenes(Hopeless(pools(), CONFIG, seed=1), tmp_path, 2)
-    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) > 1
+    assert len((tmp_path / "rejected-train.jsonl").read_text().splitlines()) > 1
     rejected = write_scenes(Picky(pools(), CONFIG, seed=2), tmp_path, 3)
-    assert len(rejected) == len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 1
+    assert len(rejected) == len((tmp_path / "rejected-train.jsonl").read_text().splitlines()) == 1
 
 
 def test_hopeless_settings_stop(tmp_path):

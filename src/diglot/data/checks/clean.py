@@ -45,7 +45,7 @@ def clean_dataset(
         settings: What `drop` was chosen by: they stand in `dataset.json`.
         report: Takes the progress.
 
-    What is left out is listed in its `rejected.jsonl`.
+    What is left out is listed in its `rejected-SPLIT.jsonl`.
     Raises ConfigError where `out` holds another dataset.
     """
     counts: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def clean_dataset(
     total, index = sum(part.rows for part in parts), 0
     info = {"command": "check --fix", "source": str(folder), **(settings or {})}
     with DatasetWriter(out, split=split, info=info) as writer:
-        reject = writer.open_rejected().note
+        reject = writer.open_rejected(anew=True).note
         for part in parts:
             for row in _read_part(part):
                 if index in drop:

@@ -9,7 +9,7 @@ from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import lock_file
 from diglot.measure.checkpoint import Scenes, measure_run, shared_features
 from diglot.measure.kept import Measures
-from diglot.models.checkpoint import CONFIG, load_config, save_vlm
+from diglot.models.checkpoint import CONFIG, load_config, part_file, save_vlm
 from diglot.models.device_map import default_device
 from diglot.models.vlm import VLM, build_vlm
 from diglot.studies.compare.chain import join_measures, score_run
@@ -88,6 +88,6 @@ def _build_vlm(stage: StageConfig, report: Report) -> VLM | None:
 def _has_our_encoder(start: str) -> bool:
     """Whether a checkpoint that a stage starts from leaves the recipe's encoder as it is."""
     folder = Path(start)
-    if not (folder / CONFIG).is_file() or (folder / "encoder.safetensors").exists():
+    if not (folder / CONFIG).is_file() or part_file(folder, "encoder").exists():
         return False
     return not load_config(folder).stock

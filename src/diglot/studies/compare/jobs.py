@@ -145,4 +145,6 @@ def _check_stage(stage: StageConfig, dataset: Dataset) -> None:
     check_record(Path(stage.out))
     if read_metrics(Path(stage.out) / METRICS):
         labels = stage.labels and open_labels(Path(stage.labels), dataset)
-        open_run(stage, fingerprint=RunDataset(dataset, labels or None).fingerprint)
+        read = RunDataset(dataset, labels or None)
+        # a first stage whose model is damaged is run again before its second one
+        open_run(stage, fingerprint=read.fingerprint, same_start=False)

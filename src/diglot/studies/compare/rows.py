@@ -9,7 +9,7 @@ from diglot.config.parts import as_plain
 from diglot.config.read import nest_value
 from diglot.config.recipes import read_recipe
 from diglot.core.errors import ConfigError, DiglotError
-from diglot.data.config import FeaturesConfig
+from diglot.data.config import FeaturesConfig, check_cache
 from diglot.models.checkpoint import has_language
 from diglot.studies.compare.config import CompareConfig
 from diglot.train.config import StageConfig, merge_stage, resolve_stage, stage_config
@@ -182,5 +182,6 @@ def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:
     if stage.trainable.encoder:
         return stage
     folder = config.features or f"{config.out}/features"
+    check_cache(Path(folder))
     kept = stage.features or FeaturesConfig(folder=folder)
     return replace(stage, features=replace(kept, folder=folder))

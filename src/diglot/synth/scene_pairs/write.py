@@ -8,7 +8,7 @@ from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report, ignore_progress
 from diglot.data.pair_folder import PairWriter
 from diglot.data.pairs import Pair
-from diglot.data.rejected import REJECTED, Rejected
+from diglot.data.rejected import Rejected
 
 _HOPELESS = 50  # pairs in a row that fail: the settings cannot work
 
@@ -51,7 +51,7 @@ def write_pairs(
         raise ConfigError("count must be at least 1", got=count, where="--count")
     failed = 0
     with PairWriter(folder, info=maker.info) as writer:
-        rejected = Rejected(folder / REJECTED)
+        rejected = writer.open_rejected()
         index = pair_index(writer.ids[-1]) + 1 if writer.ids else 0
         report(Progress("pairs", min(len(writer), count), count))
         while len(writer) < count:

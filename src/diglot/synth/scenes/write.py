@@ -45,7 +45,7 @@ def write_scenes(
     """Bring split `maker.split` of `folder` to `count` scenes; what is there already stays.
 
     Progress counts scenes, from the start and after every one. A scene that cannot be made is
-    noted in `rejected.jsonl`, which comes back, and the next index takes its turn.
+    noted in `rejected-SPLIT.jsonl`, which comes back, and the next index takes its turn.
 
     Raises ConfigError where the folder holds scenes of other settings, or more than `count`, or
     no scene can be made.

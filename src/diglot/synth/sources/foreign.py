@@ -13,7 +13,7 @@ from typing import Any
 from diglot.config.parts import build_part
 from diglot.core.errors import ConfigError
 from diglot.data.convert import Conversion, read_samples, write_split
-from diglot.data.rejected import REJECTED
+from diglot.data.rejected import rejected_name
 from diglot.data.shards import read_manifest, shard_paths
 from diglot.data.writer import DatasetWriter
 from diglot.files import check_same_settings, check_writable, lock_file
@@ -32,7 +32,8 @@ def open_foreign(
         path: The main file or folder of the format.
         name: The format: a file of diglot.data.formats, or a dotted path.
         options: Further fields of its Config: images, captions, ...
-        out: Output folder of the synthesis; what cannot be used is listed in its rejected.jsonl.
+        out: Output folder of the synthesis; what cannot be used is listed in its
+            rejected-SPLIT.jsonl.
         split: Which split of it is to be made.
 
     Raises ConfigError for a format or option that is none, as the format does, and where the split
@@ -50,7 +51,7 @@ def open_foreign(
         with lock_file(out / STATE / f".source-{split}.lock", wait=False):
             _leave_former(folder, info, out, split)
             _convert(source, folder, info)
-    return DatasetSource(folder, SPLIT, listed=folder / REJECTED)
+    return DatasetSource(folder, SPLIT, listed=folder / rejected_name(SPLIT))
 
 
 def _leave_former(folder: Path, info: Mapping[str, Any], out: Path, split: str) -> None:
@@ -66,7 +67,7 @@ def _leave_former(folder: Path, info: Mapping[str, Any], out: Path, split: str) 
 def _convert(source: Any, folder: Path, info: Mapping[str, Any]) -> None:
     done = Conversion()
     with DatasetWriter(folder, split=SPLIT, info=info) as writer:
-        reject = writer.open_rejected().note
+        reject = writer.open_rejected(anew=True).note
         write_split(read_samples(source, done, reject), writer, done, reject)
     if not done.kept:
         reasons = ", ".join(f"{n} x {reason}" for reason, n in done.rejected.items())
@@ -74,7 +75,7 @@ def _convert(source: Any, folder: Path, info: Mapping[str, Any]) -> None:
             "no record can be used",
             got=reasons or "no records",
             where=str(info["options"]["path"]),
-            fix=f"See {folder / REJECTED}." if reasons else None,
+            fix=f"See {folder / rejected_name(SPLIT)}." if reasons else None,
         )
 
 
