@@ -1,6 +1,7 @@
 """Files that are whole or not there, locks, digests, and results that are reused."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from diglot.files import (
     lock_folder,
     read_csv_cell,
     read_lines,
+    read_object,
     replace_text,
     replacing_folder,
     reuse_or_make,
@@ -192,3 +194,10 @@ def test_a_tree_is_flushed_file_by_file_or_with_its_file_system(tmp_path, monkey
     in_bulk = many == 3 and whole and sys.platform == "linux"
     assert flushed == (set() if in_bulk else all_)
     assert calls == ([tmp_path] if many == 3 else [])
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 200_000])
+def test_what_is_no_json_object_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "a.json"))):
+        read_object(tmp_path / "a.json")

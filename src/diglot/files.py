@@ -42,6 +42,19 @@ def replace_text(path: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds. Raises ConfigError naming the file where it is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"not readable as JSON: {error}", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            "not a JSON object", expected="{...}", got=str(content)[:50], where=str(path)
+        )
+    return content
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, whole or not at all; missing folders are made.
 

@@ -48,3 +48,11 @@ def test_what_cannot_be_loaded_says_why(
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ConfigError, match="Convert it once"):
         EncoderPart("auto", {"path": str(tmp_path)}).build()
+
+
+def test_damaged_settings_of_pictures_are_named(towers: dict[str, Path], tmp_path: Path) -> None:
+    for file in towers["clip"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5')
+    with pytest.raises(ConfigError, match=r"preprocessor_config.json.* not? .*JSON"):
+        EncoderPart("auto", {"path": str(tmp_path)}).build()

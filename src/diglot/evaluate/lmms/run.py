@@ -10,7 +10,7 @@ from typing import Any
 from diglot.core.errors import ConfigError
 from diglot.evaluate.config import LmmsSettings
 from diglot.evaluate.lmms.figures import Figure
-from diglot.files import read_kept, write_kept
+from diglot.files import read_kept, read_object, write_kept
 
 VERSION = "0.7.3"
 SAMPLES = "samples"  # beside the metrics of a task
@@ -151,7 +151,7 @@ def read_results(path: Path) -> dict[str, dict[str, float]]:
 
     SAMPLES stands among the metrics: how many questions there were.
     """
-    content = json.loads(path.read_text("utf-8"))
+    content = read_object(path)
     counts = content.get("n-samples", {})
     return {
         task: {

@@ -1,6 +1,5 @@
 """A stock image processor's settings as ours: the way of preparing an image, and its pixels."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from transformers.utils.hub import cached_file
 
 from diglot.core.errors import ConfigError
 from diglot.core.preprocess import Preprocess
+from diglot.files import read_object
 from diglot.models.encoder import RGB, Resample
 from diglot.models.pretrained import read_pretrained
 
@@ -74,7 +74,7 @@ def _read_fields(path: str, revision: str | None) -> dict[str, Any]:
             path, name, revision=revision, _raise_exceptions_for_missing_entries=False
         )
         if file is not None:
-            fields = json.loads(Path(file).read_text("utf-8"))
+            fields = read_object(Path(file))
             if found := fields.get("image_processor", fields if name.startswith("pre") else None):
                 return found
     return {}

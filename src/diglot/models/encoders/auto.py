@@ -1,6 +1,5 @@
 """Whichever known vision tower a checkpoint holds: its family is read off the checkpoint."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from transformers import AutoConfig
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.checkpoints import find_checkpoint
+from diglot.files import read_object
 from diglot.models.encoders import clip, dinov2, dinov3, siglip, siglip2
 from diglot.models.encoders._tower import HALF, Tower, TowerConfig
 from diglot.models.pretrained import read_pretrained
@@ -53,7 +53,7 @@ def find_family(config: Any, path: str) -> str:
 def _own_processing(settings: dict[str, Any]) -> dict[str, Any]:
     """What a folder states on how its pictures were prepared; empty where it does not."""
     file = Path(find_checkpoint(settings["path"])) / "preprocessor_config.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return read_object(file) if file.is_file() else {}
 
 
 def _build_clip(settings: dict[str, Any]) -> Tower:

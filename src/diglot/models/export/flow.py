@@ -1,18 +1,16 @@
 """From a checkpoint's folder to a stock folder, and back to the check of it."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from diglot.core.errors import ConfigError
 from diglot.embedded.photos import photo_files
-from diglot.files import lock_folder
+from diglot.files import lock_folder, read_object
 from diglot.models.adapters.stock import is_stock
 from diglot.models.checkpoint import CONFIG, check_checkpoint, load_config, load_weights
 from diglot.models.export.adapter import take_lora
@@ -83,18 +81,19 @@ def check_folder(
     Raises ConfigError where the folder is no export or the checkpoint has gone.
     """
     try:
-        origin: dict[str, Any] = json.loads((folder / ORIGIN).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        origin = read_object(folder / ORIGIN)
+        container, source, dtype = (origin[name] for name in ("container", "checkpoint", "dtype"))
+    except (ConfigError, KeyError) as error:
         raise ConfigError(
             f"no export of diglot: it has no readable {ORIGIN}", where=str(folder)
         ) from error
-    _check_needs(origin["container"])
-    source = checkpoint or Path(origin["checkpoint"])
+    _check_needs(container)
+    source = checkpoint or Path(source)
     config = open_config(source)
     config = replace(config, language=replace(config.language, dtype="float32"))
     files = list(images) or [*photo_files("samples"), *photo_files("objects")[:2]]
     pictures = odd_pictures(files)
-    return check_export(folder, load_checkpoint(source, config), pictures, dtype=origin["dtype"])
+    return check_export(folder, load_checkpoint(source, config), pictures, dtype=dtype)
 
 
 def _check_needs(container: str) -> None:

@@ -18,6 +18,7 @@ from diglot.files import (
     append_lines,
     lock_file,
     read_lines,
+    read_object,
     replace_file,
     replacing_folder,
     write_json,
@@ -131,7 +132,7 @@ class TowerTraining:
         if not path.exists():
             write_json(path, now)
             return
-        before = json.loads(path.read_text())
+        before = read_object(path)
         if before | {name: now[name] for name in FREE_BEFORE_FALL} != now:
             raise ConfigError(
                 "the folder holds a training with other settings",
