@@ -1,6 +1,7 @@
 """`diglot convert` as a user runs it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,13 @@ def test_a_record_that_the_format_cannot_hold(tmp_path: Path, capsys) -> None:
     assert "1 records in" in printed
     assert "1 records rejected" in printed
     assert "2 left out: spans not held by the format" in printed
+    listed = (tmp_path / "coco.rejected.jsonl").read_text()
+    assert run_diglot("convert", tmp_path / "data", "--to", "coco", "--out", out) == 2
+    assert (tmp_path / "coco.rejected.jsonl").read_text() == listed  # of what is there
+    shutil.rmtree(out)
+    write_dataset([make_sample(0)], tmp_path / "mended")
+    assert run_diglot("convert", tmp_path / "mended", "--to", "coco", "--out", out) == 0
+    assert not (tmp_path / "coco.rejected.jsonl").exists()
 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys) -> None:

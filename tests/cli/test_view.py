@@ -135,7 +135,7 @@ def test_the_funnel_of_a_synthesis(dataset: Path, tmp_path: Path) -> None:
         "lost": {"score too low": 1234},
     }
     funnel = {"images": 42, "samples": 30, "steps": {"boxes": boxes}}
-    (dataset / "funnel.json").write_text(json.dumps(funnel))
+    (dataset / "funnel-train.json").write_text(json.dumps(funnel))
     view(dataset, out=tmp_path / "p.html")
     page = (tmp_path / "p.html").read_text("utf-8")
     for text in (

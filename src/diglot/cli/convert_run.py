@@ -13,6 +13,7 @@ from diglot.data.convert import (
     Conversion,
     read_dataset,
     read_samples,
+    refuse_occupied,
     write_foreign,
     write_split,
 )
@@ -52,6 +53,7 @@ def run_convert(
             with DatasetWriter(out, split=split, info=info) as writer:
                 _write_ours(foreign, writer, done, report)
         else:
+            refuse_occupied(out)  # before the list of whoever filled it is begun anew
             reject = Rejected.begin(listed).note
             if source_format == OURS:
                 samples = read_dataset(source, split, done, reject)

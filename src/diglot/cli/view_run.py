@@ -28,8 +28,7 @@ from diglot.report.dataset_stats import DatasetStats
 from diglot.report.page import write_report
 from diglot.report.samples import record_json
 from diglot.report.token_page import write_token_page
-
-_FUNNEL = "funnel.json"
+from diglot.synth.commit import funnel_name
 
 _REASONS, _UNUSABLE = 20, 200
 
@@ -152,7 +151,7 @@ def _dataset_page(
         "facts": facts | stats.facts(),
         "charts": stats.charts(),
         "rejected": _rejected_reasons(source, split),
-        "funnel": _read_funnel(source),
+        "funnel": _read_funnel(source, split),
         "unusable": unusable.lines(),
         "samples": shown,
     }
@@ -216,9 +215,9 @@ def _rejected_reasons(source: Path, split: str) -> list[list[Any]]:
     return [*bars, ["other reasons", rest]] if rest else bars
 
 
-def _read_funnel(source: Path) -> list[dict[str, Any]]:
-    """What each step of `diglot synth` kept and dropped, from its funnel.json."""
-    path = source / _FUNNEL
+def _read_funnel(source: Path, split: str) -> list[dict[str, Any]]:
+    """What each step of `diglot synth` kept and dropped, from the split's funnel."""
+    path = source / funnel_name(split)
     if not path.is_file():
         return []
     read = _read_json(path)

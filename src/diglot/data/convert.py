@@ -137,16 +137,17 @@ def write_foreign(
     What the format cannot hold is counted in `done.lost`. Raises ConfigError where there is
     something in the folder.
     """
-    _refuse_occupied(folder)
+    refuse_occupied(folder)
     with lock_folder(folder, wait=False):
-        _refuse_occupied(folder)  # another process may just have ended
+        refuse_occupied(folder)  # another process may just have ended
         with replacing_folder(folder) as staging, target.write(staging, done.lost) as writer:
             for sample in samples:
                 if _add_sample(writer, sample, done, reject):
                     count_lost(sample, target.holds, done.lost)
 
 
-def _refuse_occupied(folder: Path) -> None:
+def refuse_occupied(folder: Path) -> None:
+    """Raises ConfigError where there is something in a folder of another format."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             "the folder holds files that are not of this command",

@@ -19,8 +19,17 @@ from diglot.synth.slice_files import (
     same_lineage,
 )
 
-FUNNEL, LOST = "funnel.json", "lost_regions.jsonl"
 DUPLICATE = "two records with the same id"
+
+
+def funnel_name(split: str) -> str:
+    """The funnel's name in a dataset, where each split has its own."""
+    return f"funnel-{split}.json"
+
+
+def lost_name(split: str) -> str:
+    """The name of the list of regions that were filtered, of each split."""
+    return f"lost_regions-{split}.jsonl"
 
 
 class Committer:
@@ -122,11 +131,15 @@ class Committer:
 
     def finish(self, out: Path, slices: int) -> None:
         """Write the funnel and the lost regions."""
-        with replace_file(out / LOST) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        split = self._writer.split
+        with (
+            replace_file(out / lost_name(split)) as temporary,
+            open(temporary, "w", encoding="utf-8") as file,
+        ):
             for line in self._lost_lines(slices):
                 file.write(line + "\n")
         counts = {"images": self.images, "samples": len(self._writer), "steps": self.funnel}
-        write_json(out / FUNNEL, counts)
+        write_json(out / funnel_name(split), counts)
 
     def remove_last_parts(self) -> None:
         """Delete the parts of the last, perhaps shorter shard; only once it is on the disk."""

@@ -1,8 +1,8 @@
 """From images to a grounded dataset: the steps of a recipe over all images, resumable at any time.
 
 Legend of the output folder: the dataset itself; `rejected-SPLIT.jsonl`, images that were left out;
-`lost_regions.jsonl`, regions that were filtered; `funnel.json`, how many of each, by step and
-reason; `.synth`, what is kept to resume.
+`lost_regions-SPLIT.jsonl`, regions that were filtered; `funnel-SPLIT.json`, how many of each, by
+step and reason; `.synth`, what is kept to resume.
 """
 
 import json
@@ -23,7 +23,7 @@ from diglot.files import (
     replace_file,
     write_kept,
 )
-from diglot.synth.commit import FUNNEL, Committer
+from diglot.synth.commit import Committer, funnel_name
 from diglot.synth.config import SynthConfig, resolve_steps
 from diglot.synth.engines.choose import count_workers, run_work
 from diglot.synth.slice_files import STATE, has_samples
@@ -104,7 +104,8 @@ def _check_not_empty(committer: Committer, source: Source, out: Path, split: str
         "no image came through all steps" if committer.images else "no images found",
         got=f"{committer.images} images",
         where=str(out) if committer.images else f"the {source.describe()['kind']} of images",
-        fix=f"The reasons are counted in {FUNNEL}, each image is in {rejected_name(split)}."
+        fix=f"The reasons are counted in {funnel_name(split)}, each image with its own is in "
+        f"{rejected_name(split)}."
         if committer.images
         else None,
     )

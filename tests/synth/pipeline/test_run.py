@@ -79,7 +79,7 @@ def test_a_bad_image_costs_itself_alone_and_says_why(tmp_path: Path) -> None:
     boxes = funnel["steps"]["boxes"]
     assert boxes["dropped"]["the annotator failed (IndexError)"] == 1
     assert sum(sum(step["dropped"].values()) for step in funnel["steps"].values()) == 6
-    again = json.loads((tmp_path / "out" / "funnel.json").read_text())
+    again = json.loads((tmp_path / "out" / "funnel-train.json").read_text())
     assert again["steps"] == funnel["steps"]
 
 
@@ -118,7 +118,7 @@ def _pack(pictures: Path, folder: Path) -> Path:
 def test_lost_regions_are_kept_with_step_and_reason(pictures: Path, tmp_path: Path) -> None:
     steps = {**toy.QUICK_STEPS, "sure": {"step": "filters", "min_score": 0.99}}
     run(pictures, tmp_path / "out", steps=steps)
-    lines = (tmp_path / "out" / "lost_regions.jsonl").read_text().splitlines()
+    lines = (tmp_path / "out" / "lost_regions-train.jsonl").read_text().splitlines()
     lost = [json.loads(line) for line in lines]
     assert {line["reason"] for line in lost if line["step"] == "sure"} == {"the score is low"}
     assert len([line for line in lost if line["step"] == "sure"]) == 22
@@ -232,9 +232,22 @@ def test_a_finished_run_does_nothing_when_made_again(pictures: Path, tmp_path: P
     assert log.read_text() == calls
 
 
+def test_each_split_has_its_own_lists(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    kinds = ("funnel-{}.json", "lost_regions-{}.jsonl", "rejected-{}.jsonl")
+    run(pictures, out)
+    (pictures / "0007.png").write_bytes(b"\x89PNG broken")
+    before = {path: path.read_bytes() for path in out.glob("*-train.json*")}
+    config = SynthConfig(steps=toy.QUICK_STEPS, **SMALL)
+    run_synthesis(open_source(pictures), out, config, split="test")
+    assert {path: path.read_bytes() for path in before} == before
+    assert all((out / name.format("test")).exists() for name in kinds)
+    assert not rejected(out)
+
+
 def test_a_last_shard_that_is_gone_is_made_again(pictures: Path, tmp_path: Path) -> None:
     run(pictures, tmp_path / "out")
-    names = ["train-00002.parquet", "dataset.json", "lost_regions.jsonl"]
+    names = ["train-00002.parquet", "dataset.json", "lost_regions-train.jsonl"]
     whole = [(tmp_path / "out" / name).read_bytes() for name in names]
     (tmp_path / "out" / names[0]).unlink()
     assert run(pictures, tmp_path / "out")["samples"] == 22
