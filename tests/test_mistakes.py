@@ -59,6 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "empty").mkdir()
     (world / "labels").mkdir()
     (world / "labels" / "labels.json").write_text("{}")
+    (world / "labels" / "train-00000.parquet").write_bytes(b"words")
     shutil.copytree(world / "model", world / "ended" / "model")
     (world / "run").mkdir()
     (world / "run" / "thesis.tex").write_text("mine")

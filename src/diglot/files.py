@@ -178,11 +178,31 @@ def replace_file(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_read_umask())
         os.replace(temporary, path)
         sync_folder(path.parent)
+        _note_made(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # a write to a full disk does not say where
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_NAMED = set[Path]()  # outputs that the user named, and that this process may write
+MADE_FILES = ".made_files"
+
+
+def name_output(path: Path) -> None:
+    """Have an output remembered beside it, once it is written, as one that may be replaced."""
+    _NAMED.add(path.absolute())
+
+
+def is_made(path: Path) -> bool:
+    """Whether a file is an output that was remembered; it is known by its name alone."""
+    return json.dumps(path.name).encode() in read_lines(path.parent / MADE_FILES)
+
+
+def _note_made(path: Path) -> None:
+    if path.absolute() in _NAMED and not is_made(path):
+        append_lines(path.parent / MADE_FILES, [json.dumps(path.name)])
 
 
 def remove_dead_files(folder: Path) -> None:

@@ -55,4 +55,4 @@ def test_writes_the_list_as_json(tmp_path: Path) -> None:
     (row,) = json.loads((tmp_path / "list.json").read_text())
     assert row["source"] == "npm fluentui-emoji@1.3.0"
     assert row["folder"] is None
-    assert [p.name for p in tmp_path.iterdir()] == ["list.json"]
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == ["list.json"]

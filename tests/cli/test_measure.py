@@ -94,7 +94,7 @@ def test_the_same_again_is_read_and_other_weights_or_settings_are_measured(
     copy.write_bytes(before)
     (world / "other").mkdir(exist_ok=True)
     save_checkpoint(world, world / "other" / "run1", seed=7)  # the same name, other weights
-    assert measure(world, "other/run1", copy, "--train_split", "train") == 0
+    assert measure(world, "other/run1", copy, "--train_split", "train", "--overwrite") == 0
     assert "measured already" not in capsys.readouterr().out
     assert json.loads(copy.read_text())["key"] != json.loads(before)["key"]
     assert measure(world, "other/run1", copy, "--train_split", "train", "--seed", "1") == 0

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from diglot.cli.unread import TEXT_UNREAD, Unread
 from diglot.config.part_help import add_part_help
-from diglot.config.paths import InCheckpoint, InData, OutFigure, OutFile, OutFolder, OutJson
+from diglot.config.paths import AddedFile, InCheckpoint, InData, OutFigure, OutFolder, OutJson
 from diglot.config.ranges import NonNegativeInt, PositiveInt, Seed
 from diglot.evaluate.config import TASK_SCENES, TASK_TEXTS, AskSettings, LmmsSettings, TaskPart
 from diglot.synth.scenes.config import ScenesConfig
@@ -64,7 +64,7 @@ def evaluate(
     ask: AskSettings = _ASK,
     harness: Literal["diglot", "lmms"] = "diglot",
     lmms: LmmsSettings = _LMMS,
-    into: OutFile | None = None,
+    into: AddedFile | None = None,
     curve: OutFigure | None = None,
     pictures: NonNegativeInt = 64,
     seed: Seed = 0,

@@ -11,7 +11,7 @@ from diglot.cli.console import open_console
 from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
-from diglot.config.paths import OutFile, OutJson
+from diglot.config.paths import AddedFile, OutFile, OutJson
 from diglot.core.seals import seal_record
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
@@ -45,7 +45,7 @@ def run_evaluate(
     ask: AskSettings,
     harness: Literal["diglot", "lmms"],
     lmms: LmmsSettings,
-    into: OutFile | None,
+    into: AddedFile | None,
     curve: OutFile | None,
     pictures: int,
     seed: int,
@@ -76,7 +76,7 @@ def run_evaluate(
 
 
 def _write_files(
-    record: dict[str, Any], json: OutJson | None, into: OutFile | None, curve: OutFile | None
+    record: dict[str, Any], json: OutJson | None, into: AddedFile | None, curve: OutFile | None
 ) -> None:
     """The files that were asked for: the record, its columns in a table, its curve over steps."""
     if json:

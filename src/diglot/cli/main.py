@@ -18,8 +18,9 @@ from diglot import __version__
 from diglot.cli.console import open_console
 from diglot.cli.stopping import INTERRUPTED, TERMINATED, unwind_on_sigterm
 from diglot.cli.unread import refuse_unread
-from diglot.cli.verb import parse_arguments, verb_parser
+from diglot.cli.verb import OVERWRITE, parse_arguments, verb_parser
 from diglot.config.part_help import hide_group_files, refuse_misplaced
+from diglot.config.paths import overwriting
 from diglot.core.errors import DiglotError
 from diglot.files import readable_name
 
@@ -75,8 +76,8 @@ def _run_verb(verb: str, args: list[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         _log_to_stderr()
-        with unwind_on_sigterm():
-            call_verb(verb, args)
+        with unwind_on_sigterm(), overwriting(OVERWRITE in args):
+            call_verb(verb, [arg for arg in args if arg != OVERWRITE])
     except DiglotError as error:
         return _print_error(str(error))
     except SystemExit as end:  # also of --help, --print_config

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diglot.cli.progress import show_progress
+from diglot.config.paths import read_page_path
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Report
 from diglot.data.config import check_cache
@@ -72,7 +73,7 @@ def run_view_pairs(
         "encoders": _name_settings(settings),
         "pairs": shown,
     }
-    print(write_correspondence_page(page, out or pairs / "correspondence.html"))
+    print(write_correspondence_page(page, out or read_page_path(pairs / "correspondence.html")))
     if files is not None:
         from diglot.report.static_pairs import write_pair_figures  # matplotlib is slow to load
 

@@ -11,6 +11,8 @@ from diglot.config.read import build_values, nest_value
 from diglot.config.recipes import merge_recipes
 from diglot.core.errors import ConfigError
 
+OVERWRITE = "--overwrite"  # of every verb
+
 
 def verb_parser(verb: str, function: Callable[..., None]) -> ArgumentParser:
     """A parser without options yet; `verb` is how it is called: "select fit"."""
@@ -18,6 +20,7 @@ def verb_parser(verb: str, function: Callable[..., None]) -> ArgumentParser:
     return ArgumentParser(
         prog=f"diglot {verb}",
         description=about.split("\nArgs:")[0],
+        epilog=f"{OVERWRITE} replaces named files that are there and that diglot did not write.",
         formatter_class=KeepLines,
         exit_on_error=False,
     )

@@ -12,11 +12,12 @@ from diglot.cli.progress import show_progress
 from diglot.cli.report import report as report_results
 from diglot.cli.view_pairs import holds_pairs, pairs_page
 from diglot.cli.view_tokens import token_documents
+from diglot.config.paths import read_page_path
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
 from diglot.core.run_files import METRICS, REPORT
 from diglot.core.types import Sample
-from diglot.data.browse import draw_samples, open_samples
+from diglot.data.browse import draw_samples, find_page, open_samples
 from diglot.data.images import decode_image
 from diglot.data.json_stream import parse_line
 from diglot.data.labels import Labels, open_labels
@@ -57,11 +58,14 @@ def run_view(
     if holds_pairs(source):
         titles = {"title": source.resolve().name, "created": _current_time()}
         page = pairs_page(source, count, seed) | titles
-        print(write_dataset_page(page, out or source / "pairs.html"))
+        print(write_dataset_page(page, out or read_page_path(source / "pairs.html")))
+        return
+    if out is None and not any(source.glob("*.parquet")) and (page := find_page(source)):
+        print(page)
         return
     samples = open_samples(source, split)
     opened = _open_labels(labels, samples) if labels else None
-    default = source / f"{split}.html" if source.is_dir() else source.with_suffix(".html")
+    out = out or read_page_path(_default_page(source, split, tokens))
     if only is None:
         drawn = sorted(draw_samples(samples, count, seed, phrase=phrase, most=scan))
         if phrase is not None and not drawn:
@@ -80,10 +84,10 @@ def run_view(
     page["note"] = (
         f"{len(drawn)} of {len(samples):,} samples, {_describe_choice(only, phrase, seed)}."
     )
-    print(write_dataset_page(page, out or default))
+    print(write_dataset_page(page, out))
 
 
-def _tokens_page(tokens: str, source: Path, split: str, drawn: list[int], out: Path | None) -> Path:
+def _tokens_page(tokens: str, source: Path, split: str, drawn: list[int], out: Path) -> Path:
     if not source.is_dir():
         raise ConfigError("tokens are shown of a dataset folder", where="--tokens", got=str(source))
     documents, note = token_documents(tokens, source, split, drawn)
@@ -92,7 +96,13 @@ def _tokens_page(tokens: str, source: Path, split: str, drawn: list[int], out: P
         "created": _current_time(),
         "note": note,
     }
-    return write_token_page(page | {"documents": documents}, out or source / f"{split}.tokens.html")
+    return write_token_page(page | {"documents": documents}, out)
+
+
+def _default_page(source: Path, split: str, tokens: str | None) -> Path:
+    if not source.is_dir():
+        return source.with_suffix(".html")
+    return source / (f"{split}.html" if tokens is None else f"{split}.tokens.html")
 
 
 def _current_time() -> str:

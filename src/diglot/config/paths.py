@@ -1,5 +1,8 @@
 """Paths of the command line that are checked when they are read, before any work is done."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -12,6 +15,8 @@ from diglot.files import (
     check_writable_file,
     check_writable_folder,
     explain_missing,
+    is_made,
+    name_output,
 )
 
 # Files of models, datasets, labels, pairs, runs and comparisons, which no other output replaces.
@@ -24,6 +29,8 @@ PARTS = {
     *("benchmark.json", "items.jsonl", "a_score.json", "c_score.json", "demo.json", "study.json"),
 }
 
+_OVERWRITES = ContextVar("overwrites", default=False)  # of --overwrite
+
 MAKE_DATA = "Make one: diglot scenes, synth or convert."
 GIVE_CHECKPOINT = (
     "Give the folder of a run of `diglot train`, the model folder in it, or a stock "
@@ -32,6 +39,7 @@ GIVE_CHECKPOINT = (
 
 if TYPE_CHECKING:
     OutFile: TypeAlias = Path
+    AddedFile: TypeAlias = Path
     OutJson: TypeAlias = Path
     OutPage: TypeAlias = Path
     OutFigure: TypeAlias = Path
@@ -73,6 +81,13 @@ else:
         """Suffixes of files that may be replaced; a new file may have any, but for `only`."""
         only: ClassVar = None
         """What is wrong with another suffix, and what is expected."""
+        replaced: ClassVar = True
+        """False where the verb adds to a file of the user's."""
+
+    class AddedFile(OutFile):
+        """A table that a verb adds to."""
+
+        replaced: ClassVar = False
 
     class OutJson(OutFile):
         """The same for JSON."""
@@ -104,11 +119,17 @@ else:
 def _read_out_file(text: str | Path, kind: Any) -> Path:
     path = kind(Path(text).expanduser())
     check_writable_file(path)
-    _check_own_file(path, kind.kinds)
+    _check_own_file(path, kind)
+    name_output(path)
     if kind.only and path.suffix.lower() not in kind.kinds:
         wrong, expected = kind.only
         raise ConfigError(wrong, expected=expected, got=path.suffix or path.name, where=str(path))
     return path
+
+
+def read_page_path(path: Path) -> Path:
+    """A page's path that nobody named, checked as one that was: its folder may be the user's."""
+    return _read_out_file(path, OutPage)
 
 
 def _read_out_folder(text: str | Path) -> Path:
@@ -118,17 +139,34 @@ def _read_out_folder(text: str | Path) -> Path:
     return path
 
 
-def _check_own_file(path: Path, kinds: frozenset[str]) -> None:
+def _check_own_file(path: Path, kind: Any) -> None:
     """Raises ConfigError for a file that is there and is no earlier output of this kind."""
     if not path.is_file() or not path.stat().st_size:
         return
-    if path.name in PARTS or path.suffix.lower() not in kinds:
+    if path.name in PARTS or path.suffix.lower() not in kind.kinds:
         raise ConfigError(
             "the file is there and is not of this command",
-            expected="a new file, or an earlier one of " + ", ".join(sorted(kinds - {""})),
+            expected="a new file, or an earlier one of " + ", ".join(sorted(kind.kinds - {""})),
             where=str(path),
             fix="Choose another name.",
         )
+    if kind.replaced and not _OVERWRITES.get() and not is_made(path):
+        raise ConfigError(
+            "the file is there and is not of this command, as far as is known",
+            expected="a new file, or one that a command of diglot wrote here",
+            where=str(path),
+            fix="Choose another name, or add --overwrite.",
+        )
+
+
+@contextmanager
+def overwriting(allowed: bool) -> Iterator[None]:
+    """Whether output files of others may be replaced by what is read inside the block."""
+    before = _OVERWRITES.set(allowed)
+    try:
+        yield
+    finally:
+        _OVERWRITES.reset(before)
 
 
 def _read_in_path(text: str | Path, kind: Any) -> Path:
@@ -148,5 +186,5 @@ register_type(InPath, deserializer=partial(_read_in_path, kind=InPath))
 for _kind in (InFolder, InData, InCheckpoint):
     register_type(_kind, deserializer=partial(_read_in_folder, kind=_kind))
 register_type(OutFolder, deserializer=_read_out_folder)
-for _kind in (OutFile, OutJson, OutPage, OutFigure, OutPng):
+for _kind in (OutFile, AddedFile, OutJson, OutPage, OutFigure, OutPng):
     register_type(_kind, deserializer=partial(_read_out_file, kind=_kind))

@@ -70,7 +70,8 @@ def open_samples(source: Path, split: str) -> Samples:
     """The samples of a dataset folder's split, or of a .jsonl file. Raises ConfigError."""
     if source.is_file() and source.suffix == ".jsonl":
         return JsonlSamples(source)
-    if source.is_dir() and any(source.glob("*.parquet")):
+    is_labels = (source / "labels.json").is_file()  # their shards hold no pictures
+    if source.is_dir() and any(source.glob("*.parquet")) and not is_labels:
         return open_dataset(source, split)
     raise ConfigError(
         "nothing to view here",
@@ -86,9 +87,14 @@ def _other_page(source: Path) -> str | None:
     """Where the page is of what has one elsewhere."""
     if (source / "labels.json").is_file():
         return f"Labels are seen on their dataset: diglot view DATA --labels {source}."
-    if (source / "report.html").is_file():
-        return f"Its page is there: {source / 'report.html'}."
-    return None
+    page = find_page(source)
+    return page and f"Its page is there: {page}."
+
+
+def find_page(source: Path) -> Path | None:
+    """The page that a verb wrote into its folder: of a comparison, a demo, an evaluation."""
+    pages = (source / name for name in ("report.html", "answers.html"))
+    return next((page for page in pages if page.is_file()), None)
 
 
 def draw_samples(
