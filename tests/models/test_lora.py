@@ -135,9 +135,10 @@ def test_adapters_know_the_weights_that_they_were_learned_on(tmp_path: Path) -> 
         same.language.to(dtype)
         load_weights(same, tmp_path / "run")
         assert same.language.lora == SMALL
-    other = tiny_vlm("llama")
-    with torch.no_grad():
-        for parameter in other.language.parameters():
-            parameter.mul_(1.05)
-    with pytest.raises(ConfigError, match="learned on another language model"):
-        load_weights(other, tmp_path / "run")
+    for changed in ("embed_tokens", "layers.1.mlp.down_proj", "model.norm"):
+        other = tiny_vlm("llama")
+        with torch.no_grad():
+            for name, parameter in other.language.named_parameters():
+                parameter.mul_(1.05 if changed in name else 1.0)
+        with pytest.raises(ConfigError, match=f"learned on another language model.*{changed}"):
+            load_weights(other, tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from diglot.core.errors import ConfigError
 from diglot.models.checkpoint import load_vlm
-from diglot.models.config import LoraConfig
+from diglot.models.config import EncoderPart, LoraConfig
 from diglot.models.trainable import Trainable
 from diglot.models.vlm import VLM
 from diglot.train.loop import train
@@ -110,4 +111,28 @@ def test_a_run_is_not_resumed_on_another_start(
     shutil.rmtree(given)
     shutil.copytree(starts[then], given)
     with pytest.raises(ConfigError, match=f"holds a run with another start_content.{option}"):
+        train(stage)
+
+
+@pytest.mark.parametrize("part", ["language", "encoder"])
+def test_a_run_is_not_resumed_on_other_weights_of_a_part(
+    world: Path, tmp_path: Path, part: str
+) -> None:
+    stage = tiny_stage(world, tmp_path / "run", max_samples=8)
+    path = stage.model.language.path if part == "language" else stage.model.encoder.settings["path"]
+    own = tmp_path / part
+    shutil.copytree(path, own)
+    parts = {
+        "language": {"language": replace(stage.model.language, path=str(own))},
+        "encoder": {"encoder": EncoderPart(stage.model.encoder.name, {"path": str(own)})},
+    }
+    model = replace(stage.model, **parts[part])
+    stage = replace(stage, model=model)
+    checkpoint = train(stage)
+    weights = own / "model.safetensors"
+    whole = load_file(weights)
+    save_file({name: value.clone() for name, value in whole.items()}, weights, {"format": "pt"})
+    assert train(stage) == checkpoint
+    save_file({name: value * 2 for name, value in whole.items()}, weights, {"format": "pt"})
+    with pytest.raises(ConfigError, match=f"holds a run with another start_content.{part}"):
         train(stage)

@@ -31,6 +31,7 @@ from diglot.models.vlm import VLM, build_vlm
 CONFIG = "vlm.json"
 PARTS = ("projector", "language", "encoder")
 LORA, LORA_WEIGHTS = "lora.json", "lora.safetensors"
+BASE = "base_weights"  # of the metadata of LORA_WEIGHTS; an earlier version has none
 TEMPLATE = "chat_template.jinja"
 
 
@@ -61,8 +62,8 @@ def save_vlm(
         return
     with replacing_folder(folder) as staging:
         for name, state in states.items():
-            about = {"base": sample_base(vlm.language)} if name == LORA_WEIGHTS else None
-            save_file(state, staging / name, metadata=about)
+            base = sample_base(vlm.language) if name == LORA_WEIGHTS else {}
+            save_file(state, staging / name, metadata={BASE: json.dumps(base)} if base else None)
         _write_settings(vlm, config, staging)
 
 
@@ -216,6 +217,7 @@ def _load_lora(language: Language, folder: Path) -> None:
     try:
         settings = LoraConfig(**json.loads((folder / LORA).read_text("utf-8")))
         state, about = _read_tensors(folder / LORA_WEIGHTS)
+        base = dict(json.loads(about.get(BASE, "{}")))
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ConfigError(f"unreadable LoRA weights: {error}", where=str(folder)) from error
     place_lora(language, settings)
@@ -223,7 +225,7 @@ def _load_lora(language: Language, folder: Path) -> None:
     if shapes != {name: value.shape for name, value in state.items()}:
         raise ConfigError("LoRA weights of another language model", where=str(folder))
     check_finite(state.items(), where="LoRA", file=folder / LORA_WEIGHTS)
-    check_base(language, about.get("base", ""), where=str(folder))  # of an earlier version: none
+    check_base(language, base, where=str(folder))
     language.model.load_state_dict(state, strict=False)
 
 

@@ -5,6 +5,7 @@ tower and a projector. They count as the language model's learned weights.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from diglot.core.errors import ConfigError
 from diglot.models.config import LoraConfig
 from diglot.models.language import Language
 
-BASE_SAMPLE = 16  # weights of each adapted layer
+BASE_SAMPLE = 16  # numbers of each weight
 INSTALL = 'Install it: pip install "diglot[lora]".'
 
 
@@ -76,40 +77,49 @@ def merge_lora(language: Language) -> int:
     return len(adapted)
 
 
-def sample_base(language: Language) -> str:
-    """Some weights under the adapters, by which they are known again: bfloat16 as hex digits.
+def sample_base(language: Language) -> dict[str, str]:
+    """A few numbers of every weight that is no adapter's: bfloat16 as hex digits, by its name.
 
-    "" where a process holds a part of them alone.
+    Empty where a process holds a part of a weight alone.
     """
-    rows = []
-    for module in language.model.modules():
-        if hasattr(module, "lora_A"):
-            adapter: Any = module
-            weight = adapter.get_base_layer().weight.detach()
-            if isinstance(weight, DTensor) or weight.is_meta or weight.numel() < BASE_SAMPLE:
-                return ""
-            rows.append(weight.reshape(-1)[:BASE_SAMPLE].to("cpu", torch.bfloat16))
-    return torch.stack(rows).view(torch.int16).numpy().tobytes().hex() if rows else ""
+    samples = {}
+    for name, parameter in language.model.named_parameters():
+        if "lora_" in name:
+            continue
+        weight = parameter.detach()
+        if isinstance(weight, DTensor) or weight.is_meta or not weight.numel():
+            return {}
+        spread = torch.linspace(0, weight.numel() - 1, BASE_SAMPLE).long()
+        numbers = weight.reshape(-1)[spread.to(weight.device)].to("cpu", torch.bfloat16)
+        samples[_own_name(name)] = numbers.view(torch.int16).numpy().tobytes().hex()
+    return samples
 
 
-def check_base(language: Language, kept: str, *, where: str) -> None:
+def check_base(language: Language, kept: Mapping[str, str], *, where: str) -> None:
     """Raises ConfigError where adapters were learned on other weights than they are put on.
 
-    `kept` is what `sample_base` gave then. Nine in ten of the weights must be there: another half
-    precision rounds some to a neighbour.
+    `kept` is what `sample_base` gave then. Of each weight half the numbers must be there: another
+    half precision rounds some to a neighbour.
     """
     found = sample_base(language)
     if not kept or not found:
         return
-    pairs = [(kept[at : at + 4], found[at : at + 4]) for at in range(0, len(found), 4)]
-    if len(kept) != len(found) or sum(a == b for a, b in pairs) < 0.9 * len(pairs):
+    changed = (name for name in {**kept, **found} if not _is_same(kept.get(name), found.get(name)))
+    if name := next(changed, None):
         raise ConfigError(
             "the LoRA weights were learned on another language model",
             expected="the weights that they were learned on",
-            got="others of the same shapes",
+            got=f"another {name}",
             where=where,
             fix="Give that model as model.language.path.",
         )
+
+
+def _is_same(kept: str | None, found: str | None) -> bool:
+    if kept is None or found is None or len(kept) != len(found):
+        return False
+    same = sum(kept[at : at + 4] == found[at : at + 4] for at in range(0, len(found), 4))
+    return same >= len(found) / 4 / 2
 
 
 def lora_state(language: Language) -> dict[str, torch.Tensor]:
@@ -120,7 +130,12 @@ def lora_state(language: Language) -> dict[str, torch.Tensor]:
 def base_state(language: Language) -> dict[str, torch.Tensor]:
     """The language model's own weights under their own names, whether adapters sit in it or not."""
     state = language.state_dict(keep_vars=True)
-    return {n.replace(".base_layer.", "."): v for n, v in state.items() if "lora_" not in n}
+    return {_own_name(n): v for n, v in state.items() if "lora_" not in n}
+
+
+def _own_name(name: str) -> str:
+    """A weight's name where no adapter sits on it."""
+    return name.replace(".base_layer.", ".")
 
 
 def lora_parameters(language: Language) -> list[nn.Parameter]:

@@ -17,7 +17,7 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ from diglot.files import (
     FileNotes,
     check_own_folder,
     check_writable,
-    file_sha256,
     lock_file,
     remove_left_overs,
     replace_text,
+    sample_sha256,
 )
 from diglot.models.checkpoint import learned_files
 from diglot.train.config import StageConfig, resolve_stage, stage_config
@@ -63,11 +63,11 @@ MAY_CHANGE = {
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "numpy", "tokenizers")
 
 
-def open_run(config: StageConfig, *, fingerprint: str, same_start: bool = True) -> Path:
+def open_run(config: StageConfig, *, fingerprint: str, remade: Collection[str] = ()) -> Path:
     """Make the run's folder, or find it again. Raises ConfigError where it holds another run.
 
     `fingerprint` names the content of the data: other data under the same path is another run, as
-    is one that starts from other weights, unless these may yet be made again (`same_start` False).
+    is one that starts from other weights (`_digest_starts`), but for what may yet be `remade`.
 
     A run that stopped before step 0 may be begun again with other settings; later it may be made
     longer (`train.longer`).
@@ -79,8 +79,7 @@ def open_run(config: StageConfig, *, fingerprint: str, same_start: bool = True) 
         remove_left_overs(path)
     described = as_plain(config) | {"data_fingerprint": fingerprint}
     before = _read_settings(folder)
-    starts = _digest_starts(config, folder) if same_start else (before or {}).get(STARTS)
-    described |= {STARTS: starts}
+    described |= {STARTS: _digest_starts(config, folder, but=remade)}
     settings, path = json.loads(json.dumps(described)), folder / SETTINGS
     if before is not None and (folder / METRICS).exists():
         complete = _complete_settings(before, folder)
@@ -96,15 +95,23 @@ def open_run(config: StageConfig, *, fingerprint: str, same_start: bool = True) 
     return folder
 
 
-def _digest_starts(config: StageConfig, folder: Path) -> dict[str, str]:
-    """What names the content of each checkpoint that a run starts from.
+def _digest_starts(
+    config: StageConfig, folder: Path, *, but: Collection[str] = ()
+) -> dict[str, str]:
+    """What names the content of every local folder of weights that a run starts from.
 
-    A file is read once as long as it is not touched: it may be a large language model's.
+    A file is read once as long as it is not touched.
     """
-    given = {"start_from": config.start_from, "start_language": config.start_language}
-    files = {name: learned_files(Path(start)) for name, start in given.items() if start}
-    notes = FileNotes(folder, ".starts.json", file_sha256)
-    return {name: _digest_files(paths, notes) for name, paths in files.items()}
+    starts = {"start_from": config.start_from, "start_language": config.start_language}
+    files = {name: learned_files(Path(start)) for name, start in starts.items() if start}
+    model = config.model
+    parts = {"language": model.language.path, "encoder": model.encoder.settings.get("path")}
+    parts = {"stock": model.stock} if model.stock else parts
+    for name, path in parts.items():
+        if path and Path(path).is_dir():
+            files[name] = sorted(Path(path).glob("*.safetensors"))
+    notes = FileNotes(folder, ".starts.json", sample_sha256)
+    return {name: _digest_files(paths, notes) for name, paths in files.items() if name not in but}
 
 
 def _digest_files(paths: Sequence[Path], notes: FileNotes) -> str:
@@ -195,9 +202,9 @@ def _check_same(
 ) -> None:
     then, given = _flatten_fields(before), _flatten_fields(now)
     names = {*then, *given} - MAY_CHANGE - but
-    if not all(isinstance(one.get(STARTS), dict) for one in (before, now)):
-        names = {name for name in names if not name.startswith(STARTS)}  # of an earlier version
     for name in sorted(names):
+        if name.startswith(STARTS) and not (name in then and name in given):
+            continue  # of an earlier version, or it may yet be made again
         if then.get(name) != given.get(name):
             raise ConfigError(
                 f"this folder holds a run with another {name}",

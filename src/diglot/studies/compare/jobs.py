@@ -147,4 +147,4 @@ def _check_stage(stage: StageConfig, dataset: Dataset) -> None:
         labels = stage.labels and open_labels(Path(stage.labels), dataset)
         read = RunDataset(dataset, labels or None)
         # a first stage whose model is damaged is run again before its second one
-        open_run(stage, fingerprint=read.fingerprint, same_start=False)
+        open_run(stage, fingerprint=read.fingerprint, remade=("start_from",))
