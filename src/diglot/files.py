@@ -399,7 +399,7 @@ def file_sha256(path: Path) -> str:
 def sample_sha256(path: Path) -> str:
     """The SHA-256 of a file's size and of blocks spread over it, of a small one of all bytes.
 
-    Other weights differ all over: they are told apart without reading all of a large model.
+    Other weights differ all over: a large model need not be read whole to know it again.
     """
     size = path.stat().st_size
     if size <= _SAMPLE_BLOCKS * _BLOCK_BYTES:
