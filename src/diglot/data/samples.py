@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from diglot.core.errors import DataError
+from diglot.core import masks
+from diglot.core.errors import DataError, locate_errors
 from diglot.core.types import Sample
 from diglot.data.rejected import Rejection, rejection_of
 
@@ -23,6 +24,18 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample:
         """The sample. Raises DataError for a bad record."""
         ...
+
+
+def check_masks(sample: Sample) -> Sample:
+    """The sample, once every mask of its regions is known to be readable.
+
+    Reading a record does not read its masks' runs. Raises DataError naming the region.
+    """
+    for number, region in enumerate(sample.regions):
+        if region.mask is not None:
+            with locate_errors(f"sample {sample.id!r}, regions[{number}].mask"):
+                masks.check_mask(region.mask)
+    return sample
 
 
 def use_sample(samples: Samples, index: int, use: Callable[[Sample], T]) -> T | Rejection:

@@ -1,6 +1,6 @@
 """The scenes that tasks ask about, a dataset's or composed ones, and the questions made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,9 +8,10 @@ from typing import Literal
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.types import Sample
+from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import REJECTED, Rejected
-from diglot.data.samples import usable_samples
+from diglot.data.rejected import REJECTED, Rejected, Rejection
+from diglot.data.samples import check_masks, usable_samples
 from diglot.evaluate.benchmark import Benchmark, make_benchmark
 from diglot.evaluate.config import TASK_TEXTS
 from diglot.evaluate.task import ChosenTask
@@ -45,18 +46,39 @@ def make_questions(
 ) -> Benchmark:
     """The benchmark of the first scenes that can be used, in OUT/benchmark; others are noted.
 
-    Raises as `make_benchmark` does.
+    Those are listed in OUT/rejected.jsonl. Raises as `make_benchmark` does.
     """
+    rejected = Rejected.begin(out / REJECTED)
     scenes, digest = list[Sample](), ""
     if any(one.task.needs_scenes for one in chosen):
         dataset = open_scenes(questions, out, report)
         _check_named(dataset, chosen)
-        rejected = Rejected.begin(out / REJECTED)
-        first = range(min(questions.count, len(dataset)))
-        usable = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
-        scenes = [sample for _, sample in usable if len(sample.images) == 1]
+        scenes = list(_usable_scenes(dataset, questions.count, rejected))
         digest = f"{dataset.fingerprint}, first {questions.count}"
+        if rejected.counts:  # pictures in files of their own are in no fingerprint
+            digest += f", scenes {[scene.id for scene in scenes]}"
     return make_benchmark(out / "benchmark", chosen, scenes, data=digest, seed=questions.seed)
+
+
+def _usable_scenes(dataset: Dataset, count: int, rejected: Rejected) -> Iterator[Sample]:
+    """Those of the first `count` scenes with all that a task may read; the others are noted.
+
+    An item names its scene by the id, so of scenes with one id the first is asked about.
+    """
+    first, ids = range(min(count, len(dataset))), set[str]()
+    for index, scene in usable_samples(dataset, _check_scene, rejected.note, indices=first):
+        if scene.id in ids:
+            where = f"{dataset.folder}, {dataset.split}, record {index}"
+            rejected.note(Rejection(scene.id, "repeated id", where, "a record before has it"))
+        else:
+            ids.add(scene.id)
+            yield scene
+
+
+def _check_scene(scene: Sample) -> Sample:
+    """The scene. Raises DataError unless it has one picture, and that and its masks are whole."""
+    sample_picture(scene)
+    return check_masks(scene)
 
 
 def open_scenes(questions: Questions, out: Path, report: Report) -> Dataset:

@@ -119,7 +119,8 @@ def _keep_features(
     """Pictures projected from the features that all rows share, made by the first one."""
     dataset = open_scenes(asked.source, asked.folder, report)
     rejected, count = Rejected(run / REJECTED), asked.config.count
-    index_of = {sample_id: index for index, sample_id in enumerate(dataset.ids)}
+    # of scenes with one id the first is asked about
+    index_of = {dataset.ids[index]: index for index in reversed(range(len(dataset)))}
 
     def projecting(vlm: VLM) -> ProjectItem:
         cache = shared_features(vlm, dataset, features, rejected, report, first=count)
