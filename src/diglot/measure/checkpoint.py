@@ -14,7 +14,7 @@ from diglot.data.config import CACHE, FeaturesConfig
 from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
 from diglot.data.rejected import Rejected, Rejection
-from diglot.data.samples import usable_samples, use_sample
+from diglot.data.samples import check_masks, usable_samples, use_sample
 from diglot.files import claim_folder, explain_missing, lock_file, read_kept, reuse_or_make
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
 from diglot.measure.kept import Measures, measure_key
@@ -78,7 +78,7 @@ class Scenes:
         rejected = Rejected(self.rejected)
         views = self._open_views(vlm, dataset, count, rejected, report)
         first = range(min(count or len(dataset), len(dataset)))
-        read = usable_samples(dataset, lambda sample: sample, rejected.note, indices=first)
+        read = usable_samples(dataset, check_masks, rejected.note, indices=first)
         usable: list[Sample] = []
         index_of: dict[int, int] = {}  # by the sample itself: its id may stand twice
         for index, sample in read:

@@ -13,7 +13,7 @@ from diglot.core.types import Sample
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import Rejection
-from diglot.data.samples import usable_samples
+from diglot.data.samples import check_masks, usable_samples
 from diglot.measure.config import MeasureConfig, check_measures, feature_scenes
 from diglot.measure.plan import Subject
 from diglot.measure.projected import project_samples
@@ -99,11 +99,11 @@ def probe_on(
 
 
 def first_usable(dataset: Dataset, indices: Iterable[int], count: int) -> list[Sample]:
-    """The first `count` samples, in this order, whose record and picture can be read."""
+    """The first `count` samples, in this order, whose record, masks and picture can be read."""
 
     def read(sample: Sample) -> Sample:
         sample_picture(sample)
-        return sample
+        return check_masks(sample)
 
     def note(rejection: Rejection) -> None:
         log.warning("not in the probe set: %s", rejection.detail)
