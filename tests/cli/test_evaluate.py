@@ -16,6 +16,7 @@ from diglot.select.table import read_table
 from tests.cli.test_measure import save_checkpoint
 from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
+from tests.train.outcome import rows, write_rows
 
 TASKS = "presence,counting,position,region_naming,referring,description"
 SMALL = "{description: {max_tokens: 8}, referring: {max_tokens: 8}, presence: {length: pmi}}"
@@ -255,3 +256,18 @@ def test_checkpoints_in_folders_alike_take_the_name_of_the_folder_above() -> Non
     assert name_checkpoints(of_study, None) == ["caption-256-0-sft", "mmcs-256-0-sft"]
     with pytest.raises(ConfigError, match=r"names of their own.*sft, sft"):
         name_checkpoints([Path("runs/a/sft/model"), Path("runs/a/sft")], None)
+
+
+def test_rejected_scenes_are_counted_on_the_terminal_and_in_the_record(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payloads = rows(6)
+    payloads[1]["images"] = [{"bytes": b"junk"}]
+    payloads[5]["id"] = payloads[0]["id"]
+    data, path = write_rows(tmp_path / "bad", payloads), tmp_path / "r.json"
+    words = ["evaluate", world / "run0", "--data", data, "--split", "train", "--json", path]
+    assert run_diglot(*words, "--out", tmp_path / "out", "--tasks", "counting") == 0
+    shown, listed = capsys.readouterr().out, tmp_path / "out" / "rejected.jsonl"
+    assert json.loads(path.read_text())["rejected"] == {"not a picture": 1, "repeated id": 1}
+    for reason in ("not a picture", "repeated id"):
+        assert f"1 records rejected, {listed}: {reason}" in shown

@@ -12,6 +12,7 @@ from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.report.results import read_result
 from tests.cli_runner import run_diglot
 from tests.tiny_folders import save_world
+from tests.train.outcome import rows, write_rows
 
 FEW = (
     "{regions: {scenes: 2}, localisation: {scenes: 4}, caption_nll: {scenes: 4},"
@@ -126,3 +127,45 @@ def test_mistakes(
     assert measure(world, "run0", tmp_path / "x.json", "--measure.measures", "{what: {}}") == 2
     assert "no part 'what'" in capsys.readouterr().err
     assert read_result(results[0]).runs[0] == "run0"
+
+
+def spoil_records(folder: Path) -> Path:
+    """A dataset with a picture that is none, a corrupt mask and a cut picture."""
+    payloads = rows(8)
+    payloads[1]["images"] = [{"bytes": b"junk"}]
+    payloads[2]["regions"][0]["mask"]["counts"] = "0@"
+    content = payloads[4]["images"][0]["bytes"]
+    payloads[4]["images"] = [{"bytes": content[: len(content) // 2]}]
+    return write_rows(folder, payloads)
+
+
+REASONS = {"not a picture": 1, "mask runs are corrupt": 1, "picture cannot be read": 1}
+
+
+@pytest.mark.parametrize(
+    "chosen", ["{localisation: {scenes: 8}}", "{regions: {scenes: 4}}", "{attention: {scenes: 4}}"]
+)
+def test_bad_records_are_rejected_counted_and_listed(
+    world: Path, tmp_path: Path, chosen: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = spoil_records(tmp_path / "bad"), tmp_path / "m.json"
+    options = ["--split", "train", "--measure.measures", chosen, "--examples", "8", "--points", "4"]
+    words = ["measure", world / "run0", "--json", out, *options]
+    assert run_diglot(*words, "--data", data) == 0
+    listed = tmp_path / "m.rejected.jsonl"
+    assert json.loads(out.read_text())["rejected"] == REASONS
+    shown = capsys.readouterr().out
+    for reason in REASONS:
+        assert f"1 records rejected, {listed}: {reason}" in shown
+    lines = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert {(one["id"], one["where"]) for one in lines} == {
+        ("tiny/1", "sample 'tiny/1', images[0]"),
+        ("tiny/2", "sample 'tiny/2', regions[0].mask"),
+        ("tiny/4", "sample 'tiny/4', images[0]"),
+    }
+    assert run_diglot(*words, "--data", data) == 0  # kept: told again
+    assert f"1 records rejected, {listed}: not a picture" in capsys.readouterr().out
+    assert run_diglot(*words, "--data", world / "data") == 0  # other data: the list is begun anew
+    assert "records rejected" not in capsys.readouterr().out
+    assert not listed.exists()
+    assert json.loads(out.read_text())["rejected"] == {}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from diglot.cli.console import open_console
+from diglot.cli.console import open_console, print_rejected
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress, Report
@@ -116,7 +116,6 @@ def _print_counts(done: Conversion, out: Path, rejected: Path) -> None:
     console = open_console(soft_wrap=True, highlight=False)
     counts = done.as_json()
     console.print(f"{done.kept:,} records in {out}")
-    for reason, count in counts["rejected"].items():
-        console.print(f"{count:,} records rejected, {rejected}: {reason}")
+    print_rejected(console, counts["rejected"], rejected)
     for kind, count in counts["lost"].items():
         console.print(f"{count:,} left out: {kind}")

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from diglot.cli.console import open_console
+from diglot.cli.console import open_console, print_rejected
 from diglot.cli.evaluate_run import make_plan, run_plan
 from diglot.cli.kept_checkpoints import list_kept
 from diglot.cli.progress import show_progress
 from diglot.config.paths import AddedFile, OutFile, OutJson
 from diglot.core.seals import seal_record
+from diglot.data.rejected import REJECTED
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings, LmmsSettings
 from diglot.evaluate.page_data import list_questions
@@ -67,6 +68,7 @@ def run_evaluate(
     _write_files(record, json, into, curve)
     console = open_console()
     console.print(_make_table(record))
+    print_rejected(console, record["rejected"], out / REJECTED)
     for pair in (pair for pair in record["pairs"] if pair["key"].count(".") == 1):
         console.print(_pair_line(pair), highlight=False)
     if done.benchmark and done.evaluated:

@@ -9,6 +9,7 @@ from typing import Any
 from diglot import __version__
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Progress, Report
+from diglot.data.rejected import REJECTED, Rejected
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import AskSettings
 from diglot.evaluate.lmms.bridge import LmmsTasks, join_runs, run_checkpoint
@@ -100,6 +101,8 @@ def run_plan(
     if plan.needs_lmms:
         measures += _run_lmms(plan, benchmark, settings, out, version, report)
     record = _collect_record(plan, benchmark, evaluated, measures, questions, ask, settings)
+    # of the scenes that were to be asked about
+    record["rejected"] = Rejected(out / REJECTED).counts if benchmark else {}
     return Done(record=record, benchmark=benchmark, evaluated=evaluated)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from accelerate import PartialState
 from rich.table import Table
 
-from diglot.cli.console import open_console
+from diglot.cli.console import open_console, print_rejected
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.progress import ignore_progress
@@ -59,6 +59,7 @@ def run_measure(
         examples=examples,
         points=points,
         seed=seed,
+        own_list=True,
     )
     console = open_console()
     with show_progress() as report:
@@ -69,6 +70,7 @@ def run_measure(
     if kept:
         console.print(f"{json}: measured already, of the same weights, data and settings")
     console.print(_measures_table(record))
+    print_rejected(console, record.get("rejected", {}), scenes.rejected)
 
 
 def join_processes() -> bool:

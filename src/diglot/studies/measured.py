@@ -19,6 +19,7 @@ from diglot.core.result import side_by_side
 from diglot.core.run_files import METRICS, read_metrics
 from diglot.core.seals import seal_record
 from diglot.data.features import sample_picture
+from diglot.data.rejected import Rejected
 from diglot.files import write_json
 from diglot.measure.checkpoint import (
     Scenes,
@@ -53,6 +54,7 @@ class Measurement:
     examples: int = 4
     points: int = 200
     seed: int = 0
+    own_list: bool = False  # the list of rejected records holds those of this measurement alone
 
     @property
     def key(self) -> str:
@@ -75,6 +77,8 @@ def keep_measurement(job: Measurement, path: Path, report: Report) -> tuple[dict
 
 def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
     """What was measured, of what, how, where and how long it took."""
+    if job.own_list:
+        Rejected.begin(job.scenes.rejected)
     began, vlm = time.perf_counter(), open_checkpoint(job.model)
     measures, shown, scatter = [], [], {}
     for number, label in enumerate(job.labels):
@@ -94,6 +98,7 @@ def run_measurement(job: Measurement, report: Report) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 2),
         "environment": {"diglot": __version__, **describe_environment()},
+        **({"rejected": Rejected(job.scenes.rejected).counts} if job.own_list else {}),
         "measures": list(side_by_side(measures).values()),
         "curves": training_curves(job.model.parent, job.labels[0]),
         "scatter": {label: plane for label, plane in scatter.items() if plane},
