@@ -12,6 +12,7 @@ from typing import Any
 
 from diglot.core.errors import DataError
 from diglot.core.types import Sample
+from diglot.data.samples import check_masks
 from diglot.data.schema import check_text, to_row
 from diglot.synth.chain import (
     AHEAD_IMAGES,
@@ -108,7 +109,7 @@ class SliceWorker:
             count_lost(out, counts)
             lost += [{"id": out.sample.id, **asdict(region)} for region in out.lost]
             try:
-                rows.append(check_text(to_row(out.sample)))  # reads the picture's file
+                rows.append(check_text(to_row(check_masks(out.sample))))  # reads the picture's file
             except DataError as error:
                 rejected.append(Dropped.from_error(out.sample.id, error))
         result = SliceResult(

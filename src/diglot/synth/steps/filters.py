@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from diglot.config.ranges import NonNegativeInt
 from diglot.core import masks
-from diglot.core.errors import ConfigError
+from diglot.core.errors import ConfigError, DataError, locate_errors
 from diglot.core.types import Lineage, Region, SizeHW
 from diglot.synth.step import Draft, Dropped, LostRegion
 
@@ -62,9 +62,16 @@ class FiltersStep:
             yield self._filter(draft)
 
     def _filter(self, draft: Draft) -> Draft | Dropped:
+        try:
+            return self._filter_regions(draft)
+        except DataError as error:  # a mask that cannot be read
+            return Dropped.from_error(draft.sample.id, error)
+
+    def _filter_regions(self, draft: Draft) -> Draft | Dropped:
         kept, lost = [], []
-        for region in draft.sample.regions:
-            reason = self._why_removed(region, draft.sample.size_hw)
+        for number, region in enumerate(draft.sample.regions):
+            with locate_errors(f"sample {draft.sample.id!r}, regions[{number}].mask"):
+                reason = self._why_removed(region, draft.sample.size_hw)
             if reason:
                 lost.append(_lose_region(region, reason))
             else:
