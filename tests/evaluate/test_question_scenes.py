@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.train.outcome import rows, write_rows
 
 from diglot.core.progress import ignore_progress
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import TASK_SCENES
 from diglot.evaluate.question_scenes import Questions, make_questions
 from diglot.evaluate.task import load_tasks
+from tests.train.outcome import rows, write_rows
 
 
 def ask(data: Path, out: Path, task: str) -> Benchmark:

@@ -1,18 +1,21 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.progress import Progress
+from diglot.data.records import open_dataset
 from diglot.measure.config import MeasureConfig
 from diglot.measure.plan import Subject
 from diglot.measure.probe import KEYS as PROBED
-from diglot.measure.probe import make_probe
+from diglot.measure.probe import first_usable, make_probe
 from diglot.measure.projected import project_samples
 from diglot.measure.runner import measure_alignment
 from tests.tiny import NAMES, tiny_sample, tiny_views, tiny_vlm
+from tests.train.outcome import rows, write_rows
 
 CONFIG = MeasureConfig(bootstrap_draws=50)
 KEYS = [
@@ -131,3 +134,10 @@ def test_mistakes_are_named(vlm, data):
         run(vlm, data, MeasureConfig(measures={"pointed": {}}))
     with pytest.raises(ConfigError, match=r"measure\.row_tokens"):
         MeasureConfig(row_tokens=0)
+
+
+def test_a_corrupt_mask_is_not_in_the_probe_set(tmp_path: Path) -> None:
+    payloads = rows(3)
+    payloads[0]["regions"][0]["mask"]["counts"] = "0@"
+    dataset = open_dataset(write_rows(tmp_path / "data", payloads))
+    assert [sample.id for sample in first_usable(dataset, range(3), 3)] == ["tiny/1", "tiny/2"]
