@@ -1,5 +1,6 @@
 """The feature cache by the engines: the bytes that training would write, whatever stops it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from diglot.data.rejected import Rejected
 from diglot.models.features import open_features
 from diglot.models.vlm import build_vlm
 from diglot.synth import feature_slices
-from diglot.synth.feature_slices import FeatureWorker, fill_features
+from diglot.synth.feature_slices import FeatureWorker, fill_features, listed_name
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +128,35 @@ def test_the_verb(world: Path, tmp_path: Path, capsys) -> None:
     assert "Give --folder" in capsys.readouterr().err
     assert run_diglot(*args, f"--folder={tmp_path}/cache", "--dtype=float32") == 0
     assert "features of 20 samples" in capsys.readouterr().out
+
+
+def test_what_is_rejected_is_counted_by_dataset(world: Path, tmp_path: Path, capsys) -> None:
+    payloads = rows(6)
+    payloads[2]["images"] = [{"bytes": b"x"}]
+    write_rows(tmp_path / "bad", payloads)
+    recipe, summary = tmp_path / "recipe.yaml", tmp_path / "summary.json"
+    recipe.write_text(RECIPE.format(world=world))
+    more = [f"--like=[{recipe}]", f"--folder={tmp_path}/cache", "--json", summary]
+    listed = tmp_path / "cache" / "rejected.jsonl"
+    for data, counts in (
+        (tmp_path / "bad", {"not a picture": 1}),
+        (world / "data", {}),
+        (tmp_path / "bad", {"not a picture": 1}),  # the cache is there
+    ):
+        assert run_diglot("features", data, *more) == 0
+        assert json.loads(summary.read_text())["rejected"] == counts
+        shown = f"1 records rejected, {listed}: not a picture" in capsys.readouterr().out
+        assert shown == bool(counts)
+    (line,) = listed.read_text().splitlines()
+    assert f"{tmp_path}/bad, train" in json.loads(line)["dataset"]
+
+
+def test_what_training_rejected_is_listed_too(world: Path, tmp_path: Path) -> None:
+    payloads = rows(4)
+    payloads[1]["images"] = [{"bytes": b"x"}]
+    write_rows(world / "spoiled", payloads)
+    by_training(world, tmp_path / "made", "spoiled")
+    (tmp_path / "made" / "rejected.jsonl").unlink()
+    cache = fill(world, tmp_path / "made", "spoiled")
+    found = Rejected(tmp_path / "made" / "rejected.jsonl")
+    assert found.counts_of(listed_name(cache)) == {"not a picture": 1}

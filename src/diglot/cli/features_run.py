@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diglot.cli.console import open_console
+from diglot.cli.console import open_console, print_rejected
 from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError
 from diglot.data.config import FeatureDtype, FeaturesConfig, check_cache
@@ -11,7 +11,7 @@ from diglot.data.rejected import REJECTED, Rejected
 from diglot.files import write_json
 from diglot.synth.config import EngineName
 from diglot.synth.engines.choose import count_workers
-from diglot.synth.feature_slices import fill_features
+from diglot.synth.feature_slices import fill_features, listed_name
 from diglot.train.config import StageConfig, stage_of_recipes
 
 
@@ -45,12 +45,12 @@ def run_features(
             workers=count_workers(workers),
         )
     summary = {"folder": str(cache.folder), "samples": len(dataset)}
-    summary |= {"bytes": cache.size_bytes, "rejected": rejected.counts}
+    counts = rejected.counts_of(listed_name(cache))
+    summary |= {"bytes": cache.size_bytes, "rejected": counts}
     size_gb = cache.size_bytes / 1e9
     console = open_console()
     console.print(f"features of {len(dataset)} samples, {size_gb:.3f} GB, in {cache.folder}")
-    for reason, count in rejected.counts.items():
-        console.print(f"{count} rejected: {reason}")
+    print_rejected(console, counts, rejected.path)
     if json:
         write_json(json, summary)
 

@@ -117,6 +117,12 @@ class FeatureCache:
             return list(indices)
         return [index for index in indices if self._read_state(index) == MISSING]
 
+    def rejected(self) -> list[int]:
+        """Indices of the samples that have no features, as one of their pictures cannot be used."""
+        if not self._marks_file.exists():
+            return []
+        return [i for i in range(len(self.dataset)) if self._read_state(i) == REJECTED]
+
     def views(self, index: int) -> tuple[torch.Tensor, ...]:
         """Feature grids (h, w, E), float32, of all images of sample `index`, in order.
 

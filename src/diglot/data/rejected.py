@@ -100,6 +100,11 @@ class Rejected:
         """How many records were rejected for each reason, commonest first."""
         return dict(self._reasons.most_common())
 
+    def counts_of(self, dataset: str) -> dict[str, int]:
+        """As `counts`, of the records of one dataset."""
+        found = Counter(reason for name, _, reason in self._noted if name == dataset)
+        return dict(found.most_common())
+
     def records_of(self, dataset: str) -> int:
         """How many records of one dataset were rejected, for whatever reasons."""
         return len({id for name, id, _ in self._noted if name == dataset})

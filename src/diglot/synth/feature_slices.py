@@ -22,7 +22,8 @@ from diglot.core.progress import Progress, Report
 from diglot.data.config import FeaturesConfig
 from diglot.data.features import BATCH_IMAGES, FeatureCache
 from diglot.data.records import Dataset
-from diglot.data.rejected import Notes, Rejection, rejection_of
+from diglot.data.rejected import DatasetRejected, Rejected, Rejection, rejection_of
+from diglot.data.samples import use_sample
 from diglot.files import lock_file, write_json
 from diglot.models.config import VLMConfig
 from diglot.models.features import name_cache
@@ -136,13 +137,16 @@ def fill_features(
     model: VLMConfig,
     dataset: Dataset,
     config: FeaturesConfig,
-    rejected: Notes,
+    rejected: Rejected,
     report: Report,
     *,
     engine: EngineName = "local",
     workers: int = 0,
 ) -> FeatureCache:
     """Make what is missing of a dataset's features. Progress counts samples.
+
+    The samples that have none are noted in `rejected` under `listed_name`, also those that an
+    earlier call or training found.
 
     A call that was killed resumes when made again. Raises ConfigError where the disk has no room,
     or as the engine does.
@@ -154,16 +158,35 @@ def fill_features(
     work = FeatureWork(cache, model, processor, kept)
     del encoder, kept  # a worker has its own
     with lock_file(cache.folder / ".fill.lock", wait=False):
-        filler = _Filler(cache, rejected, report)
+        listed = rejected.of_dataset(listed_name(cache))
+        _note_known(cache, listed)
+        filler = _Filler(cache, listed, report)
         run_work(work, filler.list_jobs(), filler.take_done, engine=engine, workers=workers)
         shutil.rmtree(cache.folder / ACCOUNTS, ignore_errors=True)
     return cache
 
 
+def listed_name(cache: FeatureCache) -> str:
+    """What the samples of a cache are listed under, among those of others in one folder.
+
+    The dataset's content and the encoder are in the name of the cache.
+    """
+    dataset = cache.dataset
+    return f"{dataset.folder}, {dataset.split}, {cache.folder.name}"
+
+
+def _note_known(cache: FeatureCache, listed: DatasetRejected) -> None:
+    """Note the samples that are marked as rejected already; training lists them elsewhere."""
+    for index in cache.rejected():
+        made = use_sample(cache.dataset, index, lambda _, index=index: cache.open_pictures(index))
+        if isinstance(made, Rejection):
+            listed.note(made)
+
+
 class _Filler:
     """Lists the slices that lack features, and marks those that are written."""
 
-    def __init__(self, cache: FeatureCache, rejected: Notes, report: Report) -> None:
+    def __init__(self, cache: FeatureCache, rejected: DatasetRejected, report: Report) -> None:
         self._cache, self._rejected, self._report = cache, rejected, report
         self._total = len(cache.dataset)
         self._done = self._total - len(cache.missing())
