@@ -37,3 +37,10 @@ def test_runs_stand_side_by_side_as_the_report_reads_them():
     for read in read_report({**report, "measures": entries}).measures:
         assert read.results["caption"].groups["none"].value is None
     assert measure("a", 0.3).to_json("x")["results"]["x"]["details"] == {"left": 2}
+
+
+def test_an_interval_is_cut_at_what_the_figure_can_be():
+    wide = Estimate(value=0.8, low=-0.2, high=1.3, n=3)
+    assert wide.within(0.0, 1.0) == Estimate(value=0.8, low=0.0, high=1.0, n=3)
+    assert wide.within(float("-inf"), 1.0).low == -0.2
+    assert NOT_MEASURED.within(0.0, 1.0) == NOT_MEASURED

@@ -160,3 +160,15 @@ def test_too_few_samples_and_overflow_are_not_measured(vlm, scenes):
     estimate, values = mean_of_layers(lambda one, other: 1.0, kernels)
     assert (values, estimate.value) == ([1.0, 1.0, None], 1.0)
     assert mir_of(states)[1][2] is None
+
+
+def test_intervals_stay_within_what_a_similarity_can_be(monkeypatch, vlm, scenes):
+    wide = Estimate(value=0.9, low=-3.0, high=3.0, n=COUNT)
+    monkeypatch.setattr(layers, "mean_of_layers", lambda similarity, kernels: (wide, [0.9]))
+    made = {
+        one.key: one.estimate
+        for one in layers._make_measures(layers.Config(), states_of(vlm, scenes))
+    }
+    assert (made["cka"].low, made["cka"].high) == (0.0, 1.0)
+    assert (made["mutual_knn"].low, made["mutual_knn"].high) == (0.0, 1.0)
+    assert (made["cknna"].low, made["cknna"].high) == (-3.0, 1.0)

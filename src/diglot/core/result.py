@@ -1,7 +1,7 @@
 """A measure and its result: what the report shows of it, with the protocol in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -13,6 +13,18 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """The estimate with its interval cut at the least and the most that the figure can be.
+
+        For intervals that reach beyond: those of means of parts that are not bounded themselves,
+        and those of so many standard errors. A percentile of bootstrapped figures stays within
+        their bounds by itself. Infinity is no bound.
+        """
+        low, high = (
+            None if end is None else min(max(end, least), most) for end in (self.low, self.high)
+        )
+        return replace(self, low=low, high=high)
 
     def to_json(self) -> dict[str, float | int | None]:
         """A dict of the four fields, for JSON."""

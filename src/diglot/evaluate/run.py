@@ -13,7 +13,7 @@ from diglot.core.result import Measure, side_by_side
 from diglot.evaluate.answers import Answer, open_answers
 from diglot.evaluate.ask import AskedItem, AskSettings, ProjectItem, ask_items, list_jobs
 from diglot.evaluate.benchmark import Benchmark
-from diglot.evaluate.scores import MetricScores, average_tasks, score_task, to_measure
+from diglot.evaluate.scores import AREA, MetricScores, average_tasks, score_task, to_measure
 from diglot.evaluate.task import WAYS, ChosenTask
 from diglot.measure.checkpoint import open_checkpoint
 from diglot.measure.kept import checkpoint_digest
@@ -100,6 +100,8 @@ def compare_pairs(evaluated: Sequence[Evaluated], *, seed: int) -> list[dict[str
             difference, p = paired_difference(
                 scores.values, other.values, cluster, generator=generator
             )
+            if scores.metric == AREA:  # an item's part in it may lie outside 0 to 1
+                difference = difference.within(-1.0, 1.0)
             pair = {"first": first.label, "second": second.label, "key": scores.key}
             found.append({**pair, "difference": difference.to_json(), "p": p})
     return found

@@ -116,14 +116,19 @@ def _score_metric(
 
 
 def to_measure(scores: MetricScores, *, generator: np.random.Generator) -> Measure:
-    """The mean over items with its interval, whole and by group."""
+    """The mean over items with its interval, whole and by group.
+
+    The interval is the percentile bootstrap over scenes. A drawn mean stays within what a score
+    can be, but an item's part in an AUC may lie outside 0 and 1: its interval is cut there.
+    """
     _, cluster = np.unique(scores.clusters, return_inverse=True)
 
     def mean(indices: Sequence[int]) -> Estimate:
         values = [scores.values[i] for i in indices]
-        return mean_interval(
+        found = mean_interval(
             values, [int(cluster[i]) for i in indices], generator=generator, draws=DRAWS
         )
+        return found.within(0.0, 1.0) if scores.metric == AREA else found
 
     task = scores.task.task
     chosen = scores.way == "likelihood"

@@ -4,6 +4,7 @@ Source: Patch-aligned, Definition 3.1 and Table 1: the tokens of all images stac
 moment is kept for each of ten groups of images, so memory does not grow with the data.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -70,7 +71,8 @@ def _entropy_of_kept(moment_G: Sequence[np.ndarray] | None, kept_G: np.ndarray) 
 
 
 def _entropy_interval(moment_G: Sequence[np.ndarray] | None, count: int) -> Estimate:
-    return jackknife_interval(lambda kept_G: _entropy_of_kept(moment_G, kept_G), count)
+    found = jackknife_interval(lambda kept_G: _entropy_of_kept(moment_G, kept_G), count)
+    return found.within(0.0, math.inf)
 
 
 def _make_measure(key: str, title: str, estimate: Estimate, higher: bool | None) -> Measure:

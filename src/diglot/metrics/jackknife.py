@@ -27,6 +27,7 @@ def jackknife_interval(
 
     `statistic(kept)` takes a bool array (groups,): which groups of `jackknife_groups` count. No
     interval where a part is not defined or there is one group; not measured where the whole is not.
+    The interval knows no bounds of the statistic: `Estimate.within` cuts it to them.
     """
     sizes = max(1, min(groups, count))
     value = statistic(np.ones(sizes, dtype=bool)) if count else None

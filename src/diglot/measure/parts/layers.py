@@ -6,6 +6,7 @@ are, biased CKA (Eq. 6 to 8), row-wise neighbours for CKNNA ("in both representa
 `platonic` follows Huh et al. 2024's code instead, for comparison with figures made by it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -106,13 +107,25 @@ def _make_measures(config: Config, states: LayerStates | None) -> list[Measure]:
         ("cknna", "CKNNA by layer", cknna_of(config.k, config.cknna, config.centring)),
         ("mutual_knn", "Mutual k-NN by layer", overlap_of(config.k)),
     ]
-    made = [_make_curve("cka", "CKA by layer", cka_of(config.unbiased), kernels, None)]
+    bounds = _least_and_most(config)
+    cka = cka_of(config.unbiased)
+    made = [_make_curve("cka", "CKA by layer", cka, kernels, None, bounds["cka"])]
     for key, title, similarity in near:
         # a tenth of the images is left out for the interval: k neighbours must still be there
         enough = count - -(-count // 10) > config.k
         chance = config.k / (count - 1) if key == "mutual_knn" and enough else None
-        made.append(_make_curve(key, title, similarity, kernels if enough else [], chance))
+        used = kernels if enough else []
+        made.append(_make_curve(key, title, similarity, used, chance, bounds[key]))
     return [*made, _make_mir(states)]
+
+
+def _least_and_most(config: Config) -> dict[str, tuple[float, float]]:
+    """What each similarity can be; intervals of standard errors are cut there."""
+    return {
+        "cka": (-1.0 if config.unbiased else 0.0, 1.0),
+        "cknna": (-math.inf, math.inf if config.cknna == "platonic" else 1.0),
+        "mutual_knn": (0.0, 1.0),
+    }
 
 
 def _make_curve(
@@ -121,6 +134,7 @@ def _make_curve(
     similarity: Similarity,
     kernels: Sequence[Kernels | None],
     chance: float | None,
+    bounds: tuple[float, float],
 ) -> Measure:
     estimate, values = mean_of_layers(similarity, kernels) if kernels else (NOT_MEASURED, [])
     return Measure(
@@ -130,7 +144,7 @@ def _make_curve(
         unit="similarity",
         higher_is_better=True,
         chance=chance,
-        estimate=estimate,
+        estimate=estimate.within(*bounds),
         layers={title: values} if values else {},
         details={"layers not measured": sum(v is None for v in values)} if values else {},
     )
