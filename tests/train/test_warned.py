@@ -132,3 +132,21 @@ def test_a_run_says_how_large_it_is(world: Path, tmp_path: Path, caplog) -> None
     words = words_of(world, "--max_steps 2", tmp_path / "run")
     assert run_diglot(*(word for word in words if word != "--dry_run")) == 0
     assert "20 records; 2 steps, 4 documents a step; the first record has 16" in caplog.text
+
+
+# Other verbs that read boxes, as they begin.
+READERS = {
+    "measure": "measure W/model --data W/{} --split train --json W/OUT.json --examples 0 --points 0"
+    ' --measure.measures {{"caption_nll":{{"scenes":2}}}}',
+    "label": "label W/{} --out W/OUT --labeller=regions",
+    "evaluate": "evaluate W/model --data W/{} --split train --out W/OUT --tasks counting",
+}
+
+
+@pytest.mark.parametrize("data", ["shares", "data"])
+@pytest.mark.parametrize("verb", READERS)
+def test_other_verbs_say_it_too(world: Path, caplog, verb: str, data: str) -> None:
+    words = READERS[verb].format(data).replace("OUT", f"out_{verb}_{data}")
+    assert run_diglot(*words.replace("W/", f"{world}/").split()) == 0
+    said = "/shares: the boxes look like shares of the image's sides"
+    assert caplog.text.count(said) == (data == "shares")

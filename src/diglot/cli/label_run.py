@@ -15,6 +15,7 @@ from diglot.cli.progress import show_progress
 from diglot.core.errors import ConfigError, DataError
 from diglot.core.preprocess import Preprocess
 from diglot.core.progress import Report
+from diglot.data.checks.box_units import warn_of_boxes
 from diglot.data.labels import WORDS, open_labels, read_labels_manifest
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import REJECTED, Rejected
@@ -49,6 +50,8 @@ def run_label(
     if workers is not None and workers < 0:
         raise ConfigError("below 0", got=workers, where="workers")
     dataset = open_dataset(data, split)
+    if labeller.name == "regions":  # others read no box
+        warn_of_boxes(data, split)
     rejected = Rejected(out / REJECTED)
     with show_progress() as report:
         label_dataset(

@@ -11,6 +11,7 @@ from diglot.cli.console import open_console, print_rejected
 from diglot.cli.progress import show_progress
 from diglot.core.distributed import joins_on_cpu, launched_processes
 from diglot.core.progress import ignore_progress
+from diglot.data.checks.box_units import warn_of_boxes
 from diglot.data.config import FeaturesConfig, check_cache
 from diglot.data.records import open_dataset
 from diglot.measure.checkpoint import Scenes, checkpoint_folder
@@ -49,6 +50,8 @@ def run_measure(
         rejected=json.with_suffix(".rejected.jsonl" if main else f".rejected.{os.getpid()}.jsonl"),
         first=samples,
     )
+    if main:
+        warn_of_boxes(data, split)
     name = label or (checkpoint.resolve() if checkpoint == model else checkpoint).name
     job = Measurement(
         model=model,

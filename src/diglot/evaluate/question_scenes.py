@@ -8,6 +8,7 @@ from typing import Literal
 from diglot.core.errors import ConfigError
 from diglot.core.progress import Report
 from diglot.core.types import Sample
+from diglot.data.checks.box_units import warn_of_boxes
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
 from diglot.data.rejected import REJECTED, Rejected, Rejection
@@ -53,6 +54,7 @@ def make_questions(
     if any(one.task.needs_scenes for one in chosen):
         dataset = open_scenes(questions, out, report)
         _check_named(dataset, chosen)
+        warn_of_boxes(dataset.folder, dataset.split)
         scenes = list(_usable_scenes(dataset, questions.count, rejected))
         digest = f"{dataset.fingerprint}, first {questions.count}"
         if rejected.counts:  # pictures in files of their own are in no fingerprint

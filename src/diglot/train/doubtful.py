@@ -9,7 +9,7 @@ from typing import Any
 from diglot.config.parts import as_plain
 from diglot.config.read import flatten_settings
 from diglot.core.errors import ConfigError, DataError
-from diglot.data.checks.box_units import guess_box_unit
+from diglot.data.checks.box_units import warn_of_boxes
 from diglot.models.checkpoint import CONFIG, load_config
 from diglot.models.config import VLMConfig
 from diglot.train.config import StageConfig
@@ -19,7 +19,6 @@ from diglot.train.order import Order
 
 log = logging.getLogger(__name__)
 
-RECORDS = 128  # of each dataset whose boxes are read
 LABELLED = 4096  # in which a label is sought
 
 
@@ -29,7 +28,8 @@ def warn_of_doubts(
     """Log what of a stage is probably a mistake. Raises ConfigError for labels that are none."""
     _check_steps(config, order)
     _check_labels(data.sources, objective)
-    _check_boxes(data.sources)
+    for source in data.sources:
+        warn_of_boxes(source.dataset.folder, source.dataset.split)
     _check_start(config.start_from, config.model, of="projector")
     _check_start(config.start_language, config.model, of="language model")
 
@@ -82,19 +82,6 @@ def _has_label(source: RunDataset) -> bool:
         except DataError:  # an image that could not be labelled
             continue
     return False
-
-
-def _check_boxes(sources: Sequence[RunDataset]) -> None:
-    for source in sources:
-        folder, split = source.dataset.folder, source.dataset.split
-        if unit := guess_box_unit(folder, split, records=RECORDS):
-            log.warning(
-                "%s: the boxes look like %s; expected xyxy pixels of the original image. Each is "
-                "listed by: diglot check %s",
-                folder,
-                unit,
-                folder,
-            )
 
 
 def _check_start(start: str | None, now: VLMConfig, *, of: str) -> None:

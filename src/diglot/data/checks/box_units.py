@@ -5,6 +5,7 @@ numbers up to 1000 (Qwen-VL, Gemini), or x, y, width, height (COCO). A single bo
 distinguished from a right one; many together can.
 """
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,8 +19,23 @@ from diglot.core.types import BOX_SLACK_PX
 from diglot.data.shards import shard_paths
 from diglot.data.stored_rows import list_rows
 
+log = logging.getLogger(__name__)
+
+RECORDS = 128  # whose boxes are read for a warning
 SHARE, THOUSAND = 1.5, 1000.0  # of boxes in 0..1 with some slack, and in 0..1000
 MOST = 0.5  # of the boxes look so
+
+
+def warn_of_boxes(folder: Path, split: str) -> None:
+    """Log that the boxes of a dataset look like another unit, where they do."""
+    if unit := guess_box_unit(folder, split, records=RECORDS):
+        log.warning(
+            "%s: the boxes look like %s; expected xyxy pixels of the original image. Each is "
+            "listed by: diglot check %s",
+            folder,
+            unit,
+            folder,
+        )
 
 
 def guess_box_unit(folder: Path, split: str, *, records: int) -> str | None:
