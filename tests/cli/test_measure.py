@@ -129,7 +129,7 @@ def test_mistakes(
     assert read_result(results[0]).runs[0] == "run0"
 
 
-def spoil_records(folder: Path) -> Path:
+def damage_records(folder: Path) -> Path:
     """A dataset with a picture that is none, a corrupt mask and a cut picture."""
     payloads = rows(8)
     payloads[1]["images"] = [{"bytes": b"junk"}]
@@ -148,7 +148,7 @@ REASONS = {"not a picture": 1, "mask runs are corrupt": 1, "picture cannot be re
 def test_bad_records_are_rejected_counted_and_listed(
     world: Path, tmp_path: Path, chosen: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, out = spoil_records(tmp_path / "bad"), tmp_path / "m.json"
+    data, out = damage_records(tmp_path / "bad"), tmp_path / "m.json"
     options = ["--split", "train", "--measure.measures", chosen, "--examples", "8", "--points", "4"]
     words = ["measure", world / "run0", "--json", out, *options]
     assert run_diglot(*words, "--data", data) == 0
@@ -163,7 +163,7 @@ def test_bad_records_are_rejected_counted_and_listed(
         ("tiny/2", "sample 'tiny/2', regions[0].mask"),
         ("tiny/4", "sample 'tiny/4', images[0]"),
     }
-    assert run_diglot(*words, "--data", data) == 0  # kept: told again
+    assert run_diglot(*words, "--data", data) == 0  # kept: printed again
     assert f"1 records rejected, {listed}: not a picture" in capsys.readouterr().out
     assert run_diglot(*words, "--data", world / "data") == 0  # other data: the list is begun anew
     assert "records rejected" not in capsys.readouterr().out

@@ -24,7 +24,7 @@ def listed(out: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def spoil_picture(payloads: list[dict[str, Any]]) -> None:
+def damage_picture(payloads: list[dict[str, Any]]) -> None:
     payloads[1]["images"] = [{"bytes": b"junk"}]
 
 
@@ -33,7 +33,7 @@ def cut_picture(payloads: list[dict[str, Any]]) -> None:
     payloads[1]["images"] = [{"bytes": content[: len(content) // 2]}]
 
 
-def spoil_mask(payloads: list[dict[str, Any]]) -> None:
+def damage_mask(payloads: list[dict[str, Any]]) -> None:
     payloads[1]["regions"][0]["mask"]["counts"] = "0@"
 
 
@@ -43,25 +43,25 @@ def drop_picture(payloads: list[dict[str, Any]]) -> None:
     payloads[1] |= {"images": [], "sizes_hw": [], "caption": "", "regions": [], "turns": turns}
 
 
-SPOILED = {
-    spoil_picture: ("not a picture", "images[0]"),
+DAMAGED = {
+    damage_picture: ("not a picture", "images[0]"),
     cut_picture: ("picture cannot be read", "images[0]"),
-    spoil_mask: ("mask runs are corrupt", "regions[0].mask"),
+    damage_mask: ("mask runs are corrupt", "regions[0].mask"),
     drop_picture: ("not a record of one image", "images"),
 }
 
 
 @pytest.mark.parametrize("task", ["presence", "counting", "region_naming"])
-@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
-def test_a_bad_scene_is_rejected_and_the_others_asked(spoil, task: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", DAMAGED, ids=lambda damage: damage.__name__)
+def test_a_bad_scene_is_rejected_and_the_others_asked(damage, task: str, tmp_path: Path) -> None:
     payloads = rows(6)
-    spoil(payloads)
+    damage(payloads)
     bad = payloads[1]["id"]
     benchmark = ask(write_rows(tmp_path / "data", payloads), tmp_path / "out", task)
     assert {item.scene for item in benchmark.items}
     assert bad not in {item.scene for item in benchmark.items}
     (one,) = listed(tmp_path / "out")
-    reason, field = SPOILED[spoil]
+    reason, field = DAMAGED[damage]
     assert (one["id"], one["reason"], one["where"]) == (bad, reason, f"sample {bad!r}, {field}")
 
 
@@ -77,7 +77,7 @@ def test_of_scenes_with_one_id_the_first_is_asked(tmp_path: Path) -> None:
 
 def test_a_clean_dataset_begins_the_list_anew(tmp_path: Path) -> None:
     payloads = rows(4)
-    spoil_picture(payloads)
+    damage_picture(payloads)
     ask(write_rows(tmp_path / "bad", payloads), tmp_path / "out", "counting")
     assert listed(tmp_path / "out")
     ask(write_rows(tmp_path / "good", rows(4)), tmp_path / "out", "counting")

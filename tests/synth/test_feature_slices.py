@@ -154,9 +154,9 @@ def test_what_is_rejected_is_counted_by_dataset(world: Path, tmp_path: Path, cap
 def test_what_training_rejected_is_listed_too(world: Path, tmp_path: Path) -> None:
     payloads = rows(4)
     payloads[1]["images"] = [{"bytes": b"x"}]
-    write_rows(world / "spoiled", payloads)
-    by_training(world, tmp_path / "made", "spoiled")
+    write_rows(world / "damaged", payloads)
+    by_training(world, tmp_path / "made", "damaged")
     (tmp_path / "made" / "rejected.jsonl").unlink()
-    cache = fill(world, tmp_path / "made", "spoiled")
+    cache = fill(world, tmp_path / "made", "damaged")
     found = Rejected(tmp_path / "made" / "rejected.jsonl")
     assert found.counts_of(listed_name(cache)) == {"not a picture": 1}

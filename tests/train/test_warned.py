@@ -145,8 +145,8 @@ READERS = {
 
 @pytest.mark.parametrize("data", ["shares", "data"])
 @pytest.mark.parametrize("verb", READERS)
-def test_other_verbs_say_it_too(world: Path, caplog, verb: str, data: str) -> None:
+def test_other_verbs_warn_too(world: Path, caplog, verb: str, data: str) -> None:
     words = READERS[verb].format(data).replace("OUT", f"out_{verb}_{data}")
     assert run_diglot(*words.replace("W/", f"{world}/").split()) == 0
-    said = "/shares: the boxes look like shares of the image's sides"
-    assert caplog.text.count(said) == (data == "shares")
+    warning = "/shares: the boxes look like shares of the image's sides"
+    assert caplog.text.count(warning) == (data == "shares")
