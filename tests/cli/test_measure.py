@@ -10,7 +10,7 @@ from diglot.models.checkpoint import save_vlm
 from diglot.models.language import LanguageConfig
 from diglot.models.vlm import VLMConfig, build_vlm
 from diglot.report.results import read_result
-from tests.cli_runner import run_diglot
+from tests.cli_runner import refusal_of, run_diglot
 from tests.tiny_folders import save_world
 from tests.train.outcome import rows, write_rows
 
@@ -169,3 +169,16 @@ def test_bad_records_are_rejected_counted_and_listed(
     assert "records rejected" not in capsys.readouterr().out
     assert not listed.exists()
     assert json.loads(out.read_text())["rejected"] == {}
+
+
+def test_records_that_are_all_rejected_are_named_with_their_list(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payloads = rows(2)
+    for payload in payloads:
+        payload["images"] = [{"bytes": b"junk"}]
+    data, out = write_rows(tmp_path / "data", payloads), tmp_path / "m.json"
+    words = ["measure", world / "run0", "--data", data, "--split", "train", "--json", out]
+    message = refusal_of(capsys, *words)
+    assert f"{data}, train: no record could be used: all are rejected" in message
+    assert f"{tmp_path}/m.rejected.jsonl" in message

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from diglot.core.errors import DataError
 from diglot.core.progress import ignore_progress
 from diglot.evaluate.benchmark import Benchmark
 from diglot.evaluate.config import TASK_SCENES
@@ -82,3 +83,13 @@ def test_a_clean_dataset_begins_the_list_anew(tmp_path: Path) -> None:
     assert listed(tmp_path / "out")
     ask(write_rows(tmp_path / "good", rows(4)), tmp_path / "out", "counting")
     assert not listed(tmp_path / "out")
+
+
+def test_scenes_that_are_all_rejected_are_named_with_their_list(tmp_path: Path) -> None:
+    payloads = rows(2)
+    for payload in payloads:
+        payload["images"] = [{"bytes": b"junk"}]
+    data, out = write_rows(tmp_path / "data", payloads), tmp_path / "out"
+    with pytest.raises(DataError, match=r"no record could be used.*out/rejected\.jsonl"):
+        ask(data, out, "counting")
+    assert len(listed(out)) == 2

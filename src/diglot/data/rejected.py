@@ -34,6 +34,12 @@ def rejection_of(id: str, error: DataError) -> Rejection:
     return Rejection(id, error.what, error.where or "", str(error))
 
 
+def none_usable_error(where: str, listed: Path) -> DataError:
+    """That every record of some data was rejected, and where the reasons are."""
+    fix = f"The reasons are in {listed}."
+    return DataError("no record could be used: all are rejected", where=where, fix=fix)
+
+
 class Notes(Protocol):
     """Takes rejections."""
 

@@ -11,7 +11,7 @@ from diglot.core.types import Sample
 from diglot.data.checks.box_units import warn_of_boxes
 from diglot.data.features import sample_picture
 from diglot.data.records import Dataset, open_dataset
-from diglot.data.rejected import REJECTED, Rejected, Rejection
+from diglot.data.rejected import REJECTED, Rejected, Rejection, none_usable_error
 from diglot.data.samples import check_masks, usable_samples
 from diglot.evaluate.benchmark import Benchmark, make_benchmark
 from diglot.evaluate.config import TASK_TEXTS
@@ -56,6 +56,8 @@ def make_questions(
         _check_named(dataset, chosen)
         warn_of_boxes(dataset.folder, dataset.split)
         scenes = list(_usable_scenes(dataset, questions.count, rejected))
+        if not scenes:
+            raise none_usable_error(f"{dataset.folder}, {dataset.split}", rejected.path)
         digest = f"{dataset.fingerprint}, first {questions.count}"
         if rejected.counts:  # pictures in files of their own are in no fingerprint
             digest += f", scenes {[scene.id for scene in scenes]}"

@@ -13,7 +13,7 @@ from diglot.core.types import Sample
 from diglot.data.config import CACHE, FeaturesConfig
 from diglot.data.features import FeatureCache, sample_picture
 from diglot.data.records import Dataset
-from diglot.data.rejected import Rejected, Rejection
+from diglot.data.rejected import Rejected, Rejection, none_usable_error
 from diglot.data.samples import check_masks, usable_samples, use_sample
 from diglot.files import claim_folder, explain_missing, lock_file, read_kept, reuse_or_make
 from diglot.measure.config import MeasureConfig, feature_scenes, training_scenes
@@ -171,14 +171,19 @@ def open_subject(vlm: VLM, scenes: Scenes, config: MeasureConfig, report: Report
     """A model with the scenes that it is measured on, projected.
 
     Visual tokens beyond `memory_mb` are kept in a temporary file beside the rejected records.
+    Raises DataError where all held-out records are rejected.
     """
     store = RowStore(scenes.rejected.parent, config.memory_mb << 20)
     keep = feature_scenes(config)
+    held_out = scenes.project(
+        vlm, scenes.held_out, scenes.first, report, keep_features=keep, store=store
+    )
+    if not held_out:
+        where = f"{scenes.held_out.folder}, {scenes.held_out.split}"
+        raise none_usable_error(where, scenes.rejected)
     return Subject(
         vlm=vlm,
-        held_out=scenes.project(
-            vlm, scenes.held_out, scenes.first, report, keep_features=keep, store=store
-        ),
+        held_out=held_out,
         training=scenes.training(vlm, training_scenes(config), report, store=store),
         names=scenes.names,
         options=config,
