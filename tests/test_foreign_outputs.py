@@ -136,6 +136,13 @@ def command_of(name: str, text: str, world: Path, out: Path) -> list[str]:
     return [w.replace("OUT", str(out)).replace("W/", f"{world}/") for w in shlex.split(text)]
 
 
+def make_inputs(words: list[str], world: Path) -> None:
+    """Make a folder of everything that a command reads: paths are checked before other options."""
+    for word in words:
+        if word.startswith(f"{world}/") and "/new" not in word:
+            Path(word).mkdir(parents=True, exist_ok=True)
+
+
 def needed_by(verb: str) -> str:
     """The arguments of the verb's own line above, with a new folder to write to."""
     text = next(t for n, t in (FOLDERS | FILES).items() if t and n.startswith(f"{verb} --"))

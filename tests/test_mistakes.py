@@ -111,6 +111,12 @@ MISTAKES = [
     ("train W/recipe.yaml --out W/out", r"recipe\.yaml: .*a file.*--config W/recipe\.yaml"),
     ("view W/labels", r"W/labels: nothing to view here.*diglot view DATA --labels W/labels"),
     ("view W/bad.json", r"W/bad\.json: not JSON"),
+    ("measure W/model W/data --json W/m.json", r"'W/data': a dataset is given by --data"),
+    ("view --data W/bad.json", r"W/bad\.json: not JSON"),
+    (
+        TRAIN + "--features.folder W/out",
+        r"W/out: features need a folder of their own.*W/out/features",
+    ),
     (
         "report W/model --out W/p.html",
         r"W/model: no run folder of `diglot train`: no metrics\.jsonl",

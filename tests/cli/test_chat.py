@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from diglot.cli.main import USER_ERROR
+from diglot.core.errors import ConfigError
 from diglot.core.geometry import TokenGrid, View
 from diglot.core.layout import encode, pack
 from diglot.core.segments import Tokens
@@ -55,6 +56,24 @@ def test_greedy_answer_is_the_likeliest_next_token_each_time(checkpoint: Path, p
         if ids[-1] == vlm.language.tokenizer.eos_token_id:
             break
     assert answer == vlm.language.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_an_answer_ends_with_the_window(
+    checkpoint: Path, photo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    vlm = load_checkpoint(checkpoint, open_config(checkpoint))
+    projected = project_picture(vlm, Image.open(photo).convert("RGB"))
+    prompt = question_prompt(vlm, "Who?")
+    tokens = sum(len(one.ids) if isinstance(one, Tokens) else 16 for one in prompt)
+    whole = generate_text(vlm, projected, prompt, max_tokens=5)
+    vlm.language.model.config.max_position_embeddings = tokens + 5
+    assert generate_text(vlm, projected, prompt, max_tokens=5) == whole
+    assert not caplog.text
+    generate_text(vlm, projected, prompt, max_tokens=10_000)
+    assert f"the language model reads {tokens + 5} tokens" in caplog.text
+    vlm.language.model.config.max_position_embeddings = 8
+    with pytest.raises(ConfigError, match=r"fill the language model's window.*fewer than 8"):
+        generate_text(vlm, projected, prompt, max_tokens=1)
 
 
 def test_chat_answers_and_points(checkpoint: Path, photo: Path, tmp_path: Path, capsys) -> None:

@@ -201,3 +201,10 @@ def test_a_foreign_manifest_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text("[]")
     with pytest.raises(DataError, match=r"dataset\.json"):
         write_dataset([sample(0)], tmp_path)
+
+
+def test_what_is_no_sample_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"record 1: not a Sample.*got dict"):
+        write_dataset([sample(0), {"id": "1"}], tmp_path / "a")
+    with pytest.raises(DataError, match="one Sample in place of many"):
+        write_dataset(sample(0), tmp_path / "b")

@@ -163,4 +163,7 @@ def _explain_unknown(kind: str, name: str, parser: ArgumentParser) -> str:
     # a name of others may stand under one of our sections: optim.learning_rate
     if hint := incumbent_hint(name.lstrip("-")) or incumbent_hint(name.rpartition(".")[2]):
         return f"unknown {kind} {name!r}: {hint}"
-    return f"unknown {kind} {name!r}" + suggest_name(name.lstrip("-"), option_names(parser))
+    options = option_names(parser)
+    if kind == "argument" and not name.startswith("-") and "data" in options:
+        return f"unknown argument {name!r}: a dataset is given by --data"
+    return f"unknown {kind} {name!r}" + suggest_name(name.lstrip("-"), options)

@@ -46,7 +46,7 @@ def run_a_score(
     """The A score: log-likelihood per caption token, behind each encoder's projected images."""
     named = {"data": data, "split": train_split, "out": out}
     features = features or out / "features"
-    check_cache(features)
+    check_cache(features, out=out)
     tried, refused = (
         read_settings(settings, recipe, features=features, **named),
         refused_settings(settings),

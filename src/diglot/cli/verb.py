@@ -50,7 +50,8 @@ def _unname_positionals(parser: ArgumentParser, args: list[str]) -> list[str]:
     places = [a.dest for a in parser._actions if not a.option_strings and a.nargs is None]
     rest, values = list(args), list[str]()
     for name in places:
-        at = next((i for i, a in enumerate(rest) if a.partition("=")[0] == f"--{name}"), None)
+        names = [f"--{name}"] + ["--data"] * (name == "source")  # what `view` shows
+        at = next((i for i, a in enumerate(rest) if a.partition("=")[0] in names), None)
         if at is None:
             break
         word, equals, value = rest.pop(at).partition("=")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from diglot.config.ranges import PositiveFloat, check_ranges
 from diglot.config.read import expand_home
+from diglot.core.errors import ConfigError
 from diglot.files import check_owner
 
 FeatureDtype = Literal["float16", "float32"]
@@ -14,8 +15,14 @@ CACHE: dict[str, Any] = {"command": "features", "known": ("*/marks.bin",)}
 CACHE |= {"beside": ("*rejected.jsonl",)}
 
 
-def check_cache(folder: Path) -> None:
-    """Raises ConfigError for a folder that holds other things than features."""
+def check_cache(folder: Path, *, out: Path | None = None) -> None:
+    """Raises ConfigError for a folder that holds other things than features, or will: `out`."""
+    if out is not None and folder.resolve() == out.resolve():
+        raise ConfigError(
+            "features need a folder of their own, and this one is the output's",
+            where=str(folder),
+            fix=f"Give another, such as {folder / 'features'}.",
+        )
     check_owner(folder, **CACHE)
 
 

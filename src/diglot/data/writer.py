@@ -117,6 +117,9 @@ class DatasetWriter:
 
     def add(self, sample: Sample) -> None:
         """Append a sample. Raises DataError where its id is taken, or a size is not the image's."""
+        if not isinstance(sample, Sample):
+            found = type(sample).__name__
+            raise DataError("not a Sample", got=found, where=f"record {self._count}")
         row = to_row(sample)
         _check_sizes(row, sample)
         digest = row_digest(row, self._count)  # refuses what is not text
@@ -247,6 +250,8 @@ def write_dataset(
     """
     writer = DatasetWriter(folder, split=split, shard_samples=shard_samples, info=info)
     with writer:
+        if isinstance(samples, Sample):
+            raise DataError("one Sample in place of many", expected="a list or another iterable")
         source = iter(samples)
         there = (sample.id for sample in islice(source, len(writer)))
         if any(now != before for now, before in zip_longest(there, writer.read_ids())):

@@ -1,6 +1,7 @@
 """Asking a VLM about a picture: a question through the chat template, or a caption."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from diglot.models.rule_decoding import continue_by_rule
 from diglot.models.views import picture_views
 from diglot.models.vlm import VLM
 from diglot.models.words import label_ids, label_means
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,14 @@ def question_prompt(vlm: VLM, question: str) -> list[Segment]:
 def generate_text(
     vlm: VLM, projected: ProjectedPicture, prompt: Sequence[Segment], *, max_tokens: int = 64
 ) -> str:
-    """The likeliest continuation of the prompt, token by token, without special tokens."""
+    """The likeliest continuation of the prompt, token by token, without special tokens.
+
+    It ends where the language model's window does, which is logged. Raises ConfigError for a
+    prompt that fills the window.
+    """
     sequence = expand_lines(prompt, [projected.grid])
     document = encode(sequence, visual_counts=[len(projected.grid)], terms=())
+    max_tokens = _fit_window(len(document.token_T), max_tokens, vlm.language.max_length)
     packed = pack([document], row_tokens=1).to(projected.inputs_PD.device)
     embeds_BTD = vlm.embed(packed, projected.inputs_PD)
     model, tokenizer = vlm.language.model, vlm.language.tokenizer
@@ -83,6 +91,24 @@ def generate_text(
     )
     answer: Any = tokenizer.decode(ids[0], skip_special_tokens=True)
     return answer.strip()
+
+
+def _fit_window(prompt: int, wanted: int, window: int) -> int:
+    """How many tokens may be written behind a prompt of `prompt` tokens."""
+    if prompt >= window:
+        raise ConfigError(
+            "the picture and the question fill the language model's window",
+            expected=f"fewer than {window} tokens",
+            got=prompt,
+            fix="Ask in fewer words, or encode the picture in fewer tokens (model.preprocess).",
+        )
+    if prompt + wanted > window:
+        log.warning(
+            "the language model reads %d tokens, %d of them are the prompt: an answer ends there",
+            window,
+            prompt,
+        )
+    return min(wanted, window - prompt)
 
 
 @torch.no_grad()

@@ -285,7 +285,7 @@ def check_paths(config: StageConfig) -> None:
         check_readable_folder(path, "dataset folder", fix=fix)
     check_model_paths(config.model)
     if config.features:
-        check_cache(Path(config.features.folder))
+        check_cache(Path(config.features.folder), out=Path(config.out))
     check_start("start_from", config.start_from)
     check_start("start_language", config.start_language)
 

@@ -182,6 +182,6 @@ def _with_features(stage: StageConfig, config: CompareConfig) -> StageConfig:
     if stage.trainable.encoder:
         return stage
     folder = config.features or f"{config.out}/features"
-    check_cache(Path(folder))
+    check_cache(Path(folder), out=Path(config.out))
     kept = stage.features or FeaturesConfig(folder=folder)
     return replace(stage, features=replace(kept, folder=folder))
