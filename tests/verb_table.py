@@ -57,7 +57,8 @@ QUICK = [
     "features W/data --like [W/recipe.yaml] --folder O/cache --json O/features.json",
     "evaluate W/run --data W/data --count 3 --out O/eval --json O/eval.json "
     f"--into O/scores.csv --curve O/curve.svg {PRESENCE}",
-    f"measure W/run --data W/data --json O/m.json --examples 1 --points 6 --samples 4 {SMALL}",
+    "measure W/run --data W/data --json O/m.json --features O/features --examples 1 --points 6 "
+    f"--samples 4 {SMALL}",
     "train --config W/recipe.yaml --out O/run --max_samples 8 --keep_every 1 --json O/train.json",
     "chat W/run/model W/val/0.jpg --max_tokens 2 --point dog --map O/map.png --json O/chat.json",
     "synth W/toys --config W/synth.yaml --workers 0 --out O/data --json O/synth.json",
@@ -75,7 +76,7 @@ SLOW = [
     f"select c-score --pairs W/pairs --encoder {LITE} --features O/features --json O/c.json",
     f"select view W/pairs --encoder {LITE} --features O/features --out O/page.html --files O/files",
     "select ocr-pairs O/pairs --count 2",
-    "select a-score --data W/data --settings W/settings.yaml --recipe W/recipe.yaml --images 3 "
+    "select a-score --features O/features --data W/data --settings W/settings.yaml --recipe W/recipe.yaml --images 3 "
     "--pairs W/pairs --out O/a --json O/a.json",
     "select study --settings W/settings.yaml --recipe W/recipe.yaml --result_recipe W/recipe.yaml "
     f"--data W/data --pairs W/pairs --jobs 1 --out O/study --json O/written.json {SIZE}",
