@@ -76,8 +76,8 @@ SLOW = [
     f"select c-score --pairs W/pairs --encoder {LITE} --features O/features --json O/c.json",
     f"select view W/pairs --encoder {LITE} --features O/features --out O/page.html --files O/files",
     "select ocr-pairs O/pairs --count 2",
-    "select a-score --features O/features --data W/data --settings W/settings.yaml --recipe W/recipe.yaml --images 3 "
-    "--pairs W/pairs --out O/a --json O/a.json",
+    "select a-score --data W/data --settings W/settings.yaml --recipe W/recipe.yaml --images 3 "
+    "--pairs W/pairs --features O/features --out O/a --json O/a.json",
     "select study --settings W/settings.yaml --recipe W/recipe.yaml --result_recipe W/recipe.yaml "
     f"--data W/data --pairs W/pairs --jobs 1 --out O/study --json O/written.json {SIZE}",
     "demo --size tiny --out O/demo --json O/written.json",
